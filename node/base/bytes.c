@@ -1,0 +1,239 @@
+#include "node/base/bytes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARENA_BLOCK_SIZE 4096
+#define ARENA_ALIGN 16
+
+static unsigned char lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+bool slice_eq_nocase(struct slice a, struct slice b)
+{
+    if (a.n != b.n) return false;
+    for (size_t i = 0; i < a.n; i++) {
+        if (lower(a.p[i]) != lower(b.p[i])) return false;
+    }
+    return true;
+}
+
+int slice_cmp(struct slice a, struct slice b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+    if (order != 0) return order;
+    return (a.n > b.n) - (a.n < b.n);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct slice slice_trim(struct slice s)
+{
+    while (s.n > 0 && is_space(s.p[0])) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && is_space(s.p[s.n - 1])) s.n--;
+    return s;
+}
+
+struct slice slice_cut(struct slice s, char sep, struct slice *before)
+{
+    const char *at = s.n > 0 ? memchr(s.p, sep, s.n) : NULL;
+    if (at == NULL) {
+        *before = s;
+        return SLICE_NONE;
+    }
+    size_t n = (size_t)(at - s.p);
+    *before = (struct slice){s.p, n};
+    return (struct slice){at + 1, s.n - n - 1};
+}
+
+enum err slice_u64(struct slice s, uint64_t max, uint64_t *value)
+{
+    uint64_t v = 0;
+    if (s.n == 0) return ERR_SYNTAX;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9') return ERR_SYNTAX;
+        uint64_t digit = (uint64_t)(s.p[i] - '0');
+        if (v > (UINT64_MAX - digit) / 10) return ERR_LIMIT;
+        v = v * 10 + digit;
+    }
+    if (v > max) return ERR_LIMIT;
+    *value = v;
+    return ERR_OK;
+}
+
+void buf_fini(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){0};
+}
+
+void buf_reset(struct buf *b)
+{
+    b->n = 0;
+    b->failed = false;
+}
+
+char *buf_room(struct buf *b, size_t n)
+{
+    if (b->failed) return NULL;
+    if (b->cap - b->n >= n) return b->p + b->n;
+    size_t want = b->cap < 256 ? 256 : b->cap;
+    while (want - b->n < n) {
+        if (want > SIZE_MAX / 2) {
+            b->failed = true;
+            return NULL;
+        }
+        want *= 2;
+    }
+    char *grown = realloc(b->p, want);
+    if (grown == NULL) {
+        b->failed = true;
+        return NULL;
+    }
+    b->p = grown;
+    b->cap = want;
+    return b->p + b->n;
+}
+
+void buf_add(struct buf *b, const void *data, size_t n)
+{
+    if (n == 0) return;
+    char *room = buf_room(b, n);
+    if (room == NULL) return;
+    memcpy(room, data, n);
+    b->n += n;
+}
+
+void buf_slice(struct buf *b, struct slice s)
+{
+    buf_add(b, s.p, s.n);
+}
+
+void buf_text(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_list again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *room = n >= 0 ? buf_room(b, (size_t)n + 1) : NULL;
+    if (room != NULL) {
+        (void)vsnprintf(room, (size_t)n + 1, fmt, again);
+        b->n += (size_t)n;
+    }
+    va_end(again);
+}
+
+struct arena_block {
+    struct arena_block *next;
+    size_t used;
+    size_t cap;
+    _Alignas(ARENA_ALIGN) char data[];
+};
+
+void arena_fini(struct arena *a)
+{
+    struct arena_block *block = a->head;
+    while (block != NULL) {
+        struct arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+    *a = (struct arena){0};
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    if (n > SIZE_MAX / 2) return NULL;
+    n = (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    if (a->head == NULL || a->head->cap - a->head->used < n) {
+        size_t cap = n > ARENA_BLOCK_SIZE ? n : ARENA_BLOCK_SIZE;
+        if (a->used_total > cap) cap = a->used_total; /* doubling: a big revision needs few blocks */
+        if (cap > 1024 * 1024 && cap > n) cap = n > 1024 * 1024 ? n : 1024 * 1024;
+        struct arena_block *block = malloc(sizeof *block + cap);
+        if (block == NULL) return NULL;
+        *block = (struct arena_block){.next = a->head, .used = 0, .cap = cap};
+        a->head = block;
+    }
+    char *p = a->head->data + a->head->used;
+    a->head->used += n;
+    a->used_total += n;
+    memset(p, 0, n);
+    return p;
+}
+
+struct slice arena_copy(struct arena *a, struct slice s)
+{
+    char *p = s.n < SIZE_MAX ? arena_alloc(a, s.n + 1) : NULL;
+    if (p == NULL) return SLICE_NONE;
+    if (s.n > 0) memcpy(p, s.p, s.n);
+    return (struct slice){p, s.n};
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_list again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *p = n >= 0 ? arena_alloc(a, (size_t)n + 1) : NULL;
+    if (p != NULL) (void)vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p;
+}
+
+void hex_encode(const void *data, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *in = data;
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digits[in[i] >> 4];
+        out[2 * i + 1] = digits[in[i] & 15];
+    }
+    out[2 * n] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+enum err hex_decode(struct slice text, void *out, size_t n)
+{
+    unsigned char *bytes = out;
+    if (text.n != 2 * n) return ERR_SYNTAX;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(text.p[2 * i]);
+        int low = hex_digit(text.p[2 * i + 1]);
+        if (high < 0 || low < 0) return ERR_SYNTAX;
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    return ERR_OK;
+}
+
+void secret_wipe(void *p, size_t n)
+{
+    volatile unsigned char *bytes = p;
+    while (n-- > 0) *bytes++ = 0;
+}

@@ -1,0 +1,2 @@
+/* placeholder until the first sources of this module arrive */
+typedef int tandem_control_placeholder;

@@ -1,0 +1,45 @@
+/* observed: the values of state records: what nodes see, never what an operator configured.
+ *
+ * A binding has two halves. The public half is what other nodes need ("account X has a contact at node N") and is gossiped;
+ * the private half (expiry, Call-ID, CSeq) stays with the owner, so a refresh that changes nothing costs no byte. */
+#ifndef TANDEM_PLAN_OBSERVED_H
+#define TANDEM_PLAN_OBSERVED_H
+
+#include "node/plan/object.h"
+#include "node/base/time.h"
+
+/* State key of a binding: account NUL contact-id, where contact-id is the contact URI (RFC 3261 §10.3 item 7 compares
+ * contacts as URIs; equal text is taken as equal here). */
+struct binding {
+    /* public */
+    struct slice account;
+    struct slice contact;  /* the Contact URI as registered */
+    struct slice received; /* "udp:192.0.2.7:5060": transport and address that the REGISTER came from */
+    struct slice path;     /* Path header values, comma separated, "" none (RFC 3327) */
+    struct slice user_agent;
+    struct wall since;     /* first registered */
+    uint32_t q_milli;      /* 0 .. 1000 */
+    /* private to the owner; zero at other nodes */
+    struct slice call_id;
+    uint32_t cseq;
+    struct wall expires;
+};
+
+struct trunk_health {
+    struct slice trunk;
+    bool up;
+    struct wall since;
+    uint32_t rtt_us;
+    struct slice reason; /* "no answer to OPTIONS for 30s", "503 Service Unavailable" */
+};
+
+struct node_card {
+    const struct slice *sip_addresses; /* "tls:10.1.0.1:5061", "tcp:10.1.0.1:5060": where members reach its SIP edge */
+    size_t sip_address_count;
+    struct slice site;
+    struct slice version;
+    struct wall started;
+    uint32_t calls;
+};
+
+#endif

@@ -1,0 +1,67 @@
+/* message: what nodes say to each other, decoded. proto/mesh_codec packs and unpacks; node/mesh carries.
+ *
+ * Each message is one-way for the core; the transport acknowledges it with a reply and reports the round trip. The
+ * sender's name has been proved by the link (a nonce signed in its hello) before a message reaches the core. */
+#ifndef TANDEM_REPL_MESSAGE_H
+#define TANDEM_REPL_MESSAGE_H
+
+#include "node/repl/types.h"
+
+enum repl_message_type {
+    REPL_HEARTBEAT = 1,
+    REPL_PUSH,   /* change-sets and state records, unasked (flood) or as the answer to a REPL_WANT */
+    REPL_WANT,   /* vectors of the asker: send me what I am missing, in bounded batches */
+    REPL_TYPE_COUNT
+};
+
+enum member_status { MEMBER_ALIVE = 1, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT, MEMBER_EVICTED };
+const char *member_status_name(enum member_status s);
+
+/* What the sender says of one member (itself included); heartbeats carry those that changed lately, and itself always. */
+struct member_note {
+    struct node_name name;
+    uint64_t incarnation;
+    enum member_status status;
+    struct slice mesh_address; /* "10.1.0.1:7400" where it can be dialled, "" when it cannot */
+    struct slice site;
+};
+
+struct repl_heartbeat {
+    uint64_t incarnation;
+    struct hlc time;
+    unsigned char plan_digest[32];  /* over content (lanes of struct plan_digest) */
+    unsigned char plan_root[32];    /* over the plan vector */
+    unsigned char state_root[32];   /* over the state vector */
+    const struct member_note *notes;
+    size_t note_count;
+};
+
+struct repl_push {
+    const struct changeset *changes;
+    size_t change_count;
+    const struct state_record *records;
+    size_t record_count;
+    bool more; /* the answer to a WANT continues after the receiver asks again */
+    /* State vector of the sender for the owners in records, so that the receiver may raise its own after a complete batch. */
+    const struct vector_entry *state_upto;
+    size_t state_upto_count;
+};
+
+struct repl_want {
+    const struct vector_entry *plan;
+    size_t plan_count;
+    const struct vector_entry *state;
+    size_t state_count;
+};
+
+struct repl_message {
+    enum repl_message_type type;
+    struct node_name from;
+    union {
+        struct repl_heartbeat heartbeat;
+        struct repl_push push;
+        struct repl_want want;
+    };
+};
+
+#endif

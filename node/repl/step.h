@@ -1,0 +1,140 @@
+/* step: the replication core: everything that decides how plan and state spread and who is a member, without any I/O.
+ *
+ *   event -> repl_step -> actions
+ *
+ * The driver (node/app) feeds events and carries out the actions IN ORDER; it reports completion as further events. Time is in every
+ * event; randomness comes from the seed in the configuration. Actions and everything they point at live in the arena of
+ * struct repl_actions until the driver resets it.
+ *
+ * The order that actions owe each other: a change-set is pushed to peers only after REPL_EV_STORED says that it is durable
+ * here; the same for state records.
+ * What is not here: bytes on wires, the store, SIP. */
+#ifndef TANDEM_REPL_STEP_H
+#define TANDEM_REPL_STEP_H
+
+#include "node/repl/message.h"
+
+struct repl; /* the core's whole state */
+
+struct repl_config {
+    struct node_name self;
+    struct slice site;
+    struct slice mesh_address; /* advertised; "" when this node cannot be dialled */
+    uint64_t epoch;       /* of this database */
+    uint64_t incarnation; /* higher than at any earlier start: wall-clock ms at start */
+    uint64_t seed;
+    /* what the replica holds at start */
+    const struct vector_entry *plan_vector;
+    size_t plan_count;
+    const struct vector_entry *state_vector;
+    size_t state_count;
+    const struct member_note *members; /* known from the last run: never forgotten, probed for ever */
+    size_t member_count;
+    struct hlc time; /* highest in the replica */
+};
+
+enum repl_event_type {
+    REPL_EV_TICK,         /* the deadline that the last step returned is reached, or any time */
+    REPL_EV_MESSAGE,      /* from a peer whose name is proved */
+    REPL_EV_LINK_UP,      /* a link to peer is ready to send on */
+    REPL_EV_LINK_DOWN,
+    REPL_EV_SENT,         /* the peer acknowledged an action's message: token, rtt_us */
+    REPL_EV_SEND_FAILED,  /* or did not */
+    REPL_EV_LOCAL_CHANGE, /* the operator's change: author, message, ops */
+    REPL_EV_LOCAL_STATE,  /* this node observed something: kind, key, value / removed; token */
+    REPL_EV_STORED,       /* what a PERSIST action asked is durable: token */
+    REPL_EV_STORE_FAILED, /* or could not be stored: err; nothing of it was applied */
+    REPL_EV_EVICT,        /* the operator evicts peer */
+    REPL_EV_LEAVE         /* this node leaves for good */
+};
+
+struct repl_event {
+    enum repl_event_type type;
+    struct mono now;
+    struct wall wall;
+    struct node_name peer;              /* MESSAGE, LINK_*, SENT, SEND_FAILED, EVICT */
+    const struct repl_message *message; /* MESSAGE */
+    uint64_t token;                     /* SENT, SEND_FAILED, STORED, STORE_FAILED, LOCAL_*: the driver's own number */
+    uint32_t rtt_us;                    /* SENT */
+    enum err err;                       /* STORE_FAILED */
+    struct slice author;                /* LOCAL_CHANGE */
+    struct slice text;                  /* LOCAL_CHANGE: the message */
+    const struct change_op *ops;        /* LOCAL_CHANGE */
+    size_t op_count;
+    enum state_kind kind;               /* LOCAL_STATE */
+    struct slice key;
+    struct slice value;
+    bool removed;
+    struct plan_digest_bytes { unsigned char b[32]; } plan_digest; /* STORED after a change: the content digest now */
+};
+
+enum repl_action_type {
+    REPL_DO_SEND,          /* send message to peer; report SENT or SEND_FAILED with token */
+    REPL_DO_SEND_MISSING,  /* answer peer's WANT from the store: what follows the vectors in want, one batch <= LIMIT_MESH_CHUNK as REPL_PUSH, "more" set when there is more */
+    REPL_DO_PERSIST_CHANGE,/* store changes (in order, each atomic), then STORED(token) */
+    REPL_DO_PERSIST_STATE, /* store records, then STORED(token) */
+    REPL_DO_DIAL,          /* keep a link to peer at address (again after each loss, with back-off: the mesh's matter) */
+    REPL_DO_HANGUP,        /* close the link: evicted or left */
+    REPL_DO_MEMBER,        /* a member's status changed: remember it durably, log it */
+    REPL_DO_APPLIED,       /* a local change (token as in LOCAL_CHANGE) is durable here: id is its place in the log */
+    REPL_DO_RECEIPT,       /* peer has the local change id durably, after elapsed_ms */
+    REPL_DO_ALARM          /* text: something that a person must know, e.g. an entry from the future */
+};
+
+struct repl_action {
+    enum repl_action_type type;
+    struct node_name peer;
+    struct repl_message message;   /* SEND */
+    struct repl_want want;         /* SEND_MISSING */
+    uint64_t token;
+    const struct changeset *changes; /* PERSIST_CHANGE; packed may be empty for a local one: the driver packs it */
+    size_t change_count;
+    const struct state_record *records; /* PERSIST_STATE */
+    size_t record_count;
+    struct slice address;          /* DIAL */
+    struct member_note member;     /* MEMBER */
+    struct log_id id;              /* APPLIED, RECEIPT */
+    uint64_t elapsed_ms;           /* RECEIPT */
+    struct slice text;             /* ALARM */
+};
+
+struct repl_actions {
+    struct arena arena;
+    struct repl_action *items; /* growing array, owned */
+    size_t count;
+    size_t cap;
+    struct mono deadline; /* when the next TICK is wanted at the latest */
+};
+void repl_actions_reset(struct repl_actions *a);
+void repl_actions_fini(struct repl_actions *a);
+
+/* ERR_NOMEM. Copies everything it keeps. */
+MUST_CHECK enum err repl_new(const struct repl_config *config, struct repl **out);
+void repl_free(struct repl *r);
+
+/* Appends actions. ERR_NOMEM leaves the state as it was before; ERR_LIMIT/ERR_SYNTAX for a message that no honest peer sends
+ * (counted by the driver, dropped). Never blocks; bounded work per event. */
+MUST_CHECK enum err repl_step(struct repl *r, const struct repl_event *ev, struct repl_actions *out);
+
+/* What the core knows of each member, for people and for routing. Borrowed until the next step. Self is first. */
+struct repl_member_view {
+    struct node_name name;
+    struct slice site;
+    struct slice mesh_address;
+    enum member_status status;
+    uint64_t incarnation;
+    bool linked;
+    uint32_t rtt_us;          /* of the last acknowledged message, 0 unknown */
+    struct mono heard;        /* last heartbeat from it, {0} never in this run */
+    struct mono since;        /* of the present status */
+    unsigned char plan_digest[32];
+    bool plan_known;          /* plan_digest is of its last heartbeat */
+    bool in_step;             /* its plan vector root equals ours */
+};
+size_t repl_member_count(const struct repl *r);
+struct repl_member_view repl_member_at(const struct repl *r, size_t i);
+/* MEMBER_DEAD for a name that is not a member. */
+enum member_status repl_member_status(const struct repl *r, const struct node_name *name);
+struct hlc repl_now(const struct repl *r);
+
+#endif

@@ -1,0 +1,81 @@
+/* types: what the replication core and its neighbours speak of: nodes, stamps, change-sets, state records.
+ *
+ * Plan objects and state values are opaque bytes here. Names are fixed-size so that they can be keys. */
+#ifndef TANDEM_REPL_TYPES_H
+#define TANDEM_REPL_TYPES_H
+
+#include "node/base/bytes.h"
+#include "node/base/limits.h"
+#include "node/base/time.h"
+
+/* A node's name, padded with NUL; at most LIMIT_NAME characters. Compared with memcmp. */
+struct node_name {
+    char s[LIMIT_NAME + 1];
+};
+static inline bool node_name_eq(const struct node_name *a, const struct node_name *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+/* ERR_SYNTAX unless plan_name_valid's rule holds: [A-Za-z0-9._-], 1 .. LIMIT_NAME characters. */
+MUST_CHECK enum err node_name_set(struct node_name *n, struct slice text);
+static inline struct slice node_name_slice(const struct node_name *n) { return slice_of(n->s); }
+
+/* Hybrid time: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16. Grows with every local event and
+ * with what is received, except that an entry more than REPL_FUTURE_MS ahead never drags it along. */
+struct hlc { uint64_t v; };
+#define REPL_FUTURE_MS 5000
+
+/* Who wins an object: the newest (time, origin). */
+struct stamp {
+    struct hlc time;
+    struct node_name origin;
+};
+int stamp_cmp(const struct stamp *a, const struct stamp *b);
+
+/* A log position: contiguous from 1 within one (origin, epoch). The epoch is the wall-clock millisecond at which the
+ * origin created its database, so a restored or lost database starts a new one. */
+struct log_id {
+    struct node_name origin;
+    uint64_t epoch;
+    uint64_t seq;
+};
+
+enum change_op_kind { CHANGE_PUT = 1, CHANGE_DELETE = 2 };
+struct change_op {
+    enum change_op_kind kind;
+    struct slice key;   /* object key, <= PLAN_KEY_MAX */
+    struct slice value; /* packed object for a put, empty for a delete */
+};
+
+struct changeset {
+    struct log_id id;
+    struct hlc time;
+    struct slice author;  /* Unix user behind the control socket, "user@node" */
+    struct slice message;
+    const struct change_op *ops;
+    size_t op_count;
+    struct slice packed; /* the original bytes, kept and forwarded as they came */
+};
+
+enum state_kind { STATE_BINDING = 1, STATE_TRUNK_HEALTH = 2, STATE_BAN = 3, STATE_NODE_CARD = 4, STATE_KIND_COUNT };
+
+/* Single writer: only owner makes versions. versions of one (owner, epoch) are distinct and grow; a removal is a record
+ * with removed set. */
+struct state_record {
+    struct node_name owner;
+    uint64_t epoch;
+    uint64_t version;
+    enum state_kind kind;
+    struct slice key;   /* unique within (owner, kind), <= 600 bytes */
+    struct slice value; /* packed, see proto/tandem.proto; empty when removed */
+    bool removed;
+};
+
+/* How far one log or one owner's state is known. */
+struct vector_entry {
+    struct node_name origin;
+    uint64_t epoch;
+    uint64_t high; /* seq for the plan log (contiguous), version for state */
+};
+
+#endif

@@ -1,0 +1,122 @@
+/* store: the LMDB replica of one node: plan objects with their stamps, the change log per origin, the prefix index, and, in
+ * an environment of its own, state records.
+ *
+ * Threads: one thread writes (store's own, see store_submit_*; it commits queued jobs in groups). Readers are the loop
+ * thread and short-lived workers, each with its own struct store_read. LMDB readers never block and never wait.
+ * What it is not: it decides nothing. Which change wins is stamp_cmp's; what to send is the core's.
+ * Durability: a job is reported done after its transaction is on disk (fsync). A full disk or map is ERR_FULL, the job is
+ * undone, reading goes on; a full map is first grown. ERR_IO after EIO closes the environment to writes.
+ * Each record carries an XXH3-64 checksum; a read that fails it is ERR_CORRUPT and counted. */
+#ifndef TANDEM_STORE_STORE_H
+#define TANDEM_STORE_STORE_H
+
+#include "node/base/counter.h"
+#include "node/base/log.h"
+#include "node/plan/decide.h"
+#include "node/plan/observed.h"
+#include "node/repl/step.h"
+
+struct store;
+struct store_read;
+
+/* Opens DIR/plan and DIR/state (made with mode 0700 when missing) and takes the lock DIR/lock. Another live process that
+ * holds it: ERR_EXISTS, and the text names its pid. A data directory of another format version: ERR_VERSION. wall is used for
+ * the epoch of a new database. completed(ctx) is called on the writer thread whenever store_completed has something new:
+ * it should wake the loop (uv_async_send) and do nothing else. */
+struct store_options {
+    const char *dir;
+    const struct log *log;
+    struct wall wall;
+    uint64_t map_size_initial; /* 0: default */
+    void (*completed)(void *ctx);
+    void *ctx;
+};
+MUST_CHECK enum err store_open(const struct store_options *options, struct store **out, struct err_info *info);
+/* Waits for the writer to finish what is queued. No reader may be active. */
+void store_close(struct store *s);
+const struct counter_table *store_counters(const struct store *s);
+/* ERR_OK while plan changes are accepted; else why not (ERR_FULL, ERR_IO) with a text for people. */
+enum err store_health(const struct store *s, struct err_info *info);
+
+/* ---- reading ---- */
+
+/* A reader slot; ERR_NOMEM, ERR_LIMIT. Made once per thread, begun and ended per batch. */
+MUST_CHECK enum err store_read_new(struct store *s, struct store_read **out);
+void store_read_free(struct store_read *r);
+/* Between begin and end the reader sees one snapshot of plan and of state. Slices returned point into the map and live
+ * until store_read_end. Never keep a reader begun across loop iterations. */
+MUST_CHECK enum err store_read_begin(struct store_read *r);
+void store_read_end(struct store_read *r);
+
+/* The packed object and, when not NULL, its stamp. ERR_NOTFOUND. */
+MUST_CHECK enum err store_object(struct store_read *r, struct slice key, struct slice *packed, struct stamp *stamp);
+/* Objects in key order from the first key >= from (exclusive when after is true): calls each until it returns false. */
+MUST_CHECK enum err store_objects(struct store_read *r, struct slice from, bool after,
+                                  bool (*each)(void *ctx, struct slice key, struct slice packed), void *ctx);
+void store_plan_digest(struct store_read *r, struct plan_digest *out);
+struct store_plan_counts { uint64_t kinds[PLAN_KIND_COUNT]; };
+void store_plan_counts(struct store_read *r, struct store_plan_counts *out);
+
+/* The routes (route objects and accounts' numbers) whose match is a prefix of number, longest key first: the prefix index,
+ * 1.2 seeks for the first key and about one for each shorter one. Fills route, specificity and from_account of each candidate,
+ * texts in arena; *more when cap was too small. A number without a match: count 0, ERR_OK. */
+MUST_CHECK enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out,
+                                size_t cap, size_t *count, bool *more);
+
+/* Vectors, highest hybrid time, this database's epoch. Arrays live in arena. */
+struct store_start {
+    uint64_t epoch;
+    struct hlc time;
+    struct vector_entry *plan;
+    size_t plan_count;
+    struct vector_entry *state;
+    size_t state_count;
+    struct member_note *members;
+    size_t member_count;
+};
+MUST_CHECK enum err store_load_start(struct store_read *r, struct arena *arena, struct store_start *out);
+
+/* Change-sets of one log in order from seq on: each gets the packed bytes; returning false stops. */
+MUST_CHECK enum err store_log(struct store_read *r, const struct node_name *origin, uint64_t epoch, uint64_t from_seq,
+                              bool (*each)(void *ctx, const struct log_id *id, struct slice packed), void *ctx);
+/* All logs, newest hybrid time first, at most limit: for plan log. */
+MUST_CHECK enum err store_history(struct store_read *r, size_t limit,
+                                  bool (*each)(void *ctx, const struct log_id *id, struct slice packed), void *ctx);
+
+/* State records of one owner with version > above, in version order. */
+MUST_CHECK enum err store_state_since(struct store_read *r, const struct node_name *owner, uint64_t epoch, uint64_t above,
+                                      bool (*each)(void *ctx, const struct state_record *record), void *ctx);
+/* Live (not removed) records of one kind whose key starts with prefix, of every owner. */
+MUST_CHECK enum err store_state_find(struct store_read *r, enum state_kind kind, struct slice key_prefix,
+                                     bool (*each)(void *ctx, const struct state_record *record), void *ctx);
+/* The private value that store_submit_state kept beside a record of this node. ERR_NOTFOUND. */
+MUST_CHECK enum err store_private(struct store_read *r, enum state_kind kind, struct slice key, struct slice *value);
+MUST_CHECK enum err store_private_each(struct store_read *r, enum state_kind kind,
+                                       bool (*each)(void *ctx, struct slice key, struct slice value), void *ctx);
+
+/* ---- writing: queue a job, copied; its end is reported by store_completed ---- */
+
+/* Applies change-sets in order, one LMDB transaction for the group, each atomic: an op wins by stamp_cmp or is history
+ * only. A change-set already in the log is skipped. A gap in its log (seq not the next) is ERR_CONFLICT. */
+MUST_CHECK enum err store_submit_changes(struct store *s, const struct changeset *changes, size_t count, uint64_t token);
+/* Puts records (older versions of the same (owner, kind, key) are skipped; a new epoch of an owner replaces all its older
+ * records) and private values (empty value deletes). upto raises the state vector after a complete batch. */
+struct store_private_put {
+    enum state_kind kind;
+    struct slice key;
+    struct slice value;
+};
+MUST_CHECK enum err store_submit_state(struct store *s, const struct state_record *records, size_t count,
+                                       const struct store_private_put *puts, size_t put_count,
+                                       const struct vector_entry *upto, size_t upto_count, uint64_t token);
+MUST_CHECK enum err store_submit_member(struct store *s, const struct member_note *member, uint64_t token);
+
+struct store_completion {
+    uint64_t token;
+    enum err err;
+    struct err_info info;
+};
+/* Loop thread: takes the next finished job; false when there is none. */
+bool store_completed(struct store *s, struct store_completion *out);
+
+#endif
