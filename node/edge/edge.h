@@ -1,0 +1,117 @@
+/* edge: the SIP edge of a node: transports, proxy and registrar put together, and what it asks of the rest of the node.
+ *
+ * The edge holds no plan and no replica: it asks through struct edge_hooks, which node/app fills. Hooks marked "at once" are
+ * called on the loop thread and must not block; results live in the arena given. */
+#ifndef TANDEM_EDGE_EDGE_H
+#define TANDEM_EDGE_EDGE_H
+
+#include "node/edge/transport.h"
+#include "node/plan/decide.h"
+#include "node/plan/observed.h"
+
+struct edge;
+
+enum edge_source_kind { EDGE_SOURCE_UNKNOWN, EDGE_SOURCE_TRUNK, EDGE_SOURCE_ACCOUNT, EDGE_SOURCE_MEMBER };
+struct edge_source {
+    enum edge_source_kind kind;
+    struct slice name; /* of the trunk, account or node */
+};
+
+/* One way to reach a target, tried in order. */
+struct edge_hop {
+    enum plan_transport transport;
+    struct slice host; /* name or IP literal, without brackets */
+    uint16_t port;     /* 0: by DNS or the default */
+    struct slice request_uri; /* what the Request-URI becomes, "sip:8123@10.2.0.20:5070" */
+    struct slice received;    /* a binding's "udp:192.0.2.7:5060": send there instead (NAT), "" none */
+    struct slice route;       /* Path of a binding: Route header values to add, "" none */
+};
+
+struct edge_target {
+    struct slice text; /* "trunk/factory-pbx" */
+    struct slice node; /* "" : served here; else the member that carries it (the call crosses the mesh once) */
+    struct slice number; /* what it is sent */
+    bool number_in_contact; /* account: the number replaces the contact's user part */
+    const struct edge_hop *hops; /* here: addresses or contacts; other node: its SIP addresses */
+    size_t hop_count;
+    struct plan_route route; /* for failover codes and the record */
+};
+
+struct edge_query {
+    struct slice dialled;      /* user part of the Request-URI, or tel number */
+    struct edge_source source;
+    struct slice call_id;
+    /* A call that crossed the mesh: the target that the first node named; only targets of this node may be used. */
+    struct slice named_target; /* "" for a call that begins here */
+    bool number_in_contact;
+};
+
+struct edge_answer {
+    const struct edge_target *targets;
+    size_t target_count;
+    uint16_t code; /* when there is no target: 404 480 503 ... */
+    unsigned rule;
+    struct slice reason; /* words for the Reason header and the record */
+};
+
+enum call_state { CALL_TRYING, CALL_RINGING, CALL_ANSWERED, CALL_ENDED };
+/* What is known of a call; reported at each change of state. Borrowed for the call. */
+struct call_report {
+    uint64_t id; /* this run's number of the call */
+    struct slice call_id;
+    struct slice from; /* user part or number of the caller */
+    struct slice dialled;
+    struct edge_source source;
+    struct slice target; /* the one that answered, or is being tried */
+    struct slice node;
+    enum call_state state;
+    struct wall started;
+    struct wall answered; /* 0: not */
+    struct wall ended;    /* 0: not */
+    unsigned code;        /* final answer, 0 while none */
+    unsigned rule;
+    struct slice reason;  /* why it ended, in words */
+};
+
+struct edge_hooks {
+    void *ctx;
+    /* At once. Which trunk the address belongs to (trust ranges, longest range wins). */
+    void (*source)(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
+    /* At once. The decision for a request outside a dialog. */
+    void (*route)(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
+    /* At once. ERR_NOTFOUND. */
+    enum err (*account)(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
+    /* At once. This node's own bindings of the account, private halves included. */
+    enum err (*bindings)(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
+    /* Stores puts and removes (keys by account and contact) of one REGISTER; done once, when durable or not. */
+    void (*bindings_write)(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
+                           size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
+    /* Our domain, which is the digest realm; "" until the plan has one: then the node's own address is used. Valid for the call. */
+    struct slice (*domain)(void *ctx);
+    void (*call)(void *ctx, const struct call_report *report);
+};
+
+struct edge_options {
+    uv_loop_t *loop;
+    const struct log *log;
+    struct node_label { struct slice name, site, version; } node;
+    const char *const *listen;
+    size_t listen_count;
+    const char *tls_cert_file, *tls_key_file, *tls_ca_file;
+    struct slice advertise; /* host to put into Via and Record-Route, "" : the listener's */
+    unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
+    uint64_t seed;
+    struct edge_hooks hooks;
+    uint32_t no_answer_ms; /* a target that gave no response at all is left after this long; default 4000 */
+};
+
+MUST_CHECK enum err edge_open(const struct edge_options *options, struct edge **out, struct err_info *info);
+/* drain: takes no new calls (503), waits for transactions in progress up to drain_ms, then closes. */
+void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), void *ctx);
+const struct transport *edge_transport(const struct edge *e);
+/* transport, proxy, registrar. */
+size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap);
+struct edge_load { uint32_t calls; uint32_t transactions; };
+struct edge_load edge_load(const struct edge *e);
+
+#endif

@@ -1,0 +1,96 @@
+/* transport: SIP messages in and out over UDP, TCP and TLS, on the loop thread.
+ *
+ * UDP: recvmmsg and sendmmsg on a uv_poll, batched per loop iteration; ICMP errors (IP_RECVERR) are reported as send failures.
+ * TCP/TLS: framing by node/sip/view's stream form with any split; one connection per remote address and transport is reused for
+ * sending; TLS is OpenSSL over memory BIOs. It knows connections, not transactions: it never retransmits and never routes.
+ * Bounds: connections per listener and per source address, bytes queued per connection, idle and half-open time; each with a counter. */
+#ifndef TANDEM_EDGE_TRANSPORT_H
+#define TANDEM_EDGE_TRANSPORT_H
+
+#include <netinet/in.h>
+#include <uv.h>
+
+#include "node/base/counter.h"
+#include "node/base/log.h"
+#include "node/plan/object.h"
+#include "node/sip/view.h"
+
+union sock_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Where a message came from, or where one goes. Plain data: copy it freely. */
+struct flow {
+    enum plan_transport transport;
+    uint8_t listener;    /* index into the listeners: which of our sockets or addresses */
+    uint64_t connection; /* TCP/TLS: its number, never reused; 0: none yet (send connects) */
+    union sock_address remote;
+    bool member; /* TLS: the peer proved a certificate of the cluster CA */
+    char peer_name[LIMIT_NAME + 1]; /* its CN when member */
+};
+
+struct transport;
+
+struct transport_options {
+    uv_loop_t *loop;
+    const struct log *log;
+    const char *const *listen; /* "udp:10.1.0.1:5060", "tcp:...", "tls:...": port 0 takes a free one */
+    size_t listen_count;
+    const char *tls_cert_file; /* NULL: no TLS; a tls: listener is then an error */
+    const char *tls_key_file;
+    const char *tls_ca_file;   /* cluster CA: decides flow.member */
+    uint64_t seed;
+    /* One whole message; data is writable and valid for the call. Not called for keep-alives. */
+    void (*on_message)(void *ctx, const struct flow *from, struct sip_view *v);
+    /* A message that the view refused; answerable says whether v can be answered. */
+    void (*on_fault)(void *ctx, const struct flow *from, struct sip_view *v, enum sip_fault fault, bool answerable);
+    /* What was sent to this address cannot have arrived (connect failed, connection lost with bytes unsent, ICMP unreachable). token as
+     * given to transport_send, 0 when the failure concerns the address as a whole. */
+    void (*on_send_failed)(void *ctx, const struct flow *to, uint64_t token);
+    void (*on_connection_lost)(void *ctx, const struct flow *flow);
+    void *ctx;
+};
+
+/* Binds everything or nothing. ERR_EXISTS port in use (which), ERR_SYNTAX, ERR_AUTH (TLS files), ERR_IO. */
+MUST_CHECK enum err transport_open(const struct transport_options *options, struct transport **out, struct err_info *info);
+void transport_close(struct transport *t, void (*closed)(void *ctx), void *ctx);
+
+size_t transport_listener_count(const struct transport *t);
+struct transport_listener {
+    enum plan_transport transport;
+    union sock_address local; /* with the port really bound */
+    char text[64];            /* "udp:10.1.0.1:5060" */
+    char host_port[56];       /* "10.1.0.1:5060", "[::1]:5060": for Via and Record-Route */
+};
+const struct transport_listener *transport_listener_at(const struct transport *t, size_t i);
+/* The listener to send from for this transport and family. ERR_NOTFOUND. */
+MUST_CHECK enum err transport_pick(const struct transport *t, enum plan_transport transport, int family, uint8_t *listener);
+
+/* Queues one message. With to->connection set and alive it goes there; else UDP from listener, or a connection to remote
+ * (existing one reused, else made; expect_member: TLS must prove a certificate of the cluster CA). data is copied. ERR_FULL: queue over its cap (counted), ERR_UNREACHABLE, ERR_NOMEM. Later failures come by on_send_failed. */
+MUST_CHECK enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data, uint64_t token);
+
+/* Is addr:port (with transport) one of ours? port 0 means the transport's default port. */
+bool transport_is_local(const struct transport *t, enum plan_transport transport, struct slice host, uint16_t port);
+
+/* "10.1.0.1" and port -> address; ERR_SYNTAX when host is no IP literal. */
+MUST_CHECK enum err sock_address_parse(struct slice host, uint16_t port, union sock_address *out);
+/* "10.1.0.1:5060" or "[::1]:5060". */
+#define SOCK_ADDRESS_TEXT 56
+const char *sock_address_text(const union sock_address *a, char out[SOCK_ADDRESS_TEXT]);
+bool sock_address_eq(const union sock_address *a, const union sock_address *b); /* with port */
+uint16_t sock_address_port(const union sock_address *a);
+const struct counter_table *transport_counters(const struct transport *t);
+
+/* ---- names (dns.c): c-ares on the loop, never blocking ---- */
+struct dns;
+MUST_CHECK enum err dns_open(uv_loop_t *loop, const struct log *log, struct dns **out);
+void dns_close(struct dns *d, void (*closed)(void *ctx), void *ctx);
+/* Addresses of host for SIP over transport (RFC 3263, without NAPTR: SRV when port is 0, then A and AAAA), at most 8, in order of
+ * preference; answered from a cache by its TTL; done is called once, later or at once. ERR_NOTFOUND, ERR_TIMEOUT. */
+MUST_CHECK enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
+                     void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count), void *ctx);
+
+#endif

@@ -1,0 +1,30 @@
+/* digest: server side of digest access authentication (RFC 7616, RFC 8760) with stateless nonces.
+ *
+ * A nonce carries its time and a keyed hash (key derived from the cluster key), so any node accepts any node's nonce
+ * until it is too old. Pure: the caller passes the time. Replay protection by nonce-count is the registrar's. */
+#ifndef TANDEM_SIP_DIGEST_H
+#define TANDEM_SIP_DIGEST_H
+
+#include "node/base/hash.h"
+#include "node/base/time.h"
+#include "node/sip/value.h"
+
+#define SIP_NONCE_LIFE_MS 300000
+
+/* Appends challenge header lines, strongest first (SHA-256, MD5): "WWW-Authenticate: Digest realm=...\r\n..." or with
+ * proxy "Proxy-Authenticate: ...". */
+MUST_CHECK enum err digest_challenge(struct mac *nonce_key, struct slice realm, bool proxy, bool stale, struct wall now,
+                                     struct buf *out);
+
+enum digest_verdict { DIGEST_OK, DIGEST_STALE, DIGEST_BAD_NONCE, DIGEST_WRONG, DIGEST_UNSUPPORTED };
+/* ha1: the stored hash of user:realm:password for the algorithm named in c (hash_len bytes); see digest_algorithm. method as in the request. */
+enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_credentials *c, const unsigned char *ha1,
+                                  struct slice realm, struct slice method, struct wall now);
+/* Which stored hash the credentials want; ERR_SYNTAX when none that we have. */
+MUST_CHECK enum err digest_algorithm(const struct sip_credentials *c, enum hash_algorithm *out);
+
+/* Client side: the value of an Authorization header for a challenge (WWW-/Proxy-Authenticate value). ERR_SYNTAX when nothing in it is usable. */
+MUST_CHECK enum err digest_answer(struct arena *arena, struct slice challenge, struct slice user, struct slice password,
+                                  struct slice method, struct slice uri, struct slice cnonce, uint32_t nc, struct buf *out);
+
+#endif
