@@ -11,6 +11,7 @@ enum repl_message_type {
     REPL_HEARTBEAT = 1,
     REPL_PUSH,   /* change-sets and state records, unasked (flood) or as the answer to a REPL_WANT */
     REPL_WANT,   /* vectors of the asker: send me what I am missing, in bounded batches */
+    REPL_RECEIPT, /* "these are durable here": to the origin of change-sets, after they were stored */
     REPL_TYPE_COUNT
 };
 
@@ -34,6 +35,11 @@ struct repl_heartbeat {
     unsigned char state_root[32];   /* over the state vector */
     const struct member_note *notes;
     size_t note_count;
+    /* What the sender holds durably of the receiver: the newest epoch that it knows of the receiver's log and state, and how
+     * far. origin is the receiver (it need not travel); epoch 0: nothing. Tells the receiver of receipts that it missed,
+     * and that its own disk is older than what others know. */
+    struct vector_entry your_plan;
+    struct vector_entry your_state;
 };
 
 struct repl_push {
@@ -45,6 +51,10 @@ struct repl_push {
     /* State vector of the sender for the owners in records, so that the receiver may raise its own after a complete batch. */
     const struct vector_entry *state_upto;
     size_t state_upto_count;
+    bool answer; /* this is the answer to a WANT: records are those above the asker's vector, in version order per owner */
+    /* Not an answer: the records are all of the sender's own, and are every one with a version in
+     * (state_after, state_upto[0].high]. Unused in an answer. */
+    uint64_t state_after;
 };
 
 struct repl_want {
@@ -54,6 +64,12 @@ struct repl_want {
     size_t state_count;
 };
 
+/* Each id says "durable here up to and including seq". */
+struct repl_receipt {
+    const struct log_id *ids;
+    size_t id_count;
+};
+
 struct repl_message {
     enum repl_message_type type;
     struct node_name from;
@@ -61,6 +77,7 @@ struct repl_message {
         struct repl_heartbeat heartbeat;
         struct repl_push push;
         struct repl_want want;
+        struct repl_receipt receipt;
     };
 };
 

@@ -18,6 +18,8 @@ static inline bool node_name_eq(const struct node_name *a, const struct node_nam
 }
 /* ERR_SYNTAX unless plan_name_valid's rule holds: [A-Za-z0-9._-], 1 .. LIMIT_NAME characters. */
 MUST_CHECK enum err node_name_set(struct node_name *n, struct slice text);
+/* What a decoder or a caller filled in by other means: the same rule, and NUL up to the end. */
+bool node_name_valid(const struct node_name *n);
 static inline struct slice node_name_slice(const struct node_name *n) { return slice_of(n->s); }
 
 /* Hybrid time: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16. Grows with every local event and
