@@ -51,7 +51,8 @@ MUST_CHECK enum err control_frame_pack(const struct control_frame *f, struct buf
  * ERR_LIMIT (announced length over the cap), ERR_SYNTAX. */
 MUST_CHECK enum err control_frame_unpack(struct arena *arena, struct slice stream, struct control_frame *f, size_t *used);
 
-/* Building a record in an arena; a failed allocation is remembered and control_record_done returns ERR_NOMEM. */
+/* Building a record in an arena; a failed allocation is remembered and control_record_done returns ERR_NOMEM. Kind and names are
+ * borrowed (literals), values and the array of a list are copied; what the items point to stays where it is. */
 struct control_builder {
     struct arena *arena;
     struct slice kind;
