@@ -9,8 +9,8 @@
 
 enum repl_message_type {
     REPL_HEARTBEAT = 1,
-    REPL_PUSH,   /* change-sets and state records, unasked (flood) or as the answer to a REPL_WANT */
-    REPL_WANT,   /* vectors of the asker: send me what I am missing, in bounded batches */
+    REPL_PUSH,    /* change-sets and state records, unasked (flood) or as the answer to a REPL_WANT */
+    REPL_WANT,    /* vectors of the asker: send me what I am missing, in bounded batches */
     REPL_RECEIPT, /* "these are durable here": to the origin of change-sets, after they were stored */
     REPL_TYPE_COUNT
 };
@@ -18,7 +18,8 @@ enum repl_message_type {
 enum member_status { MEMBER_ALIVE = 1, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT, MEMBER_EVICTED };
 const char *member_status_name(enum member_status s);
 
-/* What the sender says of one member (itself included); heartbeats carry those that changed lately, and itself always. */
+/* What the sender says of one member (itself included); heartbeats carry those that changed lately, and itself always.
+ */
 struct member_note {
     struct node_name name;
     uint64_t incarnation;
@@ -30,14 +31,14 @@ struct member_note {
 struct repl_heartbeat {
     uint64_t incarnation;
     struct hlc time;
-    unsigned char plan_digest[32];  /* over content (lanes of struct plan_digest) */
-    unsigned char plan_root[32];    /* over the plan vector */
-    unsigned char state_root[32];   /* over the state vector */
+    unsigned char plan_digest[32]; /* over content (lanes of struct plan_digest) */
+    unsigned char plan_root[32];   /* over the plan vector */
+    unsigned char state_root[32];  /* over the state vector */
     const struct member_note *notes;
     size_t note_count;
-    /* What the sender holds durably of the receiver: the newest epoch that it knows of the receiver's log and state, and how
-     * far. origin is the receiver (it need not travel); epoch 0: nothing. Tells the receiver of receipts that it missed,
-     * and that its own disk is older than what others know. */
+    /* What the sender holds durably of the receiver: the newest epoch that it knows of the receiver's log and state,
+     * and how far. origin is the receiver (it need not travel); epoch 0: nothing. Tells the receiver of receipts that
+     * it missed, and that its own disk is older than what others know. */
     struct vector_entry your_plan;
     struct vector_entry your_state;
 };
@@ -48,10 +49,12 @@ struct repl_push {
     const struct state_record *records;
     size_t record_count;
     bool more; /* the answer to a WANT continues after the receiver asks again */
-    /* State vector of the sender for the owners in records, so that the receiver may raise its own after a complete batch. */
+    /* State vector of the sender for the owners in records, so that the receiver may raise its own after a complete
+     * batch. */
     const struct vector_entry *state_upto;
     size_t state_upto_count;
-    bool answer; /* this is the answer to a WANT: records are those above the asker's vector, in version order per owner */
+    bool answer; /* this is the answer to a WANT: records are those above the asker's vector, in version order per owner
+                  */
     /* Not an answer: the records are all of the sender's own, and are every one with a version in
      * (state_after, state_upto[0].high]. Unused in an answer. */
     uint64_t state_after;

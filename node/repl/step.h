@@ -2,17 +2,22 @@
  *
  *   event -> repl_step -> actions
  *
- * The driver (node/app) feeds events and carries out the actions IN ORDER; it reports completion as further events. Time is in every
- * event; randomness comes from the seed in the configuration. Actions and everything they point at live in the arena of
- * struct repl_actions until the driver resets it.
+ * The driver (node/app) feeds events and carries out the actions IN ORDER; it reports completion as further events.
+ * Time is in every event; randomness comes from the seed in the configuration. Actions and everything they point at
+ * live in the arena of struct repl_actions until the driver resets it.
  *
- * The order that actions owe each other: a change-set is pushed to peers only after REPL_EV_STORED says that it is durable
- * here; the same for state records.
- * What is not here: bytes on wires, the store, SIP. */
+ * The order that actions owe each other: a change-set is pushed to peers only after REPL_EV_STORED says that it is
+ * durable here; the same for state records. What is not here: bytes on wires, the store, SIP. */
 #ifndef TANDEM_REPL_STEP_H
 #define TANDEM_REPL_STEP_H
 
+#include "node/base/counter.h"
 #include "node/repl/message.h"
+
+#define REPL_KEY_MAX 600        /* bytes of a state record's key */
+#define REPL_CHANGE_KEY_MAX 320 /* bytes of a change op's key */
+#define REPL_LOCAL_QUEUE 64     /* local changes that wait for the one being stored */
+#define REPL_STATE_QUEUE 65536  /* local state records between LOCAL_STATE and STORED */
 
 struct repl; /* the core's whole state */
 
@@ -20,8 +25,8 @@ struct repl_config {
     struct node_name self;
     struct slice site;
     struct slice mesh_address; /* advertised; "" when this node cannot be dialled */
-    uint64_t epoch;       /* of this database */
-    uint64_t incarnation; /* higher than at any earlier start: wall-clock ms at start */
+    uint64_t epoch;            /* of this database */
+    uint64_t incarnation;      /* higher than at any earlier start: wall-clock ms at start */
     uint64_t seed;
     /* what the replica holds at start */
     const struct vector_entry *plan_vector;
@@ -31,12 +36,14 @@ struct repl_config {
     const struct member_note *members; /* known from the last run: never forgotten, probed for ever */
     size_t member_count;
     struct hlc time; /* highest in the replica */
+    /* of the replica's content; travels in heartbeats until the first STORED brings a newer one */
+    unsigned char plan_digest[32];
 };
 
 enum repl_event_type {
-    REPL_EV_TICK,         /* the deadline that the last step returned is reached, or any time */
-    REPL_EV_MESSAGE,      /* from a peer whose name is proved */
-    REPL_EV_LINK_UP,      /* a link to peer is ready to send on */
+    REPL_EV_TICK,    /* the deadline that the last step returned is reached, or any time */
+    REPL_EV_MESSAGE, /* from a peer whose name is proved */
+    REPL_EV_LINK_UP, /* a link to peer is ready to send on */
     REPL_EV_LINK_DOWN,
     REPL_EV_SENT,         /* the peer acknowledged an action's message: token, rtt_us */
     REPL_EV_SEND_FAILED,  /* or did not */
@@ -61,50 +68,75 @@ struct repl_event {
     struct slice text;                  /* LOCAL_CHANGE: the message */
     const struct change_op *ops;        /* LOCAL_CHANGE */
     size_t op_count;
-    enum state_kind kind;               /* LOCAL_STATE */
+    enum state_kind kind; /* LOCAL_STATE */
     struct slice key;
     struct slice value;
     bool removed;
-    struct plan_digest_bytes { unsigned char b[32]; } plan_digest; /* STORED after a change: the content digest now */
+    struct plan_digest_bytes {
+        unsigned char b[32];
+    } plan_digest; /* STORED after a change: the content digest now */
 };
 
 enum repl_action_type {
-    REPL_DO_SEND,          /* send message to peer; report SENT or SEND_FAILED with token */
-    REPL_DO_SEND_MISSING,  /* answer peer's WANT from the store: what follows the vectors in want, one batch <= LIMIT_MESH_CHUNK as REPL_PUSH, "more" set when there is more */
-    REPL_DO_PERSIST_CHANGE,/* store changes (in order, each atomic), then STORED(token) */
-    REPL_DO_PERSIST_STATE, /* store records, then STORED(token) */
-    REPL_DO_DIAL,          /* keep a link to peer at address (again after each loss, with back-off: the mesh's matter) */
-    REPL_DO_HANGUP,        /* close the link: evicted or left */
-    REPL_DO_MEMBER,        /* a member's status changed: remember it durably, log it */
-    REPL_DO_APPLIED,       /* a local change (token as in LOCAL_CHANGE) is durable here: id is its place in the log */
-    REPL_DO_RECEIPT,       /* peer has the local change id durably, after elapsed_ms */
-    REPL_DO_ALARM          /* text: something that a person must know, e.g. an entry from the future */
+    REPL_DO_SEND, /* send message to peer; report SENT or SEND_FAILED with token */
+    /* Answer peer's WANT from the store with one REPL_PUSH, "answer" set, about LIMIT_MESH_CHUNK bytes, "more" set when
+     * there is more; always, even when it is empty. Per log of ours: change-sets from the asker's high + 1 on, in order
+     * of seq. Per owner of ours: when the asker's entry has our epoch, records above its high in version order; when it
+     * has none or an older epoch, records from 0 on; when a newer one, nothing. state_upto: the entries of our own
+     * state vector (the action's upto, or the store's in the same snapshot as the records) for those owners. */
+    REPL_DO_SEND_MISSING,
+    REPL_DO_PERSIST_CHANGE, /* store changes (in order, each atomic), then STORED(token) */
+    REPL_DO_PERSIST_STATE,  /* store records, and raise the stored state vector by upto (a newer epoch replaces the
+                               owner's older one), then STORED(token) */
+    REPL_DO_DIAL,     /* keep a link to peer at address (again after each loss, with back-off: the mesh's matter) */
+    REPL_DO_HANGUP,   /* close the link: evicted or left */
+    REPL_DO_MEMBER,   /* a member's status changed: remember it durably, log it */
+    REPL_DO_APPLIED,  /* a local change (token as in LOCAL_CHANGE) is durable here: id is its place in the log */
+    REPL_DO_RECEIPT,  /* peer has the local change id durably, after elapsed_ms */
+    REPL_DO_ALARM,    /* text: something that a person must know, e.g. an entry from the future */
+    REPL_DO_REJECTED, /* the local change with the driver's token could not be stored: err; nothing of it happened */
+    REPL_DO_STATE_STORED, /* the local state with the driver's token is durable (err ERR_OK), or was not stored (err) */
+    /* Others know more of our log (of_state false) or of our state (of_state true) than this database does: it is older
+     * than it was. From now on this node writes in epoch. Remember it durably as the database's epoch (the next start's
+     * config.epoch). For state: report everything that still holds again, as LOCAL_STATE: the first record of the new
+     * epoch replaces at every node what the old one said. */
+    REPL_DO_NEW_EPOCH
 };
 
 struct repl_action {
     enum repl_action_type type;
     struct node_name peer;
-    struct repl_message message;   /* SEND */
-    struct repl_want want;         /* SEND_MISSING */
+    struct repl_message message; /* SEND */
+    struct repl_want want;       /* SEND_MISSING */
     uint64_t token;
     const struct changeset *changes; /* PERSIST_CHANGE; packed may be empty for a local one: the driver packs it */
     size_t change_count;
     const struct state_record *records; /* PERSIST_STATE */
     size_t record_count;
-    struct slice address;          /* DIAL */
-    struct member_note member;     /* MEMBER */
-    struct log_id id;              /* APPLIED, RECEIPT */
-    uint64_t elapsed_ms;           /* RECEIPT */
-    struct slice text;             /* ALARM */
+    struct slice address;            /* DIAL */
+    struct member_note member;       /* MEMBER */
+    struct log_id id;                /* APPLIED, RECEIPT */
+    uint64_t elapsed_ms;             /* RECEIPT */
+    struct slice text;               /* ALARM */
+    const struct vector_entry *upto; /* PERSIST_STATE: raise by these. SEND_MISSING: our state vector */
+    size_t upto_count;
+    enum err err;   /* REJECTED, STATE_STORED */
+    uint64_t epoch; /* NEW_EPOCH */
+    bool of_state;  /* NEW_EPOCH */
 };
 
+struct batch;
 struct repl_actions {
     struct arena arena;
     struct repl_action *items; /* growing array, owned */
     size_t count;
     size_t cap;
     struct mono deadline; /* when the next TICK is wanted at the latest */
+    struct batch **held;  /* the core's own memory that items point into, counted until reset */
+    size_t held_count;
+    size_t held_cap;
 };
+/* Starts as {0}. Reset and fini come before repl_free of the core that filled it, or after: both are allowed. */
 void repl_actions_reset(struct repl_actions *a);
 void repl_actions_fini(struct repl_actions *a);
 
@@ -112,8 +144,11 @@ void repl_actions_fini(struct repl_actions *a);
 MUST_CHECK enum err repl_new(const struct repl_config *config, struct repl **out);
 void repl_free(struct repl *r);
 
-/* Appends actions. ERR_NOMEM leaves the state as it was before; ERR_LIMIT/ERR_SYNTAX for a message that no honest peer sends
- * (counted by the driver, dropped). Never blocks; bounded work per event. */
+/* Appends actions. ERR_NOMEM leaves the state as it was before; ERR_LIMIT/ERR_SYNTAX for a message that no honest peer
+ * sends (counted by the driver, dropped). Never blocks; bounded work per event. ERR_REFUSED: a message or a local
+ * change where one side has left or is evicted. An error for a LOCAL_* event means that nothing of it was taken
+ * (ERR_FULL: too many wait already; ERR_LIMIT, ERR_SYNTAX: over a cap). ERR_NOTFOUND: an unknown token or peer.
+ * Whatever it returns, the actions appended are to be carried out. */
 MUST_CHECK enum err repl_step(struct repl *r, const struct repl_event *ev, struct repl_actions *out);
 
 /* What the core knows of each member, for people and for routing. Borrowed until the next step. Self is first. */
@@ -124,17 +159,22 @@ struct repl_member_view {
     enum member_status status;
     uint64_t incarnation;
     bool linked;
-    uint32_t rtt_us;          /* of the last acknowledged message, 0 unknown */
-    struct mono heard;        /* last heartbeat from it, {0} never in this run */
-    struct mono since;        /* of the present status */
+    uint32_t rtt_us;   /* of the last acknowledged message, 0 unknown */
+    struct mono heard; /* last heartbeat from it, {0} never in this run */
+    struct mono since; /* of the present status */
     unsigned char plan_digest[32];
-    bool plan_known;          /* plan_digest is of its last heartbeat */
-    bool in_step;             /* its plan vector root equals ours */
+    bool plan_known; /* plan_digest is of its last heartbeat */
+    bool in_step;    /* its plan vector root equals ours */
 };
 size_t repl_member_count(const struct repl *r);
 struct repl_member_view repl_member_at(const struct repl *r, size_t i);
 /* MEMBER_DEAD for a name that is not a member. */
 enum member_status repl_member_status(const struct repl *r, const struct node_name *name);
 struct hlc repl_now(const struct repl *r);
+/* Drops, refusals and repairs, for the metrics page. Lives as long as r. */
+const struct counter_table *repl_counters(const struct repl *r);
+/* The epoch in which this node writes changes, and the one of its state. */
+uint64_t repl_plan_epoch(const struct repl *r);
+uint64_t repl_state_epoch(const struct repl *r);
 
 #endif

@@ -20,11 +20,16 @@ static inline bool node_name_eq(const struct node_name *a, const struct node_nam
 MUST_CHECK enum err node_name_set(struct node_name *n, struct slice text);
 /* What a decoder or a caller filled in by other means: the same rule, and NUL up to the end. */
 bool node_name_valid(const struct node_name *n);
-static inline struct slice node_name_slice(const struct node_name *n) { return slice_of(n->s); }
+static inline struct slice node_name_slice(const struct node_name *n)
+{
+    return slice_of(n->s);
+}
 
-/* Hybrid time: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16. Grows with every local event and
- * with what is received, except that an entry more than REPL_FUTURE_MS ahead never drags it along. */
-struct hlc { uint64_t v; };
+/* Hybrid time: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16. Grows with every local event
+ * and with what is received, except that an entry more than REPL_FUTURE_MS ahead never drags it along. */
+struct hlc {
+    uint64_t v;
+};
 #define REPL_FUTURE_MS 5000
 
 /* Who wins an object: the newest (time, origin). */
@@ -52,7 +57,7 @@ struct change_op {
 struct changeset {
     struct log_id id;
     struct hlc time;
-    struct slice author;  /* Unix user behind the control socket, "user@node" */
+    struct slice author; /* Unix user behind the control socket, "user@node" */
     struct slice message;
     const struct change_op *ops;
     size_t op_count;
