@@ -1,36 +1,53 @@
 /* plan_codec: plan objects, change-sets and state values as protobuf bytes.
  *
  * Packing is canonical: equal structs give equal bytes, since the plan digest is taken over them. Unpacking validates:
- * every string and list is bounded (plan_object_validate, LIMIT_*), so what comes out is safe to use. Unknown fields of a
- * newer version survive in the packed bytes, which are what is stored and forwarded. Schemas: proto/plan.proto, proto/state.proto. */
+ * every string and list is bounded (plan_object_validate, LIMIT_*), so what comes out is safe to use. Unknown fields of
+ * a newer version survive in the packed bytes, which are what is stored and forwarded. Schemas: proto/plan.proto,
+ * proto/state.proto. */
 #ifndef TANDEM_PROTO_PLAN_CODEC_H
 #define TANDEM_PROTO_PLAN_CODEC_H
 
 #include "node/plan/observed.h"
-#include "node/repl/types.h"
+#include "node/repl/message.h"
 
-/* Appends to out. Secrets: account.secret hashes and registration.sealed are packed; clear-text passwords never are. ERR_NOMEM. */
+/* Appends to out. Secrets: account.secret hashes and registration.sealed are packed; clear-text passwords never are.
+ * ERR_NOMEM. */
 MUST_CHECK enum err plan_object_pack(const struct plan_object *o, struct buf *out);
 /* ERR_SYNTAX (not protobuf, or breaks a rule; info says which), ERR_LIMIT, ERR_NOMEM. Texts are copied into arena. */
 MUST_CHECK enum err plan_object_unpack(struct arena *arena, struct slice packed, struct plan_object *o,
                                        struct err_info *info);
+/* The same without plan_object_validate: for bytes that passed it before and were kept under a checksum since. Sizes
+ * and enumerations are still checked, so that a record of any content is memory-safe. */
+MUST_CHECK enum err plan_object_unpack_stored(struct arena *arena, struct slice packed, struct plan_object *o,
+                                              struct err_info *info);
 /* SHA-256 over key, NUL, packed: what plan_digest_add takes. */
 MUST_CHECK enum err plan_object_hash(struct slice key, struct slice packed, unsigned char out[HASH_SHA256_LEN]);
 
 MUST_CHECK enum err changeset_pack(const struct changeset *c, struct buf *out);
-/* c->packed becomes the bytes themselves (borrowed from the argument: keep them as long as c). */
-MUST_CHECK enum err changeset_unpack(struct arena *arena, struct slice packed, struct changeset *c, struct err_info *info);
+/* Checks the envelope; values are opaque bytes of bounded size, to be unpacked one by one with plan_object_unpack.
+ * ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. c->packed becomes the bytes themselves (borrowed from the argument: keep them as
+ * long as c). */
+MUST_CHECK enum err changeset_unpack(struct arena *arena, struct slice packed, struct changeset *c,
+                                     struct err_info *info);
 
 MUST_CHECK enum err state_record_pack(const struct state_record *r, struct buf *out);
 MUST_CHECK enum err state_record_unpack(struct arena *arena, struct slice packed, struct state_record *r,
                                         struct err_info *info);
 
-/* public_only leaves the private half out: the bytes that travel. */
+/* The rules of a record that state_record_unpack applies, for one that was made otherwise. ERR_SYNTAX, ERR_LIMIT. */
+MUST_CHECK enum err state_record_check(const struct state_record *r, struct err_info *info);
+
+/* What they unpack is bounded: ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. public_only leaves the private half out: the bytes
+ * that travel. */
 MUST_CHECK enum err binding_pack(const struct binding *b, bool public_only, struct buf *out);
 MUST_CHECK enum err binding_unpack(struct arena *arena, struct slice packed, struct binding *b);
 MUST_CHECK enum err trunk_health_pack(const struct trunk_health *h, struct buf *out);
 MUST_CHECK enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct trunk_health *h);
 MUST_CHECK enum err node_card_pack(const struct node_card *c, struct buf *out);
 MUST_CHECK enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_card *c);
+
+/* A member as the store remembers it. */
+MUST_CHECK enum err member_note_pack(const struct member_note *n, struct buf *out);
+MUST_CHECK enum err member_note_unpack(struct arena *arena, struct slice packed, struct member_note *n);
 
 #endif

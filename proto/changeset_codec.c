@@ -1,0 +1,110 @@
+/* changeset_codec: change-sets as protobuf bytes.
+ *
+ * What is checked here is the envelope: who, when, how many operations, and that each has a usable key and a value of
+ * bounded size. The values stay opaque: whoever applies them unpacks each with plan_object_unpack. Schema:
+ * proto/plan.proto. */
+#include "proto/plan_codec.h"
+
+#include "plan.pb-c.h"
+#include "proto/arena_alloc.h"
+
+enum err changeset_pack(const struct changeset *c, struct buf *out)
+{
+    Tandem__Plan__ChangeSet m = TANDEM__PLAN__CHANGE_SET__INIT;
+    struct arena scratch = {0};
+    Tandem__Plan__Op *ops = arena_array(&scratch, c->op_count, sizeof *ops);
+    Tandem__Plan__Op **list = arena_array(&scratch, c->op_count, sizeof *list);
+    enum err e = ERR_NOMEM;
+    if (ops == NULL || list == NULL) goto out;
+    m.origin = bytes_out(node_name_slice(&c->id.origin));
+    m.epoch = c->id.epoch;
+    m.seq = c->id.seq;
+    m.time = c->time.v;
+    m.author = bytes_out(c->author);
+    m.message = bytes_out(c->message);
+    for (size_t i = 0; i < c->op_count; i++) {
+        tandem__plan__op__init(&ops[i]);
+        ops[i].kind = (uint32_t)c->ops[i].kind;
+        ops[i].key = bytes_out(c->ops[i].key);
+        ops[i].value = bytes_out(c->ops[i].value);
+        list[i] = &ops[i];
+    }
+    m.n_ops = c->op_count;
+    m.ops = list;
+    e = proto_pack(&m.base, out);
+out:
+    arena_fini(&scratch);
+    return e;
+}
+
+/* Keys are printable ASCII without spaces: names, matches and separators have nothing else. */
+static bool key_valid(struct slice key)
+{
+    if (key.n == 0 || key.n > PLAN_KEY_MAX) return false;
+    for (size_t i = 0; i < key.n; i++) {
+        if (key.p[i] <= ' ' || key.p[i] > '~') return false;
+    }
+    return true;
+}
+
+static enum err op_in(const Tandem__Plan__Op *m, struct change_op *op, struct err_info *info)
+{
+    op->key = bytes_in(m->key);
+    op->value = bytes_in(m->value);
+    if (!key_valid(op->key)) return err_fail(info, ERR_SYNTAX, "an operation's key is empty, too long or not text");
+    if (op->value.n > LIMIT_OBJECT) {
+        return err_fail(info, ERR_LIMIT, "%.*s has %zu bytes; %d are allowed", SLICE_ARG(op->key), op->value.n,
+                        LIMIT_OBJECT);
+    }
+    if (m->kind != CHANGE_PUT && m->kind != CHANGE_DELETE) {
+        return err_fail(info, ERR_SYNTAX, "%.*s: operation %u is unknown to this version", SLICE_ARG(op->key),
+                        (unsigned)m->kind);
+    }
+    op->kind = (enum change_op_kind)m->kind;
+    if ((op->kind == CHANGE_PUT) != (op->value.n > 0)) {
+        return err_fail(info, ERR_SYNTAX, "%.*s: a put needs a value and a delete has none", SLICE_ARG(op->key));
+    }
+    return ERR_OK;
+}
+
+static enum err envelope_in(const Tandem__Plan__ChangeSet *m, struct changeset *c, struct err_info *info)
+{
+    enum err e = node_name_set(&c->id.origin, bytes_in(m->origin));
+    if (e != ERR_OK) return err_fail(info, ERR_SYNTAX, "a change-set's origin is not a node name");
+    if (m->epoch == 0 || m->seq == 0) return err_fail(info, ERR_SYNTAX, "a change-set without epoch or number");
+    if (m->author.len > LIMIT_TEXT || m->message.len > LIMIT_TEXT) {
+        return err_fail(info, ERR_LIMIT, "author or message of a change-set is over %d bytes", LIMIT_TEXT);
+    }
+    if (m->n_ops > LIMIT_CHANGE_OPS) {
+        return err_fail(info, ERR_LIMIT, "%zu operations in one change-set; %d are allowed", m->n_ops,
+                        LIMIT_CHANGE_OPS);
+    }
+    c->id.epoch = m->epoch;
+    c->id.seq = m->seq;
+    c->time.v = m->time;
+    c->author = bytes_in(m->author);
+    c->message = bytes_in(m->message);
+    return ERR_OK;
+}
+
+enum err changeset_unpack(struct arena *arena, struct slice packed, struct changeset *c, struct err_info *info)
+{
+    struct changeset made = {.packed = packed};
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__plan__change_set__descriptor, packed, &raw);
+    if (e == ERR_SYNTAX) return err_fail(info, e, "the bytes are not a change-set");
+    if (e != ERR_OK) return e;
+    const Tandem__Plan__ChangeSet *m = raw;
+    e = envelope_in(m, &made, info);
+    if (e != ERR_OK) return e;
+    struct change_op *ops = arena_array(arena, m->n_ops, sizeof *ops);
+    if (ops == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < m->n_ops; i++) {
+        e = op_in(m->ops[i], &ops[i], info);
+        if (e != ERR_OK) return e;
+    }
+    made.ops = ops;
+    made.op_count = m->n_ops;
+    *c = made;
+    return ERR_OK;
+}

@@ -1,0 +1,216 @@
+/* state_codec: state records and their values as protobuf bytes.
+ *
+ * All of them may come from another node, so every text is bounded here; there is no other place that looks at them
+ * before they are stored or routed by. Schema: proto/state.proto. */
+#include "proto/plan_codec.h"
+
+#include "proto/arena_alloc.h"
+#include "state.pb-c.h"
+
+#define STATE_KEY_MAX 600
+#define CARD_ADDRESS_MAX 32
+
+/* ---- the envelope ---- */
+
+enum err state_record_pack(const struct state_record *r, struct buf *out)
+{
+    Tandem__State__StateRecord m = TANDEM__STATE__STATE_RECORD__INIT;
+    m.owner = bytes_out(node_name_slice(&r->owner));
+    m.epoch = r->epoch;
+    m.version = r->version;
+    m.kind = (uint32_t)r->kind;
+    m.key = bytes_out(r->key);
+    m.value = bytes_out(r->value);
+    m.removed = r->removed;
+    return proto_pack(&m.base, out);
+}
+
+enum err state_record_unpack(struct arena *arena, struct slice packed, struct state_record *r, struct err_info *info)
+{
+    struct state_record made = {0};
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__state_record__descriptor, packed, &raw);
+    if (e == ERR_SYNTAX) return err_fail(info, e, "the bytes are not a state record");
+    if (e != ERR_OK) return e;
+    const Tandem__State__StateRecord *m = raw;
+    if (node_name_set(&made.owner, bytes_in(m->owner)) != ERR_OK) {
+        return err_fail(info, ERR_SYNTAX, "a state record's owner is not a node name");
+    }
+    made.epoch = m->epoch;
+    made.version = m->version;
+    made.kind = (enum state_kind)m->kind;
+    made.key = bytes_in(m->key);
+    made.value = bytes_in(m->value);
+    made.removed = m->removed;
+    e = state_record_check(&made, info);
+    if (e == ERR_OK) *r = made;
+    return e;
+}
+
+enum err state_record_check(const struct state_record *r, struct err_info *info)
+{
+    if (r->epoch == 0 || r->version == 0) return err_fail(info, ERR_SYNTAX, "a state record without epoch or version");
+    if (r->kind < STATE_BINDING || r->kind >= STATE_KIND_COUNT) {
+        return err_fail(info, ERR_SYNTAX, "state of kind %u is unknown to this version", (unsigned)r->kind);
+    }
+    if (r->key.n == 0 || r->key.n > STATE_KEY_MAX) {
+        return err_fail(info, ERR_LIMIT, "a state key of %zu bytes; 1 to %d are allowed", r->key.n, STATE_KEY_MAX);
+    }
+    if (r->value.n > LIMIT_OBJECT) {
+        return err_fail(info, ERR_LIMIT, "a state value of %zu bytes; %d are allowed", r->value.n, LIMIT_OBJECT);
+    }
+    if (r->removed && r->value.n > 0) return err_fail(info, ERR_SYNTAX, "a removed state record has a value");
+    return ERR_OK;
+}
+
+/* ---- binding ---- */
+
+enum err binding_pack(const struct binding *b, bool public_only, struct buf *out)
+{
+    Tandem__State__Binding m = TANDEM__STATE__BINDING__INIT;
+    Tandem__State__BindingPrivate private_half = TANDEM__STATE__BINDING_PRIVATE__INIT;
+    m.account = bytes_out(b->account);
+    m.contact = bytes_out(b->contact);
+    m.received = bytes_out(b->received);
+    m.path = bytes_out(b->path);
+    m.user_agent = bytes_out(b->user_agent);
+    m.since_ms = b->since.ms;
+    m.q_milli = b->q_milli;
+    if (!public_only) {
+        private_half.call_id = bytes_out(b->call_id);
+        private_half.cseq = b->cseq;
+        private_half.expires_ms = b->expires.ms;
+        m.private_half = &private_half;
+    }
+    return proto_pack(&m.base, out);
+}
+
+enum err binding_unpack(struct arena *arena, struct slice packed, struct binding *b)
+{
+    struct binding made = {0};
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__binding__descriptor, packed, &raw);
+    if (e != ERR_OK) return e;
+    const Tandem__State__Binding *m = raw;
+    if (m->account.len == 0 || m->contact.len == 0 || m->q_milli > 1000) return ERR_SYNTAX;
+    if (m->account.len > LIMIT_NAME || m->contact.len > LIMIT_URI || m->received.len > LIMIT_URI ||
+        m->path.len > LIMIT_TEXT || m->user_agent.len > LIMIT_TEXT) {
+        return ERR_LIMIT;
+    }
+    made.account = bytes_in(m->account);
+    made.contact = bytes_in(m->contact);
+    made.received = bytes_in(m->received);
+    made.path = bytes_in(m->path);
+    made.user_agent = bytes_in(m->user_agent);
+    made.since.ms = m->since_ms;
+    made.q_milli = m->q_milli;
+    if (m->private_half != NULL) {
+        if (m->private_half->call_id.len > LIMIT_TEXT) return ERR_LIMIT;
+        made.call_id = bytes_in(m->private_half->call_id);
+        made.cseq = m->private_half->cseq;
+        made.expires.ms = m->private_half->expires_ms;
+    }
+    *b = made;
+    return ERR_OK;
+}
+
+/* ---- trunk health ---- */
+
+enum err trunk_health_pack(const struct trunk_health *h, struct buf *out)
+{
+    Tandem__State__TrunkHealth m = TANDEM__STATE__TRUNK_HEALTH__INIT;
+    m.trunk = bytes_out(h->trunk);
+    m.up = h->up;
+    m.since_ms = h->since.ms;
+    m.rtt_us = h->rtt_us;
+    m.reason = bytes_out(h->reason);
+    return proto_pack(&m.base, out);
+}
+
+enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct trunk_health *h)
+{
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__trunk_health__descriptor, packed, &raw);
+    if (e != ERR_OK) return e;
+    const Tandem__State__TrunkHealth *m = raw;
+    if (m->trunk.len == 0) return ERR_SYNTAX;
+    if (m->trunk.len > LIMIT_NAME || m->reason.len > LIMIT_TEXT) return ERR_LIMIT;
+    *h = (struct trunk_health){.trunk = bytes_in(m->trunk),
+                               .up = m->up,
+                               .since.ms = m->since_ms,
+                               .rtt_us = m->rtt_us,
+                               .reason = bytes_in(m->reason)};
+    return ERR_OK;
+}
+
+/* ---- node card ---- */
+
+enum err node_card_pack(const struct node_card *c, struct buf *out)
+{
+    Tandem__State__NodeCard m = TANDEM__STATE__NODE_CARD__INIT;
+    struct arena scratch = {0};
+    enum err e = ERR_NOMEM;
+    m.n_sip_addresses = c->sip_address_count;
+    m.sip_addresses = proto_slices_out(&scratch, c->sip_addresses, c->sip_address_count);
+    m.site = bytes_out(c->site);
+    m.version = bytes_out(c->version);
+    m.started_ms = c->started.ms;
+    m.calls = c->calls;
+    if (m.sip_addresses != NULL) e = proto_pack(&m.base, out);
+    arena_fini(&scratch);
+    return e;
+}
+
+enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_card *c)
+{
+    struct node_card made = {0};
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__node_card__descriptor, packed, &raw);
+    if (e != ERR_OK) return e;
+    const Tandem__State__NodeCard *m = raw;
+    if (m->site.len > LIMIT_NAME || m->version.len > LIMIT_NAME) return ERR_LIMIT;
+    for (size_t i = 0; i < m->n_sip_addresses; i++) {
+        if (m->sip_addresses[i].len > LIMIT_URI) return ERR_LIMIT;
+    }
+    e = proto_slices_in(arena, m->sip_addresses, m->n_sip_addresses, CARD_ADDRESS_MAX, &made.sip_addresses);
+    if (e != ERR_OK) return e;
+    made.sip_address_count = m->n_sip_addresses;
+    made.site = bytes_in(m->site);
+    made.version = bytes_in(m->version);
+    made.started.ms = m->started_ms;
+    made.calls = m->calls;
+    *c = made;
+    return ERR_OK;
+}
+
+/* ---- member notes, as the store keeps them ---- */
+
+enum err member_note_pack(const struct member_note *n, struct buf *out)
+{
+    Tandem__State__Member m = TANDEM__STATE__MEMBER__INIT;
+    m.name = bytes_out(node_name_slice(&n->name));
+    m.incarnation = n->incarnation;
+    m.status = (uint32_t)n->status;
+    m.mesh_address = bytes_out(n->mesh_address);
+    m.site = bytes_out(n->site);
+    return proto_pack(&m.base, out);
+}
+
+enum err member_note_unpack(struct arena *arena, struct slice packed, struct member_note *n)
+{
+    struct member_note made = {0};
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__member__descriptor, packed, &raw);
+    if (e != ERR_OK) return e;
+    const Tandem__State__Member *m = raw;
+    if (m->status < MEMBER_ALIVE || m->status > MEMBER_EVICTED) return ERR_SYNTAX;
+    if (m->mesh_address.len > LIMIT_URI || m->site.len > LIMIT_NAME) return ERR_LIMIT;
+    e = node_name_set(&made.name, bytes_in(m->name));
+    if (e != ERR_OK) return e;
+    made.incarnation = m->incarnation;
+    made.status = (enum member_status)m->status;
+    made.mesh_address = bytes_in(m->mesh_address);
+    made.site = bytes_in(m->site);
+    *n = made;
+    return ERR_OK;
+}
