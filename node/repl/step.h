@@ -125,14 +125,14 @@ struct repl_action {
     bool of_state;  /* NEW_EPOCH */
 };
 
-struct batch;
+struct repl_batch;
 struct repl_actions {
     struct arena arena;
     struct repl_action *items; /* growing array, owned */
     size_t count;
     size_t cap;
     struct mono deadline; /* when the next TICK is wanted at the latest */
-    struct batch **held;  /* the core's own memory that items point into, counted until reset */
+    struct repl_batch **held;  /* the core's own memory that items point into, counted until reset */
     size_t held_count;
     size_t held_cap;
 };
