@@ -168,6 +168,7 @@ struct capped_arena {
     struct arena *arena;
     size_t limit; /* of arena->used_total */
     bool over;
+    bool failed;
 };
 
 static void *capped_alloc(void *ctx, size_t n)
@@ -177,7 +178,9 @@ static void *capped_alloc(void *ctx, size_t n)
         c->over = true;
         return NULL;
     }
-    return arena_alloc(c->arena, n);
+    void *p = arena_alloc(c->arena, n);
+    if (p == NULL) c->failed = true;
+    return p;
 }
 
 static void capped_free(void *ctx, void *p)
@@ -297,6 +300,7 @@ enum err mesh_frame_unpack(struct arena *arena, struct slice packed, struct mesh
     ProtobufCAllocator allocator = {.alloc = capped_alloc, .free = capped_free, .allocator_data = &capped};
     Tandem__Mesh__Frame *p = tandem__mesh__frame__unpack(&allocator, packed.n, (const uint8_t *)packed.p);
     if (p == NULL) {
+        if (capped.failed) return ERR_NOMEM;
         if (capped.over) return err_fail(info, ERR_LIMIT, "mesh frame: too many parts");
         return err_fail(info, ERR_SYNTAX, "mesh frame: does not parse");
     }

@@ -77,9 +77,10 @@ struct mesh_frame {
 /* Appends to out. message.from is ignored: sender counts. ERR_LIMIT when something is over the bound that unpack
  * enforces, ERR_NOMEM; out is then unchanged. */
 MUST_CHECK enum err mesh_frame_pack(const struct mesh_frame *f, struct buf *out);
-/* Everything is copied into arena, so packed may go. ERR_SYNTAX (not protobuf, or breaks a rule; info says which),
- * ERR_LIMIT, ERR_NOMEM, ERR_VERSION: a body that this version does not know, or no version in common (version_min and
- * version_max are then set). */
+/* Everything is copied into arena, so packed may go. The origins of a heartbeat's your_plan and your_state stay empty:
+ * they are the receiver's own name. ERR_SYNTAX (not protobuf, or breaks a rule; info says which), ERR_LIMIT, ERR_NOMEM,
+ * ERR_VERSION: a body that this version does not know, or no version in common (version_min and version_max are then
+ * set). */
 MUST_CHECK enum err mesh_frame_unpack(struct arena *arena, struct slice packed, struct mesh_frame *f,
                                       struct err_info *info);
 

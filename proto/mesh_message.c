@@ -44,13 +44,21 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
     Tandem__Mesh__Heartbeat *p = arena_alloc(scratch, sizeof *p);
     Tandem__Mesh__MemberNote *items = arena_alloc(scratch, h->note_count * sizeof *items);
     Tandem__Mesh__MemberNote **list = arena_alloc(scratch, h->note_count * sizeof *list);
-    if (p == NULL || items == NULL || list == NULL) return ERR_NOMEM;
+    Tandem__Mesh__VectorEntry *your = arena_alloc(scratch, 2 * sizeof *your);
+    if (p == NULL || items == NULL || list == NULL || your == NULL) return ERR_NOMEM;
     *p = (Tandem__Mesh__Heartbeat)TANDEM__MESH__HEARTBEAT__INIT;
     p->incarnation = h->incarnation;
     p->time = h->time.v;
     p->plan_digest = (ProtobufCBinaryData){DIGEST_LEN, (uint8_t *)(uintptr_t)h->plan_digest};
     p->plan_root = (ProtobufCBinaryData){DIGEST_LEN, (uint8_t *)(uintptr_t)h->plan_root};
     p->state_root = (ProtobufCBinaryData){DIGEST_LEN, (uint8_t *)(uintptr_t)h->state_root};
+    your[0] = your[1] = (Tandem__Mesh__VectorEntry)TANDEM__MESH__VECTOR_ENTRY__INIT;
+    your[0].epoch = h->your_plan.epoch;
+    your[0].high = h->your_plan.high;
+    your[1].epoch = h->your_state.epoch;
+    your[1].high = h->your_state.high;
+    p->your_plan = &your[0];
+    p->your_state = &your[1];
     for (size_t i = 0; i < h->note_count; i++) {
         const struct member_note *n = &h->notes[i];
         if (!plain_text(n->mesh_address, LIMIT_URI) || !plain_text(n->site, LIMIT_NAME)) return ERR_LIMIT;
@@ -121,6 +129,8 @@ static enum err push_to_proto(const struct repl_push *m, struct arena *scratch, 
     p->records = records;
     p->n_records = m->record_count;
     p->more = m->more;
+    p->answer = m->answer;
+    p->state_after = m->state_after;
     out->body_case = TANDEM__MESH__FRAME__BODY_PUSH;
     out->push = p;
     return ERR_OK;
@@ -139,12 +149,35 @@ static enum err want_to_proto(const struct repl_want *m, struct arena *scratch, 
     return ERR_OK;
 }
 
+static enum err receipt_to_proto(const struct repl_receipt *m, struct arena *scratch, Tandem__Mesh__Frame *out)
+{
+    if (m->id_count > MESH_ITEMS_MAX) return ERR_LIMIT;
+    Tandem__Mesh__Receipt *p = arena_alloc(scratch, sizeof *p);
+    Tandem__Mesh__LogId *items = arena_alloc(scratch, m->id_count * sizeof *items);
+    Tandem__Mesh__LogId **list = arena_alloc(scratch, m->id_count * sizeof *list);
+    if (p == NULL || items == NULL || list == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < m->id_count; i++) {
+        items[i] = (Tandem__Mesh__LogId)TANDEM__MESH__LOG_ID__INIT;
+        items[i].origin = mesh_bytes(node_name_slice(&m->ids[i].origin));
+        items[i].epoch = m->ids[i].epoch;
+        items[i].seq = m->ids[i].seq;
+        list[i] = &items[i];
+    }
+    *p = (Tandem__Mesh__Receipt)TANDEM__MESH__RECEIPT__INIT;
+    p->ids = list;
+    p->n_ids = m->id_count;
+    out->body_case = TANDEM__MESH__FRAME__BODY_RECEIPT;
+    out->receipt = p;
+    return ERR_OK;
+}
+
 enum err mesh_message_to_proto(const struct repl_message *m, struct arena *scratch, Tandem__Mesh__Frame *out)
 {
     switch (m->type) {
     case REPL_HEARTBEAT: return heartbeat_to_proto(&m->heartbeat, scratch, out);
     case REPL_PUSH: return push_to_proto(&m->push, scratch, out);
     case REPL_WANT: return want_to_proto(&m->want, scratch, out);
+    case REPL_RECEIPT: return receipt_to_proto(&m->receipt, scratch, out);
     case REPL_TYPE_COUNT: break;
     }
     return ERR_SYNTAX;
@@ -205,6 +238,10 @@ static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *a
     if (p->n_notes > LIMIT_MEMBERS) return err_fail(info, ERR_LIMIT, "mesh message: %zu member notes", p->n_notes);
     h->incarnation = p->incarnation;
     h->time.v = p->time;
+    if (p->your_plan != NULL)
+        h->your_plan = (struct vector_entry){.epoch = p->your_plan->epoch, .high = p->your_plan->high};
+    if (p->your_state != NULL)
+        h->your_state = (struct vector_entry){.epoch = p->your_state->epoch, .high = p->your_state->high};
     enum err err = take_digest(p->plan_digest, h->plan_digest, info);
     if (err == ERR_OK) err = take_digest(p->plan_root, h->plan_root, info);
     if (err == ERR_OK) err = take_digest(p->state_root, h->state_root, info);
@@ -239,6 +276,8 @@ static enum err take_push(const Tandem__Mesh__Push *p, struct arena *arena, stru
     m->records = records;
     m->record_count = p->n_records;
     m->more = p->more;
+    m->answer = p->answer;
+    m->state_after = p->state_after;
     return err;
 }
 
@@ -247,6 +286,24 @@ static enum err take_want(const Tandem__Mesh__Want *p, struct arena *arena, stru
     enum err err = take_vector(p->plan, p->n_plan, arena, &m->plan, &m->plan_count, info);
     if (err == ERR_OK) err = take_vector(p->state, p->n_state, arena, &m->state, &m->state_count, info);
     return err;
+}
+
+static enum err take_receipt(const Tandem__Mesh__Receipt *p, struct arena *arena, struct repl_receipt *m,
+                             struct err_info *info)
+{
+    if (p->n_ids > MESH_ITEMS_MAX)
+        return err_fail(info, ERR_LIMIT, "mesh message: a receipt of %zu positions", p->n_ids);
+    struct log_id *ids = arena_alloc(arena, p->n_ids * sizeof *ids);
+    if (ids == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < p->n_ids; i++) {
+        enum err err = take_name(p->ids[i]->origin, &ids[i].origin, info);
+        if (err != ERR_OK) return err;
+        ids[i].epoch = p->ids[i]->epoch;
+        ids[i].seq = p->ids[i]->seq;
+    }
+    m->ids = ids;
+    m->id_count = p->n_ids;
+    return ERR_OK;
 }
 
 enum err mesh_message_from_proto(const Tandem__Mesh__Frame *p, struct arena *arena, struct repl_message *m,
@@ -258,6 +315,9 @@ enum err mesh_message_from_proto(const Tandem__Mesh__Frame *p, struct arena *are
         return take_heartbeat(p->heartbeat, arena, &m->heartbeat, info);
     case TANDEM__MESH__FRAME__BODY_PUSH: m->type = REPL_PUSH; return take_push(p->push, arena, &m->push, info);
     case TANDEM__MESH__FRAME__BODY_WANT: m->type = REPL_WANT; return take_want(p->want, arena, &m->want, info);
+    case TANDEM__MESH__FRAME__BODY_RECEIPT:
+        m->type = REPL_RECEIPT;
+        return take_receipt(p->receipt, arena, &m->receipt, info);
     default: return err_fail(info, ERR_VERSION, "mesh message: a kind that this version does not know");
     }
 }
