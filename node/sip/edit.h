@@ -31,6 +31,7 @@ void sip_edit_insert_before(struct sip_edits *e, enum sip_header id, struct slic
 /* Whole header lines after the last header line. */
 void sip_edit_append(struct sip_edits *e, struct slice lines);
 /* Removes the first value of the first line of id (the whole line when it has no other value): popping a Via or a Route. */
+/* Called again, it removes the next value, in the next line if need be. Nothing happens when no value is left. */
 void sip_edit_pop_value(struct sip_edits *e, enum sip_header id);
 /* Appends the edited message to out. ERR_LIMIT when the edits failed, ERR_NOMEM. */
 MUST_CHECK enum err sip_edit_apply(const struct sip_edits *e, struct buf *out);
@@ -40,6 +41,9 @@ MUST_CHECK enum err sip_edit_apply(const struct sip_edits *e, struct buf *out);
  * received.n > 0 (RFC 3261 §18.2.1, RFC 3581). Record-Route is copied when the code is 101-299. */
 MUST_CHECK enum err sip_response_build(const struct sip_view *v, unsigned code, struct slice reason, struct slice to_tag,
                                        struct slice received, uint16_t rport, struct slice extra, struct buf *out);
+/* The value of the topmost Via as it must look after receipt: received added or replaced, and rport given its value when the client asked
+ * for it. Appends to out; for sip_edit_replace(e, v->via.all, ...) and for answers. */
+void sip_via_with_received(const struct sip_view *v, struct slice received, uint16_t rport, struct buf *out);
 /* The standard phrase of a code, "" when it has none. */
 const char *sip_reason_phrase(unsigned code);
 

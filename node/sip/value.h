@@ -13,6 +13,10 @@ struct sip_param {
 };
 
 #define SIP_PARAMS_MAX 32
+#define SIP_VALUE_MAX 4096
+
+/* Once, at the start of the program: keeps libosip2 from printing. */
+void sip_library_init(void);
 
 struct sip_uri {
     struct slice scheme; /* "sip" "sips" "tel" ..., lower case */
@@ -22,8 +26,12 @@ struct sip_uri {
     uint16_t port; /* 0 when absent */
     struct sip_param params[SIP_PARAMS_MAX];
     size_t param_count;
-    struct slice number; /* tel: the number; sip: user without its parameters */
+    /* tel: the number without its visual separators; sip: user without its parameters and with its escapes resolved (as written when
+     * they hide control characters). What a plan is asked with. */
+    struct slice number;
 };
+/* Parameter values come with their escapes resolved; escaped control characters in a parameter are ERR_SYNTAX. Headers ("?...") are not
+ * looked into. Slices point into text, the arena, or constants. */
 /* sip, sips, tel: checked; any other scheme: only scheme is set, ERR_OK. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *uri);
 /* {NULL,0} when absent; name in any case. A parameter without value gives {"", 0} with p not NULL. */
@@ -33,12 +41,16 @@ struct sip_name_addr { /* From, To, Contact, Route, Record-Route, Path */
     struct slice display;
     struct slice uri_text;
     struct sip_uri uri;
-    struct sip_param params[SIP_PARAMS_MAX];
+    struct sip_param params[SIP_PARAMS_MAX]; /* of the header, not of the URI; quotes kept */
     size_t param_count;
     bool star; /* Contact: * */
 };
+/* display keeps its quotes. */
 MUST_CHECK enum err sip_name_addr_parse(struct arena *arena, struct slice text, struct sip_name_addr *out);
 struct slice sip_name_addr_param(const struct sip_name_addr *a, const char *name);
+
+/* The value without its quotes, escapes inside left as they are. */
+struct slice sip_unquote(struct slice value);
 
 /* Splits a comma-separated header value with respect for quotes and angle brackets: the next value, or false at the end. */
 bool sip_value_next(struct slice *rest, struct slice *value);
@@ -46,6 +58,15 @@ bool sip_value_next(struct slice *rest, struct slice *value);
 struct sip_credentials { /* Authorization, Proxy-Authorization: Digest */
     struct slice username, realm, nonce, uri, response, algorithm, cnonce, opaque, qop, nc; /* unquoted */
 };
+/* ERR_SYNTAX for another scheme than Digest and when username, realm, nonce, uri or response is missing or empty. What is optional and absent
+ * has p NULL. Quoted pairs inside are left as written, which is what digests are computed over. */
 MUST_CHECK enum err sip_credentials_parse(struct arena *arena, struct slice text, struct sip_credentials *out);
+
+struct sip_challenge { /* WWW-Authenticate, Proxy-Authenticate: Digest */
+    struct slice realm, nonce, algorithm, qop, opaque; /* unquoted; p NULL when absent */
+    bool stale;
+};
+/* One challenge per header line. ERR_SYNTAX for another scheme and without realm or nonce. */
+MUST_CHECK enum err sip_challenge_parse(struct arena *arena, struct slice text, struct sip_challenge *out);
 
 #endif

@@ -1,2 +1,270 @@
-/* placeholder until the first sources of this module arrive */
-typedef int tandem_sip_placeholder;
+/* The pass over the lines, the body against Content-Length, and the accessors. Contract: view.h. */
+#include "node/sip/view.h"
+
+#include "node/sip/scan.h"
+#include "node/sip/view_parts.h"
+
+enum head { HEAD_DONE, HEAD_CUT, HEAD_STOPPED };
+
+struct pass {
+    struct sip_view *v;
+    const char *end;
+    enum sip_fault fault; /* the first one */
+};
+
+static void note(struct pass *s, enum sip_fault f)
+{
+    if (s->fault == SIP_FAULT_NONE) s->fault = f;
+}
+
+/* The next physical line: returns what follows its LF, NULL when the data ends first. *clean: CRLF at its end, no other
+ * CR and no NUL. */
+static const char *next_line(const char *p, const char *end, bool *clean)
+{
+    const char *lf = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
+    if (lf == NULL) return NULL;
+    size_t n = (size_t)(lf - p);
+    *clean = n > 0 && memchr(p, '\r', n) == lf - 1 && memchr(p, '\0', n) == NULL;
+    return lf + 1;
+}
+
+static void index_line(struct pass *s, enum sip_header id, const char *name, size_t name_len, struct slice value,
+                       const char *line_end)
+{
+    struct sip_view *v = s->v;
+    uint8_t i = v->line_count++;
+    v->lines[i] = (struct sip_line){
+        .id = (uint8_t)id,
+        .next = SIP_NO_LINE,
+        .start = (uint16_t)(name - v->data),
+        .name_len = (uint16_t)name_len,
+        .value = (uint16_t)(value.p - v->data),
+        .value_len = (uint16_t)value.n,
+        .end = (uint16_t)(line_end - v->data),
+    };
+    if (v->first[id] == SIP_NO_LINE) {
+        v->first[id] = i;
+    } else {
+        v->lines[v->last[id]].next = i;
+        if (id <= SIP_MAX_FORWARDS ? id != SIP_VIA : id == SIP_CONTENT_LENGTH) note(s, SIP_FAULT_DUPLICATE);
+    }
+    v->last[id] = i;
+}
+
+/* One header line with its folds, from p to line_end (after the last CRLF). */
+static void take_line(struct pass *s, const char *p, const char *line_end)
+{
+    const char *end = line_end - 2;
+    const char *colon = memchr(p, ':', (size_t)(end - p));
+    const char *name_end = colon;
+    if (colon == NULL) {
+        note(s, SIP_FAULT_LINE);
+        return;
+    }
+    while (name_end > p && (name_end[-1] == ' ' || name_end[-1] == '\t'))
+        name_end--;
+    size_t name_len = (size_t)(name_end - p);
+    enum sip_header id = sip_header_of((struct slice){p, name_len});
+    if (id == SIP_HEADER_OTHER && (name_len == 0 || sip_skip(p, name_end, SIP_CH_TOKEN) != name_end)) {
+        note(s, SIP_FAULT_LINE);
+        return;
+    }
+    struct slice value = {sip_skip_space(colon + 1, end), 0};
+    while (end > value.p && sip_char_is(end[-1], SIP_CH_SPACE))
+        end--;
+    value.n = (size_t)(end - value.p);
+    index_line(s, id, p, name_len, value, line_end);
+}
+
+/* The header lines from p on. *next gets what follows the empty line. */
+static enum head scan_lines(struct pass *s, const char *p, const char **next)
+{
+    for (unsigned count = 0;; count++) {
+        bool clean = false;
+        const char *line_end = next_line(p, s->end, &clean);
+        if (line_end == NULL) {
+            *next = p;
+            return HEAD_CUT;
+        }
+        if (clean && line_end - p == 2) {
+            *next = line_end;
+            return HEAD_DONE;
+        }
+        while (line_end < s->end && (*line_end == ' ' || *line_end == '\t')) {
+            bool more_clean = false;
+            const char *fold_end = next_line(line_end, s->end, &more_clean);
+            *next = p;
+            if (fold_end == NULL) return HEAD_CUT;
+            clean = clean && more_clean;
+            line_end = fold_end;
+        }
+        if (count == SIP_LINES_MAX) {
+            note(s, SIP_FAULT_TOO_MANY);
+            return HEAD_STOPPED;
+        }
+        if (!clean) {
+            note(s, SIP_FAULT_LINE);
+        } else if (line_end - p > SIP_LINE_MAX) {
+            note(s, SIP_FAULT_LINE_TOO_LONG);
+        } else {
+            take_line(s, p, line_end);
+        }
+        p = line_end;
+    }
+}
+
+static void view_clear(struct sip_view *v, const char *data)
+{
+    v->data = data;
+    v->len = 0;
+    v->request = false;
+    v->method = SIP_METHOD_OTHER;
+    v->method_text = v->uri = v->reason = v->body = SLICE_NONE;
+    v->from_tag = v->to_tag = v->call_id = SLICE_NONE;
+    v->code = 0;
+    v->first_line_end = v->head_end = 0;
+    v->line_count = 0;
+    memset(v->first, SIP_NO_LINE, sizeof v->first);
+    memset(v->last, SIP_NO_LINE, sizeof v->last);
+    v->via = (struct sip_via_view){0};
+    v->cseq = 0;
+    v->max_forwards = -1;
+}
+
+/* First line and header lines. *next: what follows the head, or the line that is not complete. FIRST_LINE means that
+ * nothing else is set. */
+static enum head scan_head(struct pass *s, const char *data, const char **next)
+{
+    bool clean = false;
+    const char *line_end = next_line(data, s->end, &clean);
+    *next = data;
+    if (line_end == NULL) return HEAD_CUT;
+    if (!clean || line_end - data > SIP_LINE_MAX) {
+        s->fault = SIP_FAULT_FIRST_LINE;
+        return HEAD_STOPPED;
+    }
+    enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line_end - data - 2)});
+    if (fault == SIP_FAULT_FIRST_LINE) s->fault = fault; /* whatever was noted before: this is not SIP */
+    if (fault == SIP_FAULT_FIRST_LINE) return HEAD_STOPPED;
+    note(s, fault);
+    s->v->first_line_end = (uint16_t)(line_end - data);
+    if (line_end < s->end && (*line_end == ' ' || *line_end == '\t'))
+        note(s, SIP_FAULT_LINE); /* the first line does not fold */
+    return scan_lines(s, line_end, next);
+}
+
+/* What needs the whole head. A Via that cannot be trusted outweighs any other fault: there is nobody to answer. */
+static void check_head(struct pass *s)
+{
+    struct sip_view *v = s->v;
+    if (!sip_parse_via(v)) {
+        s->fault = SIP_FAULT_VIA;
+        return;
+    }
+    if (sip_count_vias(v) > SIP_VIAS_MAX) note(s, SIP_FAULT_TOO_MANY);
+    note(s, sip_parse_fields(v));
+}
+
+static enum sip_fault finish(const struct pass *s, bool *answerable)
+{
+    const struct sip_view *v = s->v;
+    if (answerable != NULL) {
+        *answerable =
+            s->fault != SIP_FAULT_NONE && sip_fault_answer(s->fault) != 0 && v->request && v->method != SIP_ACK;
+    }
+    return s->fault;
+}
+
+enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable)
+{
+    size_t looked_at = len < LIMIT_SIP_HARD ? len : LIMIT_SIP_HARD;
+    struct pass s = {v, data + looked_at, SIP_FAULT_NONE};
+    const char *next = data;
+    size_t length = 0;
+    view_clear(v, data);
+    if (len > LIMIT_SIP_MESSAGE) note(&s, SIP_FAULT_TOO_LARGE);
+    enum head head = scan_head(&s, data, &next);
+    if (head == HEAD_CUT && v->first_line_end == 0) s.fault = SIP_FAULT_FIRST_LINE;
+    if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
+    if (head == HEAD_CUT) note(&s, SIP_FAULT_LINE); /* no empty line */
+    check_head(&s);
+    v->head_end = (uint16_t)(next - data);
+    length = looked_at - v->head_end;
+    if (v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE && head == HEAD_DONE) {
+        size_t stated = 0;
+        if (!sip_content_length(v, &stated) || stated > length) {
+            note(&s, SIP_FAULT_LENGTH);
+        } else {
+            length = stated;
+        }
+    }
+    v->body = (struct slice){next, length};
+    v->len = v->head_end + length;
+    return finish(&s, answerable);
+}
+
+/* A head that is not complete: wait, unless no further byte can make it acceptable. */
+static enum sip_fault stream_head_cut(struct pass *s, const char *data, const char *line, size_t len, size_t size_max,
+                                      bool *answerable)
+{
+    size_t line_len = (size_t)(data + len - line);
+    if (len < size_max && line_len <= SIP_LINE_MAX) {
+        s->fault = SIP_FAULT_INCOMPLETE;
+        return finish(s, answerable);
+    }
+    if (s->v->first_line_end == 0) {
+        s->fault = SIP_FAULT_FIRST_LINE;
+        return finish(s, answerable);
+    }
+    note(s, len >= size_max ? SIP_FAULT_TOO_LARGE : SIP_FAULT_LINE_TOO_LONG);
+    check_head(s);
+    return finish(s, answerable);
+}
+
+enum sip_fault sip_view_parse_stream(struct sip_view *v, const char *data, size_t len, size_t size_max,
+                                     bool *answerable)
+{
+    if (size_max > LIMIT_SIP_HARD) size_max = LIMIT_SIP_HARD;
+    size_t looked_at = len < size_max ? len : size_max;
+    struct pass s = {v, data + looked_at, SIP_FAULT_NONE};
+    const char *next = data;
+    size_t length = 0;
+    view_clear(v, data);
+    enum head head = scan_head(&s, data, &next);
+    if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
+    if (head == HEAD_CUT) return stream_head_cut(&s, data, next, looked_at, size_max, answerable);
+    check_head(&s);
+    v->head_end = (uint16_t)(next - data);
+    bool framed = head == HEAD_DONE && s.fault != SIP_FAULT_LINE && sip_content_length(v, &length) &&
+                  v->first[SIP_CONTENT_LENGTH] == v->last[SIP_CONTENT_LENGTH];
+    if (!framed) {
+        note(&s, v->first[SIP_CONTENT_LENGTH] == SIP_NO_LINE ? SIP_FAULT_MISSING : SIP_FAULT_LENGTH);
+        return finish(&s, answerable);
+    }
+    if (length > size_max - v->head_end) {
+        note(&s, SIP_FAULT_TOO_LARGE);
+        return finish(&s, answerable);
+    }
+    if (length > looked_at - v->head_end) {
+        s.fault = SIP_FAULT_INCOMPLETE;
+        return finish(&s, answerable);
+    }
+    v->body = (struct slice){next, length};
+    v->len = v->head_end + length;
+    return finish(&s, answerable);
+}
+
+struct slice sip_view_value(const struct sip_view *v, enum sip_header id)
+{
+    uint8_t i = v->first[id];
+    return i != SIP_NO_LINE ? sip_line_value(v, i) : SLICE_NONE;
+}
+
+struct slice sip_view_other(const struct sip_view *v, struct slice name)
+{
+    for (unsigned i = v->first[SIP_HEADER_OTHER]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice own = {v->data + v->lines[i].start, v->lines[i].name_len};
+        if (slice_eq_nocase(own, name)) return sip_line_value(v, i);
+    }
+    return SLICE_NONE;
+}

@@ -1,0 +1,263 @@
+#include "node/sip/scan.h"
+
+/* Sums of SIP_CH_*, sixteen to a row. Bytes from 0x80 are in no class. */
+/* clang-format off */
+const unsigned char sip_char_class[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 128, 0, 0, 128, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    128, 69, 0, 68, 68, 65, 68, 69, 68, 68, 69, 69, 4, 71, 71, 68,
+    95, 95, 95, 95, 95, 95, 95, 95, 95, 95, 68, 4, 0, 68, 0, 68,
+    68, 119, 119, 119, 119, 119, 119, 103, 103, 103, 103, 103, 103, 103, 103, 103,
+    103, 103, 103, 103, 103, 103, 103, 103, 103, 103, 103, 68, 64, 68, 64, 71,
+    65, 119, 119, 119, 119, 119, 119, 103, 103, 103, 103, 103, 103, 103, 103, 103,
+    103, 103, 103, 103, 103, 103, 103, 103, 103, 103, 103, 64, 64, 64, 69, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+};
+/* clang-format on */
+
+const char *sip_skip_quoted(const char *p, const char *end)
+{
+    for (p++; p < end; p++) {
+        if (*p == '"') return p + 1;
+        if (*p == '\\' && ++p == end) return NULL; /* the escaped character, whatever it is */
+    }
+    return NULL;
+}
+
+bool sip_is_ipv4(struct slice s)
+{
+    const char *p = s.p;
+    const char *end = s.p + s.n;
+    for (unsigned part = 0; part < 4; part++) {
+        unsigned value = 0;
+        const char *start = p;
+        while (p < end && p - start < 3 && sip_char_is(*p, SIP_CH_DIGIT))
+            value = value * 10 + (unsigned)(*p++ - '0');
+        if (p == start || value > 255) return false;
+        if (part < 3 && (p == end || *p++ != '.')) return false;
+    }
+    return p == end;
+}
+
+bool sip_is_ipv6(struct slice s)
+{
+    const char *p = s.p;
+    const char *end = s.p + s.n;
+    unsigned groups = 0;
+    bool gap = false;
+    if (s.n < 2) return false;
+    if (*p == ':') {
+        if (p[1] != ':') return false;
+        gap = true;
+        p += 2;
+    }
+    while (p < end) {
+        const char *start = p;
+        p = sip_skip(p, end, SIP_CH_HEX);
+        if (p < end && *p == '.') {
+            if (!sip_is_ipv4((struct slice){start, (size_t)(end - start)})) return false;
+            groups += 2;
+            break;
+        }
+        if (p == start || p - start > 4) return false;
+        groups++;
+        if (p == end) break;
+        if (*p++ != ':' || p == end) return false;
+        if (*p == ':') {
+            if (gap) return false;
+            gap = true;
+            p++;
+        }
+    }
+    return gap ? groups <= 7 : groups == 8;
+}
+
+/* A host name whose last label is a number cannot be one (RFC 3261 §25.1 toplabel): then it must be an IPv4 address. */
+static bool host_name_ok(struct slice s)
+{
+    if (s.n == 0 || s.n > 255 || s.p[0] == '.' || s.p[0] == '-') return false;
+    size_t end = s.p[s.n - 1] == '.' ? s.n - 1 : s.n;
+    size_t at = end;
+    while (at > 0 && sip_char_is(s.p[at - 1], SIP_CH_DIGIT))
+        at--;
+    if (at == end) return s.p[end - 1] != '.' && s.p[end - 1] != '-';
+    if (at > 0 && s.p[at - 1] != '.') return true;
+    return sip_is_ipv4(s);
+}
+
+static const char *scan_host(const char *p, const char *end, struct slice *host)
+{
+    const char *start = p;
+    if (p < end && *p == '[') {
+        const char *close = memchr(p, ']', (size_t)(end - p));
+        if (close == NULL || !sip_is_ipv6((struct slice){p + 1, (size_t)(close - p - 1)})) return NULL;
+        *host = (struct slice){start, (size_t)(close + 1 - start)};
+        return close + 1;
+    }
+    p = sip_skip(p, end, SIP_CH_HOST);
+    *host = (struct slice){start, (size_t)(p - start)};
+    return host_name_ok(*host) ? p : NULL;
+}
+
+const char *sip_scan_host_port(const char *p, const char *end, struct slice *host, uint16_t *port)
+{
+    *port = 0;
+    p = scan_host(p, end, host);
+    if (p == NULL) return NULL;
+    const char *colon = sip_skip_space(p, end);
+    if (colon == end || *colon != ':') return p;
+    p = sip_skip_space(colon + 1, end);
+    const char *start = p;
+    unsigned value = 0;
+    while (p < end && p - start < 6 && sip_char_is(*p, SIP_CH_DIGIT))
+        value = value * 10 + (unsigned)(*p++ - '0');
+    if (value == 0 || value > 65535) return NULL;
+    *port = (uint16_t)value;
+    return p;
+}
+
+const char *sip_scan_param(const char *p, const char *end, struct sip_param_span *out)
+{
+    p = sip_skip_space(p, end);
+    out->start = p;
+    p = sip_skip(p, end, SIP_CH_TOKEN);
+    out->name = (struct slice){out->start, (size_t)(p - out->start)};
+    out->value = SLICE_NONE;
+    out->end = p;
+    if (out->name.n == 0) return NULL;
+    p = sip_skip_space(p, end);
+    if (p == end || *p != '=') return p;
+    p = sip_skip_space(p + 1, end);
+    const char *start = p;
+    if (p < end && *p == '"') {
+        p = sip_skip_quoted(p, end);
+        if (p == NULL) return NULL;
+    } else {
+        p = sip_skip(p, end, SIP_CH_VALUE);
+    }
+    out->value = (struct slice){start, (size_t)(p - start)};
+    out->end = p;
+    return sip_skip_space(p, end);
+}
+
+/* Words before "<": tokens, and what is not ASCII, since many phones leave their quotes out. */
+static bool display_ok(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((signed char)s.p[i] >= 0 && !sip_char_is(s.p[i], SIP_CH_TOKEN | SIP_CH_SPACE)) return false;
+    }
+    return true;
+}
+
+/* An absolute URI as far as an address needs it: scheme, colon, something, and no delimiter of the header inside. */
+static bool addr_uri_ok(struct slice s)
+{
+    const char *end = s.p + s.n;
+    const char *p = sip_skip(s.p, end, SIP_CH_ALPHA | SIP_CH_DIGIT | SIP_CH_TOKEN);
+    if (p == s.p || !sip_char_is(*s.p, SIP_CH_ALPHA) || end - p < 2 || *p != ':') return false;
+    for (; p < end; p++) {
+        if ((unsigned char)*p <= ' ' || *p == '<' || *p == '"' || *p == 0x7f) return false;
+    }
+    return true;
+}
+
+bool sip_scan_addr(struct slice text, struct sip_addr_shape *out)
+{
+    const char *end = text.p + text.n;
+    const char *p = sip_skip_space(text.p, end);
+    const char *start = p;
+    const char *close;
+    *out = (struct sip_addr_shape){SLICE_NONE, SLICE_NONE, SLICE_NONE};
+    if (p < end && *p == '"') {
+        p = sip_skip_quoted(p, end);
+        if (p == NULL) return false;
+        out->display = (struct slice){start, (size_t)(p - start)};
+        p = sip_skip_space(p, end);
+        if (p == end || *p != '<') return false;
+    } else {
+        while (p < end && *p != '<' && *p != ';')
+            p++;
+        if (p < end && *p == '<') {
+            out->display = slice_trim((struct slice){start, (size_t)(p - start)});
+            if (!display_ok(out->display)) return false;
+        }
+    }
+    if (p < end && *p == '<') {
+        close = memchr(p, '>', (size_t)(end - p));
+        if (close == NULL) return false;
+        out->uri = (struct slice){p + 1, (size_t)(close - p - 1)};
+        p = close + 1;
+    } else {
+        out->uri = slice_trim((struct slice){start, (size_t)(p - start)});
+    }
+    if (!addr_uri_ok(out->uri)) return false;
+    p = sip_skip_space(p, end);
+    out->params = (struct slice){p, (size_t)(end - p)};
+    return p == end || *p == ';';
+}
+
+static bool uri_chars_ok(const char *p, const char *end)
+{
+    for (; p < end; p++) {
+        if (sip_char_is(*p, SIP_CH_URI)) continue;
+        if (*p != '%' || end - p < 3 || !sip_char_is(p[1], SIP_CH_HEX) || !sip_char_is(p[2], SIP_CH_HEX)) return false;
+        p += 2;
+    }
+    return true;
+}
+
+/* RFC 3966: digits and visual separators after an optional plus; a local number may also have * # and A to F. */
+static bool tel_ok(struct slice s)
+{
+    size_t digits = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (sip_char_is(s.p[i], SIP_CH_HEX) || s.p[i] == '*' || s.p[i] == '#') {
+            digits++;
+        } else if (!(s.p[i] == '+' && i == 0) && strchr("-.()", s.p[i]) == NULL) {
+            return false;
+        }
+    }
+    return digits > 0;
+}
+
+static bool scan_sip_rest(const char *p, const char *end, struct sip_uri_shape *out)
+{
+    const char *at = memchr(p, '@', (size_t)(end - p));
+    if (at != NULL) {
+        struct slice info = {p, (size_t)(at - p)};
+        (void)slice_cut(info, ':', &out->user);
+        if (out->user.n == 0) return false;
+        p = at + 1;
+    }
+    p = sip_scan_host_port(p, end, &out->host, &out->port);
+    if (p == NULL || (p < end && *p != ';' && *p != '?')) return false;
+    const char *query = memchr(p, '?', (size_t)(end - p));
+    out->params = (struct slice){p, (size_t)((query != NULL ? query : end) - p)};
+    return query == NULL || query + 1 < end;
+}
+
+bool sip_scan_uri(struct slice text, struct sip_uri_shape *out)
+{
+    const char *end = text.p + text.n;
+    const char *p = sip_skip(text.p, end, SIP_CH_TOKEN);
+    *out = (struct sip_uri_shape){.scheme = {text.p, (size_t)(p - text.p)}};
+    if (out->scheme.n == 0 || !sip_char_is(*text.p, SIP_CH_ALPHA) || end - p < 2 || *p != ':') return false;
+    p++;
+    if (!uri_chars_ok(p, end)) return false;
+    out->is_sip = slice_eq_nocase(out->scheme, SLICE("sip")) || slice_eq_nocase(out->scheme, SLICE("sips"));
+    if (out->is_sip) return scan_sip_rest(p, end, out);
+    out->is_tel = slice_eq_nocase(out->scheme, SLICE("tel"));
+    if (!out->is_tel) return true;
+    const char *semicolon = memchr(p, ';', (size_t)(end - p));
+    const char *stop = semicolon != NULL ? semicolon : end;
+    out->user = (struct slice){p, (size_t)(stop - p)};
+    out->params = (struct slice){stop, (size_t)(end - stop)};
+    return tel_ok(out->user);
+}

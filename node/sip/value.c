@@ -1,0 +1,284 @@
+/* URIs and addresses. Contract: value.h.
+ *
+ * Each text passes two readers: the scanners of scan.h decide what is well formed and give the spans, libosip2 takes
+ * the parts apart. Where the two disagree (another host, another number of parameters) the text is refused, so that no
+ * ambiguity gets further. */
+#include "node/sip/value.h"
+
+#include <osipparser2/osip_parser.h>
+
+#include "node/sip/scan.h"
+#include "node/sip/value_text.h"
+
+static void quiet(const char *file, int line, osip_trace_level_t level, const char *text, va_list args)
+{
+    (void)file;
+    (void)line;
+    (void)level;
+    (void)text;
+    (void)args;
+}
+
+void sip_library_init(void)
+{
+    osip_trace_initialize_func(TRACE_LEVEL0, quiet);
+}
+
+enum err sip_value_err(int osip)
+{
+    if (osip == OSIP_SUCCESS) return ERR_OK;
+    return osip == OSIP_NOMEM ? ERR_NOMEM : ERR_SYNTAX;
+}
+
+enum err sip_value_text(struct slice text, char out[SIP_VALUE_MAX + 1])
+{
+    if (text.n > SIP_VALUE_MAX) return ERR_LIMIT;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (c == '\0') return ERR_SYNTAX;
+        out[i] = c == '\r' || c == '\n' || c == '\t' ? ' ' : c;
+    }
+    out[text.n] = '\0';
+    return ERR_OK;
+}
+
+bool sip_value_keep(struct arena *arena, const char *text, struct slice *out)
+{
+    *out = SLICE_NONE;
+    if (text == NULL) return true;
+    *out = arena_copy(arena, slice_of(text));
+    return out->p != NULL;
+}
+
+struct slice sip_unquote(struct slice value)
+{
+    if (value.n < 2 || value.p[0] != '"' || value.p[value.n - 1] != '"') return value;
+    return (struct slice){value.p + 1, value.n - 2};
+}
+
+bool sip_value_next(struct slice *rest, struct slice *value)
+{
+    while (rest->n > 0) {
+        const char *p = rest->p;
+        const char *end = rest->p + rest->n;
+        bool bracket = false;
+        for (; p < end && (bracket || *p != ','); p++) {
+            if (*p == '"' && !bracket) {
+                const char *after = sip_skip_quoted(p, end);
+                p = (after != NULL ? after : end) - 1;
+            } else if (*p == '<') {
+                bracket = true;
+            } else if (*p == '>') {
+                bracket = false;
+            }
+        }
+        *value = slice_trim((struct slice){rest->p, (size_t)(p - rest->p)});
+        if (p < end) p++;
+        *rest = (struct slice){p, (size_t)(end - p)};
+        if (value->n > 0) return true;
+    }
+    return false;
+}
+
+/* ---- URI parameters ---- */
+
+static bool escaped_control(struct slice s)
+{
+    for (size_t i = 0; i + 2 < s.n; i++) {
+        unsigned char c = 0;
+        if (s.p[i] != '%') continue;
+        if (hex_decode((struct slice){s.p + i + 1, 2}, &c, 1) != ERR_OK || c < ' ' || c == 0x7f) return true;
+    }
+    return false;
+}
+
+/* text is "" or begins with a semicolon. Sets names and values as written. */
+static enum err split_uri_params(struct slice text, struct sip_uri *uri)
+{
+    if (escaped_control(text)) return ERR_SYNTAX;
+    while (text.n > 0) {
+        struct slice one;
+        struct slice name;
+        text = slice_cut((struct slice){text.p + 1, text.n - 1}, ';', &one);
+        if (text.p != NULL) text = (struct slice){text.p - 1, text.n + 1}; /* with its semicolon again */
+        struct slice value = slice_cut(one, '=', &name);
+        if (name.n == 0) return ERR_SYNTAX;
+        if (uri->param_count == SIP_PARAMS_MAX) return ERR_LIMIT;
+        uri->params[uri->param_count++] = (struct sip_param){name, value};
+    }
+    return ERR_OK;
+}
+
+/* ---- the number ---- */
+
+static bool unescape(struct slice s, char *out, size_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '%') {
+            if (i + 2 >= s.n || hex_decode((struct slice){s.p + i + 1, 2}, &c, 1) != ERR_OK) return false;
+            if (c < ' ' || c == 0x7f) return false;
+            i += 2;
+        }
+        out[(*n)++] = (char)c;
+    }
+    return true;
+}
+
+static enum err set_number(struct arena *arena, bool tel, struct sip_uri *uri)
+{
+    struct slice source = uri->user;
+    if (!tel) (void)slice_cut(uri->user, ';', &source);
+    uri->number = source;
+    bool as_it_is = source.n == 0 || memchr(source.p, '%', source.n) == NULL;
+    for (size_t i = 0; tel && as_it_is && i < source.n; i++)
+        as_it_is = strchr("-.()", source.p[i]) == NULL;
+    if (as_it_is) return ERR_OK;
+    char *copy = arena_alloc(arena, source.n);
+    size_t n = 0;
+    if (copy == NULL) return ERR_NOMEM;
+    if (!tel) {
+        if (unescape(source, copy, &n)) uri->number = (struct slice){copy, n};
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < source.n; i++) {
+        if (strchr("-.()", source.p[i]) == NULL) copy[n++] = source.p[i];
+    }
+    uri->number = (struct slice){copy, n};
+    return ERR_OK;
+}
+
+/* ---- URIs ---- */
+
+static enum err set_scheme(struct arena *arena, struct slice written, struct slice *out)
+{
+    static const char *const known[] = {"sip", "sips", "tel"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        *out = slice_of(known[i]);
+        if (slice_eq_nocase(written, *out)) return ERR_OK;
+    }
+    char *copy = arena_alloc(arena, written.n);
+    if (copy == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < written.n; i++) {
+        char c = written.p[i];
+        copy[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    *out = (struct slice){copy, written.n};
+    return ERR_OK;
+}
+
+/* Takes over what libosip2 read, after comparing it with the spans. */
+static enum err take_osip(struct arena *arena, const struct osip_uri *read, struct sip_uri *uri)
+{
+    osip_list_iterator_t at;
+    size_t i = 0;
+    if (read->host == NULL || !slice_eq(slice_of(read->host), uri->host)) return ERR_SYNTAX;
+    if ((read->port != NULL) != (uri->port != 0) || (read->username != NULL) != (uri->user.n > 0)) return ERR_SYNTAX;
+    for (osip_uri_param_t *p = osip_list_get_first(&read->url_params, &at); p != NULL; p = osip_list_get_next(&at)) {
+        if (i == uri->param_count || p->gname == NULL) return ERR_SYNTAX;
+        struct sip_param *own = &uri->params[i++];
+        /* Most parameters carry no escape: those stay where they are. */
+        bool escaped = memchr(own->name.p, '%', own->name.n) != NULL ||
+                       (own->value.n > 0 && memchr(own->value.p, '%', own->value.n) != NULL);
+        if (!escaped) {
+            if (!slice_is(own->name, p->gname) || !slice_is(own->value, p->gvalue != NULL ? p->gvalue : ""))
+                return ERR_SYNTAX;
+            continue;
+        }
+        if (!sip_value_keep(arena, p->gname, &own->name)) return ERR_NOMEM;
+        if (p->gvalue != NULL && !sip_value_keep(arena, p->gvalue, &own->value)) return ERR_NOMEM;
+    }
+    return i == uri->param_count ? ERR_OK : ERR_SYNTAX;
+}
+
+/* What the spans alone give. */
+static enum err from_shape(struct arena *arena, const struct sip_uri_shape *shape, struct sip_uri *uri)
+{
+    *uri = (struct sip_uri){.user = shape->user, .host = shape->host, .port = shape->port};
+    enum err e = set_scheme(arena, shape->scheme, &uri->scheme);
+    if (e != ERR_OK || !(shape->is_sip || shape->is_tel)) return e;
+    if (uri->host.n > 0 && uri->host.p[0] == '[') {
+        uri->host_is_v6 = true;
+        uri->host = (struct slice){uri->host.p + 1, uri->host.n - 2};
+    }
+    e = split_uri_params(shape->params, uri);
+    return e == ERR_OK ? set_number(arena, shape->is_tel, uri) : e;
+}
+
+enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *out)
+{
+    struct sip_uri_shape shape;
+    struct sip_uri uri;
+    char copy[SIP_VALUE_MAX + 1];
+    osip_uri_t *read = NULL;
+    if (text.n > SIP_VALUE_MAX) return ERR_LIMIT;
+    if (!sip_scan_uri(text, &shape)) return ERR_SYNTAX;
+    enum err e = from_shape(arena, &shape, &uri);
+    if (e != ERR_OK) return e;
+    if (shape.is_sip) {
+        /* Without the headers, which nobody here reads. */
+        struct slice part = {text.p, (size_t)(shape.params.p + shape.params.n - text.p)};
+        e = sip_value_text(part, copy);
+        if (e == ERR_OK) e = sip_value_err(osip_uri_init(&read));
+        if (e == ERR_OK) e = sip_value_err(osip_uri_parse(read, copy));
+        if (e == ERR_OK) e = take_osip(arena, read, &uri);
+        osip_uri_free(read);
+    }
+    if (e == ERR_OK) *out = uri;
+    return e;
+}
+
+/* ---- addresses ---- */
+
+static struct slice find_param(const struct sip_param *params, size_t count, const char *name)
+{
+    struct slice wanted = slice_of(name);
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_eq_nocase(params[i].name, wanted)) continue;
+        return params[i].value.p != NULL ? params[i].value : (struct slice){"", 0};
+    }
+    return SLICE_NONE;
+}
+
+struct slice sip_uri_param(const struct sip_uri *uri, const char *name)
+{
+    return find_param(uri->params, uri->param_count, name);
+}
+
+struct slice sip_name_addr_param(const struct sip_name_addr *a, const char *name)
+{
+    return find_param(a->params, a->param_count, name);
+}
+
+static enum err split_params(struct slice text, struct sip_name_addr *a)
+{
+    const char *p = text.p;
+    const char *end = text.p + text.n;
+    while (p < end) {
+        struct sip_param_span span;
+        if (*p != ';') return ERR_SYNTAX;
+        if (a->param_count == SIP_PARAMS_MAX) return ERR_LIMIT;
+        p = sip_scan_param(p + 1, end, &span);
+        if (p == NULL) return ERR_SYNTAX;
+        a->params[a->param_count++] = (struct sip_param){span.name, span.value};
+    }
+    return ERR_OK;
+}
+
+enum err sip_name_addr_parse(struct arena *arena, struct slice text, struct sip_name_addr *out)
+{
+    struct sip_addr_shape shape;
+    struct slice trimmed = slice_trim(text);
+    if (text.n > SIP_VALUE_MAX) return ERR_LIMIT;
+    if (slice_is(trimmed, "*")) {
+        *out = (struct sip_name_addr){.star = true};
+        return ERR_OK;
+    }
+    if (!sip_scan_addr(trimmed, &shape)) return ERR_SYNTAX;
+    struct sip_name_addr a = {.display = shape.display, .uri_text = shape.uri};
+    enum err e = split_params(shape.params, &a);
+    if (e == ERR_OK) e = sip_uri_parse(arena, shape.uri, &a.uri);
+    if (e == ERR_OK) *out = a;
+    return e;
+}
