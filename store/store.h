@@ -111,6 +111,9 @@ MUST_CHECK enum err store_submit_state(struct store *s, const struct state_recor
                                        const struct vector_entry *upto, size_t upto_count, uint64_t token);
 MUST_CHECK enum err store_submit_member(struct store *s, const struct member_note *member, uint64_t token);
 
+/* From now on this database writes its own log and state in epoch (others knew more of the old one than we do). */
+MUST_CHECK enum err store_submit_epoch(struct store *s, uint64_t epoch, uint64_t token);
+
 struct store_completion {
     uint64_t token;
     enum err err;

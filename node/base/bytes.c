@@ -40,7 +40,8 @@ struct slice slice_trim(struct slice s)
         s.p++;
         s.n--;
     }
-    while (s.n > 0 && is_space(s.p[s.n - 1])) s.n--;
+    while (s.n > 0 && is_space(s.p[s.n - 1]))
+        s.n--;
     return s;
 }
 
@@ -235,5 +236,6 @@ enum err hex_decode(struct slice text, void *out, size_t n)
 void secret_wipe(void *p, size_t n)
 {
     volatile unsigned char *bytes = p;
-    while (n-- > 0) *bytes++ = 0;
+    while (n-- > 0)
+        *bytes++ = 0;
 }

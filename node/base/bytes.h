@@ -1,7 +1,8 @@
 /* bytes: slices (borrowed text), growing buffers, and arenas.
  *
- * A slice never owns and need not end in NUL. A buffer owns heap memory and remembers that an allocation failed, so that
- * a serializer checks once at its end. An arena frees everything at once: one per message, plan revision or request. */
+ * A slice never owns and need not end in NUL. A buffer owns heap memory and remembers that an allocation failed, so
+ * that a serializer checks once at its end. An arena frees everything at once: one per message, plan revision or
+ * request. */
 #ifndef TANDEM_BASE_BYTES_H
 #define TANDEM_BASE_BYTES_H
 
@@ -29,7 +30,10 @@ static inline bool slice_eq(struct slice a, struct slice b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
-static inline bool slice_is(struct slice a, const char *text) { return slice_eq(a, slice_of(text)); }
+static inline bool slice_is(struct slice a, const char *text)
+{
+    return slice_eq(a, slice_of(text));
+}
 static inline bool slice_starts(struct slice s, struct slice prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
@@ -55,15 +59,18 @@ struct buf {
     bool failed; /* an allocation failed; further appends do nothing */
 };
 
-void buf_fini(struct buf *b);           /* frees; b is then an empty buffer ({0}) */
-void buf_reset(struct buf *b);          /* length 0, keeps memory, clears failed */
+void buf_fini(struct buf *b);  /* frees; b is then an empty buffer ({0}) */
+void buf_reset(struct buf *b); /* length 0, keeps memory, clears failed */
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_slice(struct buf *b, struct slice s);
 void buf_text(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Room for n more bytes at p + n; the caller then raises n itself. NULL when memory is out. */
 char *buf_room(struct buf *b, size_t n);
-static inline struct slice buf_view(const struct buf *b) { return (struct slice){b->p, b->n}; }
+static inline struct slice buf_view(const struct buf *b)
+{
+    return (struct slice){b->p, b->n};
+}
 
 /* ---- arena ---- */
 

@@ -1,5 +1,5 @@
-/* counter: named event counts. Each module has one table (an X-macro makes the enum and the names); the metrics page and
- * clusterctl walk the tables. Any thread may count; a reading is a snapshot of each value, not of the table. */
+/* counter: named event counts. Each module has one table (an X-macro makes the enum and the names); the metrics page
+ * and clusterctl walk the tables. Any thread may count; a reading is a snapshot of each value, not of the table. */
 #ifndef TANDEM_BASE_COUNTER_H
 #define TANDEM_BASE_COUNTER_H
 
@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct counter_table {
-    const char *module;        /* "edge" */
-    const char *const *names;  /* count of them, lower_snake_case */
-    _Atomic uint64_t *values;  /* the same order */
+    const char *module;       /* "edge" */
+    const char *const *names; /* count of them, lower_snake_case */
+    _Atomic uint64_t *values; /* the same order */
     size_t count;
 };
 

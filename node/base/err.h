@@ -42,7 +42,8 @@ struct err_info {
 /* "ok", "no memory", ... Never NULL; static storage. */
 const char *err_name(enum err e);
 
-/* Fills info (may be NULL) and returns e, so that a failing path is one line: return err_fail(info, ERR_SYNTAX, "..."). */
+/* Fills info (may be NULL) and returns e, so that a failing path is one line: return err_fail(info, ERR_SYNTAX, "...").
+ */
 enum err err_fail(struct err_info *info, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* The same with a position; line and column as in struct err_info. */

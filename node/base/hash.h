@@ -19,7 +19,8 @@ MUST_CHECK enum err hash_parts(enum hash_algorithm a, const struct slice *parts,
 struct mac;
 struct mac *mac_new(const unsigned char key[HASH_KEY_LEN]); /* NULL: no memory */
 void mac_free(struct mac *m);                               /* NULL allowed; wipes the key */
-MUST_CHECK enum err mac_parts(struct mac *m, const struct slice *parts, size_t count, unsigned char out[HASH_SHA256_LEN]);
+MUST_CHECK enum err mac_parts(struct mac *m, const struct slice *parts, size_t count,
+                              unsigned char out[HASH_SHA256_LEN]);
 
 /* key for one purpose from the cluster key: HMAC-SHA-256(master, purpose). */
 MUST_CHECK enum err key_derive(const unsigned char master[HASH_KEY_LEN], const char *purpose,

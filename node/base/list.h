@@ -1,4 +1,5 @@
-/* list: an intrusive circular doubly linked list. The head is a list_node of its own; an unlinked node points at itself. */
+/* list: an intrusive circular doubly linked list. The head is a list_node of its own; an unlinked node points at
+ * itself. */
 #ifndef TANDEM_BASE_LIST_H
 #define TANDEM_BASE_LIST_H
 
@@ -10,11 +11,20 @@ struct list_node {
     struct list_node *next;
 };
 
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-static inline void list_init(struct list_node *n) { n->prev = n->next = n; }
-static inline bool list_empty(const struct list_node *head) { return head->next == head; }
-static inline bool list_linked(const struct list_node *n) { return n->next != n; }
+static inline void list_init(struct list_node *n)
+{
+    n->prev = n->next = n;
+}
+static inline bool list_empty(const struct list_node *head)
+{
+    return head->next == head;
+}
+static inline bool list_linked(const struct list_node *n)
+{
+    return n->next != n;
+}
 static inline void list_append(struct list_node *head, struct list_node *n)
 {
     n->prev = head->prev;

@@ -8,7 +8,8 @@
 enum err map_init(struct map *m, size_t count_hint, uint64_t seed)
 {
     size_t buckets = 16;
-    while (buckets < count_hint && buckets <= SIZE_MAX / 4 / sizeof(void *)) buckets *= 2;
+    while (buckets < count_hint && buckets <= SIZE_MAX / 4 / sizeof(void *))
+        buckets *= 2;
     *m = (struct map){.buckets = calloc(buckets, sizeof(struct map_node *)), .mask = buckets - 1, .seed = seed};
     return m->buckets != NULL ? ERR_OK : ERR_NOMEM;
 }
@@ -67,7 +68,8 @@ void map_remove(struct map *m, struct map_node *n)
 
 static struct map_node *same_hash(struct map_node *n, uint64_t hash)
 {
-    while (n != NULL && n->hash != hash) n = n->next;
+    while (n != NULL && n->hash != hash)
+        n = n->next;
     return n;
 }
 
@@ -83,7 +85,8 @@ struct map_node *map_next(const struct map_node *n)
 
 struct map_node *map_walk(const struct map *m, struct map_walk *w)
 {
-    while (w->next == NULL && w->bucket <= m->mask) w->next = m->buckets[w->bucket++];
+    while (w->next == NULL && w->bucket <= m->mask)
+        w->next = m->buckets[w->bucket++];
     struct map_node *n = w->next;
     if (n != NULL) w->next = n->next;
     return n;

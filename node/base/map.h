@@ -1,7 +1,7 @@
 /* map: an intrusive hash table with chains, keyed by a 64-bit hash that the caller computes with map_hash.
  *
- * The caller compares keys: it walks map_first/map_next (nodes of equal hash) and checks its own key. Keys come from the
- * network, so the hash is salted with a random seed; the table doubles at load 1 and never shrinks. */
+ * The caller compares keys: it walks map_first/map_next (nodes of equal hash) and checks its own key. Keys come from
+ * the network, so the hash is salted with a random seed; the table doubles at load 1 and never shrinks. */
 #ifndef TANDEM_BASE_MAP_H
 #define TANDEM_BASE_MAP_H
 
@@ -34,7 +34,8 @@ void map_insert(struct map *m, struct map_node *n, uint64_t hash);
 void map_remove(struct map *m, struct map_node *n);
 struct map_node *map_first(const struct map *m, uint64_t hash);
 struct map_node *map_next(const struct map_node *n); /* the next one of the same hash */
-/* Every entry: start with cursor 0 and n NULL; NULL at the end. The entry returned may be removed before the next call. */
+/* Every entry: start with cursor 0 and n NULL; NULL at the end. The entry returned may be removed before the next call.
+ */
 struct map_walk {
     size_t bucket;
     struct map_node *next;

@@ -10,7 +10,8 @@ static uint64_t splitmix(uint64_t *state)
 
 void rng_init(struct rng *r, uint64_t seed)
 {
-    for (int i = 0; i < 4; i++) r->s[i] = splitmix(&seed);
+    for (int i = 0; i < 4; i++)
+        r->s[i] = splitmix(&seed);
 }
 
 static uint64_t rotate(uint64_t x, int k)

@@ -1,4 +1,5 @@
-/* rng: xoshiro256** from a seed that the caller got from the system. For jitter, tags, branches and tables, never keys. */
+/* rng: xoshiro256** from a seed that the caller got from the system. For jitter, tags, branches and tables, never keys.
+ */
 #ifndef TANDEM_BASE_RNG_H
 #define TANDEM_BASE_RNG_H
 

@@ -72,7 +72,8 @@ const char *duration_text(uint64_t ms, char out[WALL_TEXT_SIZE])
         (void)snprintf(out, WALL_TEXT_SIZE, "0");
         return out;
     }
-    while (ms % units[u].ms != 0) u++;
+    while (ms % units[u].ms != 0)
+        u++;
     (void)snprintf(out, WALL_TEXT_SIZE, "%" PRIu64 "%s", ms / units[u].ms, units[u].name);
     return out;
 }

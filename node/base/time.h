@@ -10,18 +10,35 @@
 
 #include "node/base/err.h"
 
-struct mono { uint64_t us; }; /* microseconds since some start; never steps back */
-struct wall { int64_t ms; };  /* milliseconds since 1970-01-01 UTC; may step */
+struct mono {
+    uint64_t us;
+}; /* microseconds since some start; never steps back */
+struct wall {
+    int64_t ms;
+}; /* milliseconds since 1970-01-01 UTC; may step */
 
 #define MONO_NEVER ((struct mono){UINT64_MAX})
 
-static inline struct mono mono_add_ms(struct mono t, uint64_t ms) { return (struct mono){t.us + ms * 1000}; }
-static inline bool mono_reached(struct mono now, struct mono t) { return now.us >= t.us; }
-static inline struct mono mono_min(struct mono a, struct mono b) { return a.us < b.us ? a : b; }
+static inline struct mono mono_add_ms(struct mono t, uint64_t ms)
+{
+    return (struct mono){t.us + ms * 1000};
+}
+static inline bool mono_reached(struct mono now, struct mono t)
+{
+    return now.us >= t.us;
+}
+static inline struct mono mono_min(struct mono a, struct mono b)
+{
+    return a.us < b.us ? a : b;
+}
 /* Milliseconds from a to b, 0 when b is not after a. */
-static inline uint64_t mono_ms_between(struct mono a, struct mono b) { return b.us > a.us ? (b.us - a.us) / 1000 : 0; }
+static inline uint64_t mono_ms_between(struct mono a, struct mono b)
+{
+    return b.us > a.us ? (b.us - a.us) / 1000 : 0;
+}
 
-/* "2026-11-22T08:15:30.123Z"; out holds at least WALL_TEXT_SIZE bytes. Proleptic Gregorian, years 1970-9999, else "-". */
+/* "2026-11-22T08:15:30.123Z"; out holds at least WALL_TEXT_SIZE bytes. Proleptic Gregorian, years 1970-9999, else "-".
+ */
 #define WALL_TEXT_SIZE 40
 const char *wall_text(struct wall t, char out[WALL_TEXT_SIZE]);
 

@@ -7,7 +7,8 @@
 void wheel_init(struct wheel *w, struct mono now)
 {
     for (int level = 0; level < WHEEL_LEVELS; level++) {
-        for (int slot = 0; slot < WHEEL_SLOTS; slot++) list_init(&w->slots[level][slot]);
+        for (int slot = 0; slot < WHEEL_SLOTS; slot++)
+            list_init(&w->slots[level][slot]);
     }
     w->now_tick = now.us / WHEEL_TICK_US;
     w->count = 0;
@@ -24,7 +25,8 @@ static void place(struct wheel *w, struct wheel_timer *t)
 {
     uint64_t differ = t->tick ^ w->now_tick;
     int level = 0;
-    while (level < WHEEL_LEVELS - 1 && (differ >> (SLOT_BITS * (level + 1))) != 0) level++;
+    while (level < WHEEL_LEVELS - 1 && (differ >> (SLOT_BITS * (level + 1))) != 0)
+        level++;
     list_append(&w->slots[level][(t->tick >> (SLOT_BITS * level)) & SLOT_MASK], &t->node);
 }
 
@@ -56,8 +58,10 @@ static void cascade(struct wheel *w)
         struct list_node moving;
         list_init(&moving);
         struct list_node *n = NULL;
-        while ((n = list_pop(slot)) != NULL) list_append(&moving, n);
-        while ((n = list_pop(&moving)) != NULL) place(w, CONTAINER_OF(n, struct wheel_timer, node));
+        while ((n = list_pop(slot)) != NULL)
+            list_append(&moving, n);
+        while ((n = list_pop(&moving)) != NULL)
+            place(w, CONTAINER_OF(n, struct wheel_timer, node));
     }
 }
 

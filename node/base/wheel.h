@@ -25,7 +25,10 @@ struct wheel {
 
 void wheel_init(struct wheel *w, struct mono now);
 void wheel_timer_init(struct wheel_timer *t);
-static inline bool wheel_timer_active(const struct wheel_timer *t) { return list_linked(&t->node); }
+static inline bool wheel_timer_active(const struct wheel_timer *t)
+{
+    return list_linked(&t->node);
+}
 /* (Re)starts t for the instant at; beyond the horizon it fires at the horizon. */
 void wheel_start(struct wheel *w, struct wheel_timer *t, struct mono at);
 void wheel_stop(struct wheel *w, struct wheel_timer *t); /* stopping a stopped timer is allowed */

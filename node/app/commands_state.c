@@ -1,0 +1,428 @@
+/* commands_state: status, nodes, registrations, calls, trunks, counters: what is observed, as records for clusterctl.
+ */
+#include "node/app/node.h"
+
+#include <stdio.h>
+
+#include "proto/plan_codec.h"
+
+/* A reply under construction: one record at a time in an arena of the request's own. */
+struct sender {
+    struct node *n;
+    struct control_reply *reply;
+    struct arena arena;
+    struct control_builder b;
+};
+
+static void start(struct sender *s, const char *kind)
+{
+    arena_fini(&s->arena);
+    control_record_start(&s->b, &s->arena, kind);
+}
+
+static void finish(struct sender *s)
+{
+    struct control_record record;
+    if (control_record_done(&s->b, &record) == ERR_OK) control_reply_record(s->reply, &record);
+}
+
+static void end(struct sender *s, enum err e)
+{
+    arena_fini(&s->arena);
+    if (e == ERR_OK) {
+        control_reply_end(s->reply, 0, SLICE(""));
+    } else {
+        control_reply_end(s->reply, 1, slice_of(err_name(e)));
+    }
+}
+
+static void time_field(struct control_builder *b, const char *name, struct wall t)
+{
+    char text[WALL_TEXT_SIZE];
+    if (t.ms == 0) {
+        control_null(b, name);
+    } else {
+        control_text(b, name, slice_of(wall_text(t, text)));
+    }
+}
+
+static void digest_field(struct sender *s, const char *name, const struct plan_digest *d)
+{
+    char text[PLAN_DIGEST_TEXT];
+    plan_digest_text(*d, text);
+    control_text(&s->b, name, slice_of(text));
+}
+
+/* ---- counters ---- */
+
+size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap)
+{
+    size_t count = edge_counters(n->edge, out, cap);
+    if (count < cap) out[count++] = store_counters(n->store);
+    if (n->mesh != NULL && count < cap) out[count++] = mesh_counters(n->mesh);
+    if (n->control != NULL && count < cap) out[count++] = control_counters(n->control);
+    return count;
+}
+
+NODE_COMMAND(command_counters)
+{
+    struct sender s = {.n = ctx, .reply = reply};
+    const struct counter_table *tables[8];
+    (void)request;
+    size_t count = node_counters(ctx, tables, 8);
+    for (size_t t = 0; t < count; t++) {
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            start(&s, "counter");
+            control_text(&s.b, "module", slice_of(tables[t]->module));
+            control_text(&s.b, "name", slice_of(tables[t]->names[i]));
+            control_int(&s.b, "value", (int64_t)counter_get(&tables[t]->values[i]));
+            finish(&s);
+        }
+    }
+    end(&s, ERR_OK);
+}
+
+/* ---- status ---- */
+
+static size_t members_alive(const struct node *n)
+{
+    size_t alive = 0;
+    for (size_t i = 0; i < repl_member_count(n->repl); i++)
+        alive += repl_member_at(n->repl, i).status == MEMBER_ALIVE;
+    return alive;
+}
+
+void node_verdict(struct node *n, char *out, size_t out_size)
+{
+    struct err_info info = {0};
+    enum err e = store_health(n->store, &info);
+    if (e != ERR_OK) {
+        (void)snprintf(out, out_size, "plan changes are refused: %s", info.text);
+        return;
+    }
+    size_t behind = 0;
+    size_t away = 0;
+    char first[LIMIT_NAME + 1] = "";
+    for (size_t i = 1; i < repl_member_count(n->repl); i++) {
+        struct repl_member_view m = repl_member_at(n->repl, i);
+        if (m.status == MEMBER_LEFT || m.status == MEMBER_EVICTED) continue;
+        if (m.status != MEMBER_ALIVE) {
+            if (away++ == 0) (void)snprintf(first, sizeof first, "%s", m.name.s);
+        } else if (!m.in_step) {
+            behind++;
+        }
+    }
+    if (away > 0) {
+        (void)snprintf(out, out_size, "%zu of %zu nodes cannot be reached (%s%s): see clusterctl nodes", away,
+                       repl_member_count(n->repl), first, away > 1 ? ", ..." : "");
+    } else if (n->alarm[0] != '\0') {
+        (void)snprintf(out, out_size, "%s", n->alarm);
+    } else if (behind > 0) {
+        (void)snprintf(out, out_size, "%zu nodes are catching up with the plan", behind);
+    } else {
+        (void)snprintf(out, out_size, "ok");
+    }
+}
+
+static bool count_record(void *ctx, const struct state_record *record)
+{
+    (void)record;
+    (*(size_t *)ctx)++;
+    return true;
+}
+
+NODE_COMMAND(command_status)
+{
+    struct node *n = ctx;
+    struct sender s = {.n = n, .reply = reply};
+    struct store_plan_counts counts = {{0}};
+    struct plan_digest digest = {{0}};
+    struct err_info info = {0};
+    size_t bindings = 0;
+    char verdict[LIMIT_TEXT];
+    (void)request;
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        store_plan_counts(n->read, &counts);
+        store_plan_digest(n->read, &digest);
+        e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_record, &bindings);
+        node_read_end(n);
+    }
+    node_verdict(n, verdict, sizeof verdict);
+    start(&s, "status");
+    control_text(&s.b, "verdict", slice_of(verdict));
+    control_text(&s.b, "node", slice_of(n->config.node));
+    control_text(&s.b, "site", slice_of(n->config.site));
+    control_text(&s.b, "cluster", slice_of(n->identity.cluster));
+    control_text(&s.b, "version", SLICE(TANDEM_VERSION));
+    time_field(&s.b, "started", n->started);
+    digest_field(&s, "plan_digest", &digest);
+    uint64_t objects = 0;
+    for (size_t k = 0; k < PLAN_KIND_COUNT; k++)
+        objects += counts.kinds[k];
+    control_int(&s.b, "plan_objects", (int64_t)objects);
+    control_int(&s.b, "routes", (int64_t)counts.kinds[PLAN_ROUTE]);
+    control_int(&s.b, "accounts", (int64_t)counts.kinds[PLAN_ACCOUNT]);
+    control_int(&s.b, "trunks", (int64_t)counts.kinds[PLAN_TRUNK]);
+    control_int(&s.b, "members", (int64_t)repl_member_count(n->repl));
+    control_int(&s.b, "members_alive", (int64_t)members_alive(n));
+    control_int(&s.b, "registrations", (int64_t)bindings);
+    control_int(&s.b, "calls", (int64_t)edge_load(n->edge).calls);
+    control_text(&s.b, "store", slice_of(store_health(n->store, &info) == ERR_OK ? "ok" : info.text));
+    finish(&s);
+    end(&s, e);
+}
+
+/* ---- nodes ---- */
+
+struct card_find {
+    struct arena *arena;
+    struct slice owner;
+    struct node_card card;
+    bool found;
+};
+
+static bool visit_card(void *ctx, const struct state_record *record)
+{
+    struct card_find *f = ctx;
+    if (!slice_eq(node_name_slice(&record->owner), f->owner)) return true;
+    f->found = node_card_unpack(f->arena, record->value, &f->card) == ERR_OK;
+    return false;
+}
+
+static void card_fields(struct sender *s, struct slice owner)
+{
+    struct card_find f = {.arena = &s->arena, .owner = owner};
+    struct buf sip = {0};
+    if (store_state_find(s->n->read, STATE_NODE_CARD, owner, visit_card, &f) == ERR_OK && f.found) {
+        for (size_t i = 0; i < f.card.sip_address_count; i++) {
+            buf_printf(&sip, "%s%.*s", i > 0 ? " " : "", SLICE_ARG(f.card.sip_addresses[i]));
+        }
+        control_text(&s->b, "version", f.card.version);
+        time_field(&s->b, "started", f.card.started);
+    }
+    control_text(&s->b, "sip", buf_view(&sip));
+    buf_fini(&sip);
+}
+
+static void send_member(struct sender *s, const struct repl_member_view *m, bool self)
+{
+    struct node *n = s->n;
+    char link[LIMIT_TEXT] = "this node";
+    struct mono now = node_mono();
+    if (!self && n->mesh != NULL) mesh_link_text(n->mesh, &m->name, link, sizeof link);
+    start(s, "node");
+    control_text(&s->b, "node", node_name_slice(&m->name));
+    control_text(&s->b, "site", m->site);
+    control_text(&s->b, "status", slice_of(member_status_name(m->status)));
+    control_bool(&s->b, "linked", self || m->linked);
+    control_text(&s->b, "link", slice_of(link));
+    if (self || m->rtt_us == 0)
+        control_null(&s->b, "rtt_us");
+    else
+        control_int(&s->b, "rtt_us", m->rtt_us);
+    if (self || m->heard.us == 0)
+        control_null(&s->b, "heard_ms");
+    else
+        control_int(&s->b, "heard_ms", (int64_t)mono_ms_between(m->heard, now));
+    time_field(&s->b, "since", (struct wall){node_wall().ms - (int64_t)mono_ms_between(m->since, now)});
+    if (self || m->plan_known) {
+        struct plan_digest d = n->plan_digest;
+        if (!self) memcpy(&d, m->plan_digest, sizeof d);
+        digest_field(s, "plan_digest", &d);
+    } else {
+        control_null(&s->b, "plan_digest");
+    }
+    control_bool(&s->b, "in_step", self || m->in_step);
+    control_text(&s->b, "mesh", m->mesh_address);
+    card_fields(s, node_name_slice(&m->name));
+    finish(s);
+}
+
+NODE_COMMAND(command_nodes)
+{
+    struct node *n = ctx;
+    struct sender s = {.n = n, .reply = reply};
+    (void)request;
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        for (size_t i = 0; i < repl_member_count(n->repl); i++) {
+            struct repl_member_view m = repl_member_at(n->repl, i);
+            send_member(&s, &m, i == 0);
+        }
+        node_read_end(n);
+    }
+    end(&s, e);
+}
+
+/* ---- registrations ---- */
+
+static bool owner_alive(const struct node *n, const struct node_name *owner)
+{
+    return node_name_eq(owner, &n->self) || repl_member_status(n->repl, owner) == MEMBER_ALIVE;
+}
+
+static bool visit_registration(void *ctx, const struct state_record *record)
+{
+    struct sender *s = ctx;
+    struct binding b;
+    struct slice private_half = SLICE_NONE;
+    bool own = node_name_eq(&record->owner, &s->n->self);
+    start(s, "registration");
+    if (binding_unpack(&s->arena, record->value, &b) != ERR_OK) return true;
+    if (own && store_private(s->n->read, STATE_BINDING, record->key, &private_half) == ERR_OK) {
+        (void)!binding_unpack(&s->arena, private_half, &b);
+    }
+    control_text(&s->b, "account", b.account);
+    control_text(&s->b, "node", node_name_slice(&record->owner));
+    control_text(&s->b, "contact", b.contact);
+    control_text(&s->b, "received", b.received);
+    time_field(&s->b, "since", b.since);
+    if (own && b.expires.ms > 0)
+        control_int(&s->b, "expires_s", (b.expires.ms - node_wall().ms) / 1000);
+    else
+        control_null(&s->b, "expires_s");
+    control_text(&s->b, "user_agent", b.user_agent);
+    control_text(&s->b, "state", owner_alive(s->n, &record->owner) ? SLICE("up") : SLICE("stale"));
+    finish(s);
+    return !control_reply_gone(s->reply);
+}
+
+NODE_COMMAND(command_registrations)
+{
+    struct node *n = ctx;
+    struct sender s = {.n = n, .reply = reply};
+    (void)request;
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        e = store_state_find(n->read, STATE_BINDING, SLICE(""), visit_registration, &s);
+        node_read_end(n);
+    }
+    end(&s, e);
+}
+
+/* ---- calls ---- */
+
+static bool visit_call(void *ctx, const struct call_entry *c)
+{
+    struct sender *s = ctx;
+    start(s, "call");
+    control_text(&s->b, "call_id", slice_of(c->call_id));
+    control_text(&s->b, "from", slice_of(c->from));
+    control_text(&s->b, "to", slice_of(c->dialled));
+    control_text(&s->b, "source", slice_of(c->source));
+    control_text(&s->b, "target", slice_of(c->target));
+    control_text(&s->b, "node", slice_of(c->node[0] != '\0' ? c->node : s->n->config.node));
+    control_text(&s->b, "state", slice_of(call_state_name(c->state)));
+    time_field(&s->b, "started", c->started);
+    time_field(&s->b, "answered", c->answered);
+    time_field(&s->b, "ended", c->ended);
+    control_int(&s->b, "code", c->code);
+    control_int(&s->b, "rule", c->rule);
+    control_text(&s->b, "reason", slice_of(c->reason));
+    finish(s);
+    return !control_reply_gone(s->reply);
+}
+
+NODE_COMMAND(command_calls)
+{
+    struct node *n = ctx;
+    struct sender s = {.n = n, .reply = reply};
+    (void)request;
+    calls_each(n->calls, visit_call, &s);
+    end(&s, ERR_OK);
+}
+
+/* ---- trunks ---- */
+
+static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
+{
+    struct sender *s = ctx;
+    struct plan_object o;
+    struct buf addresses = {0};
+    if (!slice_starts(key, SLICE("trunk/"))) return false;
+    start(s, "trunk");
+    if (plan_object_unpack(&s->arena, packed, &o, NULL) != ERR_OK) return true;
+    for (size_t i = 0; i < o.trunk.address_count; i++) {
+        buf_printf(&addresses, "%s%.*s", i > 0 ? " " : "", SLICE_ARG(o.trunk.address[i]));
+    }
+    control_text(&s->b, "trunk", o.trunk.name);
+    control_text(&s->b, "site", o.trunk.site);
+    control_text(&s->b, "address", buf_view(&addresses));
+    buf_fini(&addresses);
+    control_text(&s->b, "transport", slice_of(plan_transport_name(o.trunk.transport)));
+    control_text(&s->b, "status", o.trunk.disabled ? SLICE("disabled") : SLICE("enabled"));
+    finish(s);
+    return !control_reply_gone(s->reply);
+}
+
+NODE_COMMAND(command_trunks)
+{
+    struct node *n = ctx;
+    struct sender s = {.n = n, .reply = reply};
+    (void)request;
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &s);
+        node_read_end(n);
+    }
+    end(&s, e);
+}
+
+/* ---- membership ---- */
+
+NODE_COMMAND(command_invite_info)
+{
+    struct node *n = ctx;
+    struct sender s = {.n = n, .reply = reply};
+    struct buf seeds = {0};
+    (void)request;
+    for (size_t i = 0; i < repl_member_count(n->repl); i++) {
+        struct repl_member_view m = repl_member_at(n->repl, i);
+        if (m.mesh_address.n == 0 || m.status == MEMBER_EVICTED || m.status == MEMBER_LEFT) continue;
+        buf_printf(&seeds, "%s%.*s", seeds.n > 0 ? "," : "", SLICE_ARG(m.mesh_address));
+    }
+    start(&s, "invite");
+    control_text(&s.b, "cluster", slice_of(n->identity.cluster));
+    control_text(&s.b, "seeds", buf_view(&seeds));
+    buf_fini(&seeds);
+    finish(&s);
+    end(&s, ERR_OK);
+}
+
+NODE_COMMAND(command_evict)
+{
+    struct node *n = ctx;
+    struct repl_event ev = {.type = REPL_EV_EVICT};
+    struct slice name = control_get_text(&request->args, "node");
+    if (node_name_set(&ev.peer, name) != ERR_OK || node_name_eq(&ev.peer, &n->self)) {
+        control_reply_end(reply, 1,
+                          SLICE("node evict: name another node of the cluster, as \"clusterctl nodes\" shows it"));
+        return;
+    }
+    for (size_t i = 1; i < repl_member_count(n->repl); i++) {
+        struct repl_member_view m = repl_member_at(n->repl, i);
+        if (!node_name_eq(&m.name, &ev.peer)) continue;
+        replica_feed(n, &ev);
+        control_reply_end(reply, 0, SLICE(""));
+        return;
+    }
+    control_reply_end(reply, 1, SLICE("node evict: no node of that name; see \"clusterctl nodes\""));
+}
+
+const struct control_command node_commands[] = {
+    {"status", command_status},
+    {"nodes", command_nodes},
+    {"registrations", command_registrations},
+    {"calls", command_calls},
+    {"trunks", command_trunks},
+    {"counters", command_counters},
+    {"plan show", command_plan_show},
+    {"plan log", command_plan_log},
+    {"plan apply", command_plan_apply},
+    {"plan diff", command_plan_apply},
+    {"route explain", command_route_explain},
+    {"node invite-info", command_invite_info},
+    {"node evict", command_evict},
+};
+const size_t node_command_count = sizeof node_commands / sizeof node_commands[0];

@@ -1,0 +1,328 @@
+#include "node/app/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <yaml.h>
+
+#include "node/base/time.h"
+#include "node/plan/object.h"
+
+#define CONFIG_FILE_MAX 65536
+
+/* What a value must look like. The text of an error is made from it, so a rule and its explanation stand together. */
+struct form {
+    bool (*fits)(struct slice value);
+    const char *expected;
+};
+
+static bool fits_name(struct slice v)
+{
+    return plan_name_valid(v);
+}
+
+static bool fits_path(struct slice v)
+{
+    return v.n > 0 && v.n < 4096;
+}
+
+/* host:port with a port, a host of letters, digits, '.', '-', or a bracketed IPv6 address. */
+static bool fits_host_port(struct slice v)
+{
+    struct slice host = v;
+    struct slice port = SLICE_NONE;
+    uint64_t number = 0;
+    for (size_t i = v.n; i > 0 && port.p == NULL; i--) {
+        if (v.p[i - 1] != ':') continue;
+        host = (struct slice){v.p, i - 1};
+        port = (struct slice){v.p + i, v.n - i};
+    }
+    if (host.n == 0 || host.n > LIMIT_HOST || slice_u64(port, 65535, &number) != ERR_OK) return false;
+    bool bracketed = host.p[0] == '[' && host.p[host.n - 1] == ']' && host.n > 2;
+    for (size_t i = bracketed; i < host.n - bracketed; i++) {
+        char c = host.p[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-';
+        if (!plain && !(bracketed && c == ':')) return false;
+    }
+    return true;
+}
+
+static bool fits_sip_listen(struct slice v)
+{
+    static const char *const transports[] = {"udp:", "tcp:", "tls:"};
+    for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++) {
+        if (slice_starts(v, slice_of(transports[i]))) return fits_host_port((struct slice){v.p + 4, v.n - 4});
+    }
+    return false;
+}
+
+static bool fits_host(struct slice v)
+{
+    return v.n > 0 && v.n <= LIMIT_HOST && memchr(v.p, ' ', v.n) == NULL && memchr(v.p, '/', v.n) == NULL;
+}
+
+static bool fits_duration(struct slice v)
+{
+    uint64_t ms = 0;
+    return duration_parse(v.p, v.n, &ms) == ERR_OK && ms >= 100 && ms <= 60000;
+}
+
+static bool fits_level(struct slice v)
+{
+    return slice_is(v, "error") || slice_is(v, "warn") || slice_is(v, "info") || slice_is(v, "debug");
+}
+
+static const struct form form_name = {fits_name, "a name of letters, digits, '.', '_' or '-', 63 at most"};
+static const struct form form_path = {fits_path, "a path"};
+static const struct form form_host_port = {fits_host_port, "an address with a port, such as \"10.1.0.1:7400\""};
+static const struct form form_sip_listen = {fits_sip_listen, "transport:address:port, such as \"udp:10.1.0.1:5060\""};
+static const struct form form_host = {fits_host, "a host name or an address without a port"};
+static const struct form form_duration = {fits_duration, "a duration from 100ms to 60s, such as 4s"};
+static const struct form form_level = {fits_level, "error, warn, info or debug"};
+
+enum field_type { FIELD_TEXT, FIELD_LIST, FIELD_MAPPING };
+
+/* One key of a mapping and where its value goes in struct config. */
+struct field {
+    const char *key;
+    enum field_type type;
+    bool required;
+    const struct form *form;
+    size_t offset;              /* of the const char *, or of the array of a list */
+    size_t count_offset;        /* list: of its size_t */
+    size_t max;                 /* list */
+    const struct field *fields; /* mapping */
+    size_t field_count;
+};
+
+#define AT(member) offsetof(struct config, member)
+
+/* Texts that need a further step after reading. */
+struct raw {
+    struct config config; /* first: offsets of struct config hold for struct raw too */
+    const char *log;
+    const char *no_answer;
+};
+
+static const struct field sip_fields[] = {
+    {"listen", FIELD_LIST, true, &form_sip_listen, AT(sip_listen), AT(sip_listen_count), CONFIG_LISTEN_MAX, NULL, 0},
+    {"advertise", FIELD_TEXT, false, &form_host, AT(sip_advertise), 0, 0, NULL, 0},
+    {"no_answer", FIELD_TEXT, false, &form_duration, offsetof(struct raw, no_answer), 0, 0, NULL, 0},
+};
+static const struct field mesh_fields[] = {
+    {"listen", FIELD_TEXT, false, &form_host_port, AT(mesh_listen), 0, 0, NULL, 0},
+    {"advertise", FIELD_TEXT, false, &form_host_port, AT(mesh_advertise), 0, 0, NULL, 0},
+    {"seeds", FIELD_LIST, false, &form_host_port, AT(seeds), AT(seed_count), CONFIG_SEEDS_MAX, NULL, 0},
+};
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+static const struct field top_fields[] = {
+    {"node", FIELD_TEXT, true, &form_name, AT(node), 0, 0, NULL, 0},
+    {"site", FIELD_TEXT, true, &form_name, AT(site), 0, 0, NULL, 0},
+    {"cluster", FIELD_TEXT, false, &form_name, AT(cluster), 0, 0, NULL, 0},
+    {"data", FIELD_TEXT, true, &form_path, AT(data), 0, 0, NULL, 0},
+    {"sip", FIELD_MAPPING, true, NULL, 0, 0, 0, sip_fields, COUNT(sip_fields)},
+    {"mesh", FIELD_MAPPING, false, NULL, 0, 0, 0, mesh_fields, COUNT(mesh_fields)},
+    {"control", FIELD_TEXT, true, &form_path, AT(control), 0, 0, NULL, 0},
+    {"http", FIELD_TEXT, false, &form_host_port, AT(http), 0, 0, NULL, 0},
+    {"log", FIELD_TEXT, false, &form_level, offsetof(struct raw, log), 0, 0, NULL, 0},
+};
+
+struct reader {
+    struct arena *arena;
+    yaml_document_t *document;
+    struct raw *raw;
+    struct err_info *info;
+};
+
+static enum err fail(const struct reader *r, const yaml_node_t *at, enum err e, const char *text)
+{
+    return err_fail_at(r->info, e, (unsigned)at->start_mark.line + 1, (unsigned)at->start_mark.column + 1, "%s", text);
+}
+
+static struct slice scalar_text(const yaml_node_t *n)
+{
+    return (struct slice){(const char *)n->data.scalar.value, n->data.scalar.length};
+}
+
+/* Checks one scalar against its form and stores a copy at *out. */
+static enum err read_text(const struct reader *r, const yaml_node_t *n, const struct field *f, const char **out)
+{
+    char text[400];
+    if (n->type != YAML_SCALAR_NODE || !f->form->fits(scalar_text(n)) ||
+        memchr(n->data.scalar.value, '\0', n->data.scalar.length) != NULL) {
+        (void)snprintf(text, sizeof text, "%s: expected %s%s%.60s%s", f->key, f->form->expected,
+                       n->type == YAML_SCALAR_NODE ? ", not \"" : "",
+                       n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : "",
+                       n->type == YAML_SCALAR_NODE ? "\"" : ", not a list or mapping");
+        return fail(r, n, ERR_SYNTAX, text);
+    }
+    struct slice copy = arena_copy(r->arena, scalar_text(n));
+    if (copy.p == NULL) return ERR_NOMEM;
+    *out = copy.p;
+    return ERR_OK;
+}
+
+static enum err read_list(const struct reader *r, yaml_node_t *n, const struct field *f)
+{
+    const char **items = (const char **)(void *)((char *)r->raw + f->offset);
+    size_t *count = (size_t *)(void *)((char *)r->raw + f->count_offset);
+    char text[200];
+    if (n->type != YAML_SEQUENCE_NODE) {
+        (void)snprintf(text, sizeof text, "%s: expected a list, such as [\"...\"]", f->key);
+        return fail(r, n, ERR_SYNTAX, text);
+    }
+    for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+        yaml_node_t *item = yaml_document_get_node(r->document, *i);
+        if (*count == f->max) {
+            (void)snprintf(text, sizeof text, "%s: more than %zu entries", f->key, f->max);
+            return fail(r, item, ERR_LIMIT, text);
+        }
+        enum err e = read_text(r, item, f, &items[*count]);
+        if (e != ERR_OK) return e;
+        (*count)++;
+    }
+    return ERR_OK;
+}
+
+static enum err read_mapping(const struct reader *r, yaml_node_t *n, const char *name, const struct field *fields,
+                             size_t field_count);
+
+static enum err read_field(const struct reader *r, yaml_node_t *value, const struct field *f)
+{
+    switch (f->type) {
+    case FIELD_TEXT: return read_text(r, value, f, (const char **)(void *)((char *)r->raw + f->offset));
+    case FIELD_LIST: return read_list(r, value, f);
+    case FIELD_MAPPING: break;
+    }
+    if (f->fields == mesh_fields) r->raw->config.mesh = true;
+    return read_mapping(r, value, f->key, f->fields, f->field_count);
+}
+
+static enum err unknown_key(const struct reader *r, const yaml_node_t *key, const struct field *fields, size_t count)
+{
+    char known[200] = "";
+    char text[420];
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(known);
+        (void)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", fields[i].key);
+    }
+    (void)snprintf(text, sizeof text, "unknown key \"%.40s\": write one of %s",
+                   key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "(not a text)", known);
+    return fail(r, key, ERR_SYNTAX, text);
+}
+
+static enum err read_mapping(const struct reader *r, yaml_node_t *n, const char *name, const struct field *fields,
+                             size_t field_count)
+{
+    unsigned seen = 0;
+    char text[200];
+    if (n->type != YAML_MAPPING_NODE) {
+        (void)snprintf(text, sizeof text, "%s: expected a mapping of keys to values", name);
+        return fail(r, n, ERR_SYNTAX, text);
+    }
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        yaml_node_t *key = yaml_document_get_node(r->document, p->key);
+        size_t i = 0;
+        while (i < field_count && !(key->type == YAML_SCALAR_NODE && slice_is(scalar_text(key), fields[i].key)))
+            i++;
+        if (i == field_count) return unknown_key(r, key, fields, field_count);
+        if ((seen >> i & 1u) != 0) {
+            (void)snprintf(text, sizeof text, "%s: given twice; keep one", fields[i].key);
+            return fail(r, key, ERR_SYNTAX, text);
+        }
+        seen |= 1u << i;
+        enum err e = read_field(r, yaml_document_get_node(r->document, p->value), &fields[i]);
+        if (e != ERR_OK) return e;
+    }
+    for (size_t i = 0; i < field_count; i++) {
+        if (!fields[i].required || (seen >> i & 1u) != 0) continue;
+        (void)snprintf(text, sizeof text, "%s: the key \"%s\" is missing", name, fields[i].key);
+        return fail(r, n, ERR_SYNTAX, text);
+    }
+    return ERR_OK;
+}
+
+static void finish(struct raw *raw)
+{
+    struct config *c = &raw->config;
+    uint64_t ms = 4000;
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    if (raw->no_answer != NULL) (void)!duration_parse(raw->no_answer, strlen(raw->no_answer), &ms);
+    c->sip_no_answer_ms = (uint32_t)ms;
+    c->log_level = LOG_INFO;
+    for (size_t i = 0; raw->log != NULL && i < COUNT(levels); i++) {
+        if (strcmp(raw->log, levels[i]) == 0) c->log_level = (enum log_level)i;
+    }
+    if (c->cluster == NULL) c->cluster = "";
+    if (c->sip_advertise == NULL) c->sip_advertise = "";
+    if (c->mesh_advertise == NULL) c->mesh_advertise = "";
+}
+
+enum err config_parse(struct arena *arena, struct slice text, struct config *out, struct err_info *info)
+{
+    struct raw raw = {0};
+    yaml_parser_t parser;
+    yaml_document_t document;
+    enum err e = ERR_OK;
+    if (yaml_parser_initialize(&parser) == 0) return ERR_NOMEM;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
+    if (yaml_parser_load(&parser, &document) == 0) {
+        e = err_fail_at(info, ERR_SYNTAX, (unsigned)parser.problem_mark.line + 1,
+                        (unsigned)parser.problem_mark.column + 1, "not YAML: %s",
+                        parser.problem != NULL ? parser.problem : "cannot be read");
+        yaml_parser_delete(&parser);
+        return e;
+    }
+    struct reader r = {.arena = arena, .document = &document, .raw = &raw, .info = info};
+    yaml_node_t *root = yaml_document_get_root_node(&document);
+    if (root == NULL) {
+        e = err_fail_at(info, ERR_SYNTAX, 1, 1,
+                        "the file is empty: a configuration has at least node, site, data, sip and control");
+    } else {
+        e = read_mapping(&r, root, "configuration", top_fields, COUNT(top_fields));
+    }
+    yaml_document_delete(&document);
+    yaml_parser_delete(&parser);
+    if (e != ERR_OK) return e;
+    finish(&raw);
+    *out = raw.config;
+    return ERR_OK;
+}
+
+enum err file_read(struct arena *arena, const char *path, size_t max, struct slice *out, struct err_info *info)
+{
+    enum err e = ERR_OK;
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) {
+        return err_fail(info, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, "%s: %s", path, strerror(errno));
+    }
+    char *p = arena_alloc(arena, max + 1);
+    size_t n = 0;
+    if (p == NULL) {
+        e = ERR_NOMEM;
+        goto out;
+    }
+    n = fread(p, 1, max + 1, f);
+    if (ferror(f)) {
+        e = err_fail(info, ERR_IO, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    if (n > max) {
+        e = err_fail(info, ERR_LIMIT, "%s: larger than %zu bytes", path, max);
+        goto out;
+    }
+    p[n] = '\0';
+    *out = (struct slice){p, n};
+out:
+    (void)fclose(f);
+    return e;
+}
+
+enum err config_read(struct arena *arena, const char *path, struct config *out, struct err_info *info)
+{
+    struct slice text = SLICE_NONE;
+    enum err e = file_read(arena, path, CONFIG_FILE_MAX, &text, info);
+    if (e != ERR_OK) return e;
+    return config_parse(arena, text, out, info);
+}

@@ -1,0 +1,102 @@
+#include "node/app/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+static enum err read_key(struct arena *arena, const char *path, unsigned char key[HASH_KEY_LEN], struct err_info *info)
+{
+    struct slice text = SLICE_NONE;
+    enum err e = file_read(arena, path, 1024, &text, info);
+    if (e != ERR_OK) return e;
+    if (hex_decode(slice_trim(text), key, HASH_KEY_LEN) != ERR_OK) {
+        e = err_fail(info, ERR_SYNTAX, "%s: expected %d hexadecimal digits; restore the file or join the node again",
+                     path, 2 * HASH_KEY_LEN);
+    }
+    secret_wipe((char *)(uintptr_t)text.p, text.n);
+    return e;
+}
+
+/* A node on its own: its key is made once and kept, so that calls survive a restart. */
+static enum err own_key(struct arena *arena, const char *path, unsigned char key[HASH_KEY_LEN], struct err_info *info)
+{
+    char text[2 * HASH_KEY_LEN + 2];
+    enum err e = read_key(arena, path, key, NULL);
+    if (e != ERR_NOTFOUND) return e == ERR_OK ? e : read_key(arena, path, key, info);
+    if (RAND_bytes(key, HASH_KEY_LEN) != 1) return err_fail(info, ERR_IO, "the system gives no random bytes");
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return err_fail(info, ERR_IO, "%s: %s", path, strerror(errno));
+    hex_encode(key, HASH_KEY_LEN, text);
+    text[2 * HASH_KEY_LEN] = '\n';
+    bool written = write(fd, text, 2 * HASH_KEY_LEN + 1) == 2 * HASH_KEY_LEN + 1 && fsync(fd) == 0;
+    (void)close(fd);
+    secret_wipe(text, sizeof text);
+    return written ? ERR_OK : err_fail(info, ERR_IO, "%s: cannot be written", path);
+}
+
+static enum err tls_path(struct arena *arena, const struct config *config, const char *name, const char **out,
+                         struct err_info *info)
+{
+    const char *path = arena_printf(arena, "%s/tls/%s", config->data, name);
+    if (path == NULL) return ERR_NOMEM;
+    if (access(path, R_OK) != 0) {
+        return err_fail(info, ERR_NOTFOUND,
+                        "%s: %s; this node has not joined a cluster: run \"clusterctl node join FILE --data %s\"", path,
+                        strerror(errno), config->data);
+    }
+    *out = path;
+    return ERR_OK;
+}
+
+/* One address a line. */
+static enum err read_seeds(struct arena *arena, struct slice text, struct identity *out)
+{
+    while (text.n > 0) {
+        struct slice line = SLICE_NONE;
+        text = slice_cut(text, '\n', &line);
+        line = slice_trim(line);
+        if (line.n == 0 || out->seed_count == CONFIG_SEEDS_MAX) continue;
+        struct slice copy = arena_copy(arena, line);
+        if (copy.p == NULL) return ERR_NOMEM;
+        out->seeds[out->seed_count++] = copy.p;
+    }
+    return ERR_OK;
+}
+
+static enum err load_joined(struct arena *arena, const struct config *config, struct identity *out,
+                            struct err_info *info)
+{
+    const char *path = NULL;
+    struct slice text = SLICE_NONE;
+    enum err e = tls_path(arena, config, "ca.pem", &out->ca_file, info);
+    if (e == ERR_OK) e = tls_path(arena, config, "node.pem", &out->cert_file, info);
+    if (e == ERR_OK) e = tls_path(arena, config, "node.key", &out->key_file, info);
+    if (e == ERR_OK) e = tls_path(arena, config, "cluster.key", &path, info);
+    if (e == ERR_OK) e = read_key(arena, path, out->cluster_key, info);
+    if (e == ERR_OK) e = tls_path(arena, config, "cluster", &path, info);
+    if (e == ERR_OK) e = file_read(arena, path, 1024, &text, info);
+    if (e != ERR_OK) return e;
+    struct slice cluster = arena_copy(arena, slice_trim(text));
+    if (cluster.p == NULL) return ERR_NOMEM;
+    out->cluster = cluster.p;
+    path = arena_printf(arena, "%s/tls/seeds", config->data);
+    if (path == NULL) return ERR_NOMEM;
+    e = file_read(arena, path, 65536, &text, NULL);
+    return e == ERR_OK ? read_seeds(arena, text, out) : ERR_OK; /* no seeds: the first node */
+}
+
+enum err identity_load(struct arena *arena, const struct config *config, struct identity *out, struct err_info *info)
+{
+    *out = (struct identity){.cluster = ""};
+    if (mkdir(config->data, 0700) != 0 && errno != EEXIST) {
+        return err_fail(info, ERR_IO, "data: %s: %s", config->data, strerror(errno));
+    }
+    if (config->mesh) return load_joined(arena, config, out, info);
+    const char *path = arena_printf(arena, "%s/node.key", config->data);
+    return path != NULL ? own_key(arena, path, out->cluster_key, info) : ERR_NOMEM;
+}

@@ -1,0 +1,30 @@
+/* log_sink: log events to a stream as logfmt lines: ts level module ev key=value. Repeats of one event within a second
+ * are counted and shown as suppressed=n on its next line. Any thread. */
+#ifndef TANDEM_APP_LOG_SINK_H
+#define TANDEM_APP_LOG_SINK_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "node/base/log.h"
+#include "node/base/time.h"
+
+#define LOG_SINK_EVENTS 64
+
+struct log_sink {
+    FILE *stream;
+    pthread_mutex_t lock;
+    struct log_sink_event {
+        char key[64]; /* module/ev */
+        int64_t second;
+        unsigned shown;
+        unsigned suppressed;
+    } events[LOG_SINK_EVENTS]; /* direct-mapped: a collision only forgets a count */
+};
+
+void log_sink_init(struct log_sink *s, FILE *stream);
+void log_sink_fini(struct log_sink *s);
+/* A struct log that writes here; s must outlive it. */
+struct log log_sink_log(struct log_sink *s, enum log_level max);
+
+#endif

@@ -1,0 +1,191 @@
+/* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
+ *
+ * One loop thread owns everything here. Rooms: replica.c drives the replication core, registrations.c owns this node's
+ * bindings, routing.c answers the edge's questions, calls.c keeps call records, commands_*.c answer clusterctl. */
+#ifndef TANDEM_APP_NODE_H
+#define TANDEM_APP_NODE_H
+
+#include <uv.h>
+
+#include "node/app/calls.h"
+#include "node/app/config.h"
+#include "node/app/identity.h"
+#include "node/base/map.h"
+#include "node/base/rng.h"
+#include "node/base/wheel.h"
+#include "node/control/http.h"
+#include "node/control/server.h"
+#include "node/edge/edge.h"
+#include "node/mesh/mesh.h"
+#include "node/plan/address.h"
+#include "node/repl/step.h"
+#include "store/store.h"
+
+#define TANDEM_VERSION "0.1.0"
+
+struct trust_range {
+    struct address_range range;
+    char trunk[LIMIT_NAME + 1];
+    bool own_site;
+};
+
+/* What is read from the plan for each packet, kept until the plan changes. */
+struct plan_cache {
+    struct plan_digest digest;
+    bool filled;
+    struct arena arena;
+    struct slice domain;
+    struct trust_range *trust;
+    size_t trust_count;
+};
+
+struct node {
+    struct arena arena; /* lives as long as the node: configuration, identity */
+    struct config config;
+    struct identity identity;
+    struct node_name self;
+    struct wall started;
+    struct log log;
+    uv_loop_t *loop;
+    struct rng rng;
+
+    struct store *store;
+    struct store_read *read; /* the loop thread's reader: begun and ended within one callback */
+    unsigned read_depth;
+    uv_async_t store_async;
+    struct map jobs; /* what is queued in the store, by token */
+    uint64_t next_token;
+
+    struct repl *repl;
+    struct repl_actions actions;
+    bool stepping;
+    struct list_node pending_events; /* events that arose while actions were carried out */
+    uv_timer_t repl_timer;
+    struct list_node waiting_changes; /* commands that wait for APPLIED and receipts */
+
+    struct mesh *mesh;
+    struct edge *edge;
+    struct control_server *control;
+    struct http *http;
+
+    struct plan_cache cache;
+    struct registrations *registrations;
+    struct calls *calls;
+    uv_timer_t second; /* expiry, card, reader check */
+    uint32_t card_calls;
+
+    struct plan_digest plan_digest; /* as of the last stored change */
+    unsigned closing;               /* adapters that still have to report closed */
+    bool stopping;
+    char alarm[LIMIT_TEXT]; /* the last alarm of the core, "" none */
+};
+
+/* Opens everything in order and says in info what failed. On an error everything opened is closed again when the loop
+ * runs out. */
+MUST_CHECK enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config, const struct log *log,
+                              struct err_info *info);
+/* Drains for drain_ms, then closes everything; the loop then runs out. */
+void node_stop(struct node *n, uint32_t drain_ms);
+/* After the loop ran out. */
+void node_fini(struct node *n);
+
+struct mono node_mono(void);
+struct wall node_wall(void);
+
+/* Begin and end nest; ERR_OK or what the store says. */
+MUST_CHECK enum err node_read_begin(struct node *n);
+void node_read_end(struct node *n);
+/* The cache of the plan as of now. Call between begin and end. */
+MUST_CHECK enum err node_plan_cache(struct node *n);
+
+/* ---- replica.c ---- */
+/* Fills now and wall, steps the core, carries out its actions. */
+void replica_feed(struct node *n, struct repl_event *ev);
+void replica_store_completed(struct node *n);
+void replica_tick(uv_timer_t *timer);
+MUST_CHECK enum err replica_start(struct node *n, struct err_info *info);
+
+/* What happens when a queued store job ends. */
+typedef void job_done(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c);
+/* Remembers done for a new token of the store. ERR_NOMEM. */
+MUST_CHECK enum err replica_job(struct node *n, job_done *done, void *ctx, uint64_t core_token, uint64_t *token);
+void replica_job_free(struct map_node *by_token); /* at the very end, of a job that nobody answered */
+/* The store refused the job at submit: forget it. */
+void replica_job_cancel(struct node *n, uint64_t token);
+
+/* An operator's change on its way: callbacks on the loop thread. */
+struct change_wait {
+    struct list_node node;
+    uint64_t token;
+    bool applied;
+    struct log_id id;
+    void (*on_applied)(struct change_wait *w, enum err err, const struct log_id *id);
+    void (*on_receipt)(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms);
+};
+/* Hands the change to the core. w stays linked until change_wait_end. */
+void replica_change(struct node *n, struct change_wait *w, struct slice author, struct slice message,
+                    const struct change_op *ops, size_t op_count);
+void change_wait_end(struct change_wait *w);
+
+/* Hands an observation of this node to the core; done (may be NULL) when it is durable. */
+void replica_observe(struct node *n, enum state_kind kind, struct slice key, struct slice value, bool removed,
+                     void (*done)(void *ctx, enum err err), void *ctx);
+
+/* Reports everything that this node observes and that still holds once more: its card and its bindings. */
+void node_observe_again(struct node *n);
+
+/* ---- registrations.c ---- */
+MUST_CHECK enum err registrations_start(struct node *n);
+void registrations_stop(struct node *n);
+void registrations_expire(struct node *n); /* once a second */
+void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
+                         size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
+enum err registrations_own(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
+size_t registrations_count(const struct node *n);
+void registrations_observe_again(struct node *n);
+
+/* Account NUL contact: the state key of a binding. */
+#define BINDING_KEY_MAX (LIMIT_NAME + 1 + LIMIT_URI)
+struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX]);
+
+/* ---- routing.c ---- */
+struct routing_result {
+    struct candidate *candidates;
+    size_t candidate_count;
+    char plan_number[LIMIT_NUMBER + 1];
+    size_t plan_number_len;
+    bool normalised; /* false: the dialled string is no number */
+    int matched_in;
+    int matched_dial;
+    struct slice source_site;
+    struct decision decision;
+};
+/* Rules 1-6 for a call that begins here (or as if at another site: site not empty). Between read begin and end. */
+MUST_CHECK enum err routing_decide(struct node *n, struct arena *arena, const struct edge_query *q, struct slice site,
+                                   struct routing_result *out);
+void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
+void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
+enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
+struct slice routing_domain_hook(void *ctx);
+
+/* ---- commands ---- */
+extern const struct control_command node_commands[];
+extern const size_t node_command_count;
+#define NODE_COMMAND(name) void name(void *ctx, const struct control_request *request, struct control_reply *reply)
+NODE_COMMAND(command_status);
+NODE_COMMAND(command_nodes);
+NODE_COMMAND(command_registrations);
+NODE_COMMAND(command_calls);
+NODE_COMMAND(command_trunks);
+NODE_COMMAND(command_counters);
+NODE_COMMAND(command_plan_show);
+NODE_COMMAND(command_plan_log);
+NODE_COMMAND(command_plan_apply);
+NODE_COMMAND(command_route_explain);
+NODE_COMMAND(command_invite_info);
+NODE_COMMAND(command_evict);
+size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap);
+/* "ok", or a sentence that says what is wrong first. */
+void node_verdict(struct node *n, char *out, size_t out_size);
+
+#endif

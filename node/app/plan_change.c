@@ -1,0 +1,241 @@
+#include "node/app/plan_change.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/app/seal.h"
+#include "node/base/list.h"
+#include "node/base/map.h"
+#include "proto/plan_codec.h"
+
+/* What is wanted for one key. */
+struct want {
+    struct map_node by_key;
+    struct slice key;
+    struct plan_object *object; /* NULL: delete */
+    struct slice packed;
+    bool existed;
+    bool same;
+};
+
+struct work {
+    struct arena *arena;
+    struct plan_change *c;
+    struct err_info *info;
+    struct map wants;
+    struct want *list;
+    size_t list_count;
+    const struct plan_object **before;
+    size_t before_count;
+    size_t before_cap;
+    const struct plan_object **after;
+    size_t after_count;
+    size_t after_cap;
+    enum err err;
+};
+
+static struct want *find_want(const struct work *w, struct slice key)
+{
+    struct map_node *m = map_first(&w->wants, map_hash(&w->wants, key));
+    for (; m != NULL; m = map_next(m)) {
+        struct want *want = CONTAINER_OF(m, struct want, by_key);
+        if (slice_eq(want->key, key)) return want;
+    }
+    return NULL;
+}
+
+static enum err add_want(struct work *w, struct slice key, struct plan_object *object, struct slice packed)
+{
+    if (find_want(w, key) != NULL) {
+        return err_fail(w->info, ERR_SYNTAX, "%.*s: given twice in one change; keep one", SLICE_ARG(key));
+    }
+    struct want *want = &w->list[w->list_count++];
+    *want = (struct want){.key = key, .object = object, .packed = packed};
+    map_insert(&w->wants, &want->by_key, map_hash(&w->wants, key));
+    return ERR_OK;
+}
+
+static enum err push(const struct plan_object ***list, size_t *count, size_t *cap, const struct plan_object *o)
+{
+    if (*count == *cap) {
+        size_t grown = *cap == 0 ? 1024 : *cap * 2;
+        const struct plan_object **more = realloc((void *)*list, grown * sizeof *more);
+        if (more == NULL) return ERR_NOMEM;
+        *list = more;
+        *cap = grown;
+    }
+    (*list)[(*count)++] = o;
+    return ERR_OK;
+}
+
+/* ---- what is wanted ---- */
+
+static enum err pack_again(struct arena *arena, const struct plan_object *o, struct slice *packed)
+{
+    struct buf bytes = {0};
+    enum err e = plan_object_pack(o, &bytes);
+    if (e == ERR_OK) {
+        *packed = arena_copy(arena, buf_view(&bytes));
+        if (packed->p == NULL) e = ERR_NOMEM;
+    }
+    buf_fini(&bytes);
+    return e;
+}
+
+static enum err seal_registration(struct work *w, struct slice key, struct plan_object *o, struct slice secret)
+{
+    struct buf sealed = {0};
+    enum err e = seal(w->c->cluster_key, key, secret, &sealed);
+    if (e == ERR_OK) {
+        o->trunk.registration.sealed = arena_copy(w->arena, buf_view(&sealed));
+        if (o->trunk.registration.sealed.p == NULL) e = ERR_NOMEM;
+    }
+    buf_fini(&sealed);
+    return e;
+}
+
+static enum err read_put(struct work *w, const struct wanted_put *put)
+{
+    struct buf key_text = {0};
+    struct slice packed = put->packed;
+    struct plan_object *o = arena_alloc(w->arena, sizeof *o);
+    if (o == NULL) return ERR_NOMEM;
+    enum err e = plan_object_unpack(w->arena, put->packed, o, w->info);
+    if (e != ERR_OK) return e;
+    o->line = 0;
+    plan_object_key(o, &key_text);
+    struct slice key = arena_copy(w->arena, buf_view(&key_text));
+    buf_fini(&key_text);
+    if (key.p == NULL) return ERR_NOMEM;
+    if (o->kind == PLAN_ACCOUNT) o->account.password_keep = put->keep;
+    if (o->kind == PLAN_TRUNK && put->secret.n > 0) {
+        e = seal_registration(w, key, o, put->secret);
+        if (e == ERR_OK) e = pack_again(w->arena, o, &packed);
+    }
+    return e == ERR_OK ? add_want(w, key, o, packed) : e;
+}
+
+static enum err read_wants(struct work *w)
+{
+    struct plan_change *c = w->c;
+    w->list = arena_alloc(w->arena, (c->put_count + c->delete_count) * sizeof *w->list);
+    enum err e = map_init(&w->wants, c->put_count + c->delete_count, 1);
+    if (w->list == NULL || e != ERR_OK) return ERR_NOMEM;
+    for (size_t i = 0; i < c->put_count && e == ERR_OK; i++)
+        e = read_put(w, &c->puts[i]);
+    for (size_t i = 0; i < c->delete_count && e == ERR_OK; i++)
+        e = add_want(w, c->deletes[i], NULL, SLICE_NONE);
+    return e;
+}
+
+/* ---- against what there is ---- */
+
+/* An account or trunk keeps the stored secret where the document did not bring one. */
+static enum err keep_secret(struct work *w, struct want *want, const struct plan_object *stored)
+{
+    bool changed = false;
+    if (want->object->kind == PLAN_ACCOUNT && want->object->account.password_keep && stored->kind == PLAN_ACCOUNT) {
+        want->object->account.secret = stored->account.secret;
+        changed = true;
+    }
+    if (want->object->kind == PLAN_TRUNK && want->object->trunk.registration.set &&
+        want->object->trunk.registration.sealed.n == 0 && stored->kind == PLAN_TRUNK) {
+        want->object->trunk.registration.sealed = stored->trunk.registration.sealed;
+        changed = true;
+    }
+    return changed ? pack_again(w->arena, want->object, &want->packed) : ERR_OK;
+}
+
+static bool visit_object(void *ctx, struct slice key, struct slice packed)
+{
+    struct work *w = ctx;
+    struct plan_object *o = arena_alloc(w->arena, sizeof *o);
+    w->err = o != NULL ? plan_object_unpack(w->arena, packed, o, w->info) : ERR_NOMEM;
+    if (w->err == ERR_OK) w->err = push(&w->before, &w->before_count, &w->before_cap, o);
+    if (w->err != ERR_OK) return false;
+    struct want *want = find_want(w, key);
+    if (want == NULL) {
+        w->err = push(&w->after, &w->after_count, &w->after_cap, o);
+        return w->err == ERR_OK;
+    }
+    want->existed = true;
+    if (want->object != NULL) {
+        w->err = keep_secret(w, want, o);
+        want->same = slice_eq(want->packed, packed);
+    }
+    return w->err == ERR_OK;
+}
+
+static enum err make_ops(struct work *w)
+{
+    struct plan_change *c = w->c;
+    c->ops = arena_alloc(w->arena, w->list_count * sizeof *c->ops);
+    c->op_added = arena_alloc(w->arena, w->list_count * sizeof *c->op_added);
+    if (c->ops == NULL || c->op_added == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < w->list_count; i++) {
+        struct want *want = &w->list[i];
+        if (want->object == NULL && !want->existed) {
+            return err_fail(w->info, ERR_NOTFOUND,
+                            "remove %.*s: the plan has no such object; see \"clusterctl plan show\"",
+                            SLICE_ARG(want->key));
+        }
+        if (want->object != NULL) {
+            enum err e = push(&w->after, &w->after_count, &w->after_cap, want->object);
+            if (e != ERR_OK) return e;
+        }
+        if (want->same) continue;
+        c->added += !want->existed;
+        c->changed += want->existed && want->object != NULL;
+        c->removed += want->object == NULL;
+        c->op_added[c->op_count] = !want->existed;
+        c->ops[c->op_count++] = (struct change_op){
+            .kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE, .key = want->key, .value = want->packed};
+    }
+    return ERR_OK;
+}
+
+/* Keeps of after what before did not have: an old warning does not stand in the way of every later change. */
+static void keep_new(const struct lint_report *before, struct lint_report *after)
+{
+    size_t kept = 0;
+    after->error_count = 0;
+    for (size_t i = 0; i < after->count; i++) {
+        const struct lint_finding *f = &after->findings[i];
+        bool old = false;
+        for (size_t k = 0; k < before->count && !old; k++) {
+            old = before->findings[k].id == f->id && slice_eq(before->findings[k].object, f->object);
+        }
+        if (old) continue;
+        after->error_count += f->severity == LINT_ERROR;
+        after->findings[kept++] = *f;
+    }
+    after->count = kept;
+}
+
+static enum err lint_both(struct work *w)
+{
+    struct lint_report before;
+    enum err e = plan_lint(w->arena, w->before, w->before_count, &before);
+    if (e == ERR_OK) e = plan_lint(w->arena, w->after, w->after_count, &w->c->report);
+    if (e == ERR_OK) keep_new(&before, &w->c->report);
+    return e;
+}
+
+enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c, struct err_info *info)
+{
+    struct work w = {.arena = arena, .c = c, .info = info};
+    enum err e = read_wants(&w);
+    if (e == ERR_OK) e = store_read_begin(read);
+    if (e != ERR_OK) goto out;
+    store_plan_digest(read, &c->digest);
+    e = store_objects(read, SLICE(""), false, visit_object, &w);
+    store_read_end(read);
+    if (e == ERR_OK) e = w.err;
+    if (e == ERR_OK) e = make_ops(&w);
+    if (e == ERR_OK) e = lint_both(&w);
+out:
+    map_fini(&w.wants);
+    free((void *)w.before);
+    free((void *)w.after);
+    return e;
+}

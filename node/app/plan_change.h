@@ -1,0 +1,41 @@
+/* plan_change: from what an operator asks to a list of operations: the same checks for apply, diff and a dry run.
+ *
+ * It reads one snapshot of the replica, overlays the wanted puts and deletes, lints plan before and after, and keeps
+ * what is new. It runs on a worker thread with a reader of its own and touches nothing else of the node. */
+#ifndef TANDEM_APP_PLAN_CHANGE_H
+#define TANDEM_APP_PLAN_CHANGE_H
+
+#include "node/plan/lint.h"
+#include "node/repl/types.h"
+#include "store/store.h"
+
+struct wanted_put {
+    struct slice packed;
+    bool keep;           /* an account whose password stays as it is */
+    struct slice secret; /* clear text of a trunk's registration password, "" none */
+};
+
+struct plan_change {
+    /* in; borrowed */
+    const struct wanted_put *puts;
+    size_t put_count;
+    const struct slice *deletes; /* object keys */
+    size_t delete_count;
+    const unsigned char *cluster_key;
+    /* out; in the arena */
+    struct change_op *ops;
+    size_t op_count;
+    size_t added;
+    size_t changed;
+    size_t removed;
+    bool *op_added;            /* per op: the object is new */
+    struct lint_report report; /* only what the plan did not have before */
+    struct plan_digest digest; /* of the snapshot that was read */
+};
+
+/* ERR_SYNTAX (an object that does not stand up; info says which), ERR_NOTFOUND (a delete of nothing), ERR_NOMEM, what
+ * the store says. */
+MUST_CHECK enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c,
+                                        struct err_info *info);
+
+#endif
