@@ -17,6 +17,8 @@ MUST_CHECK enum err digest_challenge(struct mac *nonce_key, struct slice realm, 
                                      struct buf *out);
 
 enum digest_verdict { DIGEST_OK, DIGEST_STALE, DIGEST_BAD_NONCE, DIGEST_WRONG, DIGEST_UNSUPPORTED };
+/* OK; STALE: the password was right, challenge again with stale; BAD_NONCE: no nonce or realm of ours, challenge again, not a wrong password;
+ * WRONG; UNSUPPORTED: an algorithm that we do not have, or no qop=auth, cnonce and nc, which our challenges ask for. */
 /* ha1: the stored hash of user:realm:password for the algorithm named in c (hash_len bytes); see digest_algorithm. method as in the request. */
 enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_credentials *c, const unsigned char *ha1,
                                   struct slice realm, struct slice method, struct wall now);

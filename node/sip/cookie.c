@@ -1,0 +1,58 @@
+/* Keyed hashes over length-prefixed fields, so that no two lists of fields look the same to the hash. Contract:
+ * cookie.h. */
+#include "node/sip/cookie.h"
+
+#define COOKIE_BYTES ((SIP_COOKIE_TEXT - 1) / 2)
+#define FIELDS_MAX 5
+
+static enum err cookie_of(struct mac *key, const struct slice *fields, size_t count, char out[SIP_COOKIE_TEXT])
+{
+    unsigned char lengths[FIELDS_MAX][4];
+    struct slice parts[2 * FIELDS_MAX];
+    unsigned char full[HASH_SHA256_LEN];
+    ASSERT(count <= FIELDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        for (unsigned b = 0; b < 4; b++)
+            lengths[i][b] = (unsigned char)(fields[i].n >> (8 * (3 - b)));
+        parts[2 * i] = (struct slice){(const char *)lengths[i], 4};
+        parts[2 * i + 1] = fields[i];
+    }
+    enum err e = mac_parts(key, parts, 2 * count, full);
+    if (e == ERR_OK) hex_encode(full, COOKIE_BYTES, out);
+    return e;
+}
+
+static bool cookie_fits(struct slice cookie, const char own[SIP_COOKIE_TEXT])
+{
+    return cookie.n == SIP_COOKIE_TEXT - 1 && secret_equal(cookie.p, own, SIP_COOKIE_TEXT - 1);
+}
+
+enum err sip_dialog_cookie(struct mac *key, struct slice call_id, struct slice caller_tag, char out[SIP_COOKIE_TEXT])
+{
+    struct slice fields[] = {SLICE("dialog"), call_id, caller_tag};
+    return cookie_of(key, fields, 3, out);
+}
+
+bool sip_dialog_cookie_ok(struct mac *key, struct slice cookie, struct slice call_id, struct slice from_tag,
+                          struct slice to_tag)
+{
+    char own[SIP_COOKIE_TEXT];
+    if (cookie.n != SIP_COOKIE_TEXT - 1) return false; /* spares the hash */
+    if (sip_dialog_cookie(key, call_id, from_tag, own) == ERR_OK && cookie_fits(cookie, own)) return true;
+    return to_tag.n > 0 && sip_dialog_cookie(key, call_id, to_tag, own) == ERR_OK && cookie_fits(cookie, own);
+}
+
+enum err sip_transit_cookie(struct mac *key, struct slice call_id, struct slice from_tag, struct slice target,
+                            struct slice number, char out[SIP_COOKIE_TEXT])
+{
+    struct slice fields[] = {SLICE("transit"), call_id, from_tag, target, number};
+    return cookie_of(key, fields, 5, out);
+}
+
+bool sip_transit_cookie_ok(struct mac *key, struct slice cookie, struct slice call_id, struct slice from_tag,
+                           struct slice target, struct slice number)
+{
+    char own[SIP_COOKIE_TEXT];
+    if (cookie.n != SIP_COOKIE_TEXT - 1) return false;
+    return sip_transit_cookie(key, call_id, from_tag, target, number, own) == ERR_OK && cookie_fits(cookie, own);
+}

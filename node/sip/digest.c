@@ -1,0 +1,217 @@
+/* Challenges, verification, and the client's answer. Contract: digest.h.
+ *
+ * A nonce is 16 hexadecimal digits of milliseconds and 32 of HMAC-SHA-256 over these digits and the realm. Since every
+ * challenge offers qop, credentials without qop=auth, cnonce and nc are not accepted: their hash could be replayed for
+ * another request count. */
+#include "node/sip/digest.h"
+
+#define TIME_DIGITS 16
+#define MAC_BYTES 16
+#define NONCE_LEN (TIME_DIGITS + 2 * MAC_BYTES)
+#define HASH_MAX 32
+
+static const struct {
+    const char *name;
+    enum hash_algorithm algorithm;
+} algorithms[] = {{"SHA-256", HASH_SHA256}, {"MD5", HASH_MD5}, {"SHA-512-256", HASH_SHA512_256}};
+
+#define CHALLENGES 2 /* the first ones of algorithms are offered */
+
+/* ---- nonces ---- */
+
+static enum err nonce_mac(struct mac *key, const char *time_digits, struct slice realm, char out[2 * MAC_BYTES + 1])
+{
+    unsigned char full[HASH_SHA256_LEN];
+    struct slice parts[] = {SLICE("nonce"), {time_digits, TIME_DIGITS}, realm};
+    enum err e = mac_parts(key, parts, 3, full);
+    if (e == ERR_OK) hex_encode(full, MAC_BYTES, out);
+    return e;
+}
+
+static void time_bytes(struct wall t, unsigned char out[8])
+{
+    for (unsigned i = 0; i < 8; i++)
+        out[i] = (unsigned char)((uint64_t)t.ms >> (8 * (7 - i)));
+}
+
+static enum err nonce_make(struct mac *key, struct slice realm, struct wall now, char out[NONCE_LEN + 1])
+{
+    unsigned char bytes[8];
+    time_bytes(now, bytes);
+    hex_encode(bytes, sizeof bytes, out);
+    return nonce_mac(key, out, realm, out + TIME_DIGITS);
+}
+
+static bool nonce_read(struct mac *key, struct slice realm, struct slice nonce, struct wall *made)
+{
+    char own[2 * MAC_BYTES + 1];
+    unsigned char bytes[8];
+    uint64_t ms = 0;
+    if (nonce.n != NONCE_LEN) return false;
+    if (nonce_mac(key, nonce.p, realm, own) != ERR_OK) return false;
+    if (!secret_equal(own, nonce.p + TIME_DIGITS, 2 * MAC_BYTES)) return false;
+    if (hex_decode((struct slice){nonce.p, TIME_DIGITS}, bytes, sizeof bytes) != ERR_OK) return false;
+    for (unsigned i = 0; i < 8; i++)
+        ms = ms << 8 | bytes[i];
+    made->ms = (int64_t)ms;
+    return true;
+}
+
+/* A nonce from a node whose clock is ahead is as good as one that is late. */
+static bool nonce_fresh(struct wall made, struct wall now)
+{
+    uint64_t age = made.ms < now.ms ? (uint64_t)now.ms - (uint64_t)made.ms : (uint64_t)made.ms - (uint64_t)now.ms;
+    return age <= SIP_NONCE_LIFE_MS;
+}
+
+/* ---- server ---- */
+
+/* May stand between quotes as it is. */
+static bool quotable(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < ' ' || c == 0x7f || c == '"' || c == '\\') return false;
+    }
+    return true;
+}
+
+enum err digest_challenge(struct mac *nonce_key, struct slice realm, bool proxy, bool stale, struct wall now,
+                          struct buf *out)
+{
+    char nonce[NONCE_LEN + 1];
+    size_t start = out->n;
+    if (!quotable(realm)) return ERR_SYNTAX;
+    enum err e = nonce_make(nonce_key, realm, now, nonce);
+    if (e != ERR_OK) return e;
+    for (size_t i = 0; i < CHALLENGES; i++) {
+        buf_printf(out, "%s: Digest realm=\"%.*s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
+                   proxy ? "Proxy-Authenticate" : "WWW-Authenticate", SLICE_ARG(realm), nonce, algorithms[i].name,
+                   stale ? ", stale=true" : "");
+    }
+    if (!out->failed) return ERR_OK;
+    out->n = start;
+    return ERR_NOMEM;
+}
+
+static enum err algorithm_named(struct slice name, enum hash_algorithm *out)
+{
+    if (name.n == 0) { /* RFC 7616 §3.3 */
+        *out = HASH_MD5;
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++) {
+        if (!slice_eq_nocase(name, slice_of(algorithms[i].name))) continue;
+        *out = algorithms[i].algorithm;
+        return ERR_OK;
+    }
+    return ERR_SYNTAX;
+}
+
+enum err digest_algorithm(const struct sip_credentials *c, enum hash_algorithm *out)
+{
+    return algorithm_named(c->algorithm, out);
+}
+
+struct request_part {
+    struct slice method, uri, nonce, nc, cnonce, qop; /* without qop: the form of RFC 2069 */
+};
+
+static enum err response_hash(enum hash_algorithm a, const unsigned char *ha1, const struct request_part *r,
+                              unsigned char out[HASH_MAX])
+{
+    const struct slice colon = SLICE(":");
+    unsigned char ha2[HASH_MAX];
+    char hex1[2 * HASH_MAX + 1];
+    char hex2[2 * HASH_MAX + 1];
+    struct slice second[] = {r->method, colon, r->uri};
+    enum err e = hash_parts(a, second, 3, ha2);
+    if (e != ERR_OK) return e;
+    hex_encode(ha1, hash_len(a), hex1);
+    hex_encode(ha2, hash_len(a), hex2);
+    struct slice h1 = {hex1, 2 * hash_len(a)};
+    struct slice h2 = {hex2, 2 * hash_len(a)};
+    struct slice with_qop[] = {h1, colon, r->nonce, colon, r->nc, colon, r->cnonce, colon, r->qop, colon, h2};
+    struct slice without[] = {h1, colon, r->nonce, colon, h2};
+    e = r->qop.n > 0 ? hash_parts(a, with_qop, 11, out) : hash_parts(a, without, 5, out);
+    secret_wipe(hex1, sizeof hex1);
+    return e;
+}
+
+static bool nc_ok(struct slice nc)
+{
+    unsigned char bytes[4];
+    return hex_decode(nc, bytes, sizeof bytes) == ERR_OK;
+}
+
+enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_credentials *c, const unsigned char *ha1,
+                                  struct slice realm, struct slice method, struct wall now)
+{
+    enum hash_algorithm a;
+    struct wall made = {0};
+    unsigned char own[HASH_MAX];
+    unsigned char theirs[HASH_MAX];
+    if (digest_algorithm(c, &a) != ERR_OK) return DIGEST_UNSUPPORTED;
+    if (!slice_eq_nocase(c->qop, SLICE("auth")) || c->cnonce.n == 0 || !nc_ok(c->nc)) return DIGEST_UNSUPPORTED;
+    if (!slice_eq(c->realm, realm) || !nonce_read(nonce_key, realm, c->nonce, &made)) return DIGEST_BAD_NONCE;
+    struct request_part r = {method, c->uri, c->nonce, c->nc, c->cnonce, c->qop};
+    if (response_hash(a, ha1, &r, own) != ERR_OK) return DIGEST_UNSUPPORTED;
+    if (hex_decode(c->response, theirs, hash_len(a)) != ERR_OK) return DIGEST_WRONG;
+    if (!secret_equal(own, theirs, hash_len(a))) return DIGEST_WRONG;
+    /* Last, because "stale" tells the client that its password was right (RFC 7616 §3.3). */
+    return nonce_fresh(made, now) ? DIGEST_OK : DIGEST_STALE;
+}
+
+/* ---- client ---- */
+
+static bool offers_auth(struct slice options)
+{
+    while (options.n > 0) {
+        struct slice one;
+        options = slice_cut(options, ',', &one);
+        if (slice_eq_nocase(slice_trim(one), SLICE("auth"))) return true;
+    }
+    return false;
+}
+
+static void write_answer(const struct sip_challenge *c, struct slice user, const struct request_part *r,
+                         const char *response, struct buf *out)
+{
+    buf_printf(out, "Digest username=\"%.*s\", realm=\"%.*s\", nonce=\"%.*s\", uri=\"%.*s\", response=\"%s\"",
+               SLICE_ARG(user), SLICE_ARG(c->realm), SLICE_ARG(c->nonce), SLICE_ARG(r->uri), response);
+    if (c->algorithm.n > 0) buf_printf(out, ", algorithm=%.*s", SLICE_ARG(c->algorithm));
+    if (c->opaque.p != NULL) buf_printf(out, ", opaque=\"%.*s\"", SLICE_ARG(c->opaque));
+    if (r->qop.n > 0) buf_printf(out, ", qop=auth, nc=%.*s, cnonce=\"%.*s\"", SLICE_ARG(r->nc), SLICE_ARG(r->cnonce));
+}
+
+enum err digest_answer(struct arena *arena, struct slice challenge, struct slice user, struct slice password,
+                       struct slice method, struct slice uri, struct slice cnonce, uint32_t nc, struct buf *out)
+{
+    const struct slice colon = SLICE(":");
+    struct sip_challenge c;
+    enum hash_algorithm a;
+    unsigned char ha1[HASH_MAX];
+    unsigned char response[HASH_MAX];
+    char response_hex[2 * HASH_MAX + 1];
+    char nc_hex[2 * sizeof nc + 1];
+    unsigned char nc_bytes[] = {(unsigned char)(nc >> 24), (unsigned char)(nc >> 16), (unsigned char)(nc >> 8),
+                                (unsigned char)nc};
+    size_t start = out->n;
+    enum err e = sip_challenge_parse(arena, challenge, &c);
+    if (e == ERR_OK) e = algorithm_named(c.algorithm, &a);
+    if (e != ERR_OK) return e;
+    if (!quotable(user) || !quotable(uri) || !quotable(cnonce)) return ERR_SYNTAX;
+    if (c.qop.n > 0 && !offers_auth(c.qop)) return ERR_SYNTAX;
+    hex_encode(nc_bytes, sizeof nc_bytes, nc_hex);
+    struct slice identity[] = {user, colon, c.realm, colon, password};
+    struct request_part r = {method, uri, c.nonce, slice_of(nc_hex), cnonce, c.qop.n > 0 ? SLICE("auth") : SLICE_NONE};
+    e = hash_parts(a, identity, 5, ha1);
+    if (e == ERR_OK) e = response_hash(a, ha1, &r, response);
+    secret_wipe(ha1, sizeof ha1);
+    if (e != ERR_OK) return e;
+    hex_encode(response, hash_len(a), response_hex);
+    write_answer(&c, user, &r, response_hex, out);
+    if (!out->failed) return ERR_OK;
+    out->n = start;
+    return ERR_NOMEM;
+}
