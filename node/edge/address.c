@@ -1,0 +1,144 @@
+/* address: socket addresses as text, as keys, and compared. No name is looked up here and no socket is touched. */
+#include "node/edge/address.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+enum err sock_address_parse(struct slice host, uint16_t port, union sock_address *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    bool brackets = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+    if (brackets) host = (struct slice){host.p + 1, host.n - 2};
+    if (host.n == 0 || host.n >= sizeof text || memchr(host.p, '\0', host.n) != NULL) return ERR_SYNTAX;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+
+    union sock_address a;
+    memset(&a, 0, sizeof a);
+    if (!brackets && inet_pton(AF_INET, text, &a.v4.sin_addr) == 1) {
+        a.v4.sin_family = AF_INET;
+        a.v4.sin_port = htons(port);
+    } else if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) == 1) {
+        a.v6.sin6_family = AF_INET6;
+        a.v6.sin6_port = htons(port);
+    } else {
+        return ERR_SYNTAX;
+    }
+    *out = a;
+    return ERR_OK;
+}
+
+const char *sock_address_text(const union sock_address *a, char out[SOCK_ADDRESS_TEXT])
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (a->any.sa_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host);
+        (void)snprintf(out, SOCK_ADDRESS_TEXT, "%s:%u", host, (unsigned)sock_address_port(a));
+    } else if (a->any.sa_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host);
+        (void)snprintf(out, SOCK_ADDRESS_TEXT, "[%s]:%u", host, (unsigned)sock_address_port(a));
+    } else {
+        (void)snprintf(out, SOCK_ADDRESS_TEXT, "-");
+    }
+    return out;
+}
+
+uint16_t sock_address_port(const union sock_address *a)
+{
+    if (a->any.sa_family == AF_INET) return ntohs(a->v4.sin_port);
+    if (a->any.sa_family == AF_INET6) return ntohs(a->v6.sin6_port);
+    return 0;
+}
+
+void sock_address_set_port(union sock_address *a, uint16_t port)
+{
+    if (a->any.sa_family == AF_INET) a->v4.sin_port = htons(port);
+    if (a->any.sa_family == AF_INET6) a->v6.sin6_port = htons(port);
+}
+
+socklen_t sock_address_len(const union sock_address *a)
+{
+    return a->any.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
+}
+
+bool sock_address_is_any(const union sock_address *a)
+{
+    if (a->any.sa_family == AF_INET) return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+    return a->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
+}
+
+bool sock_address_same_host(const union sock_address *a, const union sock_address *b)
+{
+    if (a->any.sa_family != b->any.sa_family) return false;
+    if (a->any.sa_family == AF_INET) return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    if (a->any.sa_family != AF_INET6) return false;
+    return IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) && a->v6.sin6_scope_id == b->v6.sin6_scope_id;
+}
+
+bool sock_address_eq(const union sock_address *a, const union sock_address *b)
+{
+    return sock_address_same_host(a, b) && sock_address_port(a) == sock_address_port(b);
+}
+
+uint16_t sip_default_port(enum plan_transport transport)
+{
+    return transport == PLAN_TLS ? 5061 : 5060;
+}
+
+/* Layout: family, transport, port (2), address (16), scope (4). */
+void sock_key_remote(struct sock_key *k, enum plan_transport transport, const union sock_address *a)
+{
+    memset(k, 0, sizeof *k);
+    k->bytes[0] = (unsigned char)a->any.sa_family;
+    k->bytes[1] = (unsigned char)transport;
+    if (a->any.sa_family == AF_INET) {
+        memcpy(k->bytes + 2, &a->v4.sin_port, 2);
+        memcpy(k->bytes + 4, &a->v4.sin_addr, 4);
+    } else if (a->any.sa_family == AF_INET6) {
+        memcpy(k->bytes + 2, &a->v6.sin6_port, 2);
+        memcpy(k->bytes + 4, &a->v6.sin6_addr, 16);
+        memcpy(k->bytes + 20, &a->v6.sin6_scope_id, 4);
+    }
+}
+
+void sock_key_source(struct sock_key *k, const union sock_address *a)
+{
+    memset(k, 0, sizeof *k);
+    k->bytes[0] = (unsigned char)a->any.sa_family;
+    if (a->any.sa_family == AF_INET) memcpy(k->bytes + 4, &a->v4.sin_addr, 4);
+    if (a->any.sa_family == AF_INET6) memcpy(k->bytes + 4, &a->v6.sin6_addr, 8);
+}
+
+static enum err listen_bad(struct slice text, struct err_info *info)
+{
+    return err_fail(
+        info, ERR_SYNTAX,
+        "\"%.*s\" is no listen address: write TRANSPORT:ADDRESS:PORT with udp, tcp or tls and an IP address, "
+        "for example udp:10.1.0.1:5060 or tls:[2001:db8::1]:5061",
+        SLICE_ARG(text));
+}
+
+enum err listen_parse(struct slice text, enum plan_transport *transport, union sock_address *address,
+                      struct err_info *info)
+{
+    struct slice name;
+    struct slice host = slice_cut(text, ':', &name);
+    enum plan_transport kind = PLAN_UDP;
+    while (!slice_is(name, plan_transport_name(kind))) {
+        if (kind == PLAN_TLS) return listen_bad(text, info);
+        kind = (enum plan_transport)(kind + 1);
+    }
+    size_t colon = host.n;
+    while (colon > 0 && host.p[colon - 1] != ':')
+        colon--;
+    if (colon == 0) return listen_bad(text, info);
+
+    uint64_t port = 0;
+    struct slice digits = {host.p + colon, host.n - colon};
+    host.n = colon - 1;
+    bool bare_v6 = host.n > 0 && host.p[0] != '[' && memchr(host.p, ':', host.n) != NULL;
+    if (bare_v6 || slice_u64(digits, UINT16_MAX, &port) != ERR_OK) return listen_bad(text, info);
+    if (sock_address_parse(host, (uint16_t)port, address) != ERR_OK) return listen_bad(text, info);
+    *transport = kind;
+    return ERR_OK;
+}

@@ -1,0 +1,284 @@
+#include "node/edge/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/plan/object.h"
+
+struct tls_context {
+    SSL_CTX *server;
+    SSL_CTX *member; /* client towards members; NULL without a CA */
+    SSL_CTX *guest;  /* client towards everyone else */
+    bool has_ca;
+};
+
+struct tls_session {
+    SSL *ssl;
+    BIO *in;       /* owned by ssl */
+    BIO *out;      /* owned by ssl */
+    bool judge;    /* the certificate is judged against the cluster CA */
+    bool unproved; /* it did not verify */
+    char error[160];
+};
+
+/* ---- contexts ---- */
+
+/* The last reason in OpenSSL's queue, which is then empty. */
+static const char *openssl_reason(char *out, size_t size)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    (void)snprintf(out, size, "%s", reason != NULL ? reason : "unknown reason");
+    ERR_clear_error();
+    return out;
+}
+
+/* A key that needs a passphrase is refused; OpenSSL would ask on the terminal. */
+static int no_passphrase(char *out, int size, int writing, void *ctx)
+{
+    (void)writing;
+    (void)ctx;
+    if (size > 0) out[0] = '\0';
+    return -1;
+}
+
+static SSL_CTX *context_base(const SSL_METHOD *method)
+{
+    SSL_CTX *c = SSL_CTX_new(method);
+    if (c == NULL) return NULL;
+    if (SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1) {
+        SSL_CTX_free(c);
+        return NULL;
+    }
+    SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+                               SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+    (void)SSL_CTX_set_num_tickets(c, 0);
+    SSL_CTX_set_default_passwd_cb(c, no_passphrase);
+    /* Buffers go back when idle: thousands of connections are kept open. */
+    SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+    return c;
+}
+
+static enum err file_bad(struct err_info *info, const char *what, const char *file)
+{
+    char reason[120];
+    return err_fail(info, ERR_AUTH, "TLS %s \"%s\" cannot be used: %s", what, file,
+                    openssl_reason(reason, sizeof reason));
+}
+
+static enum err use_identity(SSL_CTX *c, const char *cert_file, const char *key_file, struct err_info *info)
+{
+    if (SSL_CTX_use_certificate_chain_file(c, cert_file) != 1) return file_bad(info, "certificate", cert_file);
+    if (SSL_CTX_use_PrivateKey_file(c, key_file, SSL_FILETYPE_PEM) != 1) return file_bad(info, "key", key_file);
+    if (SSL_CTX_check_private_key(c) != 1) return file_bad(info, "key", key_file);
+    return ERR_OK;
+}
+
+static enum err trust_cluster(struct tls_context *c, const char *ca_file, struct err_info *info)
+{
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_file);
+    if (names == NULL) return file_bad(info, "CA", ca_file);
+    SSL_CTX_set_client_CA_list(c->server, names);
+    if (SSL_CTX_load_verify_locations(c->server, ca_file, NULL) != 1 ||
+        SSL_CTX_load_verify_locations(c->member, ca_file, NULL) != 1) {
+        return file_bad(info, "CA", ca_file);
+    }
+    return ERR_OK;
+}
+
+/* Lets a certificate that does not verify pass, and remembers that it did not. */
+static int note_unproved(int ok, X509_STORE_CTX *store)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_session *s = ssl != NULL ? SSL_get_app_data(ssl) : NULL;
+    if (s == NULL) return 0;
+    if (!ok) s->unproved = true;
+    return 1;
+}
+
+enum err tls_context_new(const char *cert_file, const char *key_file, const char *ca_file, struct tls_context **out,
+                         struct err_info *info)
+{
+    enum err err = ERR_NOMEM;
+    struct tls_context *c = calloc(1, sizeof *c);
+    ERR_clear_error();
+    if (c == NULL) goto out;
+    c->server = context_base(TLS_server_method());
+    c->member = context_base(TLS_client_method());
+    c->guest = context_base(TLS_client_method());
+    if (c->server == NULL || c->member == NULL || c->guest == NULL) {
+        err = err_fail(info, ERR_NOMEM, "TLS cannot be set up: no memory");
+        goto out;
+    }
+    err = use_identity(c->server, cert_file, key_file, info);
+    if (err != ERR_OK) goto out;
+    err = use_identity(c->member, cert_file, key_file, info);
+    if (err != ERR_OK) goto out;
+    c->has_ca = ca_file != NULL;
+    if (c->has_ca) err = trust_cluster(c, ca_file, info);
+    if (err != ERR_OK) goto out;
+    SSL_CTX_set_verify(c->server, c->has_ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, c->has_ca ? note_unproved : NULL);
+    SSL_CTX_set_verify(c->member, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(c->guest, SSL_VERIFY_PEER, NULL);
+    (void)SSL_CTX_set_default_verify_paths(c->guest); /* without authorities nobody verifies, which is safe */
+    ERR_clear_error();
+    *out = c;
+    c = NULL;
+out:
+    tls_context_free(c);
+    return err;
+}
+
+void tls_context_free(struct tls_context *c)
+{
+    if (c == NULL) return;
+    SSL_CTX_free(c->server);
+    SSL_CTX_free(c->member);
+    SSL_CTX_free(c->guest);
+    free(c);
+}
+
+/* ---- sessions ---- */
+
+struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role)
+{
+    SSL_CTX *base = role == TLS_SERVER ? c->server : role == TLS_CLIENT_MEMBER ? c->member : c->guest;
+    struct tls_session *s = calloc(1, sizeof *s);
+    if (s == NULL) return NULL;
+    s->judge = c->has_ca && role != TLS_CLIENT_PUBLIC;
+    s->ssl = SSL_new(base);
+    s->in = BIO_new(BIO_s_mem());
+    s->out = BIO_new(BIO_s_mem());
+    if (s->ssl == NULL || s->in == NULL || s->out == NULL) {
+        BIO_free(s->in);
+        BIO_free(s->out);
+        SSL_free(s->ssl);
+        free(s);
+        ERR_clear_error();
+        return NULL;
+    }
+    SSL_set_bio(s->ssl, s->in, s->out);
+    (void)SSL_set_app_data(s->ssl, s);
+    if (role == TLS_SERVER) {
+        SSL_set_accept_state(s->ssl);
+    } else {
+        SSL_set_connect_state(s->ssl);
+    }
+    return s;
+}
+
+void tls_session_free(struct tls_session *s)
+{
+    if (s == NULL) return;
+    SSL_free(s->ssl);
+    free(s);
+}
+
+enum err tls_session_feed(struct tls_session *s, const void *data, size_t n)
+{
+    size_t done = 0;
+    if (n == 0) return ERR_OK;
+    if (BIO_write_ex(s->in, data, n, &done) == 1 && done == n) return ERR_OK;
+    ERR_clear_error();
+    return ERR_NOMEM;
+}
+
+void tls_session_take(struct tls_session *s, struct buf *out)
+{
+    size_t n = BIO_ctrl_pending(s->out);
+    if (n == 0) return;
+    char *room = buf_room(out, n);
+    size_t done = 0;
+    if (room != NULL && BIO_read_ex(s->out, room, n, &done) == 1) out->n += done;
+}
+
+/* What a call that did not succeed means. */
+static enum tls_progress progress_of(struct tls_session *s, int result)
+{
+    int why = SSL_get_error(s->ssl, result);
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) return TLS_WAIT;
+    if (why == SSL_ERROR_ZERO_RETURN) {
+        (void)snprintf(s->error, sizeof s->error, "closed by the peer");
+        return TLS_FAILED;
+    }
+    long verdict = SSL_get_verify_result(s->ssl);
+    char reason[80];
+    (void)openssl_reason(reason, sizeof reason);
+    if (verdict != X509_V_OK && !s->unproved) {
+        (void)snprintf(s->error, sizeof s->error, "%s: %s", reason, X509_verify_cert_error_string(verdict));
+    } else {
+        (void)snprintf(s->error, sizeof s->error, "%s", reason);
+    }
+    return TLS_FAILED;
+}
+
+enum tls_progress tls_session_handshake(struct tls_session *s)
+{
+    ERR_clear_error();
+    int result = SSL_do_handshake(s->ssl);
+    return result == 1 ? TLS_READY : progress_of(s, result);
+}
+
+enum tls_progress tls_session_read(struct tls_session *s, char *out, size_t *n)
+{
+    size_t room = *n;
+    *n = 0;
+    ERR_clear_error();
+    int result = SSL_read_ex(s->ssl, out, room, n);
+    return result == 1 ? TLS_READY : progress_of(s, result);
+}
+
+enum err tls_session_write(struct tls_session *s, struct slice data)
+{
+    size_t done = 0;
+    ERR_clear_error();
+    /* The output grows in memory, so a write is never partial and never waits once the handshake is done. */
+    if (SSL_write_ex(s->ssl, data.p, data.n, &done) == 1 && done == data.n) return ERR_OK;
+    ERR_clear_error();
+    return ERR_IO;
+}
+
+void tls_session_shutdown(struct tls_session *s)
+{
+    ERR_clear_error();
+    if (SSL_is_init_finished(s->ssl)) (void)SSL_shutdown(s->ssl);
+    ERR_clear_error();
+}
+
+/* The one common name, when it is a node's name. Whole-length comparison of characters refuses an embedded NUL. */
+static bool node_name_of(const X509 *cert, char name[LIMIT_NAME + 1])
+{
+    const X509_NAME *subject = X509_get_subject_name(cert);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return false;
+    const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+    unsigned char *text = NULL;
+    int len = ASN1_STRING_to_UTF8(&text, value);
+    bool good = len > 0 && len <= LIMIT_NAME && plan_name_valid((struct slice){(const char *)text, (size_t)len});
+    if (good) {
+        memcpy(name, text, (size_t)len);
+        name[len] = '\0';
+    }
+    OPENSSL_free(text);
+    return good;
+}
+
+bool tls_session_member(const struct tls_session *s, char name[LIMIT_NAME + 1])
+{
+    if (!s->judge || s->unproved || SSL_get_verify_result(s->ssl) != X509_V_OK) return false;
+    X509 *cert = SSL_get1_peer_certificate(s->ssl); /* none: the verify result says OK, so this is the proof */
+    if (cert == NULL) return false;
+    bool member = node_name_of(cert, name);
+    X509_free(cert);
+    ERR_clear_error();
+    return member;
+}
+
+const char *tls_session_error(const struct tls_session *s)
+{
+    return s->error;
+}

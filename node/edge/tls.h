@@ -1,0 +1,50 @@
+/* tls: TLS sessions over memory: ciphertext in, ciphertext out, no socket, no loop (OpenSSL 3).
+ *
+ * A member is a peer whose certificate verifies against the cluster CA and whose common name is a valid node name (RFC
+ * 5922 is not used between members: the CA signs nothing but nodes). The server asks for a certificate and accepts a
+ * peer without one, or with one of another CA, as a guest. TLS 1.2 and 1.3, no renegotiation, no compression, no
+ * session resumption (a resumed session would carry an old verdict). */
+#ifndef TANDEM_EDGE_TLS_H
+#define TANDEM_EDGE_TLS_H
+
+#include "node/base/bytes.h"
+#include "node/base/limits.h"
+
+struct tls_context;
+struct tls_session;
+
+/* ca_file may be NULL: then nobody is a member. ERR_AUTH with the file and what is wrong with it, ERR_NOMEM. */
+MUST_CHECK enum err tls_context_new(const char *cert_file, const char *key_file, const char *ca_file,
+                                    struct tls_context **out, struct err_info *info);
+void tls_context_free(struct tls_context *c); /* NULL allowed; sessions may live on */
+
+enum tls_role {
+    TLS_SERVER,
+    TLS_CLIENT_MEMBER, /* the server must be a member */
+    TLS_CLIENT_PUBLIC  /* the server must prove a chain to the system's authorities; its name is not compared */
+};
+struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role); /* NULL: no memory */
+void tls_session_free(struct tls_session *s);                                   /* NULL allowed */
+
+/* Hands over received bytes. ERR_NOMEM. */
+MUST_CHECK enum err tls_session_feed(struct tls_session *s, const void *data, size_t n);
+/* Moves what is to be sent to the end of out (out->failed when memory is out). */
+void tls_session_take(struct tls_session *s, struct buf *out);
+
+enum tls_progress { TLS_WAIT, TLS_READY, TLS_FAILED };
+/* Goes on with the handshake. */
+enum tls_progress tls_session_handshake(struct tls_session *s);
+/* Decrypts into out, *n bytes of room; *n becomes what was written. TLS_READY: some bytes, TLS_WAIT: none at present,
+ * TLS_FAILED: the peer closed or broke the session. */
+enum tls_progress tls_session_read(struct tls_session *s, char *out, size_t *n);
+/* Encrypts; only after the handshake. ERR_IO. */
+MUST_CHECK enum err tls_session_write(struct tls_session *s, struct slice data);
+/* Says goodbye (close_notify); take then yields it. */
+void tls_session_shutdown(struct tls_session *s);
+
+/* After the handshake: whether the peer is a member, and its name. */
+bool tls_session_member(const struct tls_session *s, char name[LIMIT_NAME + 1]);
+/* Why the handshake failed, for the log. */
+const char *tls_session_error(const struct tls_session *s);
+
+#endif
