@@ -12,7 +12,13 @@
  *   5  order: priority, own site first, weighted by a hash of the Call-ID, name
  *   6  none left: with overflow the next shorter match; else 404 no match, 480 known but offline, 503 limits,
  *      or the code of a reject target
- * A site-scoped route is a candidate only where the deciding node's or source's site is that scope. */
+ * A site-scoped route is a candidate only where the deciding node's or source's site is that scope.
+ *
+ * Scope and length say which numbers a route is for: outside them it is no match at all and holds nothing back. Whatever
+ * else drops a candidate of the longest match holds the shorter ones back unless overflow is set, with one exception:
+ * the numbers of an account without a binding (or disabled) are withdrawn, as if they were not in the plan; when nothing
+ * else matches they are why the answer is 480. Within one match length the next group is asked freely: the account
+ * of that name, then routes scoped to a site, then global ones. */
 #ifndef TANDEM_PLAN_DECIDE_H
 #define TANDEM_PLAN_DECIDE_H
 
@@ -35,6 +41,9 @@ enum decide_why {
     WHY_NODE_GONE,      /* no live node serves the target */
     WHY_UNKNOWN_TARGET, /* the target is not in the plan */
     WHY_REWRITE,        /* strip and prepend give no valid number */
+    WHY_REJECTED,       /* a reject target stands before it */
+    WHY_REPEATED,       /* the same target with the same number stands before it */
+    WHY_TOO_MANY,       /* more than DECIDE_TARGET_MAX stand before it */
     WHY_COUNT
 };
 const char *decide_why_name(enum decide_why w); /* stable identifier: "no-binding" */
@@ -49,7 +58,8 @@ struct candidate {
     /* in: the route, or for rule 2 / an account's numbers a synthetic one with target account/NAME */
     struct plan_route route;
     unsigned specificity;  /* pattern_specificity of its match */
-    bool from_account;     /* comes from an account's name or numbers: not from a route object */
+    bool from_account;     /* comes from an account's name or numbers: not from a route object. The account that *is* the
+                            * number (rule 2) has specificity LIMIT_NUMBER + 1 and the number as its target's name */
     /* in: what is known of its target */
     enum target_health health;
     bool target_disabled;
@@ -70,6 +80,7 @@ struct decide_input {
     struct local_time now;
     struct candidate *candidates; /* any order; why and place are written, the order of the array is kept */
     size_t candidate_count;
+    struct slice source_site; /* the source's own site when it is known, else "" */
 };
 
 #define DECIDE_TARGET_MAX 16
@@ -84,7 +95,8 @@ struct decision {
     struct decided_target targets[DECIDE_TARGET_MAX];
     size_t target_count;
     uint16_t code;      /* the answer when target_count is 0: 404, 480, 503 or a reject code; and when all fail: 0 */
-    unsigned rule;      /* the rung that ended it: 2 .. 6 */
+    unsigned rule;      /* the rung that ended it: 2 the account of that name, 3 the only candidate of the longest match,
+                         * 4 the only one left of several, 5 the order among several, 6 after an overflow, or none left */
 };
 
 /* Rule 1. rules of the source trunk (may be 0), then of the site. Writes the plan number. ERR_SYNTAX/ERR_LIMIT as
@@ -99,5 +111,7 @@ void plan_decide(struct decide_input *in, struct decision *out);
 /* Whether a final answer moves on to the next target (README "Failover"): timeout and transport error count as 408. Never
  * after 2xx, 486, 6xx. */
 bool decide_failover(const struct plan_route *route, unsigned code);
+/* Whether a route may list code in failover: 400-599 without 486 (busy is an answer) and 487 (the caller has gone). */
+bool decide_failover_code(unsigned code);
 
 #endif

@@ -55,6 +55,7 @@ struct plan_registration {
     struct slice sealed;
     struct slice password; /* clear text on its way from a document to being sealed; never stored or printed */
     uint32_t expires_s;    /* 60 .. 86400 */
+    bool password_keep;    /* the document said "(set)": keep what is stored */
 };
 
 struct plan_trunk {
@@ -130,9 +131,28 @@ struct plan_object {
     };
 };
 
-/* Appends the object's key. Longest key: LIMIT_KEY bytes. */
+/* Bounds of values, beside those of node/base/limits.h. */
+#define PLAN_PASSWORD_MAX 256   /* bytes of a password */
+#define PLAN_SEALED_MAX 512     /* bytes of a sealed one */
+#define PLAN_CONTACTS_MAX 32    /* contacts of one account */
+#define PLAN_FAILOVER_MAX 32    /* codes in failover: */
+#define PLAN_NUMBER_MAX 1000000 /* calls, rate, priority, weight */
+#define PLAN_PRIORITY_DEFAULT 10
+#define PLAN_WEIGHT_DEFAULT 10
+#define PLAN_EXPIRES_DEFAULT_S 3600
+
+/* An object of that kind in which every field has the value that a document means by leaving its key out. */
+void plan_object_init(struct plan_object *o, enum plan_kind kind);
+
+/* Appends the object's key. Longest key: PLAN_KEY_MAX bytes. */
 #define PLAN_KEY_MAX 320
 void plan_object_key(const struct plan_object *o, struct buf *out);
+/* The same into memory of the caller; returns the key's length, 0 when it is over PLAN_KEY_MAX (an invalid object). */
+size_t plan_object_key_text(const struct plan_object *o, char out[PLAN_KEY_MAX]);
+/* Whether two objects have one key, without writing it. */
+bool plan_object_same(const struct plan_object *a, const struct plan_object *b);
+/* Whether text is the key of some object, well formed. ERR_SYNTAX with the allowed forms. */
+MUST_CHECK enum err plan_key_validate(struct slice text, struct err_info *info);
 
 /* "trunk/NAME", "account/NAME", "site/NAME", "reject/CODE". */
 void plan_target_text(const struct plan_target *t, struct buf *out);
@@ -145,6 +165,11 @@ bool plan_name_valid(struct slice name);
 /* Every bound and rule that concerns the object alone (names, numbers, patterns, addresses, CIDR, hours, ranges of
  * values). Runs on everything that came from a file or a wire. ERR_SYNTAX or ERR_LIMIT with what, where and the way out. */
 MUST_CHECK enum err plan_object_validate(const struct plan_object *o, struct err_info *info);
+
+/* Fills account->secret from account->password: user is the account's name, realm is defaults.domain (hashes of another
+ * realm are worthless, so a new domain needs new passwords). ERR_SYNTAX when there is no password; ERR_NOMEM when
+ * libcrypto cannot. The clear text stays where it is: its memory is the caller's to wipe. */
+MUST_CHECK enum err plan_account_hash_password(struct plan_account *account, struct slice realm);
 
 /* Bytes that the plan digest is summed over: SHA-256 over key and packed content (see proto/plan_codec.h). The digest of
  * a plan is the sum of its objects' hashes, lane by lane (four 64-bit lanes, little endian), so that it does not depend on

@@ -1,0 +1,143 @@
+/* document_cursor: see document_cursor.h. libyaml's marks count from 0, ours from 1. */
+#include "node/plan/document_cursor.h"
+
+/* The position of byte at in the input, for the reader's errors, which libyaml gives only as an offset. */
+static void locate(struct slice input, size_t at, unsigned *line, unsigned *column)
+{
+    *line = 1;
+    *column = 1;
+    for (size_t i = 0; i < at && i < input.n; i++) {
+        if (input.p[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (((unsigned char)input.p[i] & 0xc0) != 0x80) {
+            ++*column;
+        }
+    }
+}
+
+/* Whether the character at a position is a tab: the commonest way to break a YAML file, and hard to see. */
+static bool is_tab(struct slice input, unsigned line, unsigned column)
+{
+    size_t i = 0;
+    for (unsigned l = 1; l < line && i < input.n; i++)
+        l += input.p[i] == '\n';
+    while (column > 1 && i < input.n && input.p[i] != '\n') {
+        i++;
+        column--;
+    }
+    return i < input.n && input.p[i] == '\t';
+}
+
+static enum err yaml_problem(struct cursor *c)
+{
+    unsigned line = (unsigned)c->parser.problem_mark.line + 1;
+    unsigned column = (unsigned)c->parser.problem_mark.column + 1;
+    const char *problem = c->parser.problem != NULL ? c->parser.problem : "it does not parse";
+    const char *context = c->parser.context;
+    if (c->parser.error == YAML_MEMORY_ERROR) return err_fail(c->info, ERR_NOMEM, "no memory to read the document");
+    if (c->parser.error == YAML_READER_ERROR) {
+        locate(c->input, c->parser.problem_offset, &line, &column);
+        return err_fail_at(c->info, ERR_SYNTAX, line, column, "this is not UTF-8 text (%s); save the file as UTF-8",
+                           problem);
+    }
+    if (is_tab(c->input, line, column)) {
+        return err_fail_at(c->info, ERR_SYNTAX, line, column, "YAML: a tab stands here; indent with spaces");
+    }
+    return err_fail_at(c->info, ERR_SYNTAX, line, column, "YAML: %s%s%s", problem, context != NULL ? " " : "",
+                       context != NULL ? context : "");
+}
+
+static enum err next_event(struct cursor *c)
+{
+    if (c->has_event) yaml_event_delete(&c->event);
+    c->has_event = false;
+    if (yaml_parser_parse(&c->parser, &c->event) == 0) return yaml_problem(c);
+    c->has_event = true;
+    return ERR_OK;
+}
+
+static enum err refuse(struct cursor *c, enum err e, const char *text)
+{
+    return err_fail_at(c->info, e, (unsigned)c->event.start_mark.line + 1, (unsigned)c->event.start_mark.column + 1,
+                       "%s", text);
+}
+
+enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info)
+{
+    memset(c, 0, sizeof *c);
+    c->input = input;
+    c->info = info;
+    if (yaml_parser_initialize(&c->parser) == 0) return err_fail(info, ERR_NOMEM, "no memory to read the document");
+    yaml_parser_set_encoding(&c->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&c->parser, (const unsigned char *)(input.p != NULL ? input.p : ""), input.n);
+    enum err e = next_event(c); /* the start of the stream */
+    if (e == ERR_OK) e = next_event(c);
+    if (e != ERR_OK) return e;
+    if (c->event.type == YAML_STREAM_END_EVENT)
+        return refuse(c, ERR_SYNTAX, "the document is empty; begin with \"plan: 1\"");
+    if (c->event.data.document_start.tag_directives.start != c->event.data.document_start.tag_directives.end) {
+        return refuse(c, ERR_SYNTAX, "tags are not used in a plan; take the %TAG line out");
+    }
+    return ERR_OK;
+}
+
+void cursor_close(struct cursor *c)
+{
+    if (c->has_event) yaml_event_delete(&c->event);
+    yaml_parser_delete(&c->parser);
+    c->has_event = false;
+}
+
+static enum err open_node(struct cursor *c, struct yaml_node *out, enum node_kind kind, const yaml_char_t *anchor,
+                          const yaml_char_t *tag)
+{
+    if (anchor != NULL) return refuse(c, ERR_SYNTAX, "anchors (&) are not used in a plan; write the value itself");
+    if (tag != NULL) return refuse(c, ERR_SYNTAX, "tags (!) are not used in a plan; write the value alone");
+    if (kind != NODE_SCALAR && ++c->depth > CURSOR_DEPTH_MAX)
+        return refuse(c, ERR_LIMIT, "nothing in a plan is nested so deep");
+    out->kind = kind;
+    return ERR_OK;
+}
+
+/* Behind the root node: the document must end, and be the only one. */
+static enum err end_document(struct cursor *c, struct yaml_node *out)
+{
+    enum err e = next_event(c);
+    if (e != ERR_OK) return e;
+    if (c->event.type != YAML_STREAM_END_EVENT)
+        return refuse(c, ERR_SYNTAX, "a plan is one document; remove the second \"---\"");
+    out->kind = NODE_DOCUMENT_END;
+    return ERR_OK;
+}
+
+enum err cursor_next(struct cursor *c, struct yaml_node *out)
+{
+    const yaml_event_t *ev = &c->event;
+    enum err e = next_event(c);
+    if (e != ERR_OK) return e;
+    *out = (struct yaml_node){.line = (unsigned)ev->start_mark.line + 1, .column = (unsigned)ev->start_mark.column + 1};
+    switch (ev->type) {
+    case YAML_SCALAR_EVENT:
+        out->text = (struct slice){(const char *)ev->data.scalar.value, ev->data.scalar.length};
+        out->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        return open_node(c, out, NODE_SCALAR, ev->data.scalar.anchor, ev->data.scalar.tag);
+    case YAML_MAPPING_START_EVENT:
+        return open_node(c, out, NODE_MAP, ev->data.mapping_start.anchor, ev->data.mapping_start.tag);
+    case YAML_SEQUENCE_START_EVENT:
+        return open_node(c, out, NODE_LIST, ev->data.sequence_start.anchor, ev->data.sequence_start.tag);
+    case YAML_MAPPING_END_EVENT:
+    case YAML_SEQUENCE_END_EVENT:
+        ASSERT(c->depth > 0);
+        c->depth--;
+        out->kind = NODE_END;
+        return ERR_OK;
+    case YAML_DOCUMENT_END_EVENT: return end_document(c, out);
+    case YAML_ALIAS_EVENT: return refuse(c, ERR_SYNTAX, "aliases (*) are not used in a plan; write the value itself");
+    case YAML_NO_EVENT:
+    case YAML_STREAM_START_EVENT:
+    case YAML_STREAM_END_EVENT:
+    case YAML_DOCUMENT_START_EVENT: break;
+    }
+    return refuse(c, ERR_SYNTAX, "the document is not complete");
+}

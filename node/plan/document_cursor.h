@@ -1,0 +1,46 @@
+/* document_cursor: walks the nodes of one YAML document, one at a time, over libyaml's events.
+ *
+ * It refuses what the plan document does not use (anchors, aliases, tags, more than one document, deep nesting) and turns
+ * libyaml's complaints into one error with line and column. It knows no keys. Internal to node/plan. */
+#ifndef TANDEM_PLAN_DOCUMENT_CURSOR_H
+#define TANDEM_PLAN_DOCUMENT_CURSOR_H
+
+#include <yaml.h>
+
+#include "node/base/bytes.h"
+
+#define CURSOR_DEPTH_MAX 8
+
+enum node_kind {
+    NODE_SCALAR,
+    NODE_MAP,  /* its keys and values follow, then NODE_END */
+    NODE_LIST, /* its items follow, then NODE_END */
+    NODE_END,
+    NODE_DOCUMENT_END
+};
+
+struct yaml_node {
+    enum node_kind kind;
+    struct slice text; /* of a scalar; until the next call; may hold any byte */
+    bool plain;        /* a scalar without quotes */
+    unsigned line;     /* 1-based */
+    unsigned column;
+};
+
+struct cursor {
+    yaml_parser_t parser;
+    yaml_event_t event;
+    bool has_event;
+    unsigned depth;
+    struct slice input;
+    struct err_info *info;
+};
+
+/* Begins at the root node of the document. input and info stay borrowed. ERR_NOMEM, ERR_SYNTAX (no document).
+ * cursor_close is due in any case. */
+MUST_CHECK enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info);
+void cursor_close(struct cursor *c);
+/* ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM, with info filled. After NODE_DOCUMENT_END it must not be called again. */
+MUST_CHECK enum err cursor_next(struct cursor *c, struct yaml_node *out);
+
+#endif

@@ -1,0 +1,324 @@
+/* document_read: the sections of the plan document, and what must hold across its objects: each key once.
+ *
+ * Time is linear in the document: duplicates are found by a hash table whose seed depends on the whole text, so that
+ * nobody can write a document of colliding keys. */
+#include "node/plan/document.h"
+
+#include <stdio.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "node/base/map.h"
+#include "node/plan/document_fields.h"
+#include "node/plan/text.h"
+
+#define DOCUMENT_MAX (UINT64_C(1) << 30)
+#define CHUNK_OBJECTS 512
+
+/* An object or a removal, and its place in the table of keys. */
+struct entry {
+    struct map_node node;
+    struct plan_object object;
+    struct slice removed; /* the key, when it is a removal */
+    unsigned line;
+};
+
+struct chunk {
+    struct chunk *next;
+    size_t used;
+    struct entry entries[CHUNK_OBJECTS];
+};
+
+struct reader {
+    struct field_reader fields;
+    struct arena scratch; /* chunks */
+    struct chunk *first;
+    struct chunk *last;
+    struct map keys;
+    size_t object_count;
+    size_t remove_count;
+};
+
+static enum err no_memory(struct reader *r)
+{
+    return err_fail(r->fields.info, ERR_NOMEM, "no memory to read the document");
+}
+
+/* ---- entries ---- */
+
+static struct entry *entry_new(struct reader *r)
+{
+    if (r->last == NULL || r->last->used == CHUNK_OBJECTS) {
+        struct chunk *c = arena_alloc(&r->scratch, sizeof *c);
+        if (c == NULL) return NULL;
+        if (r->last != NULL) r->last->next = c;
+        if (r->first == NULL) r->first = c;
+        r->last = c;
+    }
+    return &r->last->entries[r->last->used++];
+}
+
+static enum err begin_object(struct reader *r, enum plan_kind kind, unsigned line, struct entry **out)
+{
+    struct entry *e = entry_new(r);
+    if (e == NULL) return no_memory(r);
+    *e = (struct entry){.line = line, .object = {.kind = kind, .line = line}};
+    *out = e;
+    return ERR_OK;
+}
+
+static bool same_key(const struct entry *a, struct slice key_a, const struct entry *b)
+{
+    char key_b[PLAN_KEY_MAX];
+    if (a->removed.p == NULL && b->removed.p == NULL) return plan_object_same(&a->object, &b->object);
+    if (b->removed.p != NULL) return slice_eq(key_a, b->removed);
+    return slice_eq(key_a, (struct slice){key_b, plan_object_key_text(&b->object, key_b)});
+}
+
+/* Enters the key of e; the second of two equal ones is the error. */
+static enum err enter_key(struct reader *r, struct entry *e, const struct yaml_node *at)
+{
+    char text[PLAN_KEY_MAX];
+    struct slice key = e->removed;
+    if (key.p == NULL) key = (struct slice){text, plan_object_key_text(&e->object, text)};
+    uint64_t hash = map_hash(&r->keys, key);
+    for (struct map_node *n = map_first(&r->keys, hash); n != NULL; n = map_next(n)) {
+        const struct entry *other = (const struct entry *)(const void *)n;
+        if (!same_key(e, key, other)) continue;
+        if ((e->removed.p != NULL) != (other->removed.p != NULL)) {
+            return fields_fail(&r->fields, at, ERR_SYNTAX, "%.*s is both described and removed (line %u); keep one",
+                               SLICE_ARG(key), other->line);
+        }
+        return fields_fail(&r->fields, at, ERR_SYNTAX, "%.*s is already in line %u; keep one of them", SLICE_ARG(key),
+                           other->line);
+    }
+    map_insert(&r->keys, &e->node, hash);
+    return ERR_OK;
+}
+
+static enum err count_entry(struct reader *r, size_t *counter, const struct yaml_node *at)
+{
+    if (r->object_count + r->remove_count == LIMIT_CHANGE_OPS) {
+        return fields_fail(&r->fields, at, ERR_LIMIT, "a document has at most %d objects; split it", LIMIT_CHANGE_OPS);
+    }
+    ++*counter;
+    return ERR_OK;
+}
+
+/* Reads the mapping of an object whose kind and name are set, and takes it in. */
+static enum err read_object(struct reader *r, struct entry *e, const struct yaml_node *at)
+{
+    struct err_info detail = {.text = ""};
+    r->fields.field = NULL;
+    if (at->kind != NODE_MAP && !node_is_empty(at)) {
+        return fields_fail(&r->fields, at, ERR_SYNTAX, "a mapping of settings is wanted here, like { key: value }");
+    }
+    enum err err = fields_read(&r->fields, schema_of(e->object.kind), schema_base(&e->object), at);
+    if (err != ERR_OK) return err;
+    err = plan_object_validate(&e->object, &detail);
+    if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->line, at->column, "%s", detail.text);
+    err = enter_key(r, e, at);
+    return err == ERR_OK ? count_entry(r, &r->object_count, at) : err;
+}
+
+/* ---- sections ---- */
+
+struct section;
+typedef enum err section_fn(struct reader *r, const struct section *s, const struct yaml_node *at);
+struct section {
+    const char *name; /* first: fields_unknown_key reads it */
+    section_fn *read;
+    enum plan_kind kind;
+};
+
+static enum err read_version(struct reader *r, const struct section *s, const struct yaml_node *at)
+{
+    char shown[TEXT_SHOWN];
+    (void)s;
+    if (at->kind == NODE_SCALAR && slice_is(at->text, "1")) return ERR_OK;
+    if (at->kind != NODE_SCALAR)
+        return fields_fail(&r->fields, at, ERR_SYNTAX, "the format's version is wanted here; write plan: 1");
+    return fields_fail(&r->fields, at, ERR_VERSION, "format %s is not known; this version reads plan: 1",
+                       text_shown(at->text, shown));
+}
+
+static enum err read_defaults(struct reader *r, const struct section *s, const struct yaml_node *at)
+{
+    struct entry *e = NULL;
+    enum err err = begin_object(r, s->kind, at->line, &e);
+    (void)snprintf(r->fields.what, sizeof r->fields.what, "defaults");
+    return err == ERR_OK ? read_object(r, e, at) : err;
+}
+
+/* name: { settings } for sites, trunks and accounts. */
+static enum err read_named(struct reader *r, const struct section *s, const struct yaml_node *at)
+{
+    char shown[TEXT_SHOWN];
+    struct yaml_node key;
+    struct yaml_node value;
+    struct entry *e = NULL;
+    if (node_is_empty(at)) return ERR_OK;
+    if (at->kind != NODE_MAP) {
+        return fields_fail(&r->fields, at, ERR_SYNTAX, "names with their settings are wanted here, like NAME: { ... }");
+    }
+    for (;;) {
+        (void)snprintf(r->fields.what, sizeof r->fields.what, "%s", s->name);
+        enum err err = cursor_next(&r->fields.cursor, &key);
+        if (err != ERR_OK || key.kind == NODE_END) return err;
+        if (key.kind != NODE_SCALAR || !plan_name_valid(key.text)) {
+            return fields_fail(&r->fields, &key, ERR_SYNTAX,
+                               "%s is no name; use 1 to %d letters, digits, '.', '_' and '-'",
+                               key.kind == NODE_SCALAR ? text_shown(key.text, shown) : "this", LIMIT_NAME);
+        }
+        (void)snprintf(r->fields.what, sizeof r->fields.what, "%s/%.*s", plan_kind_name(s->kind), SLICE_ARG(key.text));
+        err = begin_object(r, s->kind, key.line, &e);
+        if (err == ERR_OK) err = fields_copy(&r->fields, &key, schema_base(&e->object));
+        if (err == ERR_OK) err = cursor_next(&r->fields.cursor, &value);
+        if (err == ERR_OK) err = read_object(r, e, &value);
+        if (err != ERR_OK) return err;
+        r->fields.field = NULL;
+    }
+}
+
+static enum err read_routes(struct reader *r, const struct section *s, const struct yaml_node *at)
+{
+    struct yaml_node item;
+    struct entry *e = NULL;
+    if (node_is_empty(at)) return ERR_OK;
+    if (at->kind != NODE_LIST) {
+        return fields_fail(&r->fields, at, ERR_SYNTAX,
+                           "a list is wanted here, with lines like - { match: \"6\", to: trunk/hq-pbx }");
+    }
+    (void)snprintf(r->fields.what, sizeof r->fields.what, "route");
+    for (;;) {
+        enum err err = cursor_next(&r->fields.cursor, &item);
+        if (err != ERR_OK || item.kind == NODE_END) return err;
+        err = begin_object(r, s->kind, item.line, &e);
+        if (err == ERR_OK) err = read_object(r, e, &item);
+        if (err != ERR_OK) return err;
+    }
+}
+
+static enum err read_removal(struct reader *r, const struct yaml_node *item)
+{
+    struct err_info detail = {.text = ""};
+    struct entry *e = NULL;
+    if (item->kind != NODE_SCALAR)
+        return fields_fail(&r->fields, item, ERR_SYNTAX, "an object's key is wanted here, like trunk/NAME");
+    enum err err = plan_key_validate(item->text, &detail);
+    if (err != ERR_OK) return fields_fail(&r->fields, item, err, "%s", detail.text);
+    err = begin_object(r, PLAN_DEFAULTS, item->line, &e);
+    if (err == ERR_OK) err = fields_copy(&r->fields, item, &e->removed);
+    if (err == ERR_OK) err = enter_key(r, e, item);
+    return err == ERR_OK ? count_entry(r, &r->remove_count, item) : err;
+}
+
+static enum err read_remove(struct reader *r, const struct section *s, const struct yaml_node *at)
+{
+    (void)s;
+    if (node_is_empty(at)) return ERR_OK;
+    if (at->kind != NODE_LIST)
+        return fields_fail(&r->fields, at, ERR_SYNTAX, "a list of keys is wanted here, like [trunk/NAME]");
+    for (;;) {
+        struct yaml_node item;
+        enum err err = cursor_next(&r->fields.cursor, &item);
+        if (err != ERR_OK || item.kind == NODE_END) return err;
+        err = read_removal(r, &item);
+        if (err != ERR_OK) return err;
+    }
+}
+
+static const struct section sections[] = {
+    {"plan", read_version, PLAN_KIND_COUNT},  {"defaults", read_defaults, PLAN_DEFAULTS},
+    {"sites", read_named, PLAN_SITE},         {"trunks", read_named, PLAN_TRUNK},
+    {"accounts", read_named, PLAN_ACCOUNT},   {"routes", read_routes, PLAN_ROUTE},
+    {"remove", read_remove, PLAN_KIND_COUNT},
+};
+#define SECTION_COUNT (sizeof sections / sizeof sections[0])
+
+static const struct section *find_section(const struct yaml_node *key)
+{
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        if (key->kind == NODE_SCALAR && slice_is(key->text, sections[i].name)) return &sections[i];
+    }
+    return NULL;
+}
+
+static enum err read_section(struct reader *r, const struct yaml_node *key, unsigned *seen)
+{
+    struct yaml_node value;
+    const struct section *s = find_section(key);
+    r->fields.what[0] = '\0';
+    r->fields.field = NULL;
+    if (s == NULL) return fields_unknown_key(&r->fields, key, &sections[0].name, sizeof sections[0], SECTION_COUNT);
+    unsigned bit = 1u << (s - sections);
+    if ((*seen & bit) != 0)
+        return fields_fail(&r->fields, key, ERR_SYNTAX, "\"%s\" stands there twice; join the two", s->name);
+    *seen |= bit;
+    (void)snprintf(r->fields.what, sizeof r->fields.what, "%s", s->name);
+    enum err e = cursor_next(&r->fields.cursor, &value);
+    return e == ERR_OK ? s->read(r, s, &value) : e;
+}
+
+static enum err read_root(struct reader *r)
+{
+    unsigned seen = 0;
+    struct yaml_node node;
+    enum err e = cursor_next(&r->fields.cursor, &node);
+    if (e != ERR_OK) return e;
+    struct yaml_node begin = node;
+    if (node.kind != NODE_MAP)
+        return fields_fail(&r->fields, &node, ERR_SYNTAX, "this is no plan; begin with \"plan: 1\"");
+    for (;;) {
+        e = cursor_next(&r->fields.cursor, &node);
+        if (e != ERR_OK) return e;
+        if (node.kind == NODE_END) break;
+        e = read_section(r, &node, &seen);
+        if (e != ERR_OK) return e;
+    }
+    r->fields.what[0] = '\0';
+    if ((seen & 1u) == 0)
+        return fields_fail(&r->fields, &begin, ERR_SYNTAX, "\"plan\" is missing; begin with \"plan: 1\"");
+    return cursor_next(&r->fields.cursor, &node);
+}
+
+/* ---- the result ---- */
+
+static enum err publish(struct reader *r, struct arena *arena, struct plan_document *out)
+{
+    struct plan_document d = {.objects = arena_alloc(arena, r->object_count * sizeof *d.objects),
+                              .remove = arena_alloc(arena, r->remove_count * sizeof *d.remove),
+                              .remove_line = arena_alloc(arena, r->remove_count * sizeof *d.remove_line)};
+    if (d.objects == NULL || d.remove == NULL || d.remove_line == NULL) return no_memory(r);
+    for (const struct chunk *c = r->first; c != NULL; c = c->next) {
+        for (size_t i = 0; i < c->used; i++) {
+            const struct entry *e = &c->entries[i];
+            if (e->removed.p == NULL) {
+                d.objects[d.object_count++] = e->object;
+            } else {
+                d.remove[d.remove_count] = e->removed;
+                d.remove_line[d.remove_count++] = e->line;
+            }
+        }
+    }
+    ASSERT(d.object_count == r->object_count && d.remove_count == r->remove_count);
+    *out = d;
+    return ERR_OK;
+}
+
+enum err plan_document_parse(struct arena *arena, struct slice yaml, struct plan_document *out, struct err_info *info)
+{
+    struct reader r = {.fields = {.arena = arena, .info = info}};
+    if (yaml.n > DOCUMENT_MAX) return err_fail(info, ERR_LIMIT, "the document is larger than 1 GB; split it");
+    enum err e = map_init(&r.keys, yaml.n / 64, XXH3_64bits(yaml.p, yaml.n));
+    if (e != ERR_OK) return no_memory(&r);
+    e = cursor_open(&r.fields.cursor, yaml, info);
+    if (e == ERR_OK) e = read_root(&r);
+    if (e == ERR_OK) e = publish(&r, arena, out);
+    cursor_close(&r.fields.cursor);
+    buf_fini(&r.fields.items);
+    map_fini(&r.keys);
+    arena_fini(&r.scratch);
+    return e;
+}

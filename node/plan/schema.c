@@ -1,0 +1,289 @@
+/* schema: see schema.h. The checks of single values stand above the tables that name them. */
+#include "node/plan/schema.h"
+
+#include "node/plan/address.h"
+#include "node/plan/hours.h"
+#include "node/plan/pattern.h"
+#include "node/plan/text.h"
+
+/* ---- checks of one value ---- */
+
+static enum err check_name(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    if (plan_name_valid(text)) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%s is no name; use 1 to %d letters, digits, '.', '_' and '-'",
+                    text_shown(text, shown), LIMIT_NAME);
+}
+
+static enum err check_domain(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    struct address a;
+    if (address_name_valid(text) || address_parse(text, &a) == ERR_OK) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%s is no domain; write one like example.org", text_shown(text, shown));
+}
+
+static enum err check_pattern(struct slice text, struct err_info *info)
+{
+    struct pattern p;
+    return pattern_parse(text, &p, info);
+}
+
+static enum err check_block(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    struct pattern p;
+    enum err e = pattern_parse(text, &p, info);
+    if (e != ERR_OK || p.kind != PATTERN_EXACT) return e;
+    return err_fail(info, ERR_SYNTAX, "%s: a block is a prefix like 6 or a range like 8150-8379",
+                    text_shown(text, shown));
+}
+
+static enum err check_rule_match(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    struct pattern p;
+    enum err e = pattern_parse(text, &p, info);
+    if (e != ERR_OK || p.kind != PATTERN_RANGE) return e;
+    return err_fail(info, ERR_SYNTAX, "%s: a rewriting rule matches a prefix like 0 or one number like =112",
+                    text_shown(text, shown));
+}
+
+static enum err check_digits(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    if (number_valid(text)) return ERR_OK;
+    return err_fail(info, text.n > LIMIT_NUMBER ? ERR_LIMIT : ERR_SYNTAX,
+                    "%s: only digits, '+', '*' and '#' can be prepended, at most %d", text_shown(text, shown),
+                    LIMIT_NUMBER);
+}
+
+static enum err check_host(struct slice text, struct err_info *info)
+{
+    struct address_host host;
+    return address_host_parse(text, &host, info);
+}
+
+static enum err check_range(struct slice text, struct err_info *info)
+{
+    struct address_range range;
+    return address_range_parse(text, &range, info);
+}
+
+/* The user part of our address of record at the other side (RFC 3261 §25.1, without escapes). */
+static enum err check_user(struct slice text, struct err_info *info)
+{
+    static const char marks[] = "-_.!~*'()&=+$,;?/";
+    char shown[TEXT_SHOWN];
+    bool valid = text.n <= LIMIT_NAME;
+    for (size_t i = 0; valid && i < text.n; i++) {
+        char c = text.p[i];
+        bool alnum = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        valid = alnum || (c != '\0' && strchr(marks, c) != NULL);
+    }
+    if (valid) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%s is no user name; write what stands before the '@', at most %d characters",
+                    text_shown(text, shown), LIMIT_NAME);
+}
+
+static enum err check_note(struct slice text, struct err_info *info)
+{
+    if (text.n > LIMIT_TEXT) return err_fail(info, ERR_LIMIT, "a note has at most %d bytes", LIMIT_TEXT);
+    if (text_valid(text)) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "a note is one line of UTF-8 text without control characters");
+}
+
+/* Never quotes the value. */
+static enum err check_password(struct slice text, struct err_info *info)
+{
+    if (text.n > PLAN_PASSWORD_MAX) {
+        return err_fail(info, ERR_LIMIT, "a password has at most %d bytes", PLAN_PASSWORD_MAX);
+    }
+    if (text_valid(text)) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "a password is UTF-8 text without control characters");
+}
+
+static bool account_secret_stored(const void *owner)
+{
+    return ((const struct plan_account *)owner)->secret.set;
+}
+
+static bool registration_secret_stored(const void *owner)
+{
+    return ((const struct plan_registration *)owner)->sealed.n > 0;
+}
+
+/* ---- the tables ---- */
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+#define LIST_OF(type, member, counter) AT(type, member), .other = offsetof(struct type, counter), .max = LIMIT_LIST
+#define SCHEMA(table, type, is_named)                                                                                  \
+    {                                                                                                                  \
+        .fields = (table), .count = sizeof(table) / sizeof(table)[0], .size = sizeof(struct type), .named = (is_named) \
+    }
+
+static const struct field rule_fields[] = {
+    {"match", "\"0\"", FIELD_TEXT, .required = true, AT(plan_rule, match), .check = check_rule_match},
+    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_rule, strip), .max = LIMIT_NUMBER},
+    {"prepend", "\"+49\"", FIELD_TEXT, AT(plan_rule, prepend), .check = check_digits},
+};
+static const struct schema rule_schema = SCHEMA(rule_fields, plan_rule, false);
+#define RULES_EXAMPLE "[ { match: \"0\", strip: 1, prepend: \"+49\" } ]"
+
+static const struct field defaults_fields[] = {
+    {"domain", "example.org", FIELD_TEXT, AT(plan_defaults, domain), .check = check_domain},
+};
+
+static const char *const media_words[] = {"direct", "relay", NULL};
+static const struct field site_fields[] = {
+    {"blocks", "[\"6\"]", FIELD_TEXTS, LIST_OF(plan_site, blocks, block_count), .check = check_block},
+    {"dial", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_site, dial, dial_count), .inner = &rule_schema},
+    {"media", "relay", FIELD_WORD, .width = sizeof(bool), AT(plan_site, media_relay), .words = media_words},
+};
+
+static const struct field registration_fields[] = {
+    {"user", "\"4930123\"", FIELD_TEXT, .required = true, AT(plan_registration, user), .check = check_user},
+    {"password", "\"...\"", FIELD_PASSWORD, AT(plan_registration, password),
+     .other = offsetof(struct plan_registration, password_keep), .check = check_password,
+     .stored = registration_secret_stored},
+    {"expires", "600s", FIELD_DURATION, AT(plan_registration, expires_s), .min = 60, .max = 86400,
+     .fallback = PLAN_EXPIRES_DEFAULT_S, .unit_ms = 1000},
+};
+static const struct schema registration_schema = SCHEMA(registration_fields, plan_registration, false);
+
+static const char *const transport_words[] = {[PLAN_UDP] = "udp", [PLAN_TCP] = "tcp", [PLAN_TLS] = "tls", NULL};
+static const struct field trunk_fields[] = {
+    {"site", "hq", FIELD_TEXT, .required = true, AT(plan_trunk, site), .check = check_name},
+    {"address", "[\"10.1.0.10:5060\"]", FIELD_TEXTS, .required = true, LIST_OF(plan_trunk, address, address_count),
+     .check = check_host},
+    {"transport", "udp", FIELD_WORD, .width = sizeof(enum plan_transport), AT(plan_trunk, transport),
+     .words = transport_words},
+    {"trust", "[\"10.1.0.10/32\"]", FIELD_TEXTS, LIST_OF(plan_trunk, trust, trust_count), .check = check_range},
+    {"probe", "10s", FIELD_DURATION, AT(plan_trunk, probe_ms), .max = 86400000, .unit_ms = 1},
+    {"calls", "60", FIELD_NUMBER, .width = 4, AT(plan_trunk, calls), .max = PLAN_NUMBER_MAX},
+    {"rate", "10/s", FIELD_RATE, .width = 4, AT(plan_trunk, rate_per_s), .max = PLAN_NUMBER_MAX},
+    {"register", "{ user: \"4930123\", password: \"...\" }", FIELD_INNER, AT(plan_trunk, registration),
+     .other = offsetof(struct plan_trunk, registration.set), .inner = &registration_schema},
+    {"in", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, in, in_count), .inner = &rule_schema},
+    {"out", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, out, out_count), .inner = &rule_schema},
+    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_trunk, disabled)},
+};
+
+/* All three are required: the registrar offers every algorithm, and a hash that is missing must not read as zeros. */
+static const struct field hash_fields[] = {
+    {"md5", "32 hex digits", FIELD_HEX, .required = true, .width = 16, AT(plan_secret, md5)},
+    {"sha256", "64 hex digits", FIELD_HEX, .required = true, .width = 32, AT(plan_secret, sha256)},
+    {"sha512_256", "64 hex digits", FIELD_HEX, .required = true, .width = 32, AT(plan_secret, sha512_256)},
+};
+static const struct schema hash_schema = SCHEMA(hash_fields, plan_secret, false);
+
+static const struct field account_fields[] = {
+    {"password", "\"...\"", FIELD_PASSWORD, AT(plan_account, password),
+     .other = offsetof(struct plan_account, password_keep), .check = check_password, .stored = account_secret_stored},
+    {"hashes", "{ md5: ..., sha256: ..., sha512_256: ... }", FIELD_INNER, .hidden = true, AT(plan_account, secret),
+     .other = offsetof(struct plan_account, secret.set), .inner = &hash_schema},
+    {"numbers", "[\"8\"]", FIELD_TEXTS, LIST_OF(plan_account, numbers, number_count), .check = check_pattern},
+    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_account, strip), .max = LIMIT_NUMBER},
+    {"prepend", "\"0\"", FIELD_TEXT, AT(plan_account, prepend), .check = check_digits},
+    {"site", "campus", FIELD_TEXT, AT(plan_account, site), .check = check_name},
+    {"max_contacts", "1", FIELD_NUMBER, .width = 4, AT(plan_account, max_contacts), .min = 1, .max = PLAN_CONTACTS_MAX,
+     .fallback = 1},
+    {"calls", "2", FIELD_NUMBER, .width = 4, AT(plan_account, calls), .max = PLAN_NUMBER_MAX},
+    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_account, disabled)},
+};
+
+static const struct field route_fields[] = {
+    {"match", "\"6\"", FIELD_TEXT, .required = true, AT(plan_route, match), .check = check_pattern},
+    {"to", "trunk/hq-pbx", FIELD_TARGET, .required = true, AT(plan_route, target)},
+    {"priority", "10", FIELD_NUMBER, .width = 4, AT(plan_route, priority), .max = PLAN_NUMBER_MAX,
+     .fallback = PLAN_PRIORITY_DEFAULT},
+    {"weight", "10", FIELD_NUMBER, .width = 4, AT(plan_route, weight), .max = PLAN_NUMBER_MAX,
+     .fallback = PLAN_WEIGHT_DEFAULT},
+    {"scope", "hq", FIELD_TEXT, AT(plan_route, scope), .check = check_name},
+    {"length", "4-15", FIELD_LENGTH, AT(plan_route, length_min), .other = offsetof(struct plan_route, length_max),
+     .max = LIMIT_NUMBER},
+    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_route, strip), .max = LIMIT_NUMBER},
+    {"prepend", "\"0\"", FIELD_TEXT, AT(plan_route, prepend), .check = check_digits},
+    {"hours", "\"Mo-Fr 08:00-18:00\"", FIELD_TEXT, AT(plan_route, hours), .check = hours_validate},
+    {"overflow", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_route, overflow)},
+    {"failover", "[408, 503]", FIELD_CODES, AT(plan_route, failover),
+     .other = offsetof(struct plan_route, failover_count), .max = PLAN_FAILOVER_MAX},
+    {"note", "\"...\"", FIELD_TEXT, AT(plan_route, note), .check = check_note},
+    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_route, disabled)},
+};
+
+const struct schema *schema_of(enum plan_kind kind)
+{
+    static const struct schema schemas[PLAN_KIND_COUNT] = {
+        [PLAN_DEFAULTS] = SCHEMA(defaults_fields, plan_defaults, false),
+        [PLAN_SITE] = SCHEMA(site_fields, plan_site, true),
+        [PLAN_TRUNK] = SCHEMA(trunk_fields, plan_trunk, true),
+        [PLAN_ACCOUNT] = SCHEMA(account_fields, plan_account, true),
+        [PLAN_ROUTE] = SCHEMA(route_fields, plan_route, false),
+    };
+    ASSERT((unsigned)kind < PLAN_KIND_COUNT);
+    return &schemas[kind];
+}
+
+_Static_assert(offsetof(struct plan_site, name) == 0, "a named struct begins with its name");
+_Static_assert(offsetof(struct plan_trunk, name) == 0, "a named struct begins with its name");
+_Static_assert(offsetof(struct plan_account, name) == 0, "a named struct begins with its name");
+_Static_assert(offsetof(struct plan_object, site) == offsetof(struct plan_object, route), "members of one union");
+
+void *schema_base(struct plan_object *o)
+{
+    return &o->defaults;
+}
+const void *schema_base_const(const struct plan_object *o)
+{
+    return &o->defaults;
+}
+
+/* ---- access ---- */
+
+uint32_t schema_number(const struct field *f, const void *base)
+{
+    uint8_t byte = 0;
+    uint32_t word = 0;
+    if (f->width == sizeof byte) {
+        memcpy(&byte, schema_at_const(base, f->offset), sizeof byte);
+        return byte;
+    }
+    memcpy(&word, schema_at_const(base, f->offset), sizeof word);
+    return word;
+}
+
+void schema_set_number(const struct field *f, void *base, uint32_t value)
+{
+    uint8_t byte = (uint8_t)value;
+    void *at = schema_at(base, f->offset);
+    if (f->width == sizeof byte) {
+        memcpy(at, &byte, sizeof byte);
+    } else {
+        memcpy(at, &value, sizeof value);
+    }
+}
+
+size_t schema_list(const struct field *f, const void *base, const void **items)
+{
+    size_t count = 0;
+    memcpy(&count, schema_at_const(base, f->other), sizeof count);
+    memcpy(items, schema_at_const(base, f->offset), sizeof *items);
+    return count;
+}
+
+void schema_defaults(const struct schema *s, void *base)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct field *f = &s->fields[i];
+        if (f->fallback != 0) schema_set_number(f, base, f->fallback);
+    }
+}
+
+void plan_object_init(struct plan_object *o, enum plan_kind kind)
+{
+    memset(o, 0, sizeof *o);
+    o->kind = kind;
+    schema_defaults(schema_of(kind), schema_base(o));
+}
