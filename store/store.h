@@ -1,12 +1,12 @@
-/* store: the LMDB replica of one node: plan objects with their stamps, the change log per origin, the prefix index, and, in
- * an environment of its own, state records.
+/* store: the LMDB replica of one node: plan objects with their stamps, the change log per origin, the prefix index,
+ * and, in an environment of its own, state records.
  *
  * Threads: one thread writes (store's own, see store_submit_*; it commits queued jobs in groups). Readers are the loop
  * thread and short-lived workers, each with its own struct store_read. LMDB readers never block and never wait.
  * What it is not: it decides nothing. Which change wins is stamp_cmp's; what to send is the core's.
- * Durability: a job is reported done after its transaction is on disk (fsync). A full disk or map is ERR_FULL, the job is
- * undone, reading goes on; a full map is first grown. ERR_IO after EIO closes the environment to writes.
- * Each record carries an XXH3-64 checksum; a read that fails it is ERR_CORRUPT and counted. */
+ * Durability: a job is reported done after its transaction is on disk (fsync). A full disk or map is ERR_FULL, the job
+ * is undone, reading goes on; a full map is first grown. ERR_IO after EIO closes the environment to writes. Each record
+ * carries an XXH3-64 checksum; a read that fails it is ERR_CORRUPT and counted. */
 #ifndef TANDEM_STORE_STORE_H
 #define TANDEM_STORE_STORE_H
 
@@ -19,10 +19,10 @@
 struct store;
 struct store_read;
 
-/* Opens DIR/plan and DIR/state (made with mode 0700 when missing) and takes the lock DIR/lock. Another live process that
- * holds it: ERR_EXISTS, and the text names its pid. A data directory of another format version: ERR_VERSION. wall is used for
- * the epoch of a new database. completed(ctx) is called on the writer thread whenever store_completed has something new:
- * it should wake the loop (uv_async_send) and do nothing else. */
+/* Opens DIR/plan and DIR/state (made with mode 0700 when missing) and takes the lock DIR/lock. Another live process
+ * that holds it: ERR_EXISTS, and the text names its pid. A data directory of another format version: ERR_VERSION. wall
+ * is used for the epoch of a new database. completed(ctx) is called on the writer thread whenever store_completed has
+ * something new: it should wake the loop (uv_async_send) and do nothing else. */
 struct store_options {
     const char *dir;
     const struct log *log;
@@ -37,6 +37,11 @@ void store_close(struct store *s);
 const struct counter_table *store_counters(const struct store *s);
 /* ERR_OK while plan changes are accepted; else why not (ERR_FULL, ERR_IO) with a text for people. */
 enum err store_health(const struct store *s, struct err_info *info);
+/* The same for state records. Each of the two environments has its own writer thread and its own health. */
+enum err store_state_health(const struct store *s, struct err_info *info);
+/* Reads every record of DIR in a child process, for a doctor: ERR_CORRUPT says what to do. Any thread that may fork;
+ * takes as long as reading the files does. The store may be open. */
+MUST_CHECK enum err store_verify(const char *dir, struct err_info *info);
 
 /* ---- reading ---- */
 
@@ -54,12 +59,14 @@ MUST_CHECK enum err store_object(struct store_read *r, struct slice key, struct 
 MUST_CHECK enum err store_objects(struct store_read *r, struct slice from, bool after,
                                   bool (*each)(void *ctx, struct slice key, struct slice packed), void *ctx);
 void store_plan_digest(struct store_read *r, struct plan_digest *out);
-struct store_plan_counts { uint64_t kinds[PLAN_KIND_COUNT]; };
+struct store_plan_counts {
+    uint64_t kinds[PLAN_KIND_COUNT];
+};
 void store_plan_counts(struct store_read *r, struct store_plan_counts *out);
 
-/* The routes (route objects and accounts' numbers) whose match is a prefix of number, longest key first: the prefix index,
- * 1.2 seeks for the first key and about one for each shorter one. Fills route, specificity and from_account of each candidate,
- * texts in arena; *more when cap was too small. A number without a match: count 0, ERR_OK. */
+/* The routes (route objects and accounts' numbers) whose match is a prefix of number, longest key first: the prefix
+ * index, 1.2 seeks for the first key and about one for each shorter one. Fills route, specificity and from_account of
+ * each candidate, texts in arena; *more when cap was too small. A number without a match: count 0, ERR_OK. */
 MUST_CHECK enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out,
                                 size_t cap, size_t *count, bool *more);
 
@@ -84,8 +91,9 @@ MUST_CHECK enum err store_history(struct store_read *r, size_t limit,
                                   bool (*each)(void *ctx, const struct log_id *id, struct slice packed), void *ctx);
 
 /* State records of one owner with version > above, in version order. */
-MUST_CHECK enum err store_state_since(struct store_read *r, const struct node_name *owner, uint64_t epoch, uint64_t above,
-                                      bool (*each)(void *ctx, const struct state_record *record), void *ctx);
+MUST_CHECK enum err store_state_since(struct store_read *r, const struct node_name *owner, uint64_t epoch,
+                                      uint64_t above, bool (*each)(void *ctx, const struct state_record *record),
+                                      void *ctx);
 /* Live (not removed) records of one kind whose key starts with prefix, of every owner. */
 MUST_CHECK enum err store_state_find(struct store_read *r, enum state_kind kind, struct slice key_prefix,
                                      bool (*each)(void *ctx, const struct state_record *record), void *ctx);
@@ -98,9 +106,10 @@ MUST_CHECK enum err store_private_each(struct store_read *r, enum state_kind kin
 
 /* Applies change-sets in order, one LMDB transaction for the group, each atomic: an op wins by stamp_cmp or is history
  * only. A change-set already in the log is skipped. A gap in its log (seq not the next) is ERR_CONFLICT. */
-MUST_CHECK enum err store_submit_changes(struct store *s, const struct changeset *changes, size_t count, uint64_t token);
-/* Puts records (older versions of the same (owner, kind, key) are skipped; a new epoch of an owner replaces all its older
- * records) and private values (empty value deletes). upto raises the state vector after a complete batch. */
+MUST_CHECK enum err store_submit_changes(struct store *s, const struct changeset *changes, size_t count,
+                                         uint64_t token);
+/* Puts records (older versions of the same (owner, kind, key) are skipped; a new epoch of an owner replaces all its
+ * older records) and private values (empty value deletes). upto raises the state vector after a complete batch. */
 struct store_private_put {
     enum state_kind kind;
     struct slice key;
@@ -114,10 +123,19 @@ MUST_CHECK enum err store_submit_member(struct store *s, const struct member_not
 /* From now on this database writes its own log and state in epoch (others knew more of the old one than we do). */
 MUST_CHECK enum err store_submit_epoch(struct store *s, uint64_t epoch, uint64_t token);
 
+/* The database's epoch, for the next start (store_start.epoch). A lower one than it has is ignored. */
+MUST_CHECK enum err store_submit_epoch(struct store *s, uint64_t epoch, uint64_t token);
+
 struct store_completion {
     uint64_t token;
     enum err err;
     struct err_info info;
+    /* store_submit_changes: how many of its change-sets are in the log now (with ERR_OK all of them), and the plan's
+     * digest after the job. A change-set that is refused (ERR_SYNTAX, ERR_LIMIT, ERR_CONFLICT: the first such error is
+     * reported) stops neither those of other logs in the same job nor other jobs; with any other error none was
+     * applied. */
+    size_t stored_count;
+    struct plan_digest plan_digest;
 };
 /* Loop thread: takes the next finished job; false when there is none. */
 bool store_completed(struct store *s, struct store_completion *out);

@@ -1,0 +1,52 @@
+/* index: the prefix index: pattern keys -> the routes that stand there. Derived from the objects; never a source of
+ * truth. How patterns become keys: node/plan/pattern.h. Internal to store/.
+ *
+ * Changes of one transaction are collected as edits, sorted, and merged key by key, so that a million routes cost one
+ * write per key in order. */
+#ifndef TANDEM_STORE_INDEX_H
+#define TANDEM_STORE_INDEX_H
+
+#include "node/plan/decide.h"
+#include "store/tables.h"
+
+struct index_edit {
+    struct slice object; /* object key */
+    struct slice packed; /* packed route, with add */
+    size_t order;
+    char key[PATTERN_KEY_MAX];
+    uint8_t key_len;
+    uint8_t specificity;
+    bool from_account;
+    bool add; /* else: what the object has at key goes */
+};
+struct index_edits {
+    struct index_edit *items;
+    size_t count;
+    size_t cap;
+    struct arena arena; /* of what the edits point to, as far as they own it */
+};
+void index_edits_fini(struct index_edits *edits);
+
+/* The index keys of an object, added or removed: of a route its match, of an account each of its numbers, as routes to
+ * the account. Other kinds have none. key and packed are borrowed until index_apply. ERR_NOMEM. */
+MUST_CHECK enum err index_collect(struct index_edits *edits, struct slice key, const struct plan_object *o,
+                                  struct slice packed, bool add);
+/* Merges them into the table and into t->index_lens. ERR_CORRUPT, and the failures of writing. */
+MUST_CHECK enum err index_apply(struct env_write *w, struct totals *t, struct index_edits *edits);
+
+/* One entry of a key's list. */
+struct index_entry {
+    struct slice object;
+    struct slice packed;
+    unsigned specificity;
+    bool from_account;
+};
+/* Takes the first entry off list. ERR_NOTFOUND when list is empty, ERR_CORRUPT. */
+MUST_CHECK enum err index_entry_take(struct slice *list, struct index_entry *entry);
+
+/* Every key that is a prefix of number "=", longest first: calls each with its list until it returns another than
+ * ERR_OK, which is then returned. lens: totals.index_lens of the same snapshot. */
+MUST_CHECK enum err index_walk(MDB_cursor *c, const uint64_t lens[INDEX_LEN_MAX + 1], struct slice number,
+                               enum err (*each)(void *ctx, struct slice list), void *ctx);
+
+#endif

@@ -1,0 +1,221 @@
+/* read: reader slots and what is read of the plan. State is read in read_state.c.
+ *
+ * A reader's two transactions are made once and renewed for each batch. While a batch is active the maps are held still
+ * (env.map_lock, shared), which costs nothing unless one is being grown. */
+#include "store/read.h"
+
+#include <stdlib.h>
+
+#include "proto/plan_codec.h"
+
+/* ---- slots ---- */
+
+static int slot_open(struct env *env, MDB_txn **txn)
+{
+    (void)pthread_rwlock_rdlock(&env->map_lock);
+    int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
+    if (rc == MDB_SUCCESS) mdb_txn_reset(*txn);
+    (void)pthread_rwlock_unlock(&env->map_lock);
+    return rc;
+}
+
+enum err store_read_new(struct store *s, struct store_read **out)
+{
+    struct store_read *r = calloc(1, sizeof *r);
+    if (r == NULL) return ERR_NOMEM;
+    r->store = s;
+    int rc = slot_open(&s->plan, &r->plan);
+    if (rc == MDB_SUCCESS) rc = slot_open(&s->state, &r->state);
+    if (rc != MDB_SUCCESS) {
+        store_read_free(r);
+        return env_err(rc);
+    }
+    *out = r;
+    return ERR_OK;
+}
+
+void store_read_free(struct store_read *r)
+{
+    if (r == NULL) return;
+    if (r->active) store_read_end(r);
+    if (r->index != NULL) mdb_cursor_close(r->index);
+    if (r->plan != NULL) mdb_txn_abort(r->plan);
+    if (r->state != NULL) mdb_txn_abort(r->state);
+    free(r);
+}
+
+enum err store_read_begin(struct store_read *r)
+{
+    ASSERT(!r->active);
+    (void)pthread_rwlock_rdlock(&r->store->plan.map_lock);
+    (void)pthread_rwlock_rdlock(&r->store->state.map_lock);
+    int rc = mdb_txn_renew(r->plan);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_txn_renew(r->state);
+        if (rc != MDB_SUCCESS) mdb_txn_reset(r->plan);
+    }
+    r->active = rc == MDB_SUCCESS;
+    r->totals_read = false;
+    r->index_ready = false;
+    if (!r->active) {
+        (void)pthread_rwlock_unlock(&r->store->state.map_lock);
+        (void)pthread_rwlock_unlock(&r->store->plan.map_lock);
+    }
+    return env_err(rc);
+}
+
+void store_read_end(struct store_read *r)
+{
+    if (!r->active) return;
+    mdb_txn_reset(r->state);
+    mdb_txn_reset(r->plan);
+    r->active = false;
+    (void)pthread_rwlock_unlock(&r->store->state.map_lock);
+    (void)pthread_rwlock_unlock(&r->store->plan.map_lock);
+}
+
+/* ---- helpers of both readers ---- */
+
+enum err read_checked(struct store_read *r, enum err e)
+{
+    if (e == ERR_CORRUPT) store_count(r->store, records_corrupt, 1);
+    return e;
+}
+
+enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cursor **c)
+{
+    const struct env *env = of_state ? &r->store->state : &r->store->plan;
+    ASSERT(r->active);
+    return env_err(mdb_cursor_open(of_state ? r->state : r->plan, env->tables[table], c));
+}
+
+/* ---- objects ---- */
+
+enum err store_object(struct store_read *r, struct slice key, struct slice *packed, struct stamp *stamp)
+{
+    struct slice content;
+    struct stored_object o;
+    ASSERT(r->active);
+    enum err e = record_get(r->plan, r->store->plan.tables[PLAN_OBJECTS], key, &content);
+    if (e == ERR_OK) e = stored_object_parse(content, &o);
+    if (e != ERR_OK) return read_checked(r, e);
+    if (o.tombstone) return ERR_NOTFOUND;
+    *packed = o.packed;
+    if (stamp != NULL) *stamp = o.stamp;
+    return ERR_OK;
+}
+
+enum err store_objects(struct store_read *r, struct slice from, bool after,
+                       bool (*each)(void *ctx, struct slice key, struct slice packed), void *ctx)
+{
+    MDB_cursor *c = NULL;
+    struct slice content;
+    /* No key is longer than PLAN_KEY_MAX, so cutting there skips none. */
+    struct slice key = {from.p, from.n > PLAN_KEY_MAX ? PLAN_KEY_MAX : from.n};
+    enum err e = read_cursor(r, false, PLAN_OBJECTS, &c);
+    if (e != ERR_OK) return e;
+    e = record_step(c, key.n > 0 ? MDB_SET_RANGE : MDB_FIRST, &key, &content);
+    while (e == ERR_OK) {
+        struct stored_object o;
+        int d = slice_cmp(key, from);
+        e = stored_object_parse(content, &o);
+        if (e != ERR_OK) break;
+        if (!o.tombstone && (after ? d > 0 : d >= 0) && !each(ctx, key, o.packed)) break;
+        e = record_step(c, MDB_NEXT, &key, &content);
+    }
+    mdb_cursor_close(c);
+    return e == ERR_NOTFOUND ? ERR_OK : read_checked(r, e);
+}
+
+/* ---- totals ---- */
+
+static enum err totals_of(struct store_read *r)
+{
+    ASSERT(r->active);
+    if (r->totals_read) return ERR_OK;
+    enum err e = totals_get(r->plan, r->store->plan.tables[PLAN_META], &r->totals);
+    if (e != ERR_OK && e != ERR_NOTFOUND) return read_checked(r, e);
+    r->totals_read = true;
+    return ERR_OK;
+}
+
+void store_plan_digest(struct store_read *r, struct plan_digest *out)
+{
+    *out = (struct plan_digest){{0}};
+    if (totals_of(r) == ERR_OK) *out = r->totals.digest;
+}
+
+void store_plan_counts(struct store_read *r, struct store_plan_counts *out)
+{
+    *out = (struct store_plan_counts){{0}};
+    if (totals_of(r) == ERR_OK) memcpy(out->kinds, r->totals.kinds, sizeof out->kinds);
+}
+
+/* ---- the prefix index ---- */
+
+struct match {
+    struct arena *arena;
+    struct candidate *out;
+    size_t cap;
+    size_t count;
+    bool more;
+};
+
+static enum err match_entry(struct match *m, const struct index_entry *entry)
+{
+    struct plan_object o;
+    enum err e = plan_object_unpack_stored(m->arena, entry->packed, &o, NULL);
+    if (e == ERR_NOMEM) return e;
+    if (e != ERR_OK || o.kind != PLAN_ROUTE) return ERR_CORRUPT;
+    struct candidate *c = &m->out[m->count++];
+    *c = (struct candidate){.route = o.route,
+                            .specificity = entry->specificity,
+                            .from_account = entry->from_account,
+                            .health = TARGET_UNKNOWN};
+    return ERR_OK;
+}
+
+static enum err match_list(void *ctx, struct slice list)
+{
+    struct match *m = ctx;
+    struct index_entry entry;
+    enum err e;
+    while ((e = index_entry_take(&list, &entry)) == ERR_OK) {
+        if (m->count == m->cap) {
+            m->more = true;
+            return ERR_NOTFOUND; /* ends the walk */
+        }
+        e = match_entry(m, &entry);
+        if (e != ERR_OK) return e;
+    }
+    return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
+/* The cursor lives as long as the slot: opening one for each look-up costs as much as half the look-up. */
+static enum err index_cursor(struct store_read *r)
+{
+    int rc = MDB_SUCCESS;
+    if (r->index_ready) return ERR_OK;
+    if (r->index != NULL)
+        rc = mdb_cursor_renew(r->plan, r->index);
+    else
+        rc = mdb_cursor_open(r->plan, r->store->plan.tables[PLAN_INDEX], &r->index);
+    r->index_ready = rc == MDB_SUCCESS;
+    return env_err(rc);
+}
+
+enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out, size_t cap,
+                     size_t *count, bool *more)
+{
+    struct match m = {.arena = arena, .out = out, .cap = cap};
+    *count = 0;
+    *more = false;
+    enum err e = totals_of(r);
+    if (e == ERR_OK) e = index_cursor(r);
+    if (e == ERR_OK) e = index_walk(r->index, r->totals.index_lens, number, match_list, &m);
+    if (e == ERR_NOTFOUND) e = ERR_OK;
+    if (e != ERR_OK) return read_checked(r, e);
+    *count = m.count;
+    *more = m.more;
+    return ERR_OK;
+}

@@ -1,0 +1,23 @@
+/* read: a reader slot. Internal to store/. */
+#ifndef TANDEM_STORE_READ_H
+#define TANDEM_STORE_READ_H
+
+#include "store/index.h"
+#include "store/internal.h"
+
+struct store_read {
+    struct store *store;
+    MDB_txn *plan; /* reset between batches */
+    MDB_txn *state;
+    MDB_cursor *index;
+    bool active;
+    bool index_ready; /* of this batch */
+    bool totals_read; /* of this batch */
+    struct totals totals;
+};
+
+/* Counts ERR_CORRUPT; returns e. */
+enum err read_checked(struct store_read *r, enum err e);
+MUST_CHECK enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cursor **c);
+
+#endif

@@ -1,0 +1,128 @@
+#include "store/tables.h"
+
+const char *const plan_tables[] = {"meta", "objects", "index", "log", "history", "vector", "members", NULL};
+const char *const state_tables[] = {"meta", "records", "versions", "vector", "private", NULL};
+
+/* ---- totals ---- */
+
+#define TOTALS_WORDS (4 + PLAN_KIND_COUNT + 1 + INDEX_LEN_MAX + 1)
+
+static void totals_words(struct totals *t, uint64_t *word[TOTALS_WORDS])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < 4; i++)
+        word[n++] = &t->digest.lane[i];
+    for (size_t i = 0; i < PLAN_KIND_COUNT; i++)
+        word[n++] = &t->kinds[i];
+    word[n++] = &t->time.v;
+    for (size_t i = 0; i <= INDEX_LEN_MAX; i++)
+        word[n++] = &t->index_lens[i];
+    ASSERT(n == TOTALS_WORDS);
+}
+
+enum err totals_get(MDB_txn *txn, MDB_dbi meta, struct totals *t)
+{
+    uint64_t *word[TOTALS_WORDS];
+    struct slice content;
+    *t = (struct totals){0};
+    enum err e = record_get(txn, meta, SLICE("totals"), &content);
+    if (e != ERR_OK) return e;
+    if (content.n != TOTALS_WORDS * 8) return ERR_CORRUPT;
+    totals_words(t, word);
+    for (size_t i = 0; i < TOTALS_WORDS; i++)
+        *word[i] = get_be(content.p + i * 8, 8);
+    return ERR_OK;
+}
+
+enum err totals_put(struct env_write *w, const struct totals *t)
+{
+    uint64_t *word[TOTALS_WORDS];
+    char out[TOTALS_WORDS * 8];
+    struct totals copy = *t;
+    totals_words(&copy, word);
+    for (size_t i = 0; i < TOTALS_WORDS; i++)
+        put_be(out + i * 8, *word[i], 8);
+    return env_put_one(w, PLAN_META, SLICE("totals"), (struct slice){out, sizeof out});
+}
+
+/* ---- stored objects ---- */
+
+#define OBJECT_TOMBSTONE 1
+#define OBJECT_HEAD 10
+
+enum err stored_object_parse(struct slice content, struct stored_object *o)
+{
+    *o = (struct stored_object){0};
+    if (content.n < OBJECT_HEAD) return ERR_CORRUPT;
+    size_t name_len = (unsigned char)content.p[9];
+    if (name_len > LIMIT_NAME || content.n < OBJECT_HEAD + name_len) return ERR_CORRUPT;
+    o->tombstone = (content.p[0] & OBJECT_TOMBSTONE) != 0;
+    o->stamp.time.v = get_be(content.p + 1, 8);
+    memcpy(o->stamp.origin.s, content.p + OBJECT_HEAD, name_len);
+    o->packed = (struct slice){content.p + OBJECT_HEAD + name_len, content.n - OBJECT_HEAD - name_len};
+    return ERR_OK;
+}
+
+enum err stored_object_put(struct env_write *w, MDB_cursor *c, struct slice key, const struct stored_object *o,
+                           unsigned flags)
+{
+    char head[OBJECT_HEAD];
+    struct slice origin = node_name_slice(&o->stamp.origin);
+    head[0] = o->tombstone ? OBJECT_TOMBSTONE : 0;
+    put_be(head + 1, o->stamp.time.v, 8);
+    head[9] = (char)origin.n;
+    struct slice parts[] = {{head, sizeof head}, origin, o->packed};
+    return env_put(w, c, key, parts, 3, flags);
+}
+
+/* ---- keys ---- */
+
+struct slice vector_key(const struct node_name *origin, uint64_t epoch, char out[LOG_KEY_MAX])
+{
+    size_t n = node_name_slice(origin).n;
+    memcpy(out, origin->s, n + 1);
+    put_be(out + n + 1, epoch, 8);
+    return (struct slice){out, n + 9};
+}
+
+struct slice log_key(const struct log_id *id, char out[LOG_KEY_MAX])
+{
+    struct slice key = vector_key(&id->origin, id->epoch, out);
+    put_be(out + key.n, id->seq, 8);
+    key.n += 8;
+    return key;
+}
+
+enum err log_key_parse(struct slice key, struct log_id *id)
+{
+    *id = (struct log_id){0};
+    const char *end = key.n > 0 ? memchr(key.p, '\0', key.n) : NULL;
+    if (end == NULL) return ERR_CORRUPT;
+    size_t n = (size_t)(end - key.p);
+    size_t rest = key.n - n - 1;
+    if (n > LIMIT_NAME || (rest != 8 && rest != 16)) return ERR_CORRUPT;
+    memcpy(id->origin.s, key.p, n);
+    id->epoch = get_be(end + 1, 8);
+    if (rest == 16) id->seq = get_be(end + 9, 8);
+    return ERR_OK;
+}
+
+enum err state_table_key(struct state_table_key *out, enum state_kind kind, struct slice key,
+                         const struct node_name *owner)
+{
+    size_t plain = key.n <= STATE_KEY_PLAIN ? key.n : STATE_KEY_PLAIN;
+    out->n = 0;
+    out->p[out->n++] = (char)kind;
+    if (plain > 0) memcpy(out->p + out->n, key.p, plain);
+    out->n += plain;
+    if (plain < key.n) {
+        enum err e = hash_parts(HASH_SHA256, &key, 1, (unsigned char *)out->p + out->n);
+        if (e != ERR_OK) return e;
+        out->n += HASH_SHA256_LEN;
+    }
+    if (owner != NULL) {
+        memcpy(out->p + out->n, owner->s, STATE_OWNER_LEN);
+        out->n += STATE_OWNER_LEN;
+    }
+    return ERR_OK;
+}

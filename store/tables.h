@@ -1,0 +1,70 @@
+/* tables: what the two environments hold, table by table. Internal to store/.
+ *
+ * plan environment
+ *   meta      "format" "epoch" "totals"
+ *   objects   object key -> flags 1, time 8, origin length 1, origin, packed object. A tombstone (flag) has no object.
+ *   index     pattern key -> entries, sorted by object key: flags 1, specificity 1, key length 2, packed length 4,
+ * object key, packed route. One look-up gives all routes of a match. log       origin NUL epoch 8 seq 8 -> the
+ * change-set's bytes as they came history   time 8, then the log's key -> nothing vector    origin NUL epoch 8 ->
+ * highest seq 8, contiguous from 1 members   name -> packed member note state environment meta      "format" records
+ * kind 1, state key, owner 64 -> epoch 8, version 8, removed 1, key length 2, key, value versions  owner NUL epoch 8
+ * version 8 -> key in records vector    owner -> epoch 8, version 8 private   kind 1, state key -> key length 2, key,
+ * value A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys
+ * end at 511 bytes. Numbers are big endian. Invariant: index and totals say exactly what objects says; all change in
+ * one transaction. */
+#ifndef TANDEM_STORE_TABLES_H
+#define TANDEM_STORE_TABLES_H
+
+#include "node/plan/object.h"
+#include "node/repl/types.h"
+#include "store/env.h"
+
+enum plan_table { PLAN_META = ENV_META, PLAN_OBJECTS, PLAN_INDEX, PLAN_LOG, PLAN_HISTORY, PLAN_VECTOR, PLAN_MEMBERS };
+enum state_table { STATE_META = ENV_META, STATE_RECORDS, STATE_VERSIONS, STATE_VECTOR, STATE_PRIVATE };
+extern const char *const plan_tables[];
+extern const char *const state_tables[];
+
+/* ---- totals: what is summed over the objects, kept beside them ---- */
+
+#define INDEX_LEN_MAX (LIMIT_NUMBER + 1)
+struct totals {
+    struct plan_digest digest;
+    uint64_t kinds[PLAN_KIND_COUNT];
+    struct hlc time;                        /* highest of the log */
+    uint64_t index_lens[INDEX_LEN_MAX + 1]; /* index keys of each length: a look-up asks only for lengths that exist */
+};
+/* ERR_NOTFOUND leaves *t zero: an empty database. ERR_CORRUPT. */
+MUST_CHECK enum err totals_get(MDB_txn *txn, MDB_dbi meta, struct totals *t);
+MUST_CHECK enum err totals_put(struct env_write *w, const struct totals *t);
+
+/* ---- stored objects ---- */
+
+struct stored_object {
+    struct stamp stamp;
+    struct slice packed; /* empty for a tombstone */
+    bool tombstone;
+};
+MUST_CHECK enum err stored_object_parse(struct slice content, struct stored_object *o);
+MUST_CHECK enum err stored_object_put(struct env_write *w, MDB_cursor *c, struct slice key,
+                                      const struct stored_object *o, unsigned flags);
+
+/* ---- keys ---- */
+
+#define LOG_KEY_MAX (LIMIT_NAME + 1 + 8 + 8)
+/* origin NUL epoch [seq]: returns a slice of out. */
+struct slice log_key(const struct log_id *id, char out[LOG_KEY_MAX]);
+struct slice vector_key(const struct node_name *origin, uint64_t epoch, char out[LOG_KEY_MAX]);
+/* Either form; seq is 0 for the short one. ERR_CORRUPT. */
+MUST_CHECK enum err log_key_parse(struct slice key, struct log_id *id);
+
+#define STATE_KEY_PLAIN 400
+#define STATE_OWNER_LEN (LIMIT_NAME + 1)
+struct state_table_key {
+    char p[1 + STATE_KEY_PLAIN + HASH_SHA256_LEN + STATE_OWNER_LEN];
+    size_t n;
+};
+/* owner NULL: a key of private. ERR_NOMEM. */
+MUST_CHECK enum err state_table_key(struct state_table_key *out, enum state_kind kind, struct slice key,
+                                    const struct node_name *owner);
+
+#endif
