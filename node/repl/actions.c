@@ -5,7 +5,8 @@
 
 void repl_actions_reset(struct repl_actions *a)
 {
-    for (size_t i = 0; i < a->held_count; i++) repl_batch_drop(a->held[i]);
+    for (size_t i = 0; i < a->held_count; i++)
+        repl_batch_drop(a->held[i]);
     a->held_count = 0;
     a->count = 0;
     arena_fini(&a->arena);

@@ -1,5 +1,5 @@
-/* actions: how the rooms of the core append to struct repl_actions (see step.h). Each returns NULL or ERR_NOMEM when memory
- * is out, and then nothing was appended. */
+/* actions: how the rooms of the core append to struct repl_actions (see step.h). Each returns NULL or ERR_NOMEM when
+ * memory is out, and then nothing was appended. */
 #ifndef TANDEM_REPL_ACTIONS_H
 #define TANDEM_REPL_ACTIONS_H
 

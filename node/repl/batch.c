@@ -67,7 +67,8 @@ size_t repl_changeset_bytes(const struct changeset *c)
 {
     if (c->packed.n > 0) return c->packed.n + CHANGE_OVERHEAD;
     size_t bytes = CHANGE_OVERHEAD + c->author.n + c->message.n;
-    for (size_t i = 0; i < c->op_count; i++) bytes += c->ops[i].key.n + c->ops[i].value.n + 8;
+    for (size_t i = 0; i < c->op_count; i++)
+        bytes += c->ops[i].key.n + c->ops[i].value.n + 8;
     return bytes;
 }
 

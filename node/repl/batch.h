@@ -1,8 +1,8 @@
 /* batch: change-sets or state records that the core keeps while they are on their way to disk or to peers.
  *
- * One deep copy is made when a batch takes something in; from then on the store's job and every peer's push point into it. A
- * batch is counted: the core holds one reference, each struct repl_actions that points into it another. A batch that an action
- * points into grows no more. */
+ * One deep copy is made when a batch takes something in; from then on the store's job and every peer's push point into
+ * it. A batch is counted: the core holds one reference, each struct repl_actions that points into it another. A batch
+ * that an action points into grows no more. */
 #ifndef TANDEM_REPL_BATCH_H
 #define TANDEM_REPL_BATCH_H
 

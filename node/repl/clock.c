@@ -1,5 +1,5 @@
-/* clock: see clock.h. The counter carries into the milliseconds by itself: 65,536 events within one millisecond put the clock a
- * millisecond ahead of the wall, which is harmless. */
+/* clock: see clock.h. The counter carries into the milliseconds by itself: 65,536 events within one millisecond put the
+ * clock a millisecond ahead of the wall, which is harmless. */
 #include "node/repl/clock.h"
 
 #define COUNTER_BITS 16

@@ -1,6 +1,7 @@
-/* clock: the hybrid clock (Kulkarni et al., "Logical Physical Clocks", 2014): wall-clock milliseconds in the upper 48 bits,
- * a counter in the lower 16. It is never behind what was issued or seen, except that what is more than REPL_FUTURE_MS ahead of the
- * wall clock is not followed: one node with a wrong clock must not drag the cluster along. */
+/* clock: the hybrid clock (Kulkarni et al., "Logical Physical Clocks", 2014): wall-clock milliseconds in the upper 48
+ * bits, a counter in the lower 16. It is never behind what was issued or seen, except that what is more than
+ * REPL_FUTURE_MS ahead of the wall clock is not followed: one node with a wrong clock must not drag the cluster along.
+ */
 #ifndef TANDEM_REPL_CLOCK_H
 #define TANDEM_REPL_CLOCK_H
 

@@ -1,4 +1,5 @@
-/* vector: see vector.h. A sorted array: look-ups are binary searches, and a new origin, which is rare, moves the tail. */
+/* vector: see vector.h. A sorted array: look-ups are binary searches, and a new origin, which is rare, moves the tail.
+ */
 #include "node/repl/vector.h"
 
 #include <stdlib.h>
@@ -19,14 +20,16 @@ static uint64_t mix(uint64_t x)
 static uint64_t word_at(const char *p)
 {
     uint64_t w = 0;
-    for (unsigned i = 0; i < 8; i++) w |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    for (unsigned i = 0; i < 8; i++)
+        w |= (uint64_t)(unsigned char)p[i] << (8 * i);
     return w;
 }
 
 static uint64_t lane_of(const struct vector_entry *e, uint64_t lane)
 {
     uint64_t h = mix(lane + 1);
-    for (size_t i = 0; i < sizeof e->origin.s && e->origin.s[i] != '\0'; i += 8) h = mix(h ^ word_at(e->origin.s + i));
+    for (size_t i = 0; i < sizeof e->origin.s && e->origin.s[i] != '\0'; i += 8)
+        h = mix(h ^ word_at(e->origin.s + i));
     return mix(mix(h ^ e->epoch) ^ e->high);
 }
 
@@ -42,7 +45,8 @@ static void root_change(struct repl_vector *v, const struct vector_entry *e, int
 
 void repl_vector_root(const struct repl_vector *v, unsigned char out[REPL_ROOT_LEN])
 {
-    for (size_t i = 0; i < REPL_ROOT_LEN; i++) out[i] = (unsigned char)(v->lane[i / 8] >> (8 * (i % 8)));
+    for (size_t i = 0; i < REPL_ROOT_LEN; i++)
+        out[i] = (unsigned char)(v->lane[i / 8] >> (8 * (i % 8)));
 }
 
 void repl_vector_fini(struct repl_vector *v)
@@ -57,12 +61,20 @@ enum err repl_vector_reserve(struct repl_vector *v, size_t extra)
     size_t want = v->count + extra;
     if (want <= v->cap) return ERR_OK;
     size_t cap = v->cap < 8 ? 8 : v->cap;
-    while (cap < want) cap *= 2;
+    while (cap < want)
+        cap *= 2;
     struct vector_entry *grown = realloc(v->items, cap * sizeof *grown);
     if (grown == NULL) return ERR_NOMEM;
     v->items = grown;
     v->cap = cap;
     return ERR_OK;
+}
+
+enum err repl_vector_reserve_both(struct repl_vector *planned, struct repl_vector *done, size_t extra)
+{
+    ASSERT(planned->count >= done->count);
+    enum err e = repl_vector_reserve(planned, extra);
+    return e != ERR_OK ? e : repl_vector_reserve(done, planned->count + extra - done->count);
 }
 
 void repl_vector_assign(struct repl_vector *to, const struct repl_vector *from)

@@ -1,0 +1,220 @@
+/* changes: this node's own change log: the operator's changes on their way to disk and to the peers, and the receipts
+ * for them.
+ *
+ * Local changes are stored one at a time: a sequence number is given out only when the one before it is durable, and
+ * comes back when storing fails. So our log has no gap, and no number is ever used for two changes, whatever the disk
+ * does.
+ *
+ * Just after the start they wait for a moment (REPL_LOCAL_HOLD_MS) until a peer was heard: a restored old disk would
+ * else reuse numbers that the peers know already (see sync.c). What is not here: what peers send (receive.c). */
+#include "node/repl/core.h"
+
+#include <stdlib.h>
+
+enum err repl_changes_reserve(struct repl *r, size_t extra)
+{
+    return repl_vector_reserve_both(&r->changes.planned, &r->changes.have, extra);
+}
+
+enum err repl_changes_init(struct repl *r, const struct repl_config *config)
+{
+    struct changes *c = &r->changes;
+    c->flood_tail = &c->flood;
+    enum err e = repl_changes_reserve(r, config->plan_count + 1);
+    if (e != ERR_OK) return e;
+    for (size_t i = 0; i < config->plan_count; i++) {
+        const struct vector_entry *v = &config->plan_vector[i];
+        repl_vector_raise(&c->have, &v->origin, v->epoch, v->high);
+    }
+    c->epoch = config->epoch;
+    const struct vector_entry *newest = repl_vector_newest(&c->have, &r->self);
+    if (newest != NULL && newest->epoch > c->epoch) c->epoch = newest->epoch;
+    repl_vector_raise(&c->have, &r->self, c->epoch, 0); /* the room for it is taken now */
+    repl_vector_assign(&c->planned, &c->have);
+    return ERR_OK;
+}
+
+void repl_changes_fini(struct repl *r)
+{
+    struct changes *c = &r->changes;
+    for (size_t i = 0; i < c->local_count; i++) {
+        repl_batch_drop(c->local[(c->local_head + i) % REPL_LOCAL_QUEUE].batch);
+    }
+    while (c->flood != NULL) {
+        struct repl_batch *b = c->flood;
+        c->flood = b->next;
+        repl_batch_drop(b);
+    }
+    repl_receive_fini(r);
+    repl_vector_fini(&c->have);
+    repl_vector_fini(&c->planned);
+}
+
+void repl_changes_flood(struct repl *r, struct repl_batch *batch)
+{
+    batch->next = NULL;
+    *r->changes.flood_tail = batch;
+    r->changes.flood_tail = &batch->next;
+}
+
+enum err repl_changes_local(struct repl *r, const struct repl_event *ev)
+{
+    struct changes *c = &r->changes;
+    if (repl_status_final(r->self_status)) return ERR_REFUSED;
+    if (c->local_count == REPL_LOCAL_QUEUE) return ERR_FULL;
+    struct changeset change = {.author = ev->author, .message = ev->text, .ops = ev->ops, .op_count = ev->op_count};
+    if (change.op_count == 0) return ERR_SYNTAX;
+    enum err e = repl_check_change(&change);
+    if (e != ERR_OK) return e;
+    struct repl_batch *b = repl_batch_new(++r->last_id);
+    if (b == NULL) return ERR_NOMEM;
+    e = repl_batch_add_change(b, &change, &r->self, true);
+    if (e != ERR_OK) {
+        repl_batch_drop(b);
+        return e;
+    }
+    c->local[(c->local_head + c->local_count) % REPL_LOCAL_QUEUE] =
+        (struct local_change){.batch = b, .driver_token = ev->token, .at = r->now, .state = LOCAL_WAITING};
+    c->local_count++;
+    return ERR_OK;
+}
+
+static struct local_change *local_first(struct changes *c)
+{
+    return c->local_count > 0 ? &c->local[c->local_head] : NULL;
+}
+
+enum err repl_changes_local_stored(struct repl *r, const struct repl_event *ev)
+{
+    struct changes *c = &r->changes;
+    struct local_change *l = local_first(c);
+    if (l == NULL || l->state != LOCAL_STORING || l->batch->token != ev->token) return ERR_NOTFOUND;
+    if (ev->type == REPL_EV_STORE_FAILED) {
+        l->state = LOCAL_FAILED;
+        l->err = ev->err != ERR_OK ? ev->err : ERR_IO;
+        repl_count(r, REPL_COUNT_store_failures, 1);
+        return ERR_OK;
+    }
+    const struct log_id *id = &l->batch->changes[0].id;
+    l->state = LOCAL_STORED;
+    repl_vector_raise(&c->have, &id->origin, id->epoch, id->seq);
+    repl_vector_raise(&c->planned, &id->origin, id->epoch, id->seq);
+    memcpy(r->plan_digest, ev->plan_digest.b, sizeof r->plan_digest);
+    if (id->epoch == c->epoch) {
+        c->tracked[id->seq % REPL_TRACKED] = (struct tracked_change){id->seq, l->at};
+    }
+    return ERR_OK;
+}
+
+/* APPLIED or REJECTED for the first; false: no memory. */
+static bool report(struct repl *r, struct local_change *l, struct repl_actions *out)
+{
+    bool stored = l->state == LOCAL_STORED;
+    struct repl_action *a = repl_action_add(out, stored ? REPL_DO_APPLIED : REPL_DO_REJECTED);
+    if (a == NULL) return false;
+    a->token = l->driver_token;
+    a->id = l->batch->changes[0].id;
+    a->err = l->err;
+    if (stored) {
+        repl_changes_flood(r, l->batch);
+    } else {
+        repl_batch_drop(l->batch);
+    }
+    r->changes.local_head = (r->changes.local_head + 1) % REPL_LOCAL_QUEUE;
+    r->changes.local_count--;
+    return true;
+}
+
+static bool store(struct repl *r, struct local_change *l, struct repl_actions *out)
+{
+    struct repl_batch *b = l->batch;
+    struct repl_action *a = repl_action_add_held(out, REPL_DO_PERSIST_CHANGE, b);
+    if (a == NULL) return false;
+    struct changes *c = &r->changes;
+    b->changes[0].id = (struct log_id){r->self, c->epoch, repl_vector_get(&c->have, &r->self, c->epoch) + 1};
+    b->changes[0].time = repl_clock_tick(&r->clock, r->wall);
+    b->token = repl_token(TOKEN_LOCAL, ++r->last_id);
+    l->state = LOCAL_STORING;
+    a->token = b->token;
+    a->changes = b->changes;
+    a->change_count = 1;
+    return true;
+}
+
+bool repl_changes_local_flush(struct repl *r, struct repl_actions *out)
+{
+    struct changes *c = &r->changes;
+    for (struct local_change *l; (l = local_first(c)) != NULL;) {
+        switch (l->state) {
+        case LOCAL_STORED:
+        case LOCAL_FAILED:
+            if (!report(r, l, out)) return false;
+            break;
+        case LOCAL_WAITING:
+            if (!mono_reached(r->now, c->local_hold_until)) {
+                repl_wake(r, c->local_hold_until);
+                return true;
+            }
+            return store(r, l, out);
+        case LOCAL_STORING: return true;
+        }
+    }
+    return true;
+}
+
+enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch)
+{
+    struct changes *c = &r->changes;
+    enum err e = repl_changes_reserve(r, 1);
+    if (e != ERR_OK) return e;
+    repl_vector_raise(&c->have, &r->self, epoch, 0);
+    repl_vector_raise(&c->planned, &r->self, epoch, 0);
+    c->epoch = epoch;
+    memset(c->tracked, 0, sizeof c->tracked);
+    for (size_t i = 0; i < r->members.count; i++) {
+        r->members.items[i]->has_seq = 0;
+        r->members.items[i]->receipted_seq = 0;
+    }
+    return ERR_OK;
+}
+
+void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq)
+{
+    if (epoch != r->changes.epoch || seq <= m->has_seq) return;
+    m->has_seq = seq;
+    r->scan = true;
+}
+
+/* The first tracked change in (above, upto]; 0 when there is none. The ring holds at most REPL_TRACKED numbers back. */
+static uint64_t next_tracked(const struct changes *c, uint64_t above, uint64_t upto)
+{
+    uint64_t from = upto > REPL_TRACKED && above < upto - REPL_TRACKED ? upto - REPL_TRACKED : above;
+    for (uint64_t seq = from + 1; seq <= upto; seq++) {
+        if (c->tracked[seq % REPL_TRACKED].seq == seq) return seq;
+    }
+    return 0;
+}
+
+/* What m owes us: its receipts for our changes, reported to the driver; then what we owe it. */
+bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *out)
+{
+    struct changes *c = &r->changes;
+    for (uint64_t seq; (seq = next_tracked(c, m->receipted_seq, m->has_seq)) != 0;) {
+        struct repl_action *a = repl_action_add(out, REPL_DO_RECEIPT);
+        if (a == NULL) return false;
+        a->peer = m->name;
+        a->id = (struct log_id){r->self, c->epoch, seq};
+        a->elapsed_ms = mono_ms_between(c->tracked[seq % REPL_TRACKED].at, r->now);
+        m->receipted_seq = seq;
+    }
+    m->receipted_seq = m->has_seq;
+    if (m->owes.seq == 0 || !m->linked) return true;
+
+    struct log_id *ids = arena_alloc(&out->arena, sizeof *ids);
+    struct repl_action *a = ids != NULL ? repl_send_add(r, out, m, REPL_RECEIPT, TOKEN_OTHER, NULL) : NULL;
+    if (a == NULL) return false;
+    *ids = m->owes;
+    a->message.receipt = (struct repl_receipt){ids, 1};
+    m->owes.seq = 0;
+    return true;
+}

@@ -1,0 +1,234 @@
+/* state: what this node observes itself: each record gets the next version of our epoch, goes to disk at once, and,
+ * when it is durable, to the peers in batches of up to REPL_STATE_BATCH_MS. Work per record does not depend on the size
+ * of anything.
+ *
+ * A version whose record could not be stored does not exist; the numbers need not be contiguous. A push therefore says
+ * between which versions it is complete, and a receiver that knows the lower one may raise its vector to the upper.
+ * What is not here: others' records (state_receive.c). */
+#include "node/repl/core.h"
+
+#include <stdlib.h>
+
+enum err repl_state_init(struct repl *r, const struct repl_config *config)
+{
+    struct states *s = &r->states;
+    enum err e = repl_vector_reserve_both(&s->planned, &s->have, config->state_count + 1);
+    if (e != ERR_OK) return e;
+    for (size_t i = 0; i < config->state_count; i++) {
+        const struct vector_entry *v = &config->state_vector[i];
+        repl_vector_renew(&s->have, &v->origin, v->epoch, v->high);
+    }
+    /* A newer epoch of the database replaces nothing: it would take our records, which still hold, from everybody. */
+    const struct vector_entry *own = repl_vector_newest(&s->have, &r->self);
+    if (own == NULL) repl_vector_renew(&s->have, &r->self, config->epoch, 0); /* the room for it is taken now */
+    repl_vector_assign(&s->planned, &s->have);
+    own = repl_vector_newest(&s->have, &r->self);
+    s->epoch = own->epoch;
+    s->version = s->pushed = own->high;
+    return ERR_OK;
+}
+
+void repl_state_fini(struct repl *r)
+{
+    struct states *s = &r->states;
+    for (uint64_t n = s->own_head; n < s->own_tail; n++)
+        free(s->own[n & (s->own_cap - 1)]);
+    free(s->own);
+    repl_batch_drop(s->storing);
+    repl_batch_drop(s->next);
+    repl_batch_drop(s->out);
+    repl_vector_fini(&s->have);
+    repl_vector_fini(&s->planned);
+}
+
+static struct own_record **own_at(struct states *s, uint64_t n)
+{
+    return &s->own[n & (s->own_cap - 1)];
+}
+
+static enum err own_room(struct states *s)
+{
+    uint64_t used = s->own_tail - s->own_head;
+    if (used >= REPL_STATE_QUEUE) return ERR_FULL;
+    if (used < s->own_cap) return ERR_OK;
+    size_t cap = s->own_cap == 0 ? 16 : s->own_cap * 2;
+    struct own_record **grown = calloc(cap, sizeof(struct own_record *));
+    if (grown == NULL) return ERR_NOMEM;
+    for (uint64_t n = s->own_head; n < s->own_tail; n++)
+        grown[n & (cap - 1)] = *own_at(s, n);
+    free(s->own);
+    s->own = grown;
+    s->own_cap = cap;
+    return ERR_OK;
+}
+
+enum err repl_state_local(struct repl *r, const struct repl_event *ev)
+{
+    struct states *s = &r->states;
+    struct slice value = ev->removed ? SLICE_NONE : ev->value;
+    enum err e = repl_check_record(ev->kind, ev->key, value);
+    if (e == ERR_OK) e = own_room(s);
+    if (e != ERR_OK) return e;
+    struct own_record *o = calloc(1, sizeof *o + ev->key.n + value.n);
+    if (o == NULL) return ERR_NOMEM;
+    memcpy(o->text, ev->key.p, ev->key.n);
+    if (value.n > 0) memcpy(o->text + ev->key.n, value.p, value.n);
+    o->driver_token = ev->token;
+    o->record = (struct state_record){.owner = r->self,
+                                      .epoch = s->epoch,
+                                      .version = ++s->version,
+                                      .kind = ev->kind,
+                                      .key = {o->text, ev->key.n},
+                                      .value = {o->text + ev->key.n, value.n},
+                                      .removed = ev->removed};
+    *own_at(s, s->own_tail++) = o;
+    return ERR_OK;
+}
+
+enum err repl_state_own_stored(struct repl *r, const struct repl_event *ev)
+{
+    struct states *s = &r->states;
+    uint64_t n = repl_token_number(ev->token);
+    if (n < s->own_head || n >= s->own_asked || (*own_at(s, n))->done) return ERR_NOTFOUND;
+    struct own_record *o = *own_at(s, n);
+    o->done = true;
+    if (ev->type == REPL_EV_STORE_FAILED) {
+        o->err = ev->err != ERR_OK ? ev->err : ERR_IO;
+        repl_count(r, REPL_COUNT_store_failures, 1);
+    }
+    return ERR_OK;
+}
+
+static bool ask(struct states *s, struct repl_actions *out)
+{
+    const struct state_record *from = &(*own_at(s, s->own_asked))->record;
+    struct state_record *record = arena_alloc(&out->arena, sizeof *record);
+    struct vector_entry *upto = arena_alloc(&out->arena, sizeof *upto);
+    if (record == NULL || upto == NULL) return false;
+    *record = *from;
+    record->key = arena_copy(&out->arena, from->key);
+    record->value = arena_copy(&out->arena, from->value);
+    if (record->key.p == NULL || record->value.p == NULL) return false;
+    struct repl_action *a = repl_action_add(out, REPL_DO_PERSIST_STATE);
+    if (a == NULL) return false;
+    *upto = (struct vector_entry){from->owner, from->epoch, from->version};
+    a->token = repl_token(TOKEN_OWN, s->own_asked++);
+    a->records = record;
+    a->record_count = 1;
+    a->upto = upto;
+    a->upto_count = 1;
+    return true;
+}
+
+/* A record of ours is durable: it joins what is pushed next. */
+static void push_later(struct repl *r, const struct state_record *record)
+{
+    struct states *s = &r->states;
+    if (s->out == NULL && r->linked_count == 0) {
+        s->pushed = record->version;
+        return;
+    }
+    if (s->out == NULL) {
+        s->out = repl_batch_new(++r->last_id);
+        s->out_at = mono_add_ms(r->now, REPL_STATE_BATCH_MS);
+    }
+    if (s->out == NULL || repl_batch_add_record(s->out, record) != ERR_OK) {
+        /* The peers miss it, see by the next push that they do, and ask. */
+        repl_batch_drop(s->out);
+        s->out = NULL;
+        s->pushed = record->version;
+        return;
+    }
+    if (s->out->bytes >= LIMIT_MESH_CHUNK / 2) s->out_at = r->now;
+}
+
+static bool report(struct repl *r, struct own_record *o, struct repl_actions *out)
+{
+    struct states *s = &r->states;
+    struct repl_action *a = repl_action_add(out, REPL_DO_STATE_STORED);
+    if (a == NULL) return false;
+    a->token = o->driver_token;
+    a->err = o->err;
+    if (o->err == ERR_OK && o->record.epoch == s->epoch) {
+        repl_vector_renew(&s->have, &r->self, s->epoch, o->record.version);
+        repl_vector_renew(&s->planned, &r->self, s->epoch, o->record.version);
+        push_later(r, &o->record);
+    }
+    *own_at(s, s->own_head++) = NULL;
+    free(o);
+    return true;
+}
+
+static bool ask_received(struct repl *r, struct repl_actions *out)
+{
+    struct states *s = &r->states;
+    if (s->storing != NULL || s->next == NULL) return true;
+    if (s->next->record_count == 0 && s->next->upto_count == 0) return true;
+    struct repl_action *a = repl_action_add_held(out, REPL_DO_PERSIST_STATE, s->next);
+    if (a == NULL) return false;
+    s->storing = s->next;
+    s->next = NULL;
+    s->storing->token = repl_token(TOKEN_STATE, ++r->last_id);
+    a->token = s->storing->token;
+    a->records = s->storing->records;
+    a->record_count = s->storing->record_count;
+    a->upto = s->storing->upto;
+    a->upto_count = s->storing->upto_count;
+    return true;
+}
+
+bool repl_state_flush(struct repl *r, struct repl_actions *out)
+{
+    struct states *s = &r->states;
+    while (s->own_head < s->own_asked && (*own_at(s, s->own_head))->done) {
+        if (!report(r, *own_at(s, s->own_head), out)) return false;
+    }
+    while (s->own_asked < s->own_tail) {
+        if (!ask(s, out)) return false;
+    }
+    return ask_received(r, out);
+}
+
+bool repl_state_push_flush(struct repl *r, struct repl_actions *out)
+{
+    struct states *s = &r->states;
+    if (s->out == NULL) return true;
+    if (!mono_reached(r->now, s->out_at)) {
+        repl_wake(r, s->out_at);
+        return true;
+    }
+    struct repl_batch *b = s->out;
+    uint64_t high = b->records[b->record_count - 1].version;
+    struct vector_entry *upto = arena_alloc(&out->arena, sizeof *upto);
+    if (upto == NULL) return false;
+    *upto = (struct vector_entry){r->self, s->epoch, high};
+    bool said = true;
+    for (size_t i = 0; said && i < r->members.count; i++) {
+        const struct member *m = r->members.items[i];
+        if (!m->linked || repl_status_final(m->status)) continue;
+        struct repl_action *a = repl_send_add(r, out, m, REPL_PUSH, TOKEN_OTHER, b);
+        said = a != NULL;
+        if (!said) break;
+        a->message.push = (struct repl_push){.records = b->records,
+                                             .record_count = b->record_count,
+                                             .state_upto = upto,
+                                             .state_upto_count = 1,
+                                             .state_after = s->pushed};
+    }
+    /* Whom it did not reach for want of memory sees the gap in the next one, or in the roots. */
+    s->pushed = high;
+    s->out = NULL;
+    repl_batch_drop(b);
+    return said;
+}
+
+void repl_state_new_epoch(struct repl *r, uint64_t epoch)
+{
+    struct states *s = &r->states;
+    s->epoch = epoch;
+    s->version = s->pushed = 0;
+    repl_batch_drop(s->out);
+    s->out = NULL;
+    repl_vector_renew(&s->have, &r->self, epoch, 0);
+    repl_vector_renew(&s->planned, &r->self, epoch, 0);
+}

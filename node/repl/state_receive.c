@@ -1,0 +1,163 @@
+/* state_receive: others' state records: what is newer than known is stored, and the vector is raised where the push
+ * says that nothing is missing in between. As with change-sets, one batch is on its way to disk at a time, and a failed
+ * one takes with it what was built on it.
+ *
+ * A newer epoch of an owner replaces its older one. Records beyond a gap are stored at once, since they are true; the
+ * vector stays below the gap, and the gap is asked for. */
+#include "node/repl/core.h"
+
+/* How far one owner's epoch is planned: 0 also when another epoch is known; older is set when that one is newer. */
+static uint64_t known_of(const struct repl *r, const struct node_name *owner, uint64_t epoch, bool *older)
+{
+    const struct vector_entry *e = repl_vector_newest(&r->states.planned, owner);
+    *older = e != NULL && epoch < e->epoch;
+    return e != NULL && epoch == e->epoch ? e->high : 0;
+}
+
+/* The batch is told to raise owner's entry, and it counts as planned. */
+static enum err plan_upto(struct repl *r, const struct node_name *owner, uint64_t epoch, uint64_t high)
+{
+    struct states *s = &r->states;
+    enum err e = repl_vector_reserve_both(&s->planned, &s->have, 1);
+    if (e == ERR_OK) e = repl_batch_add_upto(s->next, &(struct vector_entry){*owner, epoch, high});
+    if (e != ERR_OK) return e;
+    repl_vector_renew(&s->planned, owner, epoch, high);
+    return ERR_OK;
+}
+
+static size_t push_bytes(const struct repl_push *p)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < p->record_count; i++)
+        bytes += p->records[i].key.n + p->records[i].value.n;
+    return bytes;
+}
+
+/* The records that are new. What is said to be our own is not taken: it only shows what others know of us. */
+static enum err take_records(struct repl *r, const struct repl_push *p)
+{
+    for (size_t i = 0; i < p->record_count; i++) {
+        const struct state_record *record = &p->records[i];
+        bool older;
+        uint64_t known = known_of(r, &record->owner, record->epoch, &older);
+        if (node_name_eq(&record->owner, &r->self)) {
+            repl_sync_own_state(r, record->epoch, record->version);
+            continue;
+        }
+        if (older || record->version <= known) {
+            repl_count(r, REPL_COUNT_state_stale, 1);
+            continue;
+        }
+        enum err e = repl_batch_add_record(r->states.next, record);
+        if (e != ERR_OK) return e;
+    }
+    return ERR_OK;
+}
+
+static enum err raise_to(struct repl *r, const struct vector_entry *upto, uint64_t high)
+{
+    bool older;
+    if (node_name_eq(&upto->origin, &r->self)) {
+        repl_sync_own_state(r, upto->epoch, upto->high);
+        return ERR_OK;
+    }
+    uint64_t known = known_of(r, &upto->origin, upto->epoch, &older);
+    const struct vector_entry *e = repl_vector_newest(&r->states.planned, &upto->origin);
+    bool new_epoch = e == NULL || upto->epoch > e->epoch;
+    if (older || (high <= known && !new_epoch)) return ERR_OK;
+    return plan_upto(r, &upto->origin, upto->epoch, high);
+}
+
+/* The push of an owner itself: complete in (state_after, upto]. */
+static enum err raise_unasked(struct repl *r, const struct repl_push *p, struct repl_taken *t)
+{
+    bool older;
+    const struct vector_entry *upto = &p->state_upto[0];
+    uint64_t known = known_of(r, &upto->origin, upto->epoch, &older);
+    if (older) return ERR_OK;
+    if (p->state_after > known) {
+        t->gap = true;
+        repl_count(r, REPL_COUNT_state_gaps, 1);
+    }
+    return raise_to(r, upto, p->state_after > known ? known : upto->high);
+}
+
+static const struct vector_entry *upto_of(const struct repl_push *p, const struct state_record *record)
+{
+    for (size_t i = 0; i < p->state_upto_count; i++) {
+        const struct vector_entry *u = &p->state_upto[i];
+        if (u->epoch == record->epoch && node_name_eq(&u->origin, &record->owner)) return u;
+    }
+    return NULL;
+}
+
+/* The last record of a run of one owner's. */
+static bool run_ends(const struct repl_push *p, size_t i)
+{
+    if (i + 1 == p->record_count) return true;
+    const struct state_record *a = &p->records[i];
+    const struct state_record *b = &p->records[i + 1];
+    return a->epoch != b->epoch || !node_name_eq(&a->owner, &b->owner);
+}
+
+/* An answer is complete from our own vector on, in version order: up to the sender's vector, or, when more follows, up
+ * to what is in it. */
+static enum err raise_answer(struct repl *r, const struct repl_push *p)
+{
+    if (!p->more) {
+        for (size_t i = 0; i < p->state_upto_count; i++) {
+            enum err e = raise_to(r, &p->state_upto[i], p->state_upto[i].high);
+            if (e != ERR_OK) return e;
+        }
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < p->record_count; i++) {
+        const struct vector_entry *upto = run_ends(p, i) ? upto_of(p, &p->records[i]) : NULL;
+        if (upto == NULL) continue;
+        uint64_t version = p->records[i].version;
+        enum err e = raise_to(r, upto, version < upto->high ? version : upto->high);
+        if (e != ERR_OK) return e;
+    }
+    return ERR_OK;
+}
+
+enum err repl_state_take(struct repl *r, const struct repl_push *p, struct repl_taken *t)
+{
+    struct states *s = &r->states;
+    if (p->record_count == 0 && !p->answer) return ERR_OK;
+    if (s->next != NULL && s->next->bytes + push_bytes(p) > REPL_NEXT_BYTES) {
+        repl_count(r, REPL_COUNT_state_dropped, p->record_count);
+        return ERR_OK;
+    }
+    if (s->next == NULL && (s->next = repl_batch_new(++r->last_id)) == NULL) return ERR_NOMEM;
+    size_t before = s->next->record_count + s->next->upto_count;
+    enum err e = take_records(r, p);
+    if (e == ERR_OK) e = p->answer ? raise_answer(r, p) : raise_unasked(r, p, t);
+    if (s->next->record_count + s->next->upto_count > before) t->state_batch = s->next->id;
+    /* Too many owners: their records are dropped with the rest of the message, and asked for in vain. */
+    return e == ERR_LIMIT ? ERR_OK : e;
+}
+
+enum err repl_state_stored(struct repl *r, const struct repl_event *ev)
+{
+    struct states *s = &r->states;
+    struct repl_batch *b = s->storing;
+    if (b == NULL || b->token != ev->token) return ERR_NOTFOUND;
+    r->scan = true;
+    s->storing = NULL;
+    bool stored = ev->type == REPL_EV_STORED;
+    repl_sync_batch_done(r, b->id, stored);
+    if (stored) {
+        for (size_t i = 0; i < b->upto_count; i++) {
+            repl_vector_renew(&s->have, &b->upto[i].origin, b->upto[i].epoch, b->upto[i].high);
+        }
+    } else {
+        repl_count(r, REPL_COUNT_store_failures, 1);
+        if (s->next != NULL) repl_sync_batch_done(r, s->next->id, false);
+        repl_batch_drop(s->next);
+        s->next = NULL;
+        repl_vector_assign(&s->planned, &s->have);
+    }
+    repl_batch_drop(b);
+    return ERR_OK;
+}

@@ -1,0 +1,235 @@
+/* sync: anti-entropy. A heartbeat's roots show that a peer holds something else than we do; then it is asked with our
+ * vectors, and answers from its store what we miss, in bounded batches. Each batch is durable before the next is asked
+ * for, so a long repair goes on where it stopped, and the donor keeps no session. Both sides ask; the one that is ahead
+ * gets an empty answer.
+ *
+ * A peer is asked once at a time, and REPL_WANT_MAX peers at most, since they would all send the same. An answer that
+ * is lost is asked for again after REPL_WANT_TIMEOUT_MS and the next heartbeat; after a failed disk everybody is left
+ * alone for a growing while.
+ *
+ * It also sees when others know more of our own log or state than we do: then this disk is older than it was (a
+ * restored backup), and going on would use numbers twice. A new epoch begins; the old log comes back from the peers as
+ * any other.
+ *
+ * Unresolved: a local change that is being stored in the old epoch at the moment of that discovery keeps its number. */
+#include "node/repl/core.h"
+
+static bool roots_equal(const struct repl_vector *v, const unsigned char root[REPL_ROOT_LEN])
+{
+    unsigned char ours[REPL_ROOT_LEN];
+    repl_vector_root(v, ours);
+    return memcmp(ours, root, sizeof ours) == 0;
+}
+
+bool repl_in_step(const struct repl *r, const struct member *m)
+{
+    return m->roots_known && roots_equal(&r->changes.have, m->plan_root) && roots_equal(&r->states.have, m->state_root);
+}
+
+void repl_sync_want(struct repl *r, struct member *m, bool by_roots)
+{
+    m->want_due = true;
+    if (!by_roots) m->roots_known = false;
+    r->scan = true;
+}
+
+void repl_sync_link_down(struct member *m)
+{
+    m->want_due = false;
+    m->want = WANT_NONE;
+    m->answer_changes = m->answer_state = 0;
+}
+
+/* ---- asking ---- */
+
+static bool copy_entries(struct repl_actions *out, const struct vector_entry *from, size_t count,
+                         const struct vector_entry **items)
+{
+    struct vector_entry *copy = arena_alloc(&out->arena, count * sizeof *copy);
+    if (copy == NULL) return false;
+    if (count > 0) memcpy(copy, from, count * sizeof *copy);
+    *items = copy;
+    return true;
+}
+
+static bool copy_want(struct repl_actions *out, const struct repl_want *from, struct repl_want *to)
+{
+    *to = *from;
+    return copy_entries(out, from->plan, from->plan_count, &to->plan) &&
+           copy_entries(out, from->state, from->state_count, &to->state);
+}
+
+static bool ask(struct repl *r, struct member *m, struct repl_actions *out)
+{
+    const struct repl_vector *plan = &r->changes.have;
+    const struct repl_vector *state = &r->states.have;
+    struct repl_want ours = {plan->items, plan->count, state->items, state->count};
+    struct repl_want w;
+    if (!copy_want(out, &ours, &w)) return false;
+    struct repl_action *a = repl_send_add(r, out, m, REPL_WANT, TOKEN_WANT, NULL);
+    if (a == NULL) return false;
+    a->message.want = w;
+    m->want = WANT_OUT;
+    m->want_due = false;
+    m->want_token = a->token;
+    m->want_until = mono_add_ms(r->now, REPL_WANT_TIMEOUT_MS);
+    repl_wake(r, m->want_until);
+    repl_count(r, REPL_COUNT_wants_sent, 1);
+    return true;
+}
+
+size_t repl_sync_asked_count(struct repl *r)
+{
+    size_t asked = 0;
+    for (size_t i = 0; i < r->members.count; i++) {
+        struct member *m = r->members.items[i];
+        if (m->want == WANT_OUT && mono_reached(r->now, m->want_until)) {
+            m->want = WANT_NONE;
+            repl_count(r, REPL_COUNT_wants_timed_out, 1);
+        }
+        if (m->want != WANT_NONE) asked++;
+    }
+    return asked;
+}
+
+bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct repl_actions *out)
+{
+    if (m->want == WANT_OUT) repl_wake(r, m->want_until);
+    if (m->want != WANT_NONE || !m->want_due) return true;
+    if (!m->linked || repl_status_final(m->status) || repl_in_step(r, m)) {
+        m->want_due = false;
+        return true;
+    }
+    if (!mono_reached(r->now, r->sync_not_before)) {
+        repl_wake(r, r->sync_not_before);
+        return true;
+    }
+    if (*asked >= REPL_WANT_MAX) return true; /* looked at again when one of them has answered */
+    if (!ask(r, m, out)) return false;
+    ++*asked;
+    return true;
+}
+
+/* ---- being answered ---- */
+
+enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push *p)
+{
+    for (size_t i = 0; i < p->change_count; i++) {
+        const struct log_id *id = &p->changes[i].id;
+        if (node_name_eq(&id->origin, &r->self)) repl_sync_own_log(r, id->epoch, id->seq);
+    }
+    struct repl_taken t = {0};
+    enum err e = repl_changes_take(r, m, p, &t);
+    if (e == ERR_OK) e = repl_state_take(r, p, &t);
+    if (t.gap) repl_sync_want(r, m, false);
+    if (e != ERR_OK || !p->answer) return e;
+    m->answer_changes = t.changes_batch;
+    m->answer_state = t.state_batch;
+    m->answer_more = p->more;
+    /* An answer that brought nothing new is no reason to ask on at once, whatever it says: the next heartbeat is. */
+    m->want = t.changes_batch != 0 || t.state_batch != 0 ? WANT_STORING : WANT_NONE;
+    r->scan = true;
+    return ERR_OK;
+}
+
+static void back_off(struct repl *r)
+{
+    uint64_t next = r->store_retry_ms * 2;
+    if (next < REPL_STORE_RETRY_MIN_MS) next = REPL_STORE_RETRY_MIN_MS;
+    if (next > REPL_STORE_RETRY_MAX_MS) next = REPL_STORE_RETRY_MAX_MS;
+    r->store_retry_ms = next;
+    r->sync_not_before = mono_add_ms(r->now, next);
+}
+
+void repl_sync_batch_done(struct repl *r, uint64_t id, bool stored)
+{
+    if (stored) {
+        r->store_retry_ms = 0;
+        r->sync_not_before = (struct mono){0};
+    } else {
+        back_off(r);
+    }
+    for (size_t i = 0; i < r->members.count; i++) {
+        struct member *m = r->members.items[i];
+        if (m->want != WANT_STORING || (m->answer_changes != id && m->answer_state != id)) continue;
+        if (m->answer_changes == id) m->answer_changes = 0;
+        if (m->answer_state == id) m->answer_state = 0;
+        if (stored && (m->answer_changes != 0 || m->answer_state != 0)) continue;
+        m->want = WANT_NONE;
+        m->answer_changes = m->answer_state = 0;
+        if (m->answer_more || !stored) repl_sync_want(r, m, false);
+    }
+    r->scan = true;
+}
+
+/* ---- being asked ---- */
+
+enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_want *w, struct repl_actions *out)
+{
+    repl_count(r, REPL_COUNT_wants_received, 1);
+    for (size_t i = 0; i < w->plan_count; i++) {
+        const struct vector_entry *e = &w->plan[i];
+        if (!node_name_eq(&e->origin, &r->self)) continue;
+        repl_sync_own_log(r, e->epoch, e->high);
+        repl_changes_receipt(r, m, e->epoch, e->high);
+    }
+    for (size_t i = 0; i < w->state_count; i++) {
+        const struct vector_entry *e = &w->state[i];
+        if (node_name_eq(&e->origin, &r->self)) repl_sync_own_state(r, e->epoch, e->high);
+    }
+    struct repl_want want;
+    const struct vector_entry *upto;
+    size_t upto_count = r->states.have.count;
+    if (!copy_want(out, w, &want) || !copy_entries(out, r->states.have.items, upto_count, &upto)) return ERR_NOMEM;
+    struct repl_action *a = repl_action_add(out, REPL_DO_SEND_MISSING);
+    if (a == NULL) return ERR_NOMEM;
+    a->peer = m->name;
+    a->token = repl_token(TOKEN_OTHER, ++r->last_id);
+    a->want = want;
+    a->upto = upto;
+    a->upto_count = upto_count;
+    return ERR_OK;
+}
+
+/* ---- our own disk is old ---- */
+
+static uint64_t fresh_epoch(const struct repl *r, uint64_t known)
+{
+    uint64_t now = r->wall.ms > 0 ? (uint64_t)r->wall.ms : 0;
+    return now > known ? now : known + 1;
+}
+
+void repl_sync_own_log(struct repl *r, uint64_t epoch, uint64_t high)
+{
+    struct changes *c = &r->changes;
+    uint64_t have = repl_vector_get(&c->have, &r->self, c->epoch);
+    if (high == 0 || epoch < c->epoch || (epoch == c->epoch && high <= have)) return;
+    uint64_t next = fresh_epoch(r, epoch);
+    /* Without memory for it the next heartbeat brings us here again. */
+    if (repl_changes_new_epoch(r, next) != ERR_OK) return;
+    r->new_epoch[0].due = true;
+    r->new_epoch[0].epoch = next;
+    repl_count(r, REPL_COUNT_new_epochs, 1);
+    repl_alarm(
+        r, ALARM_OLD_LOG,
+        "others know change %llu of this node, and its own database ends at %llu: the database is older than it was "
+        "(a restored backup?). What is missing comes back from them; new changes get a log of their own",
+        (unsigned long long)high, (unsigned long long)have);
+}
+
+void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high)
+{
+    struct states *s = &r->states;
+    uint64_t have = repl_vector_get(&s->have, &r->self, s->epoch);
+    if (high == 0 || epoch < s->epoch || (epoch == s->epoch && high <= have)) return;
+    uint64_t next = fresh_epoch(r, epoch);
+    repl_state_new_epoch(r, next);
+    r->new_epoch[1].due = true;
+    r->new_epoch[1].epoch = next;
+    repl_count(r, REPL_COUNT_new_epochs, 1);
+    repl_alarm(
+        r, ALARM_OLD_STATE,
+        "others know state %llu of this node, and its own database ends at %llu: the database is older than it was. "
+        "What this node observes is reported again",
+        (unsigned long long)high, (unsigned long long)have);
+}

@@ -1,0 +1,71 @@
+/* view: what the core shows of itself to people and to routing. It changes nothing. */
+#include "node/repl/core.h"
+
+size_t repl_member_count(const struct repl *r)
+{
+    return r->members.count + 1;
+}
+
+static struct repl_member_view view_self(const struct repl *r)
+{
+    struct repl_member_view v = {.name = r->self,
+                                 .site = slice_of(r->site),
+                                 .mesh_address = slice_of(r->address),
+                                 .status = r->self_status,
+                                 .incarnation = r->incarnation,
+                                 .heard = r->now,
+                                 .since = r->self_since,
+                                 .plan_known = true,
+                                 .in_step = true};
+    memcpy(v.plan_digest, r->plan_digest, sizeof v.plan_digest);
+    return v;
+}
+
+struct repl_member_view repl_member_at(const struct repl *r, size_t i)
+{
+    ASSERT(i <= r->members.count);
+    if (i == 0) return view_self(r);
+    const struct member *m = r->members.items[i - 1];
+    unsigned char root[REPL_ROOT_LEN];
+    repl_vector_root(&r->changes.have, root);
+    struct repl_member_view v = {.name = m->name,
+                                 .site = slice_of(m->site),
+                                 .mesh_address = slice_of(m->address),
+                                 .status = m->status,
+                                 .incarnation = m->incarnation,
+                                 .linked = m->linked,
+                                 .rtt_us = m->rtt_us,
+                                 .heard = m->heard,
+                                 .since = m->since,
+                                 .plan_known = m->digest_known};
+    memcpy(v.plan_digest, m->plan_digest, sizeof v.plan_digest);
+    v.in_step = m->roots_known && memcmp(root, m->plan_root, sizeof root) == 0;
+    return v;
+}
+
+enum member_status repl_member_status(const struct repl *r, const struct node_name *name)
+{
+    if (node_name_eq(name, &r->self)) return r->self_status;
+    const struct member *m = repl_member_find(r, name);
+    return m != NULL ? m->status : MEMBER_DEAD;
+}
+
+struct hlc repl_now(const struct repl *r)
+{
+    return repl_clock_read(&r->clock, r->wall);
+}
+
+const struct counter_table *repl_counters(const struct repl *r)
+{
+    return &r->counter_table;
+}
+
+uint64_t repl_plan_epoch(const struct repl *r)
+{
+    return r->changes.epoch;
+}
+
+uint64_t repl_state_epoch(const struct repl *r)
+{
+    return r->states.epoch;
+}
