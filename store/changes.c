@@ -6,32 +6,28 @@
 
 #define VALIDATE_BATCH 256 /* objects that share one scratch arena */
 
-static enum err validate_op(struct arena *scratch, const struct change_op *op, struct buf *key, struct err_info *info)
+static enum err validate_op(struct arena *scratch, const struct change_op *op, struct err_info *info)
 {
     struct plan_object o;
+    char text[PLAN_KEY_MAX];
     struct err_info detail = {{0}, 0, 0};
     if (op->kind == CHANGE_DELETE) return ERR_OK;
     enum err e = plan_object_unpack(scratch, op->value, &o, &detail);
     if (e != ERR_OK) return err_fail(info, e, "%.*s: %s", SLICE_ARG(op->key), detail.text);
-    buf_reset(key);
-    plan_object_key(&o, key);
-    if (key->failed) return ERR_NOMEM;
-    if (slice_eq(buf_view(key), op->key)) return ERR_OK;
-    return err_fail(info, ERR_SYNTAX, "%.*s: the object under this key is %.*s", SLICE_ARG(op->key), (int)key->n,
-                    key->p);
+    struct slice key = {text, plan_object_key_text(&o, text)};
+    if (slice_eq(key, op->key)) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%.*s: the object under this key is %.*s", SLICE_ARG(op->key), SLICE_ARG(key));
 }
 
 static enum err validate_ops(const struct changeset *c, struct err_info *info)
 {
     struct arena scratch = {0};
-    struct buf key = {0};
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->op_count; i++) {
         if (i % VALIDATE_BATCH == 0) arena_fini(&scratch);
-        e = validate_op(&scratch, &c->ops[i], &key, info);
+        e = validate_op(&scratch, &c->ops[i], info);
     }
     arena_fini(&scratch);
-    buf_fini(&key);
     return e;
 }
 

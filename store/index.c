@@ -65,8 +65,8 @@ static enum err pack_account_route(struct arena *arena, const struct plan_accoun
     struct plan_object o = {.kind = PLAN_ROUTE,
                             .route = {.match = number,
                                       .target = {.kind = PLAN_TO_ACCOUNT, .name = a->name},
-                                      .priority = 10,
-                                      .weight = 10,
+                                      .priority = PLAN_PRIORITY_DEFAULT,
+                                      .weight = PLAN_WEIGHT_DEFAULT,
                                       .strip = a->strip,
                                       .prepend = a->prepend,
                                       .disabled = a->disabled}};

@@ -1,0 +1,232 @@
+/* test_state_codec: state records and their values there and back, at their bounds, and hostile ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "proto/plan_codec.h"
+
+static void assert_slice(struct slice a, struct slice b)
+{
+    assert_int_equal(a.n, b.n);
+    if (a.n > 0) assert_memory_equal(a.p, b.p, a.n);
+}
+
+static struct state_record record_sample(void)
+{
+    struct state_record r = {.epoch = 9,
+                             .version = 5,
+                             .kind = STATE_BINDING,
+                             .key = SLICE("6001\0sip:6001@192.0.2.7"),
+                             .value = SLICE("value")};
+    assert_int_equal(node_name_set(&r.owner, SLICE("hq-1")), ERR_OK);
+    return r;
+}
+
+static void test_record(void **state)
+{
+    (void)state;
+    for (int removed = 0; removed < 2; removed++) {
+        struct state_record r = record_sample();
+        struct state_record back;
+        struct arena arena = {0};
+        struct buf packed = {0};
+        r.removed = removed != 0;
+        if (r.removed) r.value = SLICE_NONE;
+        assert_int_equal(state_record_pack(&r, &packed), ERR_OK);
+        assert_int_equal(state_record_unpack(&arena, buf_view(&packed), &back, NULL), ERR_OK);
+        assert_true(node_name_eq(&r.owner, &back.owner));
+        assert_int_equal(r.epoch, back.epoch);
+        assert_int_equal(r.version, back.version);
+        assert_int_equal(r.kind, back.kind);
+        assert_slice(r.key, back.key);
+        assert_slice(r.value, back.value);
+        assert_int_equal(r.removed, back.removed);
+        buf_fini(&packed);
+        arena_fini(&arena);
+    }
+}
+
+static void test_record_refused(void **state)
+{
+    static char big[LIMIT_OBJECT + 1];
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        struct state_record r = record_sample();
+        struct state_record back;
+        struct arena arena = {0};
+        struct buf packed = {0};
+        enum err want = ERR_SYNTAX;
+        if (i == 0) r.epoch = 0;
+        if (i == 1) r.version = 0;
+        if (i == 2) r.kind = STATE_KIND_COUNT;
+        if (i == 3) r.removed = true; /* and has a value */
+        if (i == 4) memset(&r.owner, 0, sizeof r.owner);
+        if (i == 5) r.key = SLICE_NONE;
+        if (i == 6) r.key = (struct slice){big, 601};
+        if (i == 7) r.value = (struct slice){big, sizeof big};
+        if (i >= 5) want = ERR_LIMIT;
+        if (i == 8) want = ERR_OK; /* unspoilt: the canary */
+        assert_int_equal(state_record_pack(&r, &packed), ERR_OK);
+        enum err e = state_record_unpack(&arena, buf_view(&packed), &back, NULL);
+        if (e != want) fail_msg("case %d: %s", i, err_name(e));
+        buf_fini(&packed);
+        arena_fini(&arena);
+    }
+}
+
+static void test_binding(void **state)
+{
+    (void)state;
+    for (int public_only = 0; public_only < 2; public_only++) {
+        struct binding b = {.account = SLICE("6001"),
+                            .contact = SLICE("sip:6001@192.0.2.7:5062"),
+                            .received = SLICE("udp:192.0.2.7:5062"),
+                            .path = SLICE("<sip:edge;lr>"),
+                            .user_agent = SLICE("phone 1"),
+                            .since = {1700000000123},
+                            .q_milli = 700,
+                            .call_id = SLICE("abc@192.0.2.7"),
+                            .cseq = 4294967295,
+                            .expires = {1700000600123}};
+        struct binding back;
+        struct arena arena = {0};
+        struct buf packed = {0};
+        assert_int_equal(binding_pack(&b, public_only != 0, &packed), ERR_OK);
+        assert_int_equal(binding_unpack(&arena, buf_view(&packed), &back), ERR_OK);
+        assert_slice(b.account, back.account);
+        assert_slice(b.contact, back.contact);
+        assert_slice(b.received, back.received);
+        assert_slice(b.path, back.path);
+        assert_slice(b.user_agent, back.user_agent);
+        assert_int_equal(b.since.ms, back.since.ms);
+        assert_int_equal(b.q_milli, back.q_milli);
+        if (public_only) {
+            /* The private half does not travel. */
+            assert_int_equal(back.call_id.n, 0);
+            assert_int_equal(back.cseq, 0);
+            assert_int_equal(back.expires.ms, 0);
+            assert_null(memmem(packed.p, packed.n, "abc@", 4));
+        } else {
+            assert_slice(b.call_id, back.call_id);
+            assert_int_equal(b.cseq, back.cseq);
+            assert_int_equal(b.expires.ms, back.expires.ms);
+        }
+        buf_fini(&packed);
+        arena_fini(&arena);
+    }
+}
+
+static void test_binding_refused(void **state)
+{
+    static char big[LIMIT_TEXT + 1];
+    (void)state;
+    memset(big, 'x', sizeof big);
+    for (int i = 0; i < 7; i++) {
+        struct binding b = {.account = SLICE("6001"), .contact = SLICE("sip:6001@192.0.2.7"), .q_milli = 1000};
+        struct binding back;
+        struct arena arena = {0};
+        struct buf packed = {0};
+        enum err want = ERR_LIMIT;
+        if (i == 0) b.account = SLICE_NONE;
+        if (i == 1) b.contact = SLICE_NONE;
+        if (i == 2) b.q_milli = 1001;
+        if (i <= 2) want = ERR_SYNTAX;
+        if (i == 3) b.contact = (struct slice){big, LIMIT_URI + 1};
+        if (i == 4) b.user_agent = (struct slice){big, LIMIT_TEXT + 1};
+        if (i == 5) b.call_id = (struct slice){big, LIMIT_TEXT + 1};
+        if (i == 6) want = ERR_OK;
+        assert_int_equal(binding_pack(&b, false, &packed), ERR_OK);
+        enum err e = binding_unpack(&arena, buf_view(&packed), &back);
+        if (e != want) fail_msg("case %d: %s", i, err_name(e));
+        buf_fini(&packed);
+        arena_fini(&arena);
+    }
+}
+
+static void test_trunk_health(void **state)
+{
+    (void)state;
+    struct trunk_health h = {.trunk = SLICE("hq-pbx"),
+                             .up = true,
+                             .since = {-5},
+                             .rtt_us = 1234,
+                             .reason = SLICE("503 Service Unavailable")};
+    struct trunk_health back;
+    struct arena arena = {0};
+    struct buf packed = {0};
+    assert_int_equal(trunk_health_pack(&h, &packed), ERR_OK);
+    assert_int_equal(trunk_health_unpack(&arena, buf_view(&packed), &back), ERR_OK);
+    assert_slice(h.trunk, back.trunk);
+    assert_int_equal(back.up, true);
+    assert_int_equal(back.since.ms, -5);
+    assert_int_equal(back.rtt_us, 1234);
+    assert_slice(h.reason, back.reason);
+    assert_int_equal(trunk_health_unpack(&arena, SLICE(""), &back), ERR_SYNTAX); /* health of no trunk */
+    buf_fini(&packed);
+    arena_fini(&arena);
+}
+
+static void test_node_card(void **state)
+{
+    (void)state;
+    const struct slice addresses[] = {SLICE("tls:10.1.0.1:5061"), SLICE("tcp:10.1.0.1:5060")};
+    struct node_card c = {addresses, 2, SLICE("hq"), SLICE("0.1.0"), {1700000000000}, 17};
+    struct node_card back;
+    struct slice many[33];
+    struct arena arena = {0};
+    struct buf packed = {0};
+    assert_int_equal(node_card_pack(&c, &packed), ERR_OK);
+    assert_int_equal(node_card_unpack(&arena, buf_view(&packed), &back), ERR_OK);
+    assert_int_equal(back.sip_address_count, 2);
+    assert_slice(back.sip_addresses[0], addresses[0]);
+    assert_slice(back.sip_addresses[1], addresses[1]);
+    assert_slice(back.site, c.site);
+    assert_slice(back.version, c.version);
+    assert_int_equal(back.started.ms, c.started.ms);
+    assert_int_equal(back.calls, 17);
+    for (size_t i = 0; i < 33; i++)
+        many[i] = addresses[0];
+    c.sip_addresses = many;
+    c.sip_address_count = 33;
+    buf_reset(&packed);
+    assert_int_equal(node_card_pack(&c, &packed), ERR_OK);
+    assert_int_equal(node_card_unpack(&arena, buf_view(&packed), &back), ERR_LIMIT);
+    buf_fini(&packed);
+    arena_fini(&arena);
+}
+
+static void test_member_note(void **state)
+{
+    (void)state;
+    struct member_note n = {
+        .incarnation = 77, .status = MEMBER_EVICTED, .mesh_address = SLICE("10.1.0.1:7400"), .site = SLICE("hq")};
+    struct member_note back;
+    struct arena arena = {0};
+    struct buf packed = {0};
+    assert_int_equal(node_name_set(&n.name, SLICE("hq-1")), ERR_OK);
+    assert_int_equal(member_note_pack(&n, &packed), ERR_OK);
+    assert_int_equal(member_note_unpack(&arena, buf_view(&packed), &back), ERR_OK);
+    assert_true(node_name_eq(&n.name, &back.name));
+    assert_int_equal(back.incarnation, 77);
+    assert_int_equal(back.status, MEMBER_EVICTED);
+    assert_slice(back.mesh_address, n.mesh_address);
+    assert_slice(back.site, n.site);
+    n.status = (enum member_status)9;
+    buf_reset(&packed);
+    assert_int_equal(member_note_pack(&n, &packed), ERR_OK);
+    assert_int_equal(member_note_unpack(&arena, buf_view(&packed), &back), ERR_SYNTAX);
+    buf_fini(&packed);
+    arena_fini(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_record),          cmocka_unit_test(test_record_refused), cmocka_unit_test(test_binding),
+        cmocka_unit_test(test_binding_refused), cmocka_unit_test(test_trunk_health),   cmocka_unit_test(test_node_card),
+        cmocka_unit_test(test_member_note),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
