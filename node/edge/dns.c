@@ -1,0 +1,467 @@
+/* dns: host names to addresses for SIP (RFC 3263 without NAPTR), with a cache.
+ *
+ * An entry of the cache is one name with one kind of record; it is pending (asked, with look-ups waiting) or ready
+ * until it expires. A look-up is one dns_resolve: it asks for SRV, orders the targets (RFC 2782), and walks them for
+ * addresses, waiting for at most one entry at a time while the entries of all targets are already being asked for.
+ * Questions for one name are asked once. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/base/list.h"
+#include "node/base/map.h"
+#include "node/base/rng.h"
+#include "node/edge/address.h"
+#include "node/edge/dns_channel.h"
+
+#define ENTRIES_MAX 10000
+#define LOOKUPS_MAX 4096
+#define NEGATIVE_TTL_MS 5000
+#define ADDRESSES_MAX 8
+#define NAME_MAX_LEN (LIMIT_HOST + 16) /* with "_sips._tcp." */
+
+#define DNS_COUNTERS(X)                                                                                                \
+    X(lookups)                                                                                                         \
+    X(literals)                                                                                                        \
+    X(cache_hits)                                                                                                      \
+    X(questions)                                                                                                       \
+    X(not_found)                                                                                                       \
+    X(timeouts)                                                                                                        \
+    X(evicted)                                                                                                         \
+    X(refused_full)                                                                                                    \
+    X(refused_name)
+
+#define DNS_COUNTER_ENUM(id) DC_##id,
+enum dns_counter { DNS_COUNTERS(DNS_COUNTER_ENUM) DC_COUNT };
+static const char *const counter_names[] = {DNS_COUNTERS(COUNTER_NAME)};
+
+enum entry_kind { ENTRY_ADDRESSES, ENTRY_SERVICES };
+
+struct entry {
+    struct map_node node;
+    struct list_node lru;     /* linked while ready; the head was used longest ago */
+    struct list_node waiters; /* struct lookup */
+    struct dns *d;
+    enum entry_kind kind;
+    bool pending;
+    uint64_t expires_ms;
+    union {
+        struct dns_addresses addresses;
+        struct dns_services services;
+    } answer;
+    char name[NAME_MAX_LEN + 1];
+};
+
+struct target {
+    char name[LIMIT_HOST + 1];
+    uint16_t port;
+};
+
+struct lookup {
+    struct list_node wait; /* among an entry's waiters */
+    struct dns *d;
+    void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count);
+    void *ctx;
+    enum plan_transport transport;
+    struct target host; /* as asked; port 0: SRV comes first */
+    struct target targets[DNS_RECORDS_MAX];
+    size_t target_count; /* 0: SRV is not answered yet */
+    size_t next;         /* the target whose addresses are wanted */
+    union sock_address found[ADDRESSES_MAX];
+    size_t found_count;
+    enum err err; /* why nothing is found */
+};
+
+struct dns {
+    uv_loop_t *loop;
+    const struct log *log;
+    struct dns_channel *channel;
+    struct map entries;
+    struct list_node lru;
+    size_t lookup_count;
+    struct rng rng;
+    bool closing;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    _Atomic uint64_t counts[DC_COUNT];
+    struct counter_table table;
+};
+
+static void count(struct dns *d, enum dns_counter which)
+{
+    counter_add(&d->counts[which], 1);
+}
+
+static void lookup_run(struct lookup *l);
+
+/* ---- entries ---- */
+
+static uint64_t entry_hash(const struct dns *d, enum entry_kind kind, const char *name)
+{
+    return map_hash(&d->entries, slice_of(name)) ^ (uint64_t)kind;
+}
+
+static struct entry *entry_find(struct dns *d, enum entry_kind kind, const char *name)
+{
+    struct map_node *n = map_first(&d->entries, entry_hash(d, kind, name));
+    for (; n != NULL; n = map_next(n)) {
+        struct entry *e = CONTAINER_OF(n, struct entry, node);
+        if (e->kind == kind && strcmp(e->name, name) == 0) return e;
+    }
+    return NULL;
+}
+
+static void entry_free(struct entry *e)
+{
+    list_remove(&e->lru);
+    map_remove(&e->d->entries, &e->node);
+    free(e);
+}
+
+/* NULL: no memory, or every entry is being asked for. */
+static struct entry *entry_new(struct dns *d, enum entry_kind kind, const char *name)
+{
+    if (d->entries.count >= ENTRIES_MAX) {
+        if (list_empty(&d->lru)) return NULL;
+        entry_free(CONTAINER_OF(d->lru.next, struct entry, lru));
+        count(d, DC_evicted);
+    }
+    struct entry *e = calloc(1, sizeof *e);
+    if (e == NULL) return NULL;
+    e->d = d;
+    e->kind = kind;
+    e->pending = true;
+    list_init(&e->lru);
+    list_init(&e->waiters);
+    (void)snprintf(e->name, sizeof e->name, "%s", name);
+    map_insert(&d->entries, &e->node, entry_hash(d, kind, name));
+    return e;
+}
+
+static void entry_ready(struct entry *e, enum err err, uint32_t ttl_s)
+{
+    struct dns *d = e->d;
+    struct list_node waiters;
+    struct list_node *n = NULL;
+    uint64_t ttl_ms = err == ERR_OK ? (uint64_t)ttl_s * 1000 : NEGATIVE_TTL_MS;
+    if (err == ERR_NOTFOUND) count(d, DC_not_found);
+    if (err == ERR_TIMEOUT) {
+        count(d, DC_timeouts); /* at most once per name and NEGATIVE_TTL_MS */
+        log_event(d->log, LOG_WARN, "edge", "dns-no-answer", "name=%s", e->name);
+    }
+    e->pending = false;
+    e->expires_ms = uv_now(d->loop) + ttl_ms;
+    list_append(&d->lru, &e->lru);
+    list_init(&waiters);
+    while ((n = list_pop(&e->waiters)) != NULL)
+        list_append(&waiters, n);
+    /* A look-up may end and its owner ask again: from here on the entry may be gone. */
+    while ((n = list_pop(&waiters)) != NULL)
+        lookup_run(CONTAINER_OF(n, struct lookup, wait));
+}
+
+static void on_addresses(void *ctx, const struct dns_addresses *answer)
+{
+    struct entry *e = ctx;
+    e->answer.addresses = *answer;
+    entry_ready(e, answer->err, answer->ttl_s);
+}
+
+static void on_services(void *ctx, const struct dns_services *answer)
+{
+    struct entry *e = ctx;
+    e->answer.services = *answer;
+    entry_ready(e, answer->err, answer->ttl_s);
+}
+
+/* A host that the operator has pinned in /etc/hosts has no SRV: it works without any DNS server in reach. */
+static bool is_pinned(struct dns *d, const char *service)
+{
+    const char *host = strchr(service, '.');
+    host = host != NULL ? strchr(host + 1, '.') : NULL;
+    return host != NULL && dns_channel_in_hosts(d->channel, host + 1);
+}
+
+static enum err entry_ask(struct entry *e)
+{
+    struct dns *d = e->d;
+    if (e->kind == ENTRY_ADDRESSES) {
+        count(d, DC_questions);
+        return dns_channel_addresses(d->channel, e->name, on_addresses, e);
+    }
+    if (is_pinned(d, e->name)) {
+        on_services(e, &(struct dns_services){.err = ERR_NOTFOUND});
+        return ERR_OK;
+    }
+    count(d, DC_questions);
+    return dns_channel_services(d->channel, e->name, on_services, e);
+}
+
+/* The entry of a name, asked for if need be: ready or pending. ERR_CLOSED, ERR_FULL, ERR_NOMEM. */
+static enum err entry_get(struct dns *d, enum entry_kind kind, const char *name, struct entry **out)
+{
+    struct entry *e = entry_find(d, kind, name);
+    if (e != NULL && !e->pending && uv_now(d->loop) >= e->expires_ms) {
+        entry_free(e);
+        e = NULL;
+    }
+    if (e != NULL && !e->pending) {
+        count(d, DC_cache_hits);
+        list_remove(&e->lru);
+        list_append(&d->lru, &e->lru);
+    }
+    if (e == NULL) {
+        if (d->closing) return ERR_CLOSED;
+        e = entry_new(d, kind, name);
+        if (e == NULL) return ERR_FULL;
+        enum err err = entry_ask(e);
+        if (err != ERR_OK) {
+            entry_free(e);
+            return err;
+        }
+    }
+    *out = e;
+    return ERR_OK;
+}
+
+/* ---- look-ups ---- */
+
+static void lookup_finish(struct lookup *l)
+{
+    struct dns *d = l->d;
+    d->lookup_count--;
+    if (l->found_count > 0) l->err = ERR_OK;
+    l->done(l->ctx, l->err, l->found, l->found_count);
+    free(l);
+}
+
+/* RFC 2782: lowest priority first; among equals by chance in proportion to weight, those of weight 0 seldom first. */
+static void order_services(struct dns *d, struct dns_srv *list, size_t n)
+{
+    for (size_t at = 0; at + 1 < n; at++) {
+        uint16_t priority = list[at].priority;
+        for (size_t i = at + 1; i < n; i++) {
+            if (list[i].priority < priority) priority = list[i].priority;
+        }
+        uint64_t total = 0;
+        for (size_t i = at; i < n; i++)
+            total += list[i].priority == priority ? list[i].weight + UINT64_C(1) : 0;
+        uint64_t left = rng_below(&d->rng, total);
+        size_t chosen = at;
+        for (size_t i = at; i < n; i++) {
+            if (list[i].priority != priority) continue;
+            chosen = i;
+            if (left <= list[i].weight) break;
+            left -= list[i].weight + UINT64_C(1);
+        }
+        struct dns_srv swap = list[at];
+        list[at] = list[chosen];
+        list[chosen] = swap;
+    }
+}
+
+/* Bytes that belong into a host name; SRV targets come from the network. */
+static bool host_valid(struct slice host)
+{
+    if (host.n == 0 || host.n > LIMIT_HOST) return false;
+    for (size_t i = 0; i < host.n; i++) {
+        char c = host.p[i];
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                    c == '_' || (c == '.' && i > 0 && host.p[i - 1] != '.');
+        if (!good) return false;
+    }
+    return true;
+}
+
+static void target_set(struct target *t, struct slice name, uint16_t port)
+{
+    if (name.n > 1 && name.p[name.n - 1] == '.') name.n--;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        t->name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    t->name[name.n] = '\0';
+    t->port = port;
+}
+
+static void use_services(struct lookup *l, const struct dns_services *answer)
+{
+    struct dns_srv list[DNS_RECORDS_MAX];
+    size_t n = answer->count;
+    memcpy(list, answer->items, n * sizeof list[0]);
+    order_services(l->d, list, n);
+    for (size_t i = 0; i < n; i++) {
+        struct slice name = slice_of(list[i].target);
+        if (!host_valid(name) || list[i].port == 0) continue; /* "." too: not offered here (RFC 2782) */
+        target_set(&l->targets[l->target_count++], name, list[i].port);
+    }
+}
+
+/* Fills targets, from SRV where there is any. False: waits. */
+static bool find_targets(struct lookup *l)
+{
+    static const char *const prefixes[] = {
+        [PLAN_UDP] = "_sip._udp.", [PLAN_TCP] = "_sip._tcp.", [PLAN_TLS] = "_sips._tcp."};
+    char service[NAME_MAX_LEN + 1];
+    struct entry *e = NULL;
+    (void)snprintf(service, sizeof service, "%s%s", prefixes[l->transport], l->host.name);
+    enum err err = entry_get(l->d, ENTRY_SERVICES, service, &e);
+    if (err == ERR_OK && e->pending) {
+        list_append(&e->waiters, &l->wait);
+        return false;
+    }
+    if (err == ERR_OK) err = e->answer.services.err;
+    if (err == ERR_OK) {
+        use_services(l, &e->answer.services);
+        return true;
+    }
+    if (err == ERR_CLOSED) return true;
+    l->targets[0] = l->host; /* RFC 3263 §4.2: no SRV, so the host itself at the default port */
+    l->targets[0].port = sip_default_port(l->transport);
+    l->target_count = 1;
+    return true;
+}
+
+/* Has the addresses of all targets asked for, so that the walk waits for the slowest only once. */
+static void ask_ahead(struct lookup *l)
+{
+    for (size_t i = 0; i < l->target_count; i++) {
+        struct entry *e = NULL;
+        if (entry_get(l->d, ENTRY_ADDRESSES, l->targets[i].name, &e) != ERR_OK) return; /* the walk meets it again */
+    }
+}
+
+static void use_addresses(struct lookup *l, const struct dns_addresses *answer, uint16_t port)
+{
+    for (size_t i = 0; i < answer->count && l->found_count < ADDRESSES_MAX; i++) {
+        l->found[l->found_count] = answer->items[i];
+        sock_address_set_port(&l->found[l->found_count++], port);
+    }
+}
+
+static void lookup_run(struct lookup *l)
+{
+    if (l->target_count == 0) {
+        if (!find_targets(l)) return;
+        l->err = l->d->closing ? ERR_CLOSED : ERR_NOTFOUND;
+        if (l->target_count > 1) ask_ahead(l);
+    }
+    while (l->next < l->target_count && l->found_count < ADDRESSES_MAX) {
+        const struct target *target = &l->targets[l->next];
+        struct entry *e = NULL;
+        enum err err = entry_get(l->d, ENTRY_ADDRESSES, target->name, &e);
+        if (err == ERR_OK && e->pending) {
+            list_append(&e->waiters, &l->wait);
+            return;
+        }
+        if (err == ERR_OK) err = e->answer.addresses.err;
+        if (err == ERR_OK) {
+            use_addresses(l, &e->answer.addresses, target->port);
+        } else {
+            l->err = err;
+        }
+        l->next++;
+    }
+    lookup_finish(l);
+}
+
+enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
+                     void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count),
+                     void *ctx)
+{
+    union sock_address literal;
+    if (d->closing) return ERR_CLOSED;
+    count(d, DC_lookups);
+    if (sock_address_parse(host, port != 0 ? port : sip_default_port(transport), &literal) == ERR_OK) {
+        count(d, DC_literals);
+        done(ctx, ERR_OK, &literal, 1);
+        return ERR_OK;
+    }
+    if (!host_valid(host)) {
+        count(d, DC_refused_name);
+        return ERR_SYNTAX;
+    }
+    if (d->lookup_count >= LOOKUPS_MAX) {
+        count(d, DC_refused_full);
+        return ERR_FULL;
+    }
+    struct lookup *l = calloc(1, sizeof *l);
+    if (l == NULL) return ERR_NOMEM;
+    list_init(&l->wait);
+    l->d = d;
+    l->done = done;
+    l->ctx = ctx;
+    l->transport = transport;
+    target_set(&l->host, host, port);
+    if (port != 0) {
+        l->targets[0] = l->host;
+        l->target_count = 1;
+    }
+    l->err = ERR_NOTFOUND;
+    d->lookup_count++;
+    lookup_run(l);
+    return ERR_OK;
+}
+
+/* ---- life ---- */
+
+static void dns_free(struct dns *d)
+{
+    struct map_walk walk = {0};
+    struct map_node *n = NULL;
+    while ((n = map_walk(&d->entries, &walk)) != NULL)
+        free(CONTAINER_OF(n, struct entry, node));
+    map_fini(&d->entries);
+    free(d);
+}
+
+enum err dns_open_at(uv_loop_t *loop, const struct log *log, const char *servers, struct dns **out)
+{
+    uint64_t seed[2];
+    struct dns *d = calloc(1, sizeof *d);
+    if (d == NULL) return ERR_NOMEM;
+    d->loop = loop;
+    d->log = log;
+    list_init(&d->lru);
+    d->table = (struct counter_table){"dns", counter_names, d->counts, DC_COUNT};
+    enum err err = uv_random(NULL, NULL, seed, sizeof seed, 0, NULL) == 0 ? ERR_OK : ERR_IO;
+    if (err == ERR_OK) err = map_init(&d->entries, 64, seed[0]);
+    if (err == ERR_OK) err = dns_channel_open(loop, servers, &d->channel);
+    if (err != ERR_OK) {
+        map_fini(&d->entries);
+        free(d);
+        return err;
+    }
+    rng_init(&d->rng, seed[1]);
+    *out = d;
+    return ERR_OK;
+}
+
+enum err dns_open(uv_loop_t *loop, const struct log *log, struct dns **out)
+{
+    return dns_open_at(loop, log, NULL, out);
+}
+
+static void on_channel_closed(void *ctx)
+{
+    struct dns *d = ctx;
+    void (*closed)(void *closed_ctx) = d->closed;
+    void *closed_ctx = d->closed_ctx;
+    ASSERT(d->lookup_count == 0);
+    dns_free(d);
+    if (closed != NULL) closed(closed_ctx);
+}
+
+void dns_close(struct dns *d, void (*closed)(void *ctx), void *ctx)
+{
+    ASSERT(!d->closing);
+    d->closing = true;
+    d->closed = closed;
+    d->closed_ctx = ctx;
+    dns_channel_close(d->channel, on_channel_closed, d);
+}
+
+const struct counter_table *dns_counters(const struct dns *d)
+{
+    return &d->table;
+}
