@@ -1,0 +1,23 @@
+"""Waiting for events. Nothing here sleeps for a fixed time: each look is short, and the first success ends the wait."""
+import time
+
+
+class Timeout(AssertionError):
+    pass
+
+
+def until(look, what, timeout=10.0):
+    """The first true value of look(); after timeout a failure that says what was waited for and what was last seen."""
+    end = time.monotonic() + timeout
+    last = None
+    while True:
+        try:
+            value = look()
+            if value:
+                return value
+            last = value
+        except Exception as problem:  # not there yet: a socket that is not open, a file that is not written
+            last = problem
+        if time.monotonic() > end:
+            raise Timeout(f"waited {timeout:.0f} s for {what}; last seen: {last!r}")
+        time.sleep(0.02)
