@@ -1,0 +1,99 @@
+/* lint_references: whether every name that an object uses is there, stands for one object, and is used by another. */
+#include "node/plan/lint_context.h"
+
+#include <stdio.h>
+
+#include "node/plan/pattern.h"
+#include "node/plan/text.h"
+
+#define SUGGEST_AMONG 1000 /* a longer list of names is not searched for what was meant */
+
+/* "; did you mean NAME?" or nothing. */
+static void suggest(const struct lint *l, enum plan_kind kind, struct slice name, char *out, size_t cap)
+{
+    const struct lint_objects *o = &l->kinds[kind];
+    struct slice near = SLICE_NONE;
+    unsigned best = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < o->count && o->count <= SUGGEST_AMONG; i++) {
+        struct slice other = kind == PLAN_SITE    ? o->list[i]->site.name
+                             : kind == PLAN_TRUNK ? o->list[i]->trunk.name
+                                                  : o->list[i]->account.name;
+        unsigned distance = 0;
+        if (!text_near(name, other, &distance) || (near.p != NULL && distance >= best)) continue;
+        near = other;
+        best = distance;
+    }
+    if (near.p != NULL) (void)snprintf(out, cap, "; did you mean %.*s?", SLICE_ARG(near));
+}
+
+static void need(struct lint *l, const struct plan_object *o, enum plan_kind kind, struct slice name, const char *why)
+{
+    char meant[LIMIT_NAME + 32];
+    size_t position = 0;
+    if (lint_find(l, kind, name, &position) != NULL) {
+        l->kinds[kind].used[position] = l->kinds[kind].used[position] || o->kind == PLAN_ROUTE;
+        return;
+    }
+    suggest(l, kind, name, meant, sizeof meant);
+    lint_add(l, LINT_ERROR, "unknown-target", o, "%s %s/%.*s, which is not in the plan: add it, or name another%s", why,
+             plan_kind_name(kind), SLICE_ARG(name), meant);
+}
+
+static void need_target(struct lint *l, const struct plan_object *o)
+{
+    static const enum plan_kind kinds[] = {
+        [PLAN_TO_TRUNK] = PLAN_TRUNK, [PLAN_TO_ACCOUNT] = PLAN_ACCOUNT, [PLAN_TO_SITE] = PLAN_SITE};
+    const struct plan_target *t = &o->route.target;
+    if (t->kind != PLAN_TO_REJECT) need(l, o, kinds[t->kind], t->name, "it leads to");
+    if (o->route.scope.n > 0) need(l, o, PLAN_SITE, o->route.scope, "its scope is");
+}
+
+static void duplicates(struct lint *l, const struct lint_objects *o)
+{
+    for (size_t i = 1; i < o->count; i++) {
+        if (!plan_object_same(o->list[i - 1], o->list[i])) continue;
+        lint_add(l, LINT_ERROR, "duplicate", o->list[i], "it is described twice (the other is in line %u): keep one",
+                 o->list[i - 1]->line);
+    }
+}
+
+static void check_trunks(struct lint *l)
+{
+    const struct lint_objects *o = &l->kinds[PLAN_TRUNK];
+    for (size_t i = 0; i < o->count; i++) {
+        const struct plan_trunk *t = &o->list[i]->trunk;
+        need(l, o->list[i], PLAN_SITE, t->site, "it is at");
+        if (!o->used[i]) {
+            lint_add(l, LINT_WARNING, "unused-trunk", o->list[i],
+                     "no route leads to it, so it only brings calls in: add a route, or remove it");
+        }
+        if (t->trust_count == 0) {
+            lint_add(l, LINT_WARNING, "no-trust", o->list[i],
+                     "without trust: it can take calls but bring none in: write trust: [ADDRESS/32] for its addresses");
+        }
+    }
+}
+
+static void check_accounts(struct lint *l)
+{
+    const struct lint_objects *o = &l->kinds[PLAN_ACCOUNT];
+    for (size_t i = 0; i < o->count; i++) {
+        const struct plan_account *a = &o->list[i]->account;
+        if (a->site.n > 0) need(l, o->list[i], PLAN_SITE, a->site, "it is at");
+        if (o->used[i] || a->number_count > 0 || number_valid(a->name)) continue;
+        lint_add(l, LINT_WARNING, "unused-account", o->list[i],
+                 "nobody can call it: its name is no number, it has no numbers:, and no route leads to it");
+    }
+}
+
+void lint_references(struct lint *l)
+{
+    const struct lint_objects *routes = &l->kinds[PLAN_ROUTE];
+    for (size_t k = 0; k < PLAN_ROUTE; k++)
+        duplicates(l, &l->kinds[k]);
+    for (size_t i = 0; i < routes->count; i++)
+        need_target(l, routes->list[i]); /* marks what is used */
+    check_trunks(l);
+    check_accounts(l);
+}
