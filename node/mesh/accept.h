@@ -1,0 +1,68 @@
+/* accept: the inside of a listener: its contexts, and what is known of each connection. Shared by listener.c, accept.c,
+ * watch.c. */
+#ifndef TANDEM_MESH_ACCEPT_H
+#define TANDEM_MESH_ACCEPT_H
+
+#include "node/base/map.h"
+#include "node/mesh/listener.h"
+#include "node/mesh/whole.h"
+
+struct listen_slot {
+    struct inbox_item item;
+    struct listener *listener;
+    nng_ctx ctx;
+    nng_aio *aio;
+    bool replying; /* by the thread that owns the slot: the loop from the push to the reply, NNG's else */
+    uint32_t pipe;
+    enum err err;
+    struct err_info info;
+    struct arena arena;
+    struct mesh_frame frame;
+};
+
+/* A connection of a peer, from its first hello on. */
+struct peer_pipe {
+    struct map_node node;
+    uint32_t pipe;
+    bool greeted; /* transcript is set */
+    bool proved;
+    struct node_name name;
+    struct hello_transcript transcript;
+    struct whole whole;
+};
+
+struct gone_pipe {
+    struct inbox_item item;
+    struct listener *listener;
+    uint32_t pipe;
+};
+
+struct listener {
+    struct mesh *mesh;
+    nng_socket socket;
+    bool open;
+    nng_listener accept;
+    bool bound;
+    char host[LIMIT_HOST + 1];
+    char address[LIMIT_URI + 1];
+    struct listen_slot slots[MESH_LISTEN_SLOTS];
+    struct map peers; /* struct peer_pipe by pipe */
+    /* watch.c */
+    struct probe *probe;
+    struct mono watch_at;
+    unsigned dead_looks; /* in a row */
+    uint64_t auth_failures;
+};
+
+/* Replies to the request in s and lets it wait for the next one. */
+void listener_ack(struct listen_slot *s, enum mesh_ack_code code, const char *text);
+void listener_reply(struct listen_slot *s, struct mesh_frame *reply);
+void peer_free(struct listener *s, struct peer_pipe *p);
+/* Binds s->address; with port 0 the address then carries the real one. An NNG error number. */
+int listener_bind(struct listener *s);
+
+/* decode.c: unpacks a long frame on a worker thread, hands it up, and acknowledges the request in slot. Takes bytes in
+ * every case. */
+void decode_start(struct listen_slot *slot, const struct node_name *from, struct slice bytes_take);
+
+#endif

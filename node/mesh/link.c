@@ -1,0 +1,396 @@
+/* See link.h. This file has the connection and its states; link_queue.c the messages; hello.c the proof of names. */
+#include "node/mesh/link.h"
+
+#include <nng/protocol/reqrep0/req.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECONNECT_MIN_MS 100
+#define RECONNECT_MAX_MS 5000
+#define SWAP_MS 10000        /* with two addresses: how long one is tried before the other */
+#define REQUEST_MAX_MS 60000 /* a context's own bound; a link that does not answer is found dead long before */
+
+/* ---- the socket, once ---- */
+
+/* NNG's thread. A link has one dialer and so one pipe; a late removal of the one before must not hide the new one. */
+static void on_pipe_event(nng_pipe pipe, nng_pipe_ev ev, void *arg)
+{
+    struct link *l = arg;
+    uint32_t id = (uint32_t)nng_pipe_id(pipe);
+    if (ev == NNG_PIPE_EV_ADD_POST) {
+        atomic_store(&l->pipe_seen, id);
+    } else {
+        (void)atomic_compare_exchange_strong(&l->pipe_seen, &id, 0);
+    }
+    inbox_push(&l->mesh->inbox, &l->item);
+}
+
+static void slot_receive(struct link_slot *s, nng_msg *msg)
+{
+    struct slice bytes = {nng_msg_body(msg), nng_msg_len(msg)};
+    s->err = mesh_frame_unpack(&s->arena, bytes, &s->answer, NULL);
+    nng_msg_free(msg);
+}
+
+/* NNG's thread: a request is sent, or answered, or neither will happen. */
+static void on_slot(void *arg)
+{
+    struct link_slot *s = arg;
+    int rv = nng_aio_result(s->aio);
+    if (rv == 0 && !s->receiving && !atomic_load(&s->abandon)) {
+        s->receiving = true;
+        nng_ctx_recv(s->ctx, s->aio);
+        return;
+    }
+    nng_msg *msg = nng_aio_get_msg(s->aio);
+    nng_aio_set_msg(s->aio, NULL);
+    if (rv == 0 && s->receiving && msg != NULL) {
+        slot_receive(s, msg);
+    } else {
+        s->err = rv != 0 ? mesh_nng_err(rv) : ERR_CLOSED;
+        if (rv != 0 && !s->receiving) nng_msg_free(msg); /* not taken by the socket */
+    }
+    s->ended_ns = uv_hrtime();
+    inbox_push(&s->link->mesh->inbox, &s->item);
+}
+
+static int open_slot(struct link *l, struct link_slot *s)
+{
+    s->link = l;
+    s->item.kind = INBOX_ANSWER;
+    list_init(&s->item.node);
+    int rv = nng_ctx_open(&s->ctx, l->socket);
+    /* Without this a request is silently sent again after a minute. */
+    if (rv == 0) rv = nng_ctx_set_ms(s->ctx, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
+    if (rv == 0) rv = nng_aio_alloc(&s->aio, on_slot, s);
+    if (rv == 0) nng_aio_set_timeout(s->aio, REQUEST_MAX_MS);
+    return rv;
+}
+
+static int open_socket(struct link *l)
+{
+    int rv = nng_req0_open(&l->socket);
+    if (rv != 0) return rv;
+    l->open = true;
+    rv = nng_socket_set_ms(l->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
+    if (rv == 0) rv = nng_socket_set_size(l->socket, NNG_OPT_RECVMAXSZ, LIMIT_MESH_FRAME);
+    /* NNG doubles the wait and draws the real one between 0 and it. */
+    if (rv == 0) rv = nng_socket_set_ms(l->socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
+    if (rv == 0) rv = nng_socket_set_ms(l->socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
+    if (rv == 0) rv = nng_pipe_notify(l->socket, NNG_PIPE_EV_ADD_POST, on_pipe_event, l);
+    if (rv == 0) rv = nng_pipe_notify(l->socket, NNG_PIPE_EV_REM_POST, on_pipe_event, l);
+    for (size_t i = 0; rv == 0 && i < MESH_LINK_SLOTS; i++)
+        rv = open_slot(l, &l->slots[i]);
+    return rv;
+}
+
+static void link_reset(struct link *l)
+{
+    l->state = LINK_PARKED;
+    l->named = false;
+    l->seed = false;
+    l->name = (struct node_name){0};
+    l->address[0] = '\0';
+    l->next_address[0] = '\0';
+    l->why[0] = '\0';
+    l->why_refused = false;
+}
+
+enum err link_get(struct mesh *m, struct link **out)
+{
+    for (struct list_node *n = m->links.next; n != &m->links; n = n->next) {
+        struct link *l = CONTAINER_OF(n, struct link, node);
+        if (l->state != LINK_PARKED || l->named) continue;
+        link_reset(l);
+        *out = l;
+        return ERR_OK;
+    }
+    struct link *l = calloc(1, sizeof *l);
+    if (l == NULL) return ERR_NOMEM;
+    l->mesh = m;
+    l->item.kind = INBOX_PIPE;
+    list_init(&l->item.node);
+    list_init(&l->urgent);
+    list_init(&l->queue);
+    list_init(&l->flying);
+    int rv = open_socket(l);
+    if (rv != 0) {
+        link_stop(l);
+        link_free(l);
+        return mesh_nng_err(rv);
+    }
+    list_append(&m->links, &l->node);
+    *out = l;
+    return ERR_OK;
+}
+
+struct link *link_find(const struct mesh *m, const struct node_name *name)
+{
+    for (struct list_node *n = m->links.next; n != &m->links; n = n->next) {
+        struct link *l = CONTAINER_OF(n, struct link, node);
+        if (l->named && node_name_eq(&l->name, name)) return l;
+    }
+    return NULL;
+}
+
+/* ---- dialling ---- */
+
+static void forget_pipe(struct link *l)
+{
+    if (l->pipe == 0) return;
+    nng_pipe p = {.id = l->pipe};
+    l->dead_pipe = l->pipe;
+    l->pipe = 0;
+    (void)nng_pipe_close(p); /* gone already is fine */
+}
+
+static void stop_dialling(struct link *l)
+{
+    if (l->dialing) (void)nng_dialer_close(l->dialer);
+    l->dialing = false;
+    if (l->probe != NULL) probe_cancel(l->probe);
+    l->probe = NULL;
+}
+
+static int start_dialer(struct link *l)
+{
+    char url[LIMIT_URI + 16];
+    (void)snprintf(url, sizeof url, "tls+tcp://%s", l->address);
+    int rv = nng_dialer_create(&l->dialer, l->socket, url);
+    if (rv != 0) return rv;
+    rv = nng_dialer_set_ptr(l->dialer, NNG_OPT_TLS_CONFIG, l->mesh->tls_client);
+    if (rv == 0) rv = nng_dialer_set_bool(l->dialer, NNG_OPT_TCP_KEEPALIVE, true);
+    if (rv == 0) rv = nng_dialer_set_bool(l->dialer, NNG_OPT_TCP_NODELAY, true);
+    if (rv == 0) rv = nng_dialer_start(l->dialer, NNG_FLAG_NONBLOCK);
+    if (rv != 0) {
+        (void)nng_dialer_close(l->dialer);
+        return rv;
+    }
+    l->dialing = true;
+    return 0;
+}
+
+static void await_pipe(struct link *l)
+{
+    struct mono now = mesh_now();
+    l->state = LINK_DIALLING;
+    l->probe_wait_ms = MESH_PROBE_FIRST_MS;
+    l->probe_at = mono_add_ms(now, MESH_PROBE_FIRST_MS + rng_below(&l->mesh->rng, MESH_PROBE_FIRST_MS));
+    l->deadline = mono_add_ms(now, SWAP_MS);
+}
+
+enum err link_dial(struct link *l, const char *address)
+{
+    char host[LIMIT_HOST + 1];
+    char port[6];
+    if (strlen(address) > LIMIT_URI || probe_split(address, host, port) != ERR_OK) return ERR_SYNTAX;
+    stop_dialling(l);
+    forget_pipe(l);
+    (void)snprintf(l->address, sizeof l->address, "%s", address);
+    l->generation++;
+    await_pipe(l);
+    return mesh_nng_err(start_dialer(l));
+}
+
+/* The connection is gone; NNG's dialer tries again by itself, unless there is another address to try. */
+static void link_redial(struct link *l)
+{
+    char other[LIMIT_URI + 1];
+    l->generation++;
+    await_pipe(l);
+    if (l->next_address[0] == '\0') return;
+    memcpy(other, l->next_address, sizeof other);
+    memcpy(l->next_address, l->address, sizeof other);
+    stop_dialling(l);
+    memcpy(l->address, other, sizeof other);
+    if (start_dialer(l) != 0) (void)snprintf(l->why, sizeof l->why, "no memory to dial");
+}
+
+/* ---- states ---- */
+
+static void leave_up(struct link *l, const char *why)
+{
+    struct mesh *m = l->mesh;
+    m->up_count--;
+    mesh_count(m, MESH_COUNT_links_lost);
+    log_event(m->options.log, LOG_INFO, "mesh", "link-down", "peer=%s address=%s reason=\"%s\"", l->name.s, l->address,
+              why);
+}
+
+/* Out of whatever state, with everything that was on the way ended; the caller sets the next state before or after. */
+static void link_leave(struct link *l, enum link_state next, enum err err, const char *why)
+{
+    struct mesh *m = l->mesh;
+    bool was_up = l->state == LINK_UP;
+    struct node_name name = l->name;
+    l->state = next;
+    l->generation++;
+    l->hello_due = false;
+    (void)snprintf(l->why, sizeof l->why, "%s", why);
+    if (was_up) leave_up(l, why);
+    link_end_all(l, err);
+    if (!was_up || m->closing) return;
+    relay_link_down(m, &name);
+    if (!m->closing) m->options.on_link(m->options.ctx, &name, false);
+}
+
+void link_park(struct link *l, const char *why)
+{
+    stop_dialling(l);
+    forget_pipe(l);
+    link_leave(l, LINK_PARKED, ERR_UNREACHABLE, why);
+    if (l->state == LINK_PARKED && l->seed) link_reset(l);
+}
+
+void link_lost(struct link *l, enum err err, const char *why)
+{
+    forget_pipe(l);
+    uint64_t left = l->generation + 1;
+    link_leave(l, LINK_DIALLING, err, why);
+    /* The callbacks may have parked or moved it. */
+    if (l->generation == left && !l->mesh->closing) link_redial(l);
+}
+
+void link_refused(struct link *l, const char *why)
+{
+    struct mesh *m = l->mesh;
+    bool news = l->state != LINK_REFUSED && (!l->why_refused || strcmp(l->why, why) != 0);
+    if (news) {
+        log_event(m->options.log, LOG_WARN, "mesh", "link-refused", "peer=%s address=%s reason=\"%s\"",
+                  l->named ? l->name.s : "?", l->address, why);
+    }
+    l->deadline = mono_add_ms(mesh_now(), MESH_REFUSED_RETRY_MS / 2 + rng_below(&m->rng, MESH_REFUSED_RETRY_MS));
+    l->why_refused = true;
+    link_leave(l, LINK_REFUSED, ERR_UNREACHABLE, why);
+}
+
+void link_hello_again(struct link *l)
+{
+    uint64_t left = l->generation + 1;
+    link_leave(l, LINK_HELLO, ERR_UNREACHABLE, "the peer asks for our hello again");
+    if (l->generation == left && !l->mesh->closing) link_hello(l);
+}
+
+void link_up(struct link *l)
+{
+    struct mesh *m = l->mesh;
+    l->state = LINK_UP;
+    l->why[0] = '\0';
+    l->why_refused = false;
+    m->up_count++;
+    mesh_count(m, MESH_COUNT_links_up);
+    log_event(m->options.log, LOG_INFO, "mesh", "link-up", "peer=%s address=%s", l->name.s, l->address);
+    m->options.on_link(m->options.ctx, &l->name, true);
+}
+
+void link_on_pipe(struct link *l)
+{
+    uint32_t seen = atomic_load(&l->pipe_seen);
+    if (seen == l->dead_pipe) seen = 0;
+    if (seen == l->pipe) return;
+    if (l->state == LINK_PARKED) {
+        if (seen != 0) (void)nng_pipe_close((nng_pipe){.id = seen});
+        return;
+    }
+    if (l->pipe != 0) link_lost(l, ERR_UNREACHABLE, "connection lost");
+    if (seen == 0 || l->state != LINK_DIALLING || l->mesh->closing) return;
+    if (l->probe != NULL) probe_cancel(l->probe);
+    l->probe = NULL;
+    l->pipe = seen;
+    l->generation++;
+    link_hello(l);
+}
+
+/* ---- time ---- */
+
+static void on_probe(void *ctx, enum probe_result result, const char *text)
+{
+    struct link *l = ctx;
+    struct mesh *m = l->mesh;
+    l->probe = NULL;
+    if (l->state != LINK_DIALLING) return;
+    bool tls = result == PROBE_TLS_OURS || result == PROBE_TLS_THEIRS;
+    bool news = strcmp(l->why, text) != 0;
+    l->why_refused = tls;
+    (void)snprintf(l->why, sizeof l->why, "%s", result == PROBE_FINE ? "" : text);
+    if (tls) mesh_count(m, MESH_COUNT_tls_refused);
+    if (news && result != PROBE_FINE) {
+        log_event(m->options.log, tls ? LOG_WARN : LOG_INFO, "mesh", tls ? "link-refused" : "dial-failed",
+                  "peer=%s address=%s reason=\"%s\"", l->named ? l->name.s : "?", l->address, text);
+    }
+}
+
+static void on_probe_ended(void *owner)
+{
+    mesh_pending_done(owner);
+}
+
+static void ask_why(struct link *l, struct mono now)
+{
+    struct mesh *m = l->mesh;
+    l->probe_wait_ms = l->probe_wait_ms * 3 < MESH_PROBE_MAX_MS ? l->probe_wait_ms * 3 : MESH_PROBE_MAX_MS;
+    l->probe_at = mono_add_ms(now, l->probe_wait_ms / 2 + rng_below(&m->rng, l->probe_wait_ms));
+    if (probe_start(m->options.loop, credentials_tls(m->credentials), PROBE_PEER, l->address, on_probe, on_probe_ended,
+                    l, m, &l->probe) == ERR_OK)
+        m->pending++;
+}
+
+static void tick_up(struct link *l, struct mono now)
+{
+    uint64_t allowed = MESH_DEAD_MS + l->flying_bytes / MESH_DEAD_BYTES_PER_MS;
+    if (l->flying_count == 0 || mono_ms_between(l->heard, now) <= allowed) return;
+    mesh_count(l->mesh, MESH_COUNT_links_timed_out);
+    link_lost(l, ERR_TIMEOUT, "no answer in time");
+}
+
+void link_tick(struct link *l, struct mono now)
+{
+    switch (l->state) {
+    case LINK_PARKED: break;
+    case LINK_DIALLING:
+        if (l->probe == NULL && mono_reached(now, l->probe_at)) ask_why(l, now);
+        if (l->next_address[0] != '\0' && mono_reached(now, l->deadline)) link_redial(l);
+        break;
+    case LINK_HELLO:
+    case LINK_PROOF:
+        if (mono_reached(now, l->deadline)) {
+            link_lost(l, ERR_UNREACHABLE, "no answer to our hello");
+        } else if (l->hello_due) {
+            link_hello(l);
+        }
+        break;
+    case LINK_UP:
+        tick_up(l, now);
+        link_pump(l);
+        break;
+    case LINK_REFUSED:
+        if (mono_reached(now, l->deadline)) link_hello(l);
+        break;
+    case LINK_STATE_COUNT: break;
+    }
+}
+
+/* ---- the end ---- */
+
+void link_stop(struct link *l)
+{
+    if (l->open) {
+        (void)nng_pipe_notify(l->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
+        (void)nng_pipe_notify(l->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
+    }
+    for (size_t i = 0; i < MESH_LINK_SLOTS; i++) {
+        if (l->slots[i].aio != NULL) nng_aio_stop(l->slots[i].aio);
+        if (l->slots[i].ctx.id != 0) (void)nng_ctx_close(l->slots[i].ctx);
+    }
+    if (l->open) (void)nng_close(l->socket);
+}
+
+void link_free(struct link *l)
+{
+    for (size_t i = 0; i < MESH_LINK_SLOTS; i++) {
+        nng_aio_free(l->slots[i].aio);
+        arena_fini(&l->slots[i].arena);
+    }
+    link_free_queues(l);
+    free(l);
+}

@@ -1,0 +1,135 @@
+/* link: our way to one peer: a REQ socket that is made once and kept, one dialer at a time, contexts for requests on
+ * the way, and two queues.
+ *
+ *            dial                pipe              proof of server       ack
+ *   PARKED ---------> DIALLING ---------> HELLO ------------------> PROOF -----> UP
+ *      ^                 ^ |                |  refused                |           |
+ *      |   park          | | pipe lost      v                         v           |
+ *      +---- any         | +----------- REFUSED <---------------------+-----------+
+ *                        +-------------- any, when the pipe goes ----------------+
+ *
+ * REFUSED keeps the connection and says hello again after a while: connecting again would cost both sides a handshake.
+ * A message is in a queue or on the way; it ends exactly once, by mesh_options.on_sent. Heartbeats overtake; the rest
+ * keeps its order of sending (not of arrival: contexts are handled side by side). What is not here: what messages mean;
+ * seeds (seed.c); relays (relay.c). Threads: the aio and pipe callbacks run on NNG's. */
+#ifndef TANDEM_MESH_LINK_H
+#define TANDEM_MESH_LINK_H
+
+#include "node/mesh/internal.h"
+
+enum link_state { LINK_PARKED, LINK_DIALLING, LINK_HELLO, LINK_PROOF, LINK_UP, LINK_REFUSED, LINK_STATE_COUNT };
+
+enum outgoing_kind { OUT_MESSAGE, OUT_RELAY_REQUEST, OUT_RELAY_REPLY };
+
+struct outgoing {
+    struct list_node node; /* in a queue, or in link.flying when all of it is on the way */
+    enum outgoing_kind kind;
+    uint64_t id;       /* the caller's token, or the relay's id */
+    uint64_t whole;    /* of its fragments; 0: travels in one */
+    size_t at;         /* bytes given to contexts */
+    unsigned parts;    /* contexts that carry a part of it */
+    enum err err;      /* the first that went wrong */
+    uint32_t rtt_us;   /* of the last part */
+    struct buf packed; /* the frame */
+};
+
+struct link_slot {
+    struct inbox_item item;
+    struct link *link;
+    nng_ctx ctx;
+    nng_aio *aio;
+    bool busy;            /* loop thread's */
+    bool hello;           /* carries no message */
+    struct outgoing *out; /* NULL: a hello, or its message has ended already */
+    size_t bytes;         /* of its part */
+    uint64_t generation;  /* of the link's pipe when it started */
+    /* Written by NNG's thread before the push, read by the loop after. */
+    bool receiving;
+    uint64_t started_ns;
+    uint64_t ended_ns;
+    enum err err;
+    struct arena arena;
+    struct mesh_frame answer;
+    _Atomic bool abandon; /* set by the loop: do not go on to receive */
+};
+
+struct link {
+    struct inbox_item item;
+    struct list_node node; /* mesh.links */
+    struct mesh *mesh;
+    enum link_state state;
+    bool named;            /* name is the peer's; else a seed that has not said hello */
+    struct node_name name; /* wanted, or learnt */
+    bool seed;
+    nng_socket socket;
+    bool open;
+    nng_dialer dialer;
+    bool dialing; /* dialer is in use */
+    char address[LIMIT_URI + 1];
+    char next_address[LIMIT_URI + 1]; /* to move to when the present connection ends */
+    _Atomic uint32_t pipe_seen;       /* NNG's thread: the pipe now, 0 none */
+    uint32_t pipe;                    /* loop: what we work with, 0 none */
+    uint32_t dead_pipe;               /* loop: the one before, which NNG may still report for a moment */
+    uint64_t generation;              /* counts pipes and changes of state that end what is on the way */
+    bool hello_due;                   /* no context was free to say it */
+    struct link_slot slots[MESH_LINK_SLOTS];
+    struct list_node urgent;
+    struct list_node queue;
+    struct list_node flying;
+    size_t queued_count;
+    size_t queued_bytes;
+    size_t flying_bytes;
+    size_t flying_count;
+    struct outgoing *whole; /* the one message whose fragments are on the way */
+    struct mono heard;      /* the last answer, or when something began to be due */
+    struct mono deadline;   /* of the state: hello, retry */
+    struct mono probe_at;
+    uint64_t probe_wait_ms;
+    struct probe *probe; /* running */
+    struct hello_transcript transcript;
+    char why[LIMIT_TEXT]; /* what keeps it from being up, "" nothing known */
+    bool why_refused;     /* why is a refusal, not a lack of connection */
+};
+
+/* A parked link, taken from the parked ones when there is one. ERR_NOMEM, ERR_IO. */
+MUST_CHECK enum err link_get(struct mesh *m, struct link **out);
+/* Starts dialling. ERR_SYNTAX: not an address. */
+MUST_CHECK enum err link_dial(struct link *l, const char *address);
+/* Ends the connection and everything on the way; says nothing but on_sent (and on_link when it was up). */
+void link_park(struct link *l, const char *why);
+/* The link to a named peer, parked or not, or NULL. */
+struct link *link_find(const struct mesh *m, const struct node_name *name);
+/* Packs f's frame and queues it. id is the caller's token or the relay's. ERR_UNREACHABLE, ERR_FULL, ERR_LIMIT,
+ * ERR_NOMEM. */
+MUST_CHECK enum err link_queue(struct link *l, struct mesh_frame *f, enum outgoing_kind kind, uint64_t id);
+
+void link_on_pipe(struct link *l);        /* INBOX_PIPE */
+void link_on_answer(struct link_slot *s); /* INBOX_ANSWER */
+void link_tick(struct link *l, struct mono now);
+
+/* Moves. Callbacks run inside, so the link may be in yet another state afterwards. */
+void link_up(struct link *l);
+void link_lost(struct link *l, enum err err, const char *why);
+void link_refused(struct link *l, const char *why);
+/* The peer does not know us any more, though the connection is there: it was restarted behind a relay, or closed its
+ * books on us. */
+void link_hello_again(struct link *l);
+
+/* hello.c: says hello on the present pipe, and takes the answers; answer is NULL when there was none that parses. */
+void link_hello(struct link *l);
+void link_take_hello(struct link *l, const struct mesh_frame *answer, enum err err);
+
+/* link_queue.c */
+/* Sends one frame of the hello on a free context. ERR_FULL: there is none at present. ERR_NOMEM. */
+MUST_CHECK enum err link_send_hello(struct link *l, struct mesh_frame *f);
+/* Ends everything in the queues and on the way with err. */
+void link_end_all(struct link *l, enum err err);
+void link_pump(struct link *l);
+void link_free_queues(struct link *l);
+
+/* mesh_close, on a worker thread: waits for NNG. */
+void link_stop(struct link *l);
+/* Loop thread, after link_stop. */
+void link_free(struct link *l);
+
+#endif
