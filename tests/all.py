@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+"""Everything that CI runs, with one closing line: N passed, N failed.
+
+  ./run test              all of it
+  ./run test unit lint    only these phases: unit, asan, tsan, lint, system, sanitized
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+REPORTS = ROOT / "build" / "reports"
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def add(self, report):
+        """Counts a JUnit report; a report without a test is a failure of its own."""
+        seen = 0
+        for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+            seen += 1
+            name = f"{case.get('classname') or ''} {case.get('name')}".strip()
+            if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
+                self.failed += 1
+                self.failures.append(name)
+            elif case.find("skipped") is not None or case.get("status") in ("disabled", "notrun"):
+                self.skipped += 1
+                print(f"skipped: {name}")
+            else:
+                self.passed += 1
+        if seen == 0:
+            self.failed += 1
+            self.failures.append(f"{report.name}: no test was run")
+
+
+def build(preset):
+    """Warnings are errors here. The log is shown when it fails, and then nothing else makes sense."""
+    begun = time.monotonic()
+    log = REPORTS / f"build-{preset}.log"
+    with log.open("w") as out:
+        for command in (["cmake", "--preset", preset, "-DTANDEM_WERROR=ON"], ["cmake", "--build", "--preset", preset]):
+            if subprocess.run(command, cwd=ROOT, stdout=out, stderr=out).returncode != 0:
+                print("\n".join(log.read_text().splitlines()[-60:]))
+                print(f"the {preset} build failed\n0 passed, 1 failed")
+                sys.exit(1)
+    print(f"-- built {preset} in {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def ctest(tally, preset, folder, environment=None):
+    report = REPORTS / f"ctest-{preset}.xml"
+    report.unlink(missing_ok=True)
+    subprocess.run(["ctest", "--test-dir", str(ROOT / folder), "-j2", "--output-on-failure", "--output-junit", str(report),
+                    "--progress" if sys.stdout.isatty() else "--quiet"], env={**os.environ, **(environment or {})})
+    tally.add(report)
+
+
+def pytest(tally, name, *arguments, environment=None):
+    report = REPORTS / f"pytest-{name}.xml"
+    report.unlink(missing_ok=True)
+    subprocess.run(["/usr/bin/python3", "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", f"--junitxml={report}",
+                    *arguments], cwd=ROOT, env={**os.environ, **(environment or {})})
+    if report.exists():
+        tally.add(report)
+    else:
+        tally.failed += 1
+        tally.failures.append(f"pytest {name} did not run")
+
+
+def unit(tally):
+    build("release")
+    ctest(tally, "release", "build")
+
+
+def asan(tally):
+    build("asan")
+    ctest(tally, "asan", "build-asan", {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0"})
+
+
+def tsan(tally):
+    build("tsan")
+    ctest(tally, "tsan", "build-tsan", {"TSAN_OPTIONS": f"suppressions={ROOT}/tests/tsan.supp:halt_on_error=1"})
+
+
+def lint(tally):
+    build("release")
+    pytest(tally, "lint", "tests/lint")
+
+
+def system(tally):
+    build("release")
+    pytest(tally, "system", "tests/system")
+
+
+def sanitized(tally):
+    """The system tests once more, with every node under address and undefined behaviour sanitizers."""
+    build("asan")
+    pytest(tally, "sanitized", "tests/system", environment={"TANDEM_BUILD": str(ROOT / "build-asan")})
+
+
+PHASES = {f.__name__: f for f in (lint, unit, asan, tsan, system, sanitized)}
+
+
+def main():
+    wanted = sys.argv[1:] or list(PHASES)
+    unknown = [w for w in wanted if w not in PHASES]
+    if unknown:
+        print(f"run test: no phase {unknown[0]!r}; there are {', '.join(PHASES)}", file=sys.stderr)
+        return 2
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    tally = Tally()
+    for name in wanted:
+        begun = time.monotonic()
+        print(f"== {name}", flush=True)
+        PHASES[name](tally)
+        print(f"-- {name} took {time.monotonic() - begun:.0f} s", flush=True)
+    for failure in tally.failures:
+        print(f"failed: {failure}")
+    print(f"{tally.passed} passed, {tally.failed} failed" + (f", {tally.skipped} skipped" if tally.skipped else ""))
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
