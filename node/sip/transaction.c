@@ -279,14 +279,19 @@ void sip_tx_branch(uint64_t id, uint64_t mark, char out[SIP_TX_BRANCH])
 }
 
 /* The id is random already: it is its own hash. */
-struct sip_tx *sip_tx_find_id(const struct sip_tx_table *t, uint64_t id, enum sip_method method)
+static struct sip_tx *find_client(const struct sip_tx_table *t, uint64_t id, bool cancel)
 {
     struct map_node *n = map_first(&t->clients, id);
     for (; n != NULL; n = map_next(n)) {
         struct sip_tx *tx = CONTAINER_OF(n, struct sip_tx, node);
-        if (tx->method == method) return tx;
+        if ((tx->method == SIP_CANCEL) == cancel) return tx;
     }
     return NULL;
+}
+
+struct sip_tx *sip_tx_find_id(const struct sip_tx_table *t, uint64_t id)
+{
+    return find_client(t, id, false);
 }
 
 struct sip_tx *sip_tx_find_client(const struct sip_tx_table *t, const struct sip_view *response)
@@ -298,7 +303,8 @@ struct sip_tx *sip_tx_find_client(const struct sip_tx_table *t, const struct sip
     if (hex_decode((struct slice){b.p + BRANCH_MAGIC_LEN, 16}, bytes, 8) != ERR_OK) return NULL;
     for (int i = 0; i < 8; i++)
         id = id << 8 | bytes[i];
-    return sip_tx_find_id(t, id, response->method);
+    struct sip_tx *tx = find_client(t, id, response->method == SIP_CANCEL);
+    return tx != NULL && tx->method == response->method ? tx : NULL;
 }
 
 void sip_tx_start_client(struct sip_tx_table *t, struct sip_tx *tx, uint64_t id, enum sip_method method, bool reliable,

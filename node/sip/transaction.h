@@ -9,6 +9,7 @@
 #ifndef TANDEM_SIP_TRANSACTION_H
 #define TANDEM_SIP_TRANSACTION_H
 
+#include "node/base/hash.h"
 #include "node/base/map.h"
 #include "node/base/wheel.h"
 #include "node/sip/view.h"
@@ -106,7 +107,8 @@ void sip_tx_start_client(struct sip_tx_table *t, struct sip_tx *tx, uint64_t id,
                          struct mono now);
 /* By topmost branch and CSeq method (RFC 3261 §17.1.3), only branches of ours: NULL otherwise. */
 struct sip_tx *sip_tx_find_client(const struct sip_tx_table *t, const struct sip_view *response);
-struct sip_tx *sip_tx_find_id(const struct sip_tx_table *t, uint64_t id, enum sip_method method);
+/* The transaction with this id that is no CANCEL. NULL. */
+struct sip_tx *sip_tx_find_id(const struct sip_tx_table *t, uint64_t id);
 
 /* The only way a transaction moves. Returns SIP_TX_DO_* bits; 0: absorbed. */
 unsigned sip_tx_step(struct sip_tx_table *t, struct sip_tx *tx, enum sip_tx_event ev, struct mono now);

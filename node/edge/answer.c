@@ -1,0 +1,163 @@
+/* answer: how the edge names itself, whom it takes for itself, where answers go, and what its own answers look like. */
+#include "node/edge/edge_internal.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <time.h>
+
+struct wall edge_wall(void)
+{
+    struct timespec ts;
+    if (clock_gettime(CLOCK_REALTIME, &ts) != 0) return (struct wall){0};
+    return (struct wall){(int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000};
+}
+
+struct slice edge_realm(const struct edge *e)
+{
+    struct slice domain = e->o.hooks.domain(e->o.hooks.ctx);
+    return domain.n > 0 ? domain : slice_of(e->host);
+}
+
+/* ---- our own addresses ---- */
+
+bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out)
+{
+    struct slice param = sip_uri_param(uri, "transport");
+    bool secure = slice_is(uri->scheme, "sips");
+    if (!secure && !slice_is(uri->scheme, "sip")) return false;
+    *out = secure ? PLAN_TLS : PLAN_UDP;
+    if (param.p == NULL) return true;
+    if (slice_eq_nocase(param, SLICE("tls"))) {
+        *out = PLAN_TLS;
+    } else if (slice_eq_nocase(param, SLICE("tcp"))) {
+        *out = secure ? PLAN_TLS : PLAN_TCP;
+    } else {
+        return slice_eq_nocase(param, SLICE("udp")) && !secure;
+    }
+    return true;
+}
+
+/* Whether a listener has this port; any transport will do where the URI names none. */
+static bool port_is_ours(const struct edge *e, uint16_t port)
+{
+    if (port == 0) return true;
+    for (size_t i = 0; i < transport_listener_count(e->transport); i++) {
+        if (sock_address_port(&transport_listener_at(e->transport, i)->local) == port) return true;
+    }
+    return false;
+}
+
+static bool same_host(struct slice a, struct slice b)
+{
+    if (b.n > 2 && b.p[0] == '[') b = (struct slice){b.p + 1, b.n - 2};
+    return a.n > 0 && slice_eq_nocase(a, b);
+}
+
+bool edge_is_ours(const struct edge *e, const struct sip_uri *uri)
+{
+    enum plan_transport transport = PLAN_UDP;
+    if (uri->host.n == 0 || !edge_uri_transport(uri, &transport)) return false;
+    if (same_host(uri->host, e->o.advertise) || same_host(uri->host, e->o.hooks.domain(e->o.hooks.ctx))) {
+        return port_is_ours(e, uri->port);
+    }
+    if (transport_is_local(e->transport, transport, uri->host, uri->port)) return true;
+    if (sip_uri_param(uri, "transport").p != NULL || transport == PLAN_TLS) return false;
+    return transport_is_local(e->transport, PLAN_TCP, uri->host, uri->port);
+}
+
+/* ---- flows ---- */
+
+struct flow edge_reply_flow(const struct flow *from, const struct sip_view *v)
+{
+    struct flow to = *from;
+    uint16_t port = v->via.port != 0 ? v->via.port : sip_default_port(from->transport);
+    /* A connection is answered on itself; the sent-by port is for when it is gone. */
+    if (from->transport != PLAN_UDP || !v->via.rport) sock_address_set_port(&to.remote, port);
+    return to;
+}
+
+/* Leading bits that two addresses of one family have in common. */
+static unsigned common_bits(const union sock_address *a, const union sock_address *b)
+{
+    bool v6 = a->any.sa_family == AF_INET6;
+    const unsigned char *x = v6 ? a->v6.sin6_addr.s6_addr : (const unsigned char *)&a->v4.sin_addr;
+    const unsigned char *y = v6 ? b->v6.sin6_addr.s6_addr : (const unsigned char *)&b->v4.sin_addr;
+    unsigned bits = v6 ? 128 : 32;
+    for (unsigned i = 0; i < bits; i++) {
+        if (((x[i / 8] ^ y[i / 8]) >> (7 - i % 8) & 1) != 0) return i;
+    }
+    return bits;
+}
+
+enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const union sock_address *address,
+                      const struct flow *from, struct flow *out)
+{
+    size_t best = SIZE_MAX;
+    unsigned best_score = 0;
+    for (size_t i = 0; i < transport_listener_count(e->transport); i++) {
+        const struct transport_listener *l = transport_listener_at(e->transport, i);
+        if (l->transport != transport || l->local.any.sa_family != address->any.sa_family) continue;
+        unsigned score = 2 * common_bits(&l->local, address) + (i == from->listener) + 1;
+        if (score > best_score) {
+            best = i;
+            best_score = score;
+        }
+    }
+    if (best == SIZE_MAX) return ERR_NOTFOUND;
+    *out = (struct flow){.transport = transport, .listener = (uint8_t)best, .remote = *address};
+    return ERR_OK;
+}
+
+void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN])
+{
+    const void *bytes = a->any.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr;
+    if (inet_ntop(a->any.sa_family, bytes, out, INET6_ADDRSTRLEN) == NULL)
+        (void)snprintf(out, INET6_ADDRSTRLEN, "0.0.0.0");
+}
+
+/* ---- answers ---- */
+
+void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_TAG])
+{
+    unsigned char bytes[8];
+    uint64_t h = map_hash(&e->dialogs.map, v->via.branch);
+    h = h * 31 + map_hash(&e->dialogs.map, v->call_id);
+    h = h * 31 + map_hash(&e->dialogs.map, v->from_tag);
+    memcpy(bytes, &h, sizeof bytes);
+    hex_encode(bytes, sizeof bytes, out);
+}
+
+enum err edge_response(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
+                       struct slice extra)
+{
+    char tag[EDGE_TAG] = "";
+    char address[INET6_ADDRSTRLEN];
+    edge_address_text(&from->remote, address);
+    if (code > 100) edge_to_tag(e, v, tag);
+    buf_reset(&e->out);
+    return sip_response_build(v, code, SLICE(""), slice_of(tag), slice_of(address), sock_address_port(&from->remote),
+                              extra, &e->out);
+}
+
+void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
+                           struct slice extra)
+{
+    struct flow to = edge_reply_flow(from, v);
+    if (edge_response(e, from, v, code, extra) != ERR_OK) {
+        edge_count(e, EC_no_memory);
+        return;
+    }
+    if (transport_send(e->transport, &to, false, buf_view(&e->out), 0) != ERR_OK) edge_count(e, EC_send_failures);
+}
+
+void edge_reason_line(struct edge *e, unsigned cause, struct slice words)
+{
+    if (cause == 0 || words.n == 0) return;
+    buf_printf(&e->lines, "Reason: SIP;cause=%u;text=\"", cause);
+    for (size_t i = 0; i < words.n && i < 200; i++) {
+        char c = words.p[i];
+        bool plain = c >= ' ' && c != '"' && c != '\\' && c != 0x7f;
+        buf_add(&e->lines, plain ? &c : "?", 1);
+    }
+    buf_text(&e->lines, "\"\r\n");
+}

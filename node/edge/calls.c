@@ -1,0 +1,163 @@
+#include "node/edge/calls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct call {
+    struct sip_dialog dialog;
+    struct list_node node; /* in edge.calls */
+    struct sip_timer idle;
+    struct edge *edge;
+    struct relay *relay; /* while its INVITE is in progress */
+    uint64_t id;
+    struct mono touched;
+    enum call_state state;
+    enum edge_source_kind source_kind;
+    struct slice from; /* these lie in text */
+    struct slice dialled;
+    struct slice source;
+    struct wall started;
+    struct wall answered;
+    struct wall ended;
+    unsigned code;
+    unsigned rule;
+    char target[LIMIT_NAME + 16];
+    char peer[LIMIT_NAME + 1];
+    char text[];
+};
+
+static void report(const struct call *c, struct slice reason)
+{
+    const struct edge_hooks *h = &c->edge->o.hooks;
+    struct call_report r = {
+        .id = c->id,
+        .call_id = c->dialog.call_id,
+        .from = c->from,
+        .dialled = c->dialled,
+        .source = {c->source_kind, c->source},
+        .target = slice_of(c->target),
+        .node = slice_of(c->peer),
+        .state = c->state,
+        .started = c->started,
+        .answered = c->answered,
+        .ended = c->ended,
+        .code = c->code,
+        .rule = c->rule,
+        .reason = reason,
+    };
+    if (h->call != NULL) h->call(h->ctx, &r);
+}
+
+static struct slice put(char **at, struct slice s)
+{
+    struct slice kept = {*at, s.n};
+    if (s.n > 0) memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return kept;
+}
+
+struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slice from, struct slice dialled,
+                           const struct edge_source *source, struct relay *relay)
+{
+    size_t len = v->call_id.n + v->from_tag.n + from.n + dialled.n + source->name.n;
+    struct call *c = malloc(sizeof *c + len);
+    if (c == NULL) {
+        edge_count(e, EC_no_memory);
+        return NULL;
+    }
+    *c = (struct call){
+        .edge = e, .relay = relay, .id = ++e->last_call_id, .source_kind = source->kind, .state = CALL_TRYING};
+    char *at = c->text;
+    c->dialog.call_id = put(&at, v->call_id);
+    c->dialog.caller_tag = put(&at, v->from_tag);
+    c->from = put(&at, from);
+    c->dialled = put(&at, dialled);
+    c->source = put(&at, source->name);
+    c->started = edge_wall();
+    c->touched = edge_now(e);
+    sip_dialogs_add(&e->dialogs, &c->dialog);
+    list_append(&e->calls, &c->node);
+    sip_timer_init(&c->idle, EDGE_TIMER_CALL);
+    sip_timer_start(&e->tx, &c->idle, mono_add_ms(c->touched, CALL_IDLE_MS));
+    edge_count(e, EC_calls_started);
+    return c;
+}
+
+void edge_call_rule(struct call *c, unsigned rule)
+{
+    c->rule = rule;
+}
+
+void edge_call_target(struct call *c, struct slice target, struct slice node)
+{
+    (void)snprintf(c->target, sizeof c->target, "%.*s", SLICE_ARG(target));
+    (void)snprintf(c->peer, sizeof c->peer, "%.*s", SLICE_ARG(node));
+    report(c, SLICE(""));
+}
+
+void edge_call_ringing(struct call *c)
+{
+    if (c->state != CALL_TRYING) return;
+    c->state = CALL_RINGING;
+    report(c, SLICE(""));
+}
+
+void edge_call_answered(struct call *c, unsigned code)
+{
+    c->relay = NULL;
+    c->state = CALL_ANSWERED;
+    c->answered = edge_wall();
+    c->touched = edge_now(c->edge);
+    c->code = code;
+    edge_count(c->edge, EC_calls_answered);
+    report(c, SLICE(""));
+}
+
+static void drop(struct call *c)
+{
+    struct edge *e = c->edge;
+    if (c->relay != NULL) relay_call_gone(c->relay);
+    sip_timer_stop(&e->tx, &c->idle);
+    sip_dialogs_remove(&e->dialogs, &c->dialog);
+    list_remove(&c->node);
+    free(c);
+}
+
+void edge_call_end(struct call *c, unsigned code, struct slice reason)
+{
+    if (c->state != CALL_ANSWERED) edge_count(c->edge, EC_calls_failed);
+    c->state = CALL_ENDED;
+    c->ended = edge_wall();
+    c->code = code;
+    report(c, reason);
+    drop(c);
+}
+
+void edge_call_request(struct edge *e, const struct sip_view *v)
+{
+    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
+    if (d == NULL) return;
+    struct call *c = CONTAINER_OF(d, struct call, dialog);
+    c->touched = edge_now(e);
+    if (v->method != SIP_BYE) return;
+    bool by_caller = slice_eq(v->from_tag, d->caller_tag);
+    edge_call_end(c, c->code, by_caller ? SLICE("the caller hung up") : SLICE("the callee hung up"));
+}
+
+void edge_call_timer(struct sip_timer *timer)
+{
+    struct call *c = CONTAINER_OF(timer, struct call, idle);
+    struct mono due = mono_add_ms(c->touched, CALL_IDLE_MS);
+    if (!mono_reached(edge_now(c->edge), due)) {
+        sip_timer_start(&c->edge->tx, timer, due);
+        return;
+    }
+    edge_count(c->edge, EC_calls_expired);
+    edge_call_end(c, c->code, SLICE("no request in the dialog for 12 h"));
+}
+
+void edge_calls_free(struct edge *e)
+{
+    while (!list_empty(&e->calls))
+        drop(CONTAINER_OF(e->calls.next, struct call, node));
+}

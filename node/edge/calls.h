@@ -1,0 +1,37 @@
+/* calls: one record for each call that passes, from its INVITE to its BYE, reported to the node at each change of
+ * state.
+ *
+ * A record is found by Call-ID and the caller's tag (node/sip/dialog.h). It serves people and limits, never routing:
+ * losing one loses no call. It ends with a BYE from either side, a final failure, or 12 h without any request inside
+ * the dialog. */
+#ifndef TANDEM_EDGE_CALLS_H
+#define TANDEM_EDGE_CALLS_H
+
+#include "node/edge/edge_internal.h"
+
+#define CALL_IDLE_MS (12 * 3600 * UINT64_C(1000))
+
+struct relay;
+struct call;
+
+/* A new call, not yet reported: its answer's rule and target come by edge_call_target. NULL: no memory; the call then
+ * goes on without a record. relay is cleared through relay_call_gone when the record ends first. */
+struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slice from, struct slice dialled,
+                           const struct edge_source *source, struct relay *relay);
+void edge_call_rule(struct call *c, unsigned rule);
+/* Names the target that is being tried, and reports. Both "" : not decided yet. */
+void edge_call_target(struct call *c, struct slice target, struct slice node);
+void edge_call_ringing(struct call *c);
+/* From now on the record is found by its dialog alone. */
+void edge_call_answered(struct call *c, unsigned code);
+/* Reports the end and frees the record. */
+void edge_call_end(struct call *c, unsigned code, struct slice reason);
+/* A request inside a dialog came by: keeps its record alive, or ends it (BYE). */
+void edge_call_request(struct edge *e, const struct sip_view *v);
+void edge_call_timer(struct sip_timer *timer);
+void edge_calls_free(struct edge *e); /* at the very end, without reports */
+
+/* In proxy_relay.c. */
+void relay_call_gone(struct relay *r);
+
+#endif

@@ -1,0 +1,364 @@
+/* edge: opens and closes the SIP edge, and leads each event to its room.
+ *
+ * Closing drains first: no new requests outside dialogs, and the end comes when every request has its final response
+ * and every registration its commit, or when the time is up. Memory goes with the last close callback. */
+#include "node/edge/proxy_arrival.h"
+
+#include <stdio.h>
+
+#include "node/edge/registrar.h"
+
+_Static_assert(LIMIT_HOST + 10 >= sizeof((struct transport_listener *)0)->host_port, "a listener's text fits sent_by");
+
+#define DEFAULT_NO_ANSWER_MS 4000
+#define POOL_KEPT 4096
+
+/* ---- the clock ---- */
+
+static void on_due(void *ctx, struct wheel_timer *t)
+{
+    struct edge *e = ctx;
+    struct sip_timer *timer = CONTAINER_OF(t, struct sip_timer, timer);
+    enum sip_tx_event ev;
+    if (timer->id == EDGE_TIMER_CALL) {
+        edge_call_timer(timer);
+        return;
+    }
+    if (timer->id == EDGE_TIMER_PROGRESS) {
+        proxy_progress_timer(e, timer);
+        return;
+    }
+    struct sip_tx *tx = sip_tx_of_timer(timer, &ev);
+    if (tx->kind == SIP_TX_INVITE_CLIENT || tx->kind == SIP_TX_CLIENT) {
+        proxy_client_event(e, tx, ev);
+        return;
+    }
+    struct relay *r = CONTAINER_OF(tx, struct relay, server);
+    relay_server_event(r, ev);
+    relay_settle(r);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct edge *e = timer->data;
+    e->armed = MONO_NEVER;
+    wheel_advance(&e->tx.wheel, edge_now(e), on_due, e);
+}
+
+/* An empty wheel stands still: before anything is put in it must be brought to the present. */
+static void wake(struct edge *e)
+{
+    if (e->tx.wheel.count == 0) wheel_advance(&e->tx.wheel, edge_now(e), on_due, e);
+}
+
+static void begin_close(struct edge *e);
+
+/* Before the loop waits: one deadline for all timers. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct edge *e = prepare->data;
+    if (e->draining && e->open_relays == 0 && registrar_pending(e->registrar) == 0) {
+        begin_close(e);
+        return;
+    }
+    struct mono next = wheel_next(&e->tx.wheel);
+    if (next.us == e->armed.us) return;
+    e->armed = next;
+    if (next.us == UINT64_MAX) {
+        (void)uv_timer_stop(&e->timer);
+        return;
+    }
+    uint64_t now_us = edge_now(e).us;
+    uint64_t ms = next.us > now_us ? (next.us - now_us + 999) / 1000 : 0;
+    (void)uv_timer_start(&e->timer, on_timer, ms, 0); /* fails only without a callback */
+}
+
+/* ---- what the transport says ---- */
+
+static void on_message(void *ctx, const struct flow *from, struct sip_view *v)
+{
+    struct edge *e = ctx;
+    if (e->closing) return;
+    wake(e);
+    if (v->request) {
+        proxy_on_request(e, from, v);
+    } else {
+        proxy_on_response(e, from, v);
+    }
+}
+
+static void on_fault(void *ctx, const struct flow *from, struct sip_view *v, enum sip_fault fault, bool answerable)
+{
+    struct edge *e = ctx;
+    unsigned code = sip_fault_answer(fault);
+    if (e->closing || !answerable || code == 0) return; /* the transport has counted it */
+    edge_count(e, EC_faults_answered);
+    edge_answer_stateless(e, from, v, code, SLICE(""));
+}
+
+static void on_send_failed(void *ctx, const struct flow *to, uint64_t token)
+{
+    struct edge *e = ctx;
+    if (e->closing) return;
+    wake(e);
+    proxy_on_send_failed(e, to, token);
+}
+
+/* What waits for an answer on the connection has its own timers; a failover at once would ring the same phone twice. */
+static void on_connection_lost(void *ctx, const struct flow *flow)
+{
+    (void)ctx;
+    (void)flow;
+}
+
+/* ---- opening ---- */
+
+/* How we are written into messages: the advertised host with each listener's own port. */
+static void name_places(struct edge *e)
+{
+    static const char *const params[] = {"", ";transport=tcp", ";transport=tls"};
+    struct slice host = e->o.advertise;
+    bool bare_v6 = host.n > 0 && host.p[0] != '[' && memchr(host.p, ':', host.n) != NULL;
+    size_t count = transport_listener_count(e->transport);
+    for (size_t i = 0; i < count && i < EDGE_LISTENERS_MAX; i++) {
+        const struct transport_listener *l = transport_listener_at(e->transport, i);
+        struct edge_place *p = &e->places[i];
+        if (host.n > 0) {
+            (void)snprintf(p->sent_by, sizeof p->sent_by, "%s%.*s%s:%u", bare_v6 ? "[" : "", SLICE_ARG(host),
+                           bare_v6 ? "]" : "", sock_address_port(&l->local));
+        } else {
+            memcpy(p->sent_by, l->host_port, sizeof l->host_port);
+            if (sock_address_is_any(&l->local)) {
+                log_event(e->log, LOG_WARN, "edge", "no-advertise",
+                          "listen=%s why=\"peers cannot answer to this address\"", l->text);
+            }
+        }
+        (void)snprintf(p->uri, sizeof p->uri, "sip:%.*s%s", (int)sizeof p->sent_by, p->sent_by, params[l->transport]);
+    }
+    if (host.n > 0) {
+        (void)snprintf(e->host, sizeof e->host, "%.*s", SLICE_ARG(host));
+    } else if (count > 0) {
+        edge_address_text(&transport_listener_at(e->transport, 0)->local, e->host);
+    }
+}
+
+static enum err make_mac(const struct edge *e, const char *purpose, struct mac **out)
+{
+    unsigned char key[HASH_KEY_LEN];
+    enum err err = key_derive(e->o.cluster_key, purpose, key);
+    if (err == ERR_OK) {
+        *out = mac_new(key);
+        if (*out == NULL) err = ERR_NOMEM;
+    }
+    secret_wipe(key, sizeof key);
+    return err;
+}
+
+static enum err copy_texts(struct edge *e)
+{
+    struct slice *const texts[] = {&e->o.node.name, &e->o.node.site, &e->o.node.version, &e->o.advertise};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        *texts[i] = arena_copy(&e->arena, *texts[i]);
+        if (texts[i]->p == NULL) return ERR_NOMEM;
+    }
+    e->o.listen = NULL; /* only the transport needed them */
+    e->o.tls_cert_file = e->o.tls_key_file = e->o.tls_ca_file = NULL;
+    return ERR_OK;
+}
+
+static enum err init_memory(struct edge *e)
+{
+    static const char *const names[EC_COUNT] = {EDGE_COUNTERS(COUNTER_NAME)};
+    list_init(&e->relays);
+    list_init(&e->acks);
+    list_init(&e->calls);
+    rng_init(&e->rng, e->o.seed);
+    e->armed = MONO_NEVER;
+    e->relay_pool.kept_max = POOL_KEPT;
+    e->branch_pool.kept_max = POOL_KEPT;
+    e->table = (struct counter_table){"edge", names, e->counts, EC_COUNT};
+    if (e->o.no_answer_ms == 0) e->o.no_answer_ms = DEFAULT_NO_ANSWER_MS;
+    enum err err = copy_texts(e);
+    if (err == ERR_OK) err = sip_tx_table_init(&e->tx, rng_next(&e->rng), edge_now(e));
+    if (err == ERR_OK) err = sip_dialogs_init(&e->dialogs, rng_next(&e->rng));
+    if (err == ERR_OK) err = map_init(&e->waiting, 64, rng_next(&e->rng));
+    if (err == ERR_OK) err = make_mac(e, "sip dialog cookie", &e->dialog_mac);
+    if (err == ERR_OK) err = make_mac(e, "sip transit cookie", &e->transit_mac);
+    if (err == ERR_OK) err = make_mac(e, "sip digest nonce", &e->nonce_mac);
+    if (err == ERR_OK) err = registrar_new(e, &e->registrar);
+    return err;
+}
+
+static void free_memory(struct edge *e)
+{
+    while (!list_empty(&e->relays))
+        relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
+    edge_calls_free(e);
+    proxy_acks_free(e);
+    registrar_free(e->registrar);
+    sip_tx_table_fini(&e->tx);
+    sip_dialogs_fini(&e->dialogs);
+    map_fini(&e->waiting);
+    mac_free(e->dialog_mac);
+    mac_free(e->transit_mac);
+    mac_free(e->nonce_mac);
+    pool_fini(&e->relay_pool);
+    pool_fini(&e->branch_pool);
+    buf_fini(&e->out);
+    buf_fini(&e->lines);
+    buf_fini(&e->via);
+    arena_fini(&e->arena);
+    secret_wipe(e->o.cluster_key, sizeof e->o.cluster_key);
+    free(e);
+}
+
+static enum err open_transport(struct edge *e, const struct edge_options *o, struct err_info *info)
+{
+    struct transport_options t = {
+        .loop = e->loop,
+        .log = e->log,
+        .listen = o->listen,
+        .listen_count = o->listen_count,
+        .tls_cert_file = o->tls_cert_file,
+        .tls_key_file = o->tls_key_file,
+        .tls_ca_file = o->tls_ca_file,
+        .seed = rng_next(&e->rng),
+        .on_message = on_message,
+        .on_fault = on_fault,
+        .on_send_failed = on_send_failed,
+        .on_connection_lost = on_connection_lost,
+        .ctx = e,
+    };
+    if (o->listen_count > EDGE_LISTENERS_MAX)
+        return err_fail(info, ERR_LIMIT, "more than %d listeners", EDGE_LISTENERS_MAX);
+    return transport_open(&t, &e->transport, info);
+}
+
+static void start_handles(struct edge *e)
+{
+    (void)uv_timer_init(e->loop, &e->timer); /* these cannot fail */
+    (void)uv_timer_init(e->loop, &e->drain);
+    (void)uv_prepare_init(e->loop, &e->prepare);
+    e->timer.data = e->drain.data = e->prepare.data = e;
+    (void)uv_prepare_start(&e->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&e->prepare);
+    uv_unref((uv_handle_t *)&e->timer);
+    e->opened = true;
+}
+
+enum err edge_open(const struct edge_options *options, struct edge **out, struct err_info *info)
+{
+    struct edge *e = calloc(1, sizeof *e);
+    if (e == NULL) return err_fail(info, ERR_NOMEM, "no memory for the SIP edge");
+    e->o = *options;
+    e->loop = options->loop;
+    e->log = options->log;
+    enum err err = init_memory(e);
+    if (err != ERR_OK) {
+        free_memory(e);
+        return err_fail(info, err, "the SIP edge cannot be set up: %s", err_name(err));
+    }
+    err = open_transport(e, options, info);
+    if (err != ERR_OK) {
+        free_memory(e);
+        return err;
+    }
+    name_places(e);
+    err = dns_open(e->loop, e->log, &e->dns);
+    if (err != ERR_OK) {
+        begin_close(e); /* frees e once the transport is closed */
+        return err_fail(info, err, "the resolver cannot be started: %s", err_name(err));
+    }
+    start_handles(e);
+    *out = e;
+    return ERR_OK;
+}
+
+/* ---- closing ---- */
+
+void edge_close_step(struct edge *e)
+{
+    if (!e->closing || e->handles > 0 || registrar_pending(e->registrar) > 0) return;
+    void (*closed)(void *ctx) = e->closed;
+    void *ctx = e->closed_ctx;
+    free_memory(e);
+    if (closed != NULL) closed(ctx);
+}
+
+static void on_closed(void *ctx)
+{
+    struct edge *e = ctx;
+    e->handles--;
+    edge_close_step(e);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_closed(handle->data);
+}
+
+static void begin_close(struct edge *e)
+{
+    if (e->closing) return;
+    e->closing = true;
+    e->handles = 1; /* held until all are counted */
+    if (e->opened) {
+        e->handles += 3;
+        uv_close((uv_handle_t *)&e->timer, on_handle_closed);
+        uv_close((uv_handle_t *)&e->drain, on_handle_closed);
+        uv_close((uv_handle_t *)&e->prepare, on_handle_closed);
+    }
+    registrar_close(e->registrar);
+    e->handles++;
+    transport_close(e->transport, on_closed, e);
+    if (e->dns != NULL) {
+        e->handles++;
+        dns_close(e->dns, on_closed, e);
+    }
+    on_closed(e);
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    begin_close(timer->data);
+}
+
+void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), void *ctx)
+{
+    if (e->draining) return;
+    e->draining = true;
+    e->closed = closed;
+    e->closed_ctx = ctx;
+    log_event(e->log, LOG_INFO, "edge", "drain", "requests=%zu calls=%zu", e->open_relays,
+              sip_dialogs_count(&e->dialogs));
+    if (drain_ms == 0 || (e->open_relays == 0 && registrar_pending(e->registrar) == 0)) {
+        begin_close(e);
+    } else {
+        (void)uv_timer_start(&e->drain, on_drained, drain_ms, 0);
+    }
+}
+
+/* ---- looking in ---- */
+
+const struct transport *edge_transport(const struct edge *e)
+{
+    return e->transport;
+}
+
+size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap)
+{
+    const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
+                                                  registrar_counters(e->registrar)};
+    size_t n = 0;
+    while (n < cap && n < sizeof tables / sizeof tables[0]) {
+        out[n] = tables[n];
+        n++;
+    }
+    return n;
+}
+
+struct edge_load edge_load(const struct edge *e)
+{
+    return (struct edge_load){.calls = (uint32_t)sip_dialogs_count(&e->dialogs),
+                              .transactions = (uint32_t)(e->tx.servers.count + e->tx.clients.count)};
+}

@@ -1,0 +1,177 @@
+/* edge_internal: what the files behind edge.h share: the edge itself, its counters, its clock and its answers.
+ *
+ * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
+ * registrar*.c register (registrar.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes:
+ * nothing frees a relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name
+ * resolved) ends by relay_settle, which does. */
+#ifndef TANDEM_EDGE_EDGE_INTERNAL_H
+#define TANDEM_EDGE_EDGE_INTERNAL_H
+
+#include "node/base/hash.h"
+#include "node/base/rng.h"
+#include "node/edge/address.h"
+#include "node/edge/edge.h"
+#include "node/edge/pool.h"
+#include "node/edge/replay.h"
+#include "node/sip/dialog.h"
+#include "node/sip/edit.h"
+#include "node/sip/transaction.h"
+#include "node/sip/value.h"
+
+#define EDGE_COUNTERS(X)                                                                                               \
+    X(requests)                                                                                                        \
+    X(responses)                                                                                                       \
+    X(forwarded)                                                                                                       \
+    X(requests_repeated)                                                                                               \
+    X(acks_absorbed)                                                                                                   \
+    X(acks_dropped)                                                                                                    \
+    X(cancels)                                                                                                         \
+    X(cancels_unmatched)                                                                                               \
+    X(responses_unmatched)                                                                                             \
+    X(responses_dropped)                                                                                               \
+    X(faults_answered)                                                                                                 \
+    X(refused_draining)                                                                                                \
+    X(refused_no_dialog)                                                                                               \
+    X(refused_cookie)                                                                                                  \
+    X(refused_transit_cookie)                                                                                          \
+    X(refused_foreign_route)                                                                                           \
+    X(refused_syntax)                                                                                                  \
+    X(refused_scheme)                                                                                                  \
+    X(refused_max_forwards)                                                                                            \
+    X(refused_loop)                                                                                                    \
+    X(refused_proxy_require)                                                                                           \
+    X(refused_register_elsewhere)                                                                                      \
+    X(refused_no_target)                                                                                               \
+    X(refused_own_address)                                                                                             \
+    X(challenged)                                                                                                      \
+    X(auth_ok)                                                                                                         \
+    X(auth_stale)                                                                                                      \
+    X(auth_replayed)                                                                                                   \
+    X(auth_unknown_account)                                                                                            \
+    X(auth_disabled)                                                                                                   \
+    X(auth_wrong)                                                                                                      \
+    X(auth_unusable)                                                                                                   \
+    X(failovers)                                                                                                       \
+    X(timeouts)                                                                                                        \
+    X(send_failures)                                                                                                   \
+    X(names_unresolved)                                                                                                \
+    X(timer_c)                                                                                                         \
+    X(unacknowledged)                                                                                                  \
+    X(no_memory)                                                                                                       \
+    X(calls_started)                                                                                                   \
+    X(calls_answered)                                                                                                  \
+    X(calls_failed)                                                                                                    \
+    X(calls_expired)
+
+#define EDGE_COUNTER_ENUM(id) EC_##id,
+enum edge_counter { EDGE_COUNTERS(EDGE_COUNTER_ENUM) EC_COUNT };
+
+/* Timers on the shared wheel beyond the transactions' own. */
+enum edge_timer { EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER, EDGE_TIMER_CALL };
+
+#define EDGE_LISTENERS_MAX 64
+#define EDGE_URI_TEXT (LIMIT_HOST + 48)
+
+/* How one of our listeners is written into messages. */
+struct edge_place {
+    char sent_by[LIMIT_HOST + 10]; /* "10.1.0.1:5060" */
+    char uri[EDGE_URI_TEXT];       /* "sip:10.1.0.1:5060;transport=tcp" */
+};
+
+struct registrar;
+
+struct edge {
+    struct edge_options o; /* texts in arena */
+    struct arena arena;
+    uv_loop_t *loop;
+    const struct log *log;
+    struct transport *transport;
+    struct dns *dns;
+    struct edge_place places[EDGE_LISTENERS_MAX];
+    char host[LIMIT_HOST + 1]; /* how we are called where the plan has no domain */
+
+    struct sip_tx_table tx;
+    struct sip_dialogs dialogs;
+    struct map waiting; /* UDP branches without any response yet, by address: whom an ICMP error concerns */
+    struct list_node relays;
+    struct list_node acks; /* waiting for a name */
+    struct list_node calls;
+    size_t open_relays; /* those that have not sent their final response */
+    struct registrar *registrar;
+    struct replay replay;
+    struct rng rng;
+    uint64_t last_call_id;
+    struct mac *dialog_mac;
+    struct mac *transit_mac;
+    struct mac *nonce_mac;
+    struct pool relay_pool;
+    struct pool branch_pool;
+
+    struct buf out;        /* the message being built */
+    struct buf lines;      /* header lines that go into it */
+    struct buf via;        /* the previous Via with received and rport */
+    struct sip_view again; /* a stored request, indexed once more */
+
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_timer_t drain;
+    struct mono armed; /* when timer is due, MONO_NEVER: it is not */
+    unsigned handles;  /* uv handles, transport and dns not yet closed */
+    bool draining;
+    bool closing;
+    bool opened;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+
+    _Atomic uint64_t counts[EC_COUNT];
+    struct counter_table table;
+};
+
+static inline void edge_count(struct edge *e, enum edge_counter which)
+{
+    counter_add(&e->counts[which], 1);
+}
+static inline struct mono edge_now(const struct edge *e)
+{
+    return (struct mono){uv_now(e->loop) * 1000};
+}
+struct wall edge_wall(void);
+/* Our domain, or our own address when the plan has none: the digest realm. */
+struct slice edge_realm(const struct edge *e);
+/* Whether a URI's host and port are ours: a listener of the transport, the advertised host, the domain. */
+bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
+/* Of the transport parameter and the scheme; false for one that we do not speak. */
+bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
+/* Where the response to this request goes (RFC 3261 §18.2.2, RFC 3581 §4). */
+struct flow edge_reply_flow(const struct flow *from, const struct sip_view *v);
+/* The flow to an address: the listener nearest to it. ERR_NOTFOUND: no listener of that transport and family. */
+MUST_CHECK enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const union sock_address *address,
+                                 const struct flow *from, struct flow *out);
+/* The address alone, as the received parameter wants it. */
+void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN]);
+/* To tag of our own answers: a keyed hash of the request, so that each retransmission and its CANCEL get the same. */
+#define EDGE_TAG 17
+void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_TAG]);
+/* Builds our own response to v in e->out. extra: header lines or "". ERR_NOMEM. */
+MUST_CHECK enum err edge_response(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
+                                  struct slice extra);
+/* Answers without a transaction: what is refused at the door costs no memory (RFC 3261 §8.2.7). */
+void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
+                           struct slice extra);
+/* Appends to e->lines a Reason header (RFC 3326) with words that may be anybody's; nothing when there are none. */
+void edge_reason_line(struct edge *e, unsigned cause, struct slice words);
+
+/* ---- edge.c ---- */
+/* Something that closing waits for has ended. May free e. */
+void edge_close_step(struct edge *e);
+
+/* ---- source.c ---- */
+
+enum auth_verdict { AUTH_OK, AUTH_NONE, AUTH_STALE, AUTH_REFUSED };
+/* The credentials for our realm in the lines of id (Authorization, Proxy-Authorization). account is set when OK. */
+enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct sip_view *v, enum sip_header id,
+                            struct plan_account *account);
+/* Answers with a challenge: 401, or 407 with proxy. */
+void edge_challenge(struct edge *e, const struct flow *from, const struct sip_view *v, bool proxy, bool stale);
+
+#endif

@@ -1,0 +1,145 @@
+/* proxy: one request on its way: a relay (RFC 3261 §16's response context) with its server transaction, and a branch
+ * for each attempt with its client transaction.
+ *
+ * Serial: at most one branch is current; branches given up linger until their transaction ends, because a late 2xx must
+ * still be forwarded and a late 1xx cancelled. The relay keeps the request's bytes until it has sent a final response.
+ * Rooms: proxy_request.c takes a request in, proxy_target.c chooses where it goes next, proxy_forward.c makes the
+ * bytes, proxy_response.c takes responses, proxy_cancel.c ends what is pending, proxy_relay.c is birth, answer and
+ * death. */
+#ifndef TANDEM_EDGE_PROXY_H
+#define TANDEM_EDGE_PROXY_H
+
+#include "node/edge/calls.h"
+
+#define RELAY_ADDRESSES 8
+#define PROXY_TIMER_C_MS 180000
+
+struct message {
+    char *p;
+    size_t n;
+};
+/* Keeps a copy of exact size; false: no memory, m is then empty. */
+bool message_set(struct message *m, struct slice text);
+void message_drop(struct message *m);
+
+struct branch;
+
+struct relay {
+    struct sip_tx server;
+    struct list_node node; /* in edge.relays */
+    struct edge *edge;
+    struct flow from;  /* where the request came from */
+    struct flow reply; /* where responses go */
+    struct message request;
+    struct message last; /* the response that a repeated request gets; only where it may be repeated */
+    struct arena arena;  /* the targets; gone after the final response */
+    const struct edge_target *targets;
+    size_t target_count;
+    size_t target_at;
+    size_t hop_at;                                 /* the next hop to try of the target */
+    union sock_address addresses[RELAY_ADDRESSES]; /* of the hop before hop_at */
+    uint8_t address_count;
+    uint8_t address_at;
+    uint8_t pop_count; /* Route values of ours at the top */
+    bool invite;
+    bool in_dialog;
+    bool forms_dialog; /* gets our Record-Route */
+    bool cancelled;
+    bool final_sent;
+    bool resolving; /* dns holds a pointer to us */
+    bool inside_resolve;
+    struct list_node branches;
+    struct branch *current;
+    unsigned best_code;  /* of the failures so far, 0: none */
+    struct message best; /* its bytes, Via popped; empty: our own */
+    char best_words[96]; /* why, where the code is our own */
+    struct call *call;
+};
+
+struct branch {
+    struct sip_tx client;
+    struct list_node node;     /* in relay.branches */
+    struct map_node waiting;   /* in edge.waiting while is_waiting */
+    struct sip_timer progress; /* no answer at all, then Timer C, then the wait after a CANCEL */
+    struct relay *relay;
+    struct flow to;
+    struct message sent; /* dropped once nothing is made from it any more */
+    uint64_t id;
+    bool expect_member;
+    bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
+    bool is_waiting;
+    bool answered;      /* any response has come */
+    bool abandoned;     /* not current any more, without a final response */
+    bool cancel_wanted; /* CANCEL goes out with the first 1xx (RFC 3261 §9.1) */
+    bool cancel_sent;
+    bool timed_out; /* Timer C fired: the 487 that follows counts as 408 */
+};
+
+/* ---- proxy_request.c ---- */
+void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *v);
+
+/* ---- proxy_response.c ---- */
+void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v);
+/* A client transaction's own event: timer or failure to send. */
+void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev);
+void proxy_progress_timer(struct edge *e, struct sip_timer *timer);
+void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token);
+
+/* ---- proxy_cancel.c ---- */
+/* Ends what is pending: CANCEL to the branches, 487 at once where there is none. */
+void relay_cancel(struct relay *r);
+void branch_cancel(struct branch *b);
+/* The ACK of a failure response (RFC 3261 §17.1.1.3). */
+void branch_ack(struct branch *b, const struct sip_view *response);
+
+/* ---- proxy_target.c ---- */
+/* Starts, or goes on with, the next address, hop or target; ends the relay with its best response when none is left. v
+ * is the request when it is at hand, else NULL. */
+void relay_try(struct relay *r, const struct sip_view *v);
+/* Whether relay_try would find another place. */
+bool relay_has_more(const struct relay *r);
+
+/* ---- proxy_forward.c ---- */
+struct forward {
+    const struct relay *relay;        /* NULL: a request without a transaction (ACK) */
+    const struct edge_target *target; /* NULL: next hop only */
+    const struct edge_hop *hop;
+    const struct flow *from;
+    const struct flow *to;
+    unsigned pop_count;
+    bool record_route;
+    uint64_t id;
+};
+/* The request as it leaves, in e->out. ERR_LIMIT, ERR_NOMEM, ERR_SYNTAX. */
+MUST_CHECK enum err forward_request(struct edge *e, const struct sip_view *v, const struct forward *f);
+/* The loop mark of a request (RFC 5393 §4.2): equal when the same request comes round unchanged. */
+uint64_t forward_loop_mark(const struct edge *e, const struct sip_view *v);
+/* Whether the mark stands in one of the request's Vias. */
+bool forward_looped(const struct sip_view *v, uint64_t mark);
+
+/* ---- proxy_relay.c ---- */
+/* Takes the request in: server transaction, copy of its bytes. NULL: no memory, counted. */
+struct relay *relay_new(struct edge *e, const struct flow *from, const struct sip_view *v);
+/* The stored request, indexed again in e->again. NULL when it is not kept any more. */
+const struct sip_view *relay_request(struct relay *r);
+/* Sends a response that stands in text, through the server transaction. */
+void relay_send(struct relay *r, unsigned code, struct slice text);
+/* Our own response; v is the request when at hand, else NULL. cause and words make a Reason header, "" none. */
+void relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words);
+/* The same with header lines of the caller's. */
+void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines);
+/* Notes a failure of our own making as a candidate for the best response. */
+void relay_note(struct relay *r, unsigned code, const char *words, struct slice detail);
+/* Notes the failure response v, which loses its topmost Via. */
+void relay_note_response(struct relay *r, const struct sip_view *v);
+/* Sends the best of the noted failures. */
+void relay_finish(struct relay *r);
+/* Ends without a response (RFC 4320 §4.2). */
+void relay_drop(struct relay *r);
+void relay_server_event(struct relay *r, enum sip_tx_event ev);
+void branch_free(struct branch *b);
+/* Frees the relay if nothing refers to it any more. */
+void relay_settle(struct relay *r);
+void relay_free(struct relay *r); /* whatever state it is in */
+
+#endif

@@ -1,0 +1,109 @@
+/* proxy_ack: ACK requests. That of a failure ends at our server transaction; that of a 2xx goes end to end, without a
+ * transaction and without an answer, whatever is wrong with it (RFC 3261 §17.1.1.3, §13.2.2.4). */
+#include "node/edge/proxy_arrival.h"
+
+#include <stdlib.h>
+
+/* An ACK that waits for a name. */
+struct ack {
+    struct list_node node;
+    struct edge *edge;
+    struct flow from;
+    struct edge_hop hop;
+    unsigned pop_count;
+    bool done;
+    bool waiting;
+    struct message text;
+    char host[LIMIT_HOST + 1];
+};
+
+static void send_to(struct edge *e, const struct flow *from, const struct sip_view *v, const struct edge_hop *hop,
+                    unsigned pops, const union sock_address *address)
+{
+    struct flow to;
+    struct forward f = {.hop = hop, .from = from, .to = &to, .pop_count = pops, .id = rng_next(&e->rng)};
+    if (edge_flow_to(e, hop->transport, address, from, &to) != ERR_OK || forward_request(e, v, &f) != ERR_OK ||
+        transport_send(e->transport, &to, false, buf_view(&e->out), 0) != ERR_OK) {
+        edge_count(e, EC_send_failures);
+        return;
+    }
+    edge_count(e, EC_forwarded);
+}
+
+static void ack_free(struct ack *w)
+{
+    list_remove(&w->node);
+    message_drop(&w->text);
+    free(w);
+}
+
+static void ack_resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
+{
+    struct ack *w = ctx;
+    struct edge *e = w->edge;
+    w->done = true;
+    if (err != ERR_OK || count == 0) {
+        edge_count(e, EC_names_unresolved);
+    } else if (sip_view_parse(&e->again, w->text.p, w->text.n, NULL) == SIP_FAULT_NONE) {
+        send_to(e, &w->from, &e->again, &w->hop, w->pop_count, &addresses[0]);
+    }
+    if (w->waiting) ack_free(w);
+}
+
+static void send_by_name(struct arrival *a, const struct edge_hop *hop)
+{
+    struct ack *w = calloc(1, sizeof *w);
+    if (w == NULL || hop->host.n > LIMIT_HOST || !message_set(&w->text, (struct slice){a->v->data, a->v->len})) {
+        edge_count(a->e, EC_acks_dropped);
+        free(w);
+        return;
+    }
+    memcpy(w->host, hop->host.p, hop->host.n);
+    w->edge = a->e;
+    w->from = *a->from;
+    w->hop = *hop;
+    w->hop.host = (struct slice){w->host, hop->host.n};
+    w->pop_count = a->routes.own;
+    list_append(&a->e->acks, &w->node);
+    if (dns_resolve(a->e->dns, w->hop.host, hop->port, hop->transport, ack_resolved, w) != ERR_OK) w->done = true;
+    w->waiting = true;
+    if (w->done) ack_free(w);
+}
+
+/* True: it belongs to a failure that was sent here. */
+static bool absorbed(struct arrival *a)
+{
+    struct sip_tx *tx = sip_tx_find_server(&a->e->tx, a->v, SIP_INVITE);
+    if (tx == NULL || tx->state == SIP_TX_ACCEPTED) return false;
+    struct relay *r = CONTAINER_OF(tx, struct relay, server);
+    edge_count(a->e, EC_acks_absorbed);
+    relay_server_event(r, SIP_TX_ACK);
+    relay_settle(r);
+    return true;
+}
+
+void arrival_ack(struct arrival *a)
+{
+    struct edge *e = a->e;
+    struct edge_hop hop;
+    enum edge_counter why;
+    union sock_address address;
+    if (absorbed(a)) return;
+    arrival_read_routes(a);
+    if (a->routes.bad || a->routes.own == 0 || a->v->max_forwards == 0 || !arrival_cookie_ok(a) ||
+        arrival_next_hop(a, &hop, &why) != 0) {
+        edge_count(e, EC_acks_dropped);
+        return;
+    }
+    if (sock_address_parse(hop.host, hop.port != 0 ? hop.port : sip_default_port(hop.transport), &address) == ERR_OK) {
+        send_to(e, a->from, a->v, &hop, a->routes.own, &address);
+    } else {
+        send_by_name(a, &hop);
+    }
+}
+
+void proxy_acks_free(struct edge *e)
+{
+    while (!list_empty(&e->acks))
+        ack_free(CONTAINER_OF(e->acks.next, struct ack, node));
+}

@@ -1,0 +1,47 @@
+/* proxy_arrival: a new request while it is being judged; what the files of proxy_request.c share. */
+#ifndef TANDEM_EDGE_PROXY_ARRIVAL_H
+#define TANDEM_EDGE_PROXY_ARRIVAL_H
+
+#include "node/edge/proxy.h"
+
+/* The Route set as far as it concerns us. Slices lie in the message. */
+struct route_set {
+    unsigned
+        own; /* values at the top that are ours: one, or two of a double Record-Route (RFC 5658), or more of a spiral */
+    struct slice cookie; /* ck, tt, tk, tn of the first of them; {NULL, 0}: absent */
+    struct slice target;
+    struct slice transit_cookie;
+    bool number_in_contact;
+    bool has_next; /* another value follows: next is its URI */
+    bool bad;
+    struct sip_uri next;
+};
+
+struct arrival {
+    struct edge *e;
+    const struct flow *from;
+    struct sip_view *v;
+    struct arena arena; /* what parsing needs; passes to the relay when there is one */
+    struct route_set routes;
+};
+
+/* Answers without a transaction, and counts why. */
+void arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra);
+
+/* ---- proxy_route.c ---- */
+void arrival_read_routes(struct arrival *a);
+/* The next hop by Route or Request-URI; 0, or the code of what is wrong with it, and why. */
+unsigned arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why);
+bool arrival_cookie_ok(const struct arrival *a);
+/* Max-Forwards and Proxy-Require; false: answered. */
+bool arrival_may_pass(struct arrival *a);
+
+/* ---- proxy_ack.c ---- */
+void arrival_ack(struct arrival *a);
+void proxy_acks_free(struct edge *e);
+
+/* ---- proxy_outside.c ---- */
+/* A request without a To tag. */
+void arrival_outside(struct arrival *a);
+
+#endif

@@ -1,0 +1,93 @@
+/* proxy_cancel: the two requests that a proxy makes itself: the CANCEL of a branch and the ACK of a failure. Both
+ * repeat the branch's own request: Request-URI, topmost Via, Route, From, Call-ID, CSeq number (RFC 3261 §9.1,
+ * §17.1.1.3). */
+#include "node/edge/proxy.h"
+
+static void add_line(struct buf *out, const char *name, struct slice value)
+{
+    buf_text(out, name);
+    buf_slice(out, value);
+    buf_text(out, "\r\n");
+}
+
+/* In e->out. sent: the branch's request. */
+static enum err build(struct edge *e, const struct sip_view *sent, const char *method, struct slice to)
+{
+    struct buf *out = &e->out;
+    buf_reset(out);
+    buf_text(out, method);
+    buf_text(out, " ");
+    buf_slice(out, sent->uri);
+    buf_text(out, " SIP/2.0\r\n");
+    add_line(out, "Via: ", sent->via.all);
+    for (unsigned i = sent->first[SIP_ROUTE]; i != SIP_NO_LINE; i = sent->lines[i].next) {
+        add_line(out, "Route: ", sip_line_value(sent, i));
+    }
+    add_line(out, "From: ", sip_view_value(sent, SIP_FROM));
+    add_line(out, "To: ", to);
+    add_line(out, "Call-ID: ", sent->call_id);
+    buf_printf(out, "CSeq: %u %s\r\n", (unsigned)sent->cseq, method);
+    buf_text(out, "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n");
+    return out->failed ? ERR_NOMEM : ERR_OK;
+}
+
+static const struct sip_view *sent_request(struct branch *b)
+{
+    struct sip_view *v = &b->relay->edge->again;
+    if (b->sent.p == NULL || sip_view_parse(v, b->sent.p, b->sent.n, NULL) != SIP_FAULT_NONE) return NULL;
+    return v;
+}
+
+void branch_ack(struct branch *b, const struct sip_view *response)
+{
+    struct edge *e = b->relay->edge;
+    const struct sip_view *sent = sent_request(b);
+    if (sent == NULL || build(e, sent, "ACK", sip_view_value(response, SIP_TO)) != ERR_OK) {
+        edge_count(e, EC_no_memory);
+        return;
+    }
+    if (transport_send(e->transport, &b->to, b->expect_member, buf_view(&e->out), 0) != ERR_OK)
+        edge_count(e, EC_send_failures);
+}
+
+static void send_cancel(struct branch *b)
+{
+    struct relay *r = b->relay;
+    struct edge *e = r->edge;
+    const struct sip_view *sent = sent_request(b);
+    struct branch *c = pool_get(&e->branch_pool, sizeof *c);
+    b->cancel_sent = true;
+    /* Whatever becomes of the CANCEL, the branch ends within this time (RFC 3261 §9.1). */
+    sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), SIP_T64_MS));
+    if (c == NULL || sent == NULL || build(e, sent, "CANCEL", sip_view_value(sent, SIP_TO)) != ERR_OK) goto no_memory;
+    *c = (struct branch){.relay = r, .to = b->to, .id = b->id, .expect_member = b->expect_member, .is_cancel = true};
+    if (!message_set(&c->sent, buf_view(&e->out))) goto no_memory;
+    sip_timer_init(&c->progress, EDGE_TIMER_PROGRESS);
+    list_append(&r->branches, &c->node);
+    sip_tx_start_client(&e->tx, &c->client, c->id, SIP_CANCEL, c->to.transport != PLAN_UDP, edge_now(e));
+    if (transport_send(e->transport, &c->to, c->expect_member, buf_view(&e->out), 0) != ERR_OK)
+        edge_count(e, EC_send_failures);
+    return;
+no_memory:
+    edge_count(e, EC_no_memory);
+    if (c != NULL) pool_put(&e->branch_pool, c);
+}
+
+void branch_cancel(struct branch *b)
+{
+    if (!b->relay->invite || b->is_cancel || b->cancel_sent) return;
+    if (b->client.state == SIP_TX_TRYING) b->cancel_wanted = true;
+    if (b->client.state == SIP_TX_PROCEEDING) send_cancel(b);
+}
+
+void relay_cancel(struct relay *r)
+{
+    if (r->final_sent || r->cancelled) return;
+    r->cancelled = true;
+    /* What send_cancel appends stands behind, and is a CANCEL itself: passed over. */
+    for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
+        branch_cancel(CONTAINER_OF(n, struct branch, node));
+    }
+    if (r->current == NULL && !r->resolving) relay_try(r, NULL);
+    /* While a name is being resolved, its end finds the relay cancelled. */
+}

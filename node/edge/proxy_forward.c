@@ -1,0 +1,183 @@
+/* proxy_forward: the bytes of a request as it leaves (RFC 3261 §16.6 items 1-8): edits to the bytes as received.
+ *
+ * All new header lines go in as one block before the first header, so that Via, Record-Route and Route stand above
+ * those that came. Everything not named here passes unchanged, in order. */
+#include "node/edge/proxy.h"
+
+#include <stdio.h>
+
+#include "node/sip/cookie.h"
+
+/* A plan number as user part of a URI: '#' must be escaped. */
+static void add_user(struct buf *b, struct slice number)
+{
+    for (size_t i = 0; i < number.n; i++) {
+        if (number.p[i] == '#') {
+            buf_text(b, "%23");
+        } else {
+            buf_add(b, &number.p[i], 1);
+        }
+    }
+}
+
+static const char *via_transport(enum plan_transport t)
+{
+    return t == PLAN_UDP ? "UDP" : t == PLAN_TCP ? "TCP" : "TLS";
+}
+
+uint64_t forward_loop_mark(const struct edge *e, const struct sip_view *v)
+{
+    const struct map *m = &e->tx.servers; /* for its secret seed */
+    uint64_t mark = map_hash(m, v->uri);
+    mark = mark * 31 + map_hash(m, v->call_id);
+    mark = mark * 31 + map_hash(m, v->from_tag);
+    mark = mark * 31 + map_hash(m, sip_view_value(v, SIP_ROUTE));
+    return mark * 31 + v->cseq;
+}
+
+bool forward_looped(const struct sip_view *v, uint64_t mark)
+{
+    char branch[SIP_TX_BRANCH];
+    sip_tx_branch(0, mark, branch);
+    const char *digits = branch + SIP_TX_BRANCH - 1 - 17; /* with its dot */
+    for (unsigned i = v->first[SIP_VIA]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice value = sip_line_value(v, i);
+        if (memmem(value.p, value.n, digits, 17) != NULL) return true;
+    }
+    return false;
+}
+
+static void add_via(struct edge *e, const struct sip_view *v, const struct forward *f)
+{
+    char branch[SIP_TX_BRANCH];
+    struct buf *b = &e->lines;
+    uint64_t mark = f->relay != NULL && !f->relay->in_dialog ? forward_loop_mark(e, v) : 0;
+    sip_tx_branch(f->id, mark, branch);
+    buf_text(b, "Via: SIP/2.0/");
+    buf_text(b, via_transport(f->to->transport));
+    buf_text(b, " ");
+    buf_text(b, e->places[f->to->listener].sent_by);
+    buf_text(b, ";branch=");
+    buf_text(b, branch);
+    buf_text(b, ";rport\r\n");
+}
+
+static void add_record_route(struct edge *e, uint8_t listener, const char *cookie)
+{
+    buf_text(&e->lines, "Record-Route: <");
+    buf_text(&e->lines, e->places[listener].uri);
+    buf_text(&e->lines, ";lr;ck=");
+    buf_text(&e->lines, cookie);
+    buf_text(&e->lines, ">\r\n");
+}
+
+/* Two, where the request leaves by another door than it came in: each side then sees an address that it can reach (RFC
+ * 5658). */
+static enum err add_record_routes(struct edge *e, const struct sip_view *v, const struct forward *f)
+{
+    char cookie[SIP_COOKIE_TEXT];
+    enum err err = sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie);
+    if (err != ERR_OK) return err;
+    add_record_route(e, f->to->listener, cookie);
+    if (f->from->listener != f->to->listener) add_record_route(e, f->from->listener, cookie);
+    return ERR_OK;
+}
+
+/* The Route that names the target to the member that serves it. */
+static enum err add_transit_route(struct edge *e, const struct sip_view *v, const struct forward *f)
+{
+    char cookie[SIP_COOKIE_TEXT];
+    char port[8] = "";
+    const struct edge_hop *h = f->hop;
+    const struct edge_target *t = f->target;
+    bool v6 = h->host.n > 0 && memchr(h->host.p, ':', h->host.n) != NULL;
+    enum err err = sip_transit_cookie(e->transit_mac, v->call_id, v->from_tag, t->text, t->number, cookie);
+    if (err != ERR_OK) return err;
+    if (h->port != 0) (void)snprintf(port, sizeof port, ":%u", h->port);
+    buf_printf(&e->lines, "Route: <sip:%s%.*s%s%s;transport=%s;lr;tt=%.*s;tk=%s%s>\r\n", v6 ? "[" : "",
+               SLICE_ARG(h->host), v6 ? "]" : "", port, plan_transport_name(h->transport), SLICE_ARG(t->text), cookie,
+               t->number_in_contact ? ";tn=1" : "");
+    return ERR_OK;
+}
+
+/* RFC 7989: a call without a Session-ID gets one; derived, so that each attempt at the call carries the same. */
+static void add_session_id(struct edge *e, const struct sip_view *v)
+{
+    if (v->first[SIP_SESSION_ID] != SIP_NO_LINE) return;
+    buf_printf(&e->lines, "Session-ID: %016llx%016llx;remote=00000000000000000000000000000000\r\n",
+               (unsigned long long)map_hash(&e->tx.servers, v->call_id),
+               (unsigned long long)map_hash(&e->tx.servers, v->from_tag));
+}
+
+static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f)
+{
+    enum err err = ERR_OK;
+    buf_reset(&e->lines);
+    add_via(e, v, f);
+    if (f->record_route) err = add_record_routes(e, v, f);
+    if (err == ERR_OK && f->target != NULL && f->target->node.n > 0) err = add_transit_route(e, v, f);
+    if (f->hop->route.n > 0) {
+        buf_text(&e->lines, "Route: ");
+        buf_slice(&e->lines, f->hop->route);
+        buf_text(&e->lines, "\r\n");
+    }
+    if (v->max_forwards < 0) buf_text(&e->lines, "Max-Forwards: 70\r\n");
+    if (f->record_route) add_session_id(e, v);
+    return err;
+}
+
+/* The Request-URI of a call that crosses the mesh: the number at our domain, or at the member. */
+static struct slice transit_uri(struct edge *e, const struct forward *f)
+{
+    struct slice domain = e->o.hooks.domain(e->o.hooks.ctx);
+    size_t from = e->via.n;
+    buf_text(&e->via, "sip:");
+    add_user(&e->via, f->target->number);
+    buf_text(&e->via, "@");
+    buf_slice(&e->via, domain.n > 0 ? domain : f->target->node);
+    return e->via.failed ? SLICE_NONE : (struct slice){e->via.p + from, e->via.n - from};
+}
+
+/* Credentials for our realm end here; those for realms further on pass (RFC 3261 §22.3). */
+static void remove_own_auth(struct edge *e, const struct sip_view *v, struct sip_edits *edits)
+{
+    struct arena scratch = {0};
+    for (unsigned i = v->first[SIP_PROXY_AUTHORIZATION]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct sip_credentials c;
+        if (sip_credentials_parse(&scratch, sip_line_value(v, i), &c) != ERR_OK) continue;
+        if (slice_eq(c.realm, edge_realm(e))) sip_edit_remove_line(edits, i);
+    }
+    arena_fini(&scratch);
+}
+
+enum err forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)
+{
+    char hops[12];
+    char address[INET6_ADDRSTRLEN];
+    struct sip_edits edits;
+    struct slice uri = f->hop->request_uri;
+    bool transit = f->target != NULL && f->target->node.n > 0;
+
+    buf_reset(&e->via);
+    edge_address_text(&f->from->remote, address);
+    sip_via_with_received(v, slice_of(address), sock_address_port(&f->from->remote), &e->via);
+    size_t via_len = e->via.n;
+    if (transit) uri = transit_uri(e, f);
+    enum err err = add_lines(e, v, f);
+    if (err != ERR_OK) return err;
+    if (e->via.failed || e->lines.failed) return ERR_NOMEM;
+
+    sip_edits_init(&edits, v);
+    if (uri.n > 0) sip_edit_replace(&edits, v->uri, uri);
+    sip_edit_insert(&edits, v->first_line_end, buf_view(&e->lines));
+    sip_edit_replace(&edits, v->via.all, (struct slice){e->via.p, via_len});
+    if (v->max_forwards > 0) {
+        (void)snprintf(hops, sizeof hops, "%d", v->max_forwards - 1);
+        sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), slice_of(hops));
+    }
+    for (unsigned i = 0; i < f->pop_count; i++)
+        sip_edit_pop_value(&edits, SIP_ROUTE);
+    remove_own_auth(e, v, &edits);
+    buf_reset(&e->out);
+    return sip_edit_apply(&edits, &e->out);
+}

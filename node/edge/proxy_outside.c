@@ -1,0 +1,198 @@
+/* proxy_outside: a request outside a dialog: who sent it, what the plan says of its number, or that it was meant for
+ * us.
+ *
+ * An unknown source gets the same challenge whatever it asks for. Only plan targets are ever called.
+ * Specification: RFC 3261 §16.3-16.5; DESIGN "The SIP edge". */
+#include "node/edge/proxy_arrival.h"
+
+#include "node/edge/registrar.h"
+#include "node/sip/cookie.h"
+
+#define ABILITIES                                                                                                      \
+    "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE, "     \
+    "PUBLISH\r\n"                                                                                                      \
+    "Accept: application/sdp\r\n"                                                                                      \
+    "Supported: path\r\n"
+
+/* ---- who sent it ---- */
+
+/* A member that picked a target of ours names it in our Route; the cookie proves that it holds the cluster key. */
+static bool is_transit(const struct arrival *a)
+{
+    return a->routes.own > 0 && (a->routes.target.p != NULL || a->routes.transit_cookie.p != NULL);
+}
+
+static bool identify_member(struct arrival *a, struct edge_query *q)
+{
+    const struct route_set *r = &a->routes;
+    if (!sip_transit_cookie_ok(a->e->transit_mac, r->transit_cookie, a->v->call_id, a->v->from_tag, r->target,
+                               q->dialled)) {
+        arrival_refuse(a, EC_refused_transit_cookie, 403, SLICE(""));
+        return false;
+    }
+    q->source.kind = EDGE_SOURCE_MEMBER;
+    q->source.name = arena_copy(&a->arena, a->from->member ? slice_of(a->from->peer_name) : SLICE(""));
+    q->named_target = arena_copy(&a->arena, r->target);
+    q->number_in_contact = r->number_in_contact;
+    return true;
+}
+
+static bool identify_account(struct arrival *a, struct edge_query *q)
+{
+    struct plan_account account;
+    enum auth_verdict verdict = edge_auth(a->e, &a->arena, a->v, SIP_PROXY_AUTHORIZATION, &account);
+    switch (verdict) {
+    case AUTH_OK: q->source = (struct edge_source){EDGE_SOURCE_ACCOUNT, account.name}; return true;
+    case AUTH_REFUSED: edge_answer_stateless(a->e, a->from, a->v, 403, SLICE("")); break;
+    case AUTH_NONE:
+    case AUTH_STALE: edge_challenge(a->e, a->from, a->v, true, verdict == AUTH_STALE); break;
+    }
+    return false;
+}
+
+/* Fills the source's part of q. False: answered. */
+static bool identify(struct arrival *a, struct edge_query *q)
+{
+    struct edge *e = a->e;
+    if (is_transit(a)) return identify_member(a, q);
+    e->o.hooks.source(e->o.hooks.ctx, &a->arena, a->from, &q->source);
+    return q->source.kind != EDGE_SOURCE_UNKNOWN || identify_account(a, q);
+}
+
+/* ---- where it goes ---- */
+
+static struct slice caller(struct arrival *a)
+{
+    struct sip_name_addr from;
+    if (sip_name_addr_parse(&a->arena, sip_view_value(a->v, SIP_FROM), &from) != ERR_OK) return SLICE("");
+    return from.uri.number;
+}
+
+/* A call crosses the mesh at most once: what a member sent us goes to targets of our own. */
+static size_t keep_own(struct edge_target *targets, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (targets[i].node.n == 0) targets[kept++] = targets[i];
+    }
+    return kept;
+}
+
+static void ask_plan(struct relay *r, const struct edge_query *q, struct edge_answer *answer)
+{
+    struct edge *e = r->edge;
+    e->o.hooks.route(e->o.hooks.ctx, &r->arena, q, answer);
+    r->targets = answer->targets;
+    r->target_count = answer->target_count;
+    if (q->named_target.n == 0 || r->target_count == 0) return;
+    struct edge_target *own = arena_alloc(&r->arena, r->target_count * sizeof *own);
+    if (own == NULL) {
+        r->target_count = 0;
+        return;
+    }
+    memcpy(own, answer->targets, r->target_count * sizeof *own);
+    r->targets = own;
+    r->target_count = keep_own(own, r->target_count);
+}
+
+static bool forms_dialog(enum sip_method m)
+{
+    return m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER;
+}
+
+static void relay_out(struct arrival *a, const struct edge_query *q)
+{
+    struct edge *e = a->e;
+    struct edge_answer answer = {0};
+    struct slice from = a->v->method == SIP_INVITE ? caller(a) : SLICE("");
+    struct relay *r = relay_new(e, a->from, a->v);
+    if (r == NULL) return;
+    r->arena = a->arena;
+    a->arena = (struct arena){0};
+    r->pop_count = (uint8_t)a->routes.own;
+    r->forms_dialog = forms_dialog(a->v->method);
+    if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);
+    ask_plan(r, q, &answer);
+    if (r->call != NULL) edge_call_rule(r->call, answer.rule);
+    if (r->target_count == 0) {
+        edge_count(e, EC_refused_no_target);
+        relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
+        relay_finish(r);
+    } else {
+        if (r->invite) relay_answer(r, a->v, 100, 0, SLICE(""));
+        relay_try(r, a->v);
+    }
+    relay_settle(r);
+}
+
+/* ---- the checks ---- */
+
+static bool uri_usable(struct arrival *a, struct sip_uri *uri)
+{
+    if (sip_uri_parse(&a->arena, a->v->uri, uri) != ERR_OK) {
+        arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+        return false;
+    }
+    if (slice_is(uri->scheme, "sip") || slice_is(uri->scheme, "sips") || slice_is(uri->scheme, "tel")) return true;
+    arrival_refuse(a, EC_refused_scheme, 416, SLICE(""));
+    return false;
+}
+
+static bool routes_usable(struct arrival *a)
+{
+    if (a->routes.bad) {
+        arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+        return false;
+    }
+    if (!a->routes.has_next) return true;
+    arrival_refuse(a, EC_refused_foreign_route, 403, SLICE(""));
+    return false;
+}
+
+static bool needs_dialog(enum sip_method m)
+{
+    return m == SIP_BYE || m == SIP_PRACK || m == SIP_UPDATE;
+}
+
+/* True: the request was for us as a server, and is dealt with. */
+static bool for_us(struct arrival *a, const struct sip_uri *uri)
+{
+    bool to_us = uri->user.n == 0 && edge_is_ours(a->e, uri);
+    if (a->v->method == SIP_REGISTER) {
+        if (to_us) {
+            registrar_on_request(a->e, a->from, a->v);
+        } else {
+            arrival_refuse(a, EC_refused_register_elsewhere, 403, SLICE(""));
+        }
+        return true;
+    }
+    if (!to_us || a->v->method != SIP_OPTIONS) return false;
+    edge_answer_stateless(a->e, a->from, a->v, 200, SLICE(ABILITIES));
+    return true;
+}
+
+void arrival_outside(struct arrival *a)
+{
+    struct sip_uri uri;
+    struct edge_query q = {0};
+    if (needs_dialog(a->v->method)) {
+        arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
+        return;
+    }
+    if (a->e->draining) {
+        arrival_refuse(a, EC_refused_draining, 503, SLICE("Retry-After: 60\r\n"));
+        return;
+    }
+    if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri) || !arrival_may_pass(a)) return;
+    if (forward_looped(a->v, forward_loop_mark(a->e, a->v))) {
+        arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
+        return;
+    }
+    q.dialled = arena_copy(&a->arena, uri.number);
+    q.call_id = arena_copy(&a->arena, a->v->call_id);
+    if (q.dialled.p == NULL || q.call_id.p == NULL) {
+        edge_count(a->e, EC_no_memory);
+        return;
+    }
+    if (identify(a, &q)) relay_out(a, &q);
+}

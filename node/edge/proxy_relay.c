@@ -1,0 +1,251 @@
+/* proxy_relay: birth, answers and death of a relay, and the server side of its transactions. */
+#include "node/edge/proxy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+bool message_set(struct message *m, struct slice text)
+{
+    message_drop(m);
+    m->p = malloc(text.n);
+    if (m->p == NULL) return false;
+    memcpy(m->p, text.p, text.n);
+    m->n = text.n;
+    return true;
+}
+
+void message_drop(struct message *m)
+{
+    free(m->p);
+    *m = (struct message){0};
+}
+
+/* ---- birth ---- */
+
+struct relay *relay_new(struct edge *e, const struct flow *from, const struct sip_view *v)
+{
+    struct relay *r = pool_get(&e->relay_pool, sizeof *r);
+    if (r == NULL) {
+        edge_count(e, EC_no_memory);
+        return NULL;
+    }
+    *r = (struct relay){.edge = e, .from = *from, .invite = v->method == SIP_INVITE};
+    list_init(&r->branches);
+    bool reliable = from->transport != PLAN_UDP;
+    if (!message_set(&r->request, (struct slice){v->data, v->len}) ||
+        sip_tx_start_server(&e->tx, &r->server, v, reliable, edge_now(e)) != ERR_OK) {
+        message_drop(&r->request);
+        pool_put(&e->relay_pool, r);
+        edge_count(e, EC_no_memory);
+        return NULL;
+    }
+    r->reply = edge_reply_flow(from, v);
+    list_append(&e->relays, &r->node);
+    e->open_relays++;
+    return r;
+}
+
+const struct sip_view *relay_request(struct relay *r)
+{
+    struct edge *e = r->edge;
+    if (r->request.p == NULL) return NULL;
+    if (sip_view_parse(&e->again, r->request.p, r->request.n, NULL) != SIP_FAULT_NONE) return NULL;
+    return &e->again;
+}
+
+/* ---- responses ---- */
+
+/* After the final response the targets and the bytes have served. */
+static void close_relay(struct relay *r)
+{
+    if (r->final_sent) return;
+    r->final_sent = true;
+    r->edge->open_relays--;
+    r->targets = NULL;
+    r->target_count = 0;
+    arena_fini(&r->arena);
+    message_drop(&r->request);
+    message_drop(&r->best);
+}
+
+static void transmit(struct relay *r, struct slice text)
+{
+    if (transport_send(r->edge->transport, &r->reply, false, text, 0) != ERR_OK) edge_count(r->edge, EC_send_failures);
+}
+
+/* A 2xx to INVITE is repeated by its sender, never by us (RFC 6026 §8.7); nothing is repeated on reliable transports.
+ */
+static void keep(struct relay *r, unsigned code, struct slice text)
+{
+    bool success = code >= 200 && code < 300;
+    if (r->server.reliable || (r->invite && success)) {
+        if (code >= 200) message_drop(&r->last);
+        return;
+    }
+    if (!message_set(&r->last, text)) edge_count(r->edge, EC_no_memory);
+}
+
+void relay_send(struct relay *r, unsigned code, struct slice text)
+{
+    bool late = r->final_sent;
+    /* A late 2xx finds its server transaction perhaps gone: it still goes out (RFC 3261 §16.7 item 5). */
+    bool alive = sip_tx_live(&r->server);
+    unsigned actions =
+        alive ? sip_tx_step(&r->edge->tx, &r->server, sip_tx_event_of(code), edge_now(r->edge)) : SIP_TX_DO_SEND;
+    if ((actions & SIP_TX_DO_SEND) == 0) {
+        edge_count(r->edge, EC_responses_dropped);
+        return;
+    }
+    transmit(r, text);
+    if (!late && sip_tx_live(&r->server)) keep(r, code, text);
+    if (code >= 200) close_relay(r);
+}
+
+void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines)
+{
+    struct edge *e = r->edge;
+    if (v == NULL) v = relay_request(r);
+    if (v != NULL && edge_response(e, &r->from, v, code, lines) == ERR_OK) {
+        relay_send(r, code, buf_view(&e->out));
+        return;
+    }
+    edge_count(e, EC_no_memory);
+    if (code >= 200) relay_drop(r); /* without memory for an answer: silence, the sender's timer ends it */
+}
+
+void relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words)
+{
+    struct edge *e = r->edge;
+    buf_reset(&e->lines);
+    edge_reason_line(e, cause, words);
+    relay_answer_lines(r, v, code, buf_view(&e->lines));
+}
+
+/* ---- the best failure ---- */
+
+/* RFC 3261 §16.7 item 6: 6xx before all, then the lowest class; among 4xx those that tell the caller how to mend the
+ * request. */
+static unsigned rank(unsigned code)
+{
+    if (code >= 600) return 0;
+    if (code == 401 || code == 407 || code == 415 || code == 420 || code == 484) return 400;
+    return code >= 400 && code < 500 ? 401 : code / 100 * 100 + 1;
+}
+
+static bool better(const struct relay *r, unsigned code)
+{
+    return r->best_code == 0 || rank(code) < rank(r->best_code);
+}
+
+void relay_note(struct relay *r, unsigned code, const char *words, struct slice detail)
+{
+    if (r->final_sent || !better(r, code)) return;
+    message_drop(&r->best);
+    r->best_code = code;
+    (void)snprintf(r->best_words, sizeof r->best_words, "%s%s%.*s", words, words[0] != '\0' && detail.n > 0 ? ": " : "",
+                   SLICE_ARG(detail));
+}
+
+void relay_note_response(struct relay *r, const struct sip_view *v)
+{
+    struct edge *e = r->edge;
+    struct sip_edits edits;
+    if (r->final_sent || !better(r, v->code)) return;
+    sip_edits_init(&edits, v);
+    sip_edit_pop_value(&edits, SIP_VIA);
+    buf_reset(&e->out);
+    if (sip_edit_apply(&edits, &e->out) != ERR_OK || !message_set(&r->best, buf_view(&e->out))) {
+        edge_count(e, EC_no_memory);
+        message_drop(&r->best);
+    }
+    r->best_code = v->code;
+    (void)snprintf(r->best_words, sizeof r->best_words, "%u %.*s", v->code, SLICE_ARG(v->reason));
+}
+
+void relay_finish(struct relay *r)
+{
+    struct call *call = r->call;
+    if (r->final_sent) return;
+    unsigned code = r->best_code != 0 ? r->best_code : 500;
+    struct slice words = slice_of(r->best_words);
+    if (!r->invite && code == 408) { /* RFC 4320 §4.2: a 408 to a non-INVITE only adds to the storm */
+        relay_drop(r);
+        return;
+    }
+    if (r->best.p != NULL && code != 503) {
+        struct message best = r->best;
+        r->best = (struct message){0};
+        relay_send(r, code, (struct slice){best.p, best.n});
+        message_drop(&best);
+    } else {
+        /* One target's 503 must not keep the caller away from all of us: RFC 3261 §16.7 item 6. */
+        unsigned cause = code;
+        if (r->best.p != NULL) code = 500;
+        relay_answer(r, NULL, code, cause, words);
+    }
+    r->call = NULL;
+    if (call != NULL) edge_call_end(call, code, words);
+}
+
+void relay_drop(struct relay *r)
+{
+    struct call *call = r->call;
+    sip_tx_remove(&r->edge->tx, &r->server);
+    message_drop(&r->last);
+    close_relay(r);
+    r->call = NULL;
+    if (call != NULL) edge_call_end(call, 408, SLICE("no answer"));
+}
+
+void relay_call_gone(struct relay *r)
+{
+    r->call = NULL;
+}
+
+/* ---- events of the server transaction ---- */
+
+void relay_server_event(struct relay *r, enum sip_tx_event ev)
+{
+    struct edge *e = r->edge;
+    unsigned actions = sip_tx_step(&e->tx, &r->server, ev, edge_now(e));
+    if ((actions & SIP_TX_DO_RESEND) && r->last.p != NULL) transmit(r, (struct slice){r->last.p, r->last.n});
+    if (actions & SIP_TX_DO_TRYING) relay_answer(r, NULL, 100, 0, SLICE(""));
+    if (actions & SIP_TX_DO_TIMED_OUT) edge_count(e, EC_unacknowledged);
+    if (actions & SIP_TX_DO_FREE) message_drop(&r->last);
+}
+
+/* ---- death ---- */
+
+void branch_free(struct branch *b)
+{
+    struct relay *r = b->relay;
+    struct edge *e = r->edge;
+    sip_tx_remove(&e->tx, &b->client);
+    sip_timer_stop(&e->tx, &b->progress);
+    if (b->is_waiting) map_remove(&e->waiting, &b->waiting);
+    if (r->current == b) r->current = NULL;
+    list_remove(&b->node);
+    message_drop(&b->sent);
+    pool_put(&e->branch_pool, b);
+}
+
+void relay_settle(struct relay *r)
+{
+    if (sip_tx_live(&r->server) || !list_empty(&r->branches) || r->resolving) return;
+    relay_free(r);
+}
+
+void relay_free(struct relay *r)
+{
+    struct edge *e = r->edge;
+    while (!list_empty(&r->branches))
+        branch_free(CONTAINER_OF(r->branches.next, struct branch, node));
+    sip_tx_remove(&e->tx, &r->server);
+    if (!r->final_sent) e->open_relays--;
+    list_remove(&r->node);
+    arena_fini(&r->arena);
+    message_drop(&r->request);
+    message_drop(&r->last);
+    message_drop(&r->best);
+    pool_put(&e->relay_pool, r);
+}

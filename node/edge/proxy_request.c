@@ -1,0 +1,121 @@
+/* proxy_request: a request comes in: absorbed, refused, or sent on its way.
+ *
+ * Inside a dialog the Route set decides, proved by our cookie; outside one the source is identified and the plan is
+ * asked (proxy_outside.c). What neither proves goes nowhere: never an open relay. Specification: RFC 3261 §16.3-16.5,
+ * §16.10, §16.12. */
+#include "node/edge/proxy_arrival.h"
+
+void arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
+{
+    edge_count(a->e, why);
+    edge_answer_stateless(a->e, a->from, a->v, code, extra);
+}
+
+/* ---- inside a dialog ---- */
+
+static bool dialog_proved(struct arrival *a)
+{
+    if (a->routes.bad) {
+        arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+    } else if (a->routes.own == 0) {
+        arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
+    } else if (!arrival_cookie_ok(a)) {
+        arrival_refuse(a, EC_refused_cookie, 403, SLICE(""));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* One target with one hop: the one that the Route set names. Nothing here outlives the relay's arena. */
+static bool single_target(struct relay *r, const struct edge_hop *hop)
+{
+    struct edge_target *t = arena_alloc(&r->arena, sizeof *t);
+    struct edge_hop *h = arena_alloc(&r->arena, sizeof *h);
+    if (t == NULL || h == NULL) return false;
+    *h = *hop;
+    h->host = arena_copy(&r->arena, hop->host);
+    *t = (struct edge_target){.hops = h, .hop_count = 1};
+    r->targets = t;
+    r->target_count = 1;
+    return h->host.p != NULL;
+}
+
+static void inside(struct arrival *a)
+{
+    struct edge_hop hop;
+    enum edge_counter why;
+    if (!dialog_proved(a) || !arrival_may_pass(a)) return;
+    unsigned code = arrival_next_hop(a, &hop, &why);
+    if (code != 0) {
+        arrival_refuse(a, why, code, SLICE(""));
+        return;
+    }
+    edge_call_request(a->e, a->v);
+    struct relay *r = relay_new(a->e, a->from, a->v);
+    if (r == NULL) return;
+    r->arena = a->arena;
+    a->arena = (struct arena){0};
+    r->in_dialog = true;
+    r->pop_count = (uint8_t)a->routes.own;
+    if (!single_target(r, &hop)) {
+        edge_count(a->e, EC_no_memory);
+        relay_free(r);
+        return;
+    }
+    if (r->invite) relay_answer(r, a->v, 100, 0, SLICE(""));
+    relay_try(r, a->v);
+    relay_settle(r);
+}
+
+/* ---- CANCEL ---- */
+
+static void on_cancel(struct arrival *a)
+{
+    struct edge *e = a->e;
+    struct sip_tx *tx = sip_tx_find_server(&e->tx, a->v, SIP_INVITE);
+    if (tx == NULL) {
+        arrival_refuse(a, EC_cancels_unmatched, 481, SLICE(""));
+        return;
+    }
+    struct relay *r = CONTAINER_OF(tx, struct relay, server);
+    edge_count(e, EC_cancels);
+    edge_answer_stateless(e, a->from, a->v, 200, SLICE(""));
+    relay_cancel(r);
+    relay_settle(r);
+}
+
+/* ---- the door ---- */
+
+static void judge(struct arrival *a)
+{
+    struct edge *e = a->e;
+    if (a->v->method == SIP_ACK) {
+        arrival_ack(a);
+        return;
+    }
+    struct sip_tx *tx = sip_tx_find_server(&e->tx, a->v, a->v->method);
+    if (tx != NULL) {
+        edge_count(e, EC_requests_repeated);
+        relay_server_event(CONTAINER_OF(tx, struct relay, server), SIP_TX_REQUEST);
+        return;
+    }
+    if (a->v->method == SIP_CANCEL) {
+        on_cancel(a);
+        return;
+    }
+    arrival_read_routes(a);
+    if (a->v->to_tag.n > 0) {
+        inside(a);
+    } else {
+        arrival_outside(a);
+    }
+}
+
+void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    struct arrival a = {.e = e, .from = from, .v = v};
+    edge_count(e, EC_requests);
+    judge(&a);
+    arena_fini(&a.arena);
+}

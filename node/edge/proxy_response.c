@@ -1,0 +1,224 @@
+/* proxy_response: what comes back: responses, timers of the client side, failures to send (RFC 3261 §16.7-16.9). */
+#include "node/edge/proxy.h"
+
+static void stop_waiting(struct branch *b)
+{
+    if (!b->is_waiting) return;
+    map_remove(&b->relay->edge->waiting, &b->waiting);
+    b->is_waiting = false;
+}
+
+/* The response with its topmost Via popped, in e->out. */
+static bool popped(struct edge *e, const struct sip_view *v)
+{
+    struct sip_edits edits;
+    sip_edits_init(&edits, v);
+    sip_edit_pop_value(&edits, SIP_VIA);
+    buf_reset(&e->out);
+    if (sip_edit_apply(&edits, &e->out) == ERR_OK) return true;
+    edge_count(e, EC_no_memory);
+    return false;
+}
+
+static void pass(struct relay *r, const struct sip_view *v)
+{
+    if (popped(r->edge, v)) relay_send(r, v->code, buf_view(&r->edge->out));
+}
+
+/* The branch is no longer the one that counts. */
+static void leave(struct branch *b)
+{
+    if (b->relay->current == b) b->relay->current = NULL;
+}
+
+static void on_provisional(struct branch *b, const struct sip_view *v)
+{
+    struct relay *r = b->relay;
+    struct edge *e = r->edge;
+    if (b->cancel_sent) return;
+    if (!r->invite) {
+        /* RFC 4320 §4.1: a proxy passes none but its own late 100. */
+        sip_timer_stop(&e->tx, &b->progress);
+        return;
+    }
+    sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), PROXY_TIMER_C_MS));
+    if (b->cancel_wanted || b->abandoned) {
+        branch_cancel(b);
+        return;
+    }
+    if (v->code == 100 || r->final_sent) return;
+    pass(r, v);
+    if (r->call != NULL) edge_call_ringing(r->call);
+}
+
+static void on_success(struct branch *b, const struct sip_view *v)
+{
+    struct relay *r = b->relay;
+    struct call *call = r->call;
+    bool first = !r->final_sent;
+    sip_timer_stop(&r->edge->tx, &b->progress);
+    leave(b);
+    message_drop(&b->sent);
+    if (!r->invite && !first) {
+        edge_count(r->edge, EC_responses_dropped);
+        return;
+    }
+    pass(r, v);
+    if (!first) return;
+    r->call = NULL;
+    if (call != NULL) edge_call_answered(call, v->code);
+    for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
+        struct branch *other = CONTAINER_OF(n, struct branch, node);
+        if (other != b) branch_cancel(other);
+    }
+}
+
+/* Whether another place may be tried after this failure. */
+static bool moves_on(const struct relay *r, unsigned code)
+{
+    if (r->cancelled || r->in_dialog || code >= 600 || r->target_at >= r->target_count) return false;
+    return decide_failover(&r->targets[r->target_at].route, code) && relay_has_more(r);
+}
+
+static void on_failure(struct branch *b, const struct sip_view *v)
+{
+    struct relay *r = b->relay;
+    bool current = r->current == b;
+    sip_timer_stop(&r->edge->tx, &b->progress);
+    leave(b);
+    if (r->final_sent || !current) return;
+    if (b->timed_out) {
+        relay_note(r, 408, "no final answer in time", SLICE(""));
+        relay_finish(r);
+        return;
+    }
+    relay_note_response(r, v);
+    if (moves_on(r, v->code)) {
+        relay_try(r, NULL);
+    } else {
+        relay_finish(r);
+    }
+}
+
+void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    (void)from;
+    edge_count(e, EC_responses);
+    struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
+    if (tx == NULL) {
+        edge_count(e, EC_responses_unmatched);
+        return;
+    }
+    struct branch *b = CONTAINER_OF(tx, struct branch, client);
+    struct relay *r = b->relay;
+    unsigned actions = sip_tx_step(&e->tx, tx, sip_tx_event_of(v->code), edge_now(e));
+    stop_waiting(b);
+    b->answered = true;
+    if (actions & SIP_TX_DO_ACK) branch_ack(b, v);
+    if ((actions & SIP_TX_DO_PASS) && !b->is_cancel) {
+        if (v->code < 200) {
+            on_provisional(b, v);
+        } else if (v->code < 300) {
+            on_success(b, v);
+        } else {
+            on_failure(b, v);
+        }
+    }
+    if (actions & SIP_TX_DO_FREE) branch_free(b);
+    relay_settle(r);
+}
+
+/* ---- no response ---- */
+
+/* The branch came to nothing: no answer (408) or no way to send (503). */
+static void branch_failed(struct branch *b, unsigned code, const char *words)
+{
+    struct relay *r = b->relay;
+    bool current = r->current == b;
+    leave(b);
+    if (b->is_cancel || r->final_sent || !current) return;
+    struct slice target = r->target_at < r->target_count ? r->targets[r->target_at].text : SLICE("");
+    if (r->cancelled) {
+        relay_note(r, 487, "cancelled by the caller", SLICE(""));
+        relay_finish(r);
+        return;
+    }
+    relay_note(r, code, words, target);
+    relay_try(r, NULL);
+}
+
+void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
+{
+    struct branch *b = CONTAINER_OF(tx, struct branch, client);
+    struct relay *r = b->relay;
+    unsigned actions = sip_tx_step(&e->tx, tx, ev, edge_now(e));
+    if ((actions & SIP_TX_DO_RESEND) && b->sent.p != NULL) {
+        struct slice text = {b->sent.p, b->sent.n};
+        if (transport_send(e->transport, &b->to, b->expect_member, text, b->is_cancel ? 0 : b->id) != ERR_OK) {
+            edge_count(e, EC_send_failures);
+        }
+    }
+    if (actions & SIP_TX_DO_TIMED_OUT) {
+        edge_count(e, EC_timeouts);
+        branch_failed(b, 408, "no answer from");
+    }
+    if (actions & SIP_TX_DO_FAILED) {
+        edge_count(e, EC_send_failures);
+        branch_failed(b, 503, "cannot be reached");
+    }
+    if (actions & SIP_TX_DO_FREE) branch_free(b);
+    relay_settle(r);
+}
+
+/* Nothing at all came within no_answer_ms: the next one is tried; this branch goes on listening, but sends no more. */
+static void abandon(struct branch *b)
+{
+    struct relay *r = b->relay;
+    if (r->cancelled || r->current != b || !relay_has_more(r)) return;
+    edge_count(r->edge, EC_timeouts);
+    sip_tx_quiet(&r->edge->tx, &b->client);
+    b->abandoned = true;
+    branch_failed(b, 408, "no answer from");
+}
+
+void proxy_progress_timer(struct edge *e, struct sip_timer *timer)
+{
+    struct branch *b = CONTAINER_OF(timer, struct branch, progress);
+    struct relay *r = b->relay;
+    if (!b->answered) {
+        abandon(b);
+    } else if (b->cancel_sent) {
+        /* The other side answered neither: RFC 3261 §9.1 lets go after 64 * T1. */
+        branch_failed(b, b->timed_out ? 408 : 487, "no end after CANCEL from");
+        branch_free(b);
+    } else {
+        edge_count(e, EC_timer_c);
+        b->timed_out = true;
+        branch_cancel(b);
+    }
+    relay_settle(r);
+}
+
+void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
+{
+    if (token != 0) {
+        struct sip_tx *tx = sip_tx_find_id(&e->tx, token);
+        if (tx != NULL) proxy_client_event(e, tx, SIP_TX_ERROR);
+        return;
+    }
+    if (to->transport != PLAN_UDP) return;
+    struct sock_key key;
+    sock_key_remote(&key, PLAN_UDP, &to->remote);
+    uint64_t hash = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});
+    /* Each event takes its branch out of the map, and may put others in: begin again each time. */
+    for (struct map_node *n = map_first(&e->waiting, hash); n != NULL;) {
+        struct branch *b = CONTAINER_OF(n, struct branch, waiting);
+        if (!sock_address_eq(&b->to.remote, &to->remote)) {
+            n = map_next(n);
+            continue;
+        }
+        stop_waiting(b);
+        proxy_client_event(e, &b->client, SIP_TX_ERROR);
+        n = map_first(&e->waiting, hash);
+    }
+}

@@ -1,0 +1,89 @@
+/* proxy_route: the Route set of a request: what of it is ours, whether that is genuine, and where it leads next.
+ *
+ * Specification: RFC 3261 §16.4, §16.6 items 6-7; RFC 5658 (double Record-Route). A next hop without lr is treated as a
+ * loose router: strict ones (RFC 2543) are not served. */
+#include "node/edge/proxy_arrival.h"
+
+#include "node/sip/cookie.h"
+
+#define OWN_ROUTES_MAX 8
+
+static void note_own(struct route_set *r, const struct sip_uri *uri)
+{
+    r->cookie = sip_uri_param(uri, "ck");
+    r->target = sip_uri_param(uri, "tt");
+    r->transit_cookie = sip_uri_param(uri, "tk");
+    r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
+}
+
+/* False: what follows does not concern us. */
+static bool read_route(struct arrival *a, struct slice value)
+{
+    struct route_set *r = &a->routes;
+    struct sip_name_addr addr;
+    if (sip_name_addr_parse(&a->arena, value, &addr) != ERR_OK || addr.star) {
+        r->bad = true;
+        return false;
+    }
+    if (!edge_is_ours(a->e, &addr.uri)) {
+        r->has_next = true;
+        r->next = addr.uri;
+        return false;
+    }
+    if (r->own == 0) note_own(r, &addr.uri);
+    r->own++;
+    if (r->own > OWN_ROUTES_MAX) r->bad = true;
+    return !r->bad;
+}
+
+void arrival_read_routes(struct arrival *a)
+{
+    const struct sip_view *v = a->v;
+    for (unsigned i = v->first[SIP_ROUTE]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice rest = sip_line_value(v, i);
+        struct slice value;
+        while (sip_value_next(&rest, &value)) {
+            if (!read_route(a, value)) return;
+        }
+    }
+}
+
+unsigned arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why)
+{
+    struct sip_uri parsed;
+    const struct sip_uri *uri = &a->routes.next;
+    if (!a->routes.has_next) {
+        uri = &parsed;
+        *why = EC_refused_syntax;
+        if (sip_uri_parse(&a->arena, a->v->uri, &parsed) != ERR_OK) return 400;
+        *why = EC_refused_own_address; /* a Contact that names us: it would come straight back */
+        if (edge_is_ours(a->e, uri)) return 404;
+    }
+    *hop = (struct edge_hop){.host = uri->host, .port = uri->port};
+    *why = EC_refused_scheme;
+    return uri->host.n > 0 && edge_uri_transport(uri, &hop->transport) ? 0 : 416;
+}
+
+bool arrival_cookie_ok(const struct arrival *a)
+{
+    const struct sip_view *v = a->v;
+    return sip_dialog_cookie_ok(a->e->dialog_mac, a->routes.cookie, v->call_id, v->from_tag, v->to_tag);
+}
+
+bool arrival_may_pass(struct arrival *a)
+{
+    struct edge *e = a->e;
+    struct slice tags = sip_view_value(a->v, SIP_PROXY_REQUIRE);
+    if (a->v->max_forwards == 0) {
+        arrival_refuse(a, EC_refused_max_forwards, 483, SLICE(""));
+        return false;
+    }
+    if (tags.p == NULL) return true;
+    /* We know no option that a proxy must support: each one named is unsupported (RFC 3261 §16.3 item 5). */
+    buf_reset(&e->lines);
+    buf_text(&e->lines, "Unsupported: ");
+    buf_slice(&e->lines, tags);
+    buf_text(&e->lines, "\r\n");
+    arrival_refuse(a, EC_refused_proxy_require, 420, buf_view(&e->lines));
+    return false;
+}

@@ -1,0 +1,168 @@
+/* proxy_target: where a request goes next: the addresses of a hop, the hops of a target, the targets of the decision,
+ * in order, one at a time (DESIGN "The decision", failover). */
+#include "node/edge/proxy.h"
+
+bool relay_has_more(const struct relay *r)
+{
+    if (r->address_at < r->address_count || r->target_at + 1 < r->target_count) return true;
+    return r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count;
+}
+
+/* ---- the addresses of a hop ---- */
+
+static void resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
+{
+    struct relay *r = ctx;
+    r->resolving = false;
+    r->address_at = 0;
+    r->address_count = 0;
+    if (err == ERR_OK) {
+        for (size_t i = 0; i < count && i < RELAY_ADDRESSES; i++)
+            r->addresses[r->address_count++] = addresses[i];
+    }
+    if (r->address_count == 0) {
+        edge_count(r->edge, EC_names_unresolved);
+        if (!r->final_sent)
+            relay_note(r, 503, "no address for the name", r->targets[r->target_at].hops[r->hop_at - 1].host);
+    }
+    if (r->inside_resolve) return; /* answered from the cache: the loop in relay_try goes on */
+    relay_try(r, NULL);
+    relay_settle(r);
+}
+
+/* Sets the addresses now, or later with r->resolving set meanwhile. */
+static void resolve(struct relay *r, const struct edge_hop *hop)
+{
+    enum plan_transport transport = hop->transport;
+    uint16_t port = hop->port != 0 ? hop->port : sip_default_port(transport);
+    r->address_at = 0;
+    r->address_count = 0;
+    if (hop->received.n > 0 && listen_parse(hop->received, &transport, &r->addresses[0], NULL) == ERR_OK) {
+        r->address_count = 1;
+        return;
+    }
+    if (sock_address_parse(hop->host, port, &r->addresses[0]) == ERR_OK) {
+        r->address_count = 1;
+        return;
+    }
+    r->resolving = true;
+    r->inside_resolve = true;
+    if (dns_resolve(r->edge->dns, hop->host, hop->port, transport, resolved, r) != ERR_OK && r->resolving) {
+        resolved(r, ERR_NOTFOUND, NULL, 0);
+    }
+    r->inside_resolve = false;
+}
+
+/* ---- one attempt ---- */
+
+static enum plan_transport hop_transport(const struct edge_hop *hop)
+{
+    enum plan_transport transport = hop->transport;
+    union sock_address ignored;
+    if (hop->received.n > 0 && listen_parse(hop->received, &transport, &ignored, NULL) != ERR_OK) return hop->transport;
+    return transport;
+}
+
+static struct branch *branch_new(struct relay *r, const struct flow *to, uint64_t id)
+{
+    struct edge *e = r->edge;
+    struct branch *b = pool_get(&e->branch_pool, sizeof *b);
+    if (b == NULL) return NULL;
+    *b = (struct branch){.relay = r, .to = *to, .id = id};
+    sip_timer_init(&b->progress, EDGE_TIMER_PROGRESS);
+    if (!message_set(&b->sent, buf_view(&e->out))) {
+        pool_put(&e->branch_pool, b);
+        return NULL;
+    }
+    list_append(&r->branches, &b->node);
+    return b;
+}
+
+static void wait_for_answer(struct branch *b)
+{
+    struct edge *e = b->relay->edge;
+    uint32_t ms = e->o.no_answer_ms;
+    sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), ms));
+    if (b->to.transport != PLAN_UDP) return;
+    struct sock_key key;
+    sock_key_remote(&key, PLAN_UDP, &b->to.remote);
+    map_insert(&e->waiting, &b->waiting,
+               map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes}));
+    b->is_waiting = true;
+}
+
+/* False: it could not be sent; the failure is noted. */
+static bool attempt(struct relay *r, const union sock_address *address, const struct sip_view *v)
+{
+    struct edge *e = r->edge;
+    const struct edge_target *t = &r->targets[r->target_at];
+    const struct edge_hop *hop = &t->hops[r->hop_at - 1];
+    struct flow to;
+    bool expect_member = false;
+    if (edge_flow_to(e, hop_transport(hop), address, &r->from, &to) != ERR_OK) {
+        relay_note(r, 503, "no listener for the transport of", t->text);
+        return false;
+    }
+    expect_member = t->node.n > 0 && to.transport == PLAN_TLS;
+    if (v == NULL) v = relay_request(r);
+    struct forward f = {.relay = r,
+                        .target = t,
+                        .hop = hop,
+                        .from = &r->from,
+                        .to = &to,
+                        .pop_count = r->pop_count,
+                        .record_route = r->forms_dialog,
+                        .id = rng_next(&e->rng)};
+    if (v == NULL || forward_request(e, v, &f) != ERR_OK) {
+        relay_note(r, 500, "the request could not be built", SLICE(""));
+        return false;
+    }
+    struct branch *b = branch_new(r, &to, f.id);
+    if (b == NULL) {
+        edge_count(e, EC_no_memory);
+        relay_note(r, 500, "no memory", SLICE(""));
+        return false;
+    }
+    b->expect_member = expect_member;
+    sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
+    if (transport_send(e->transport, &to, expect_member, buf_view(&e->out), b->id) != ERR_OK) {
+        edge_count(e, EC_send_failures);
+        relay_note(r, 503, "cannot send to", t->text);
+        branch_free(b);
+        return false;
+    }
+    edge_count(e, EC_forwarded);
+    wait_for_answer(b);
+    r->current = b;
+    return true;
+}
+
+static void name_target(struct relay *r)
+{
+    const struct edge_target *t = &r->targets[r->target_at];
+    if (r->call != NULL) edge_call_target(r->call, t->text, t->node);
+}
+
+void relay_try(struct relay *r, const struct sip_view *v)
+{
+    while (!r->final_sent) {
+        if (r->cancelled) {
+            relay_note(r, 487, "cancelled by the caller", SLICE(""));
+            relay_finish(r);
+            return;
+        }
+        if (r->address_at < r->address_count) {
+            if (attempt(r, &r->addresses[r->address_at++], v)) return;
+        } else if (r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count) {
+            if (r->hop_at == 0) name_target(r);
+            resolve(r, &r->targets[r->target_at].hops[r->hop_at++]);
+            if (r->resolving) return;
+        } else if (r->target_at + 1 < r->target_count) {
+            edge_count(r->edge, EC_failovers);
+            r->target_at++;
+            r->hop_at = 0;
+        } else {
+            relay_finish(r);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+#include "node/edge/registrar.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/edge/proxy.h"
+#include "node/edge/registrar_update.h"
+
+/* One REGISTER from its proof to its 200. */
+struct registration {
+    struct list_node node;
+    struct map_node by_account;
+    struct edge *edge;
+    struct relay *relay; /* its server transaction; NULL once the edge has let go */
+    struct arena arena;
+    struct wanted wanted;
+    uint64_t turn; /* order of arrival */
+    bool committing;
+    bool removal;
+};
+
+struct registrar {
+    struct list_node all;
+    struct map by_account;
+    size_t count;
+    uint64_t turns;
+    _Atomic uint64_t counts[RC_COUNT];
+    struct counter_table table;
+};
+
+static void count(struct edge *e, enum registrar_counter which)
+{
+    counter_add(&e->registrar->counts[which], 1);
+}
+
+/* ---- life ---- */
+
+enum err registrar_new(struct edge *e, struct registrar **out)
+{
+    static const char *const names[RC_COUNT] = {REGISTRAR_COUNTERS(COUNTER_NAME)};
+    struct registrar *r = calloc(1, sizeof *r);
+    if (r == NULL) return ERR_NOMEM;
+    if (map_init(&r->by_account, 64, rng_next(&e->rng)) != ERR_OK) {
+        free(r);
+        return ERR_NOMEM;
+    }
+    list_init(&r->all);
+    r->table = (struct counter_table){"registrar", names, r->counts, RC_COUNT};
+    *out = r;
+    return ERR_OK;
+}
+
+void registrar_free(struct registrar *r)
+{
+    if (r == NULL) return;
+    map_fini(&r->by_account);
+    free(r);
+}
+
+size_t registrar_pending(const struct registrar *r)
+{
+    return r->count;
+}
+
+const struct counter_table *registrar_counters(const struct registrar *r)
+{
+    return &r->table;
+}
+
+static void end(struct registration *g)
+{
+    struct registrar *r = g->edge->registrar;
+    map_remove(&r->by_account, &g->by_account);
+    list_remove(&g->node);
+    r->count--;
+    arena_fini(&g->arena);
+    free(g);
+}
+
+void registrar_close(struct registrar *r)
+{
+    struct list_node *n = r->all.next;
+    while (n != &r->all) {
+        struct registration *g = CONTAINER_OF(n, struct registration, node);
+        n = n->next;
+        g->relay = NULL;
+        if (!g->committing) end(g);
+    }
+}
+
+/* ---- answers ---- */
+
+static void answer(struct relay *relay, unsigned code, struct slice lines)
+{
+    relay_answer_lines(relay, NULL, code, lines);
+    relay_settle(relay);
+}
+
+/* Appends the account's bindings as they are now. */
+static enum err list_bindings(struct edge *e, struct slice account, struct buf *lines)
+{
+    struct arena scratch = {0};
+    struct binding *list = NULL;
+    size_t n = 0;
+    enum err err = e->o.hooks.bindings(e->o.hooks.ctx, &scratch, account, &list, &n);
+    if (err == ERR_NOTFOUND) err = ERR_OK;
+    if (err == ERR_OK) update_list(list, n, edge_wall(), lines);
+    arena_fini(&scratch);
+    return err == ERR_OK && lines->failed ? ERR_NOMEM : err;
+}
+
+static void answer_ok(struct registration *g)
+{
+    struct buf lines = {0};
+    if (list_bindings(g->edge, g->wanted.account, &lines) == ERR_OK) {
+        answer(g->relay, 200, buf_view(&lines));
+    } else {
+        answer(g->relay, 500, SLICE("Retry-After: 10\r\n"));
+    }
+    buf_fini(&lines);
+}
+
+/* ---- one after the other ---- */
+
+static uint64_t account_hash(const struct registrar *r, struct slice account)
+{
+    return map_hash(&r->by_account, account);
+}
+
+/* The oldest registration of the account; with busy set, the one whose write is under way. */
+static struct registration *of_account(const struct registrar *r, struct slice account, bool busy)
+{
+    struct registration *first = NULL;
+    struct map_node *n = map_first(&r->by_account, account_hash(r, account));
+    for (; n != NULL; n = map_next(n)) {
+        struct registration *g = CONTAINER_OF(n, struct registration, by_account);
+        if (!slice_eq(g->wanted.account, account) || g->committing != busy) continue;
+        if (first == NULL || g->turn < first->turn) first = g;
+    }
+    return first;
+}
+
+static void serve(struct registration *g);
+
+/* The end of one: then the account's next, if one has waited. */
+static void finish(struct registration *g)
+{
+    struct edge *e = g->edge;
+    char name[LIMIT_NAME + 1];
+    struct slice account = {name, g->wanted.account.n};
+    memcpy(name, g->wanted.account.p, account.n);
+    end(g);
+    struct registration *next = e->closing ? NULL : of_account(e->registrar, account, false);
+    if (next != NULL && of_account(e->registrar, account, true) == NULL) serve(next);
+}
+
+static void on_written(void *ctx, enum err err)
+{
+    struct registration *g = ctx;
+    struct edge *e = g->edge;
+    if (g->relay != NULL && err == ERR_OK) {
+        count(e, g->removal ? RC_removed : RC_registered);
+        answer_ok(g);
+    } else if (g->relay != NULL) {
+        count(e, RC_write_failed);
+        log_event(e->log, LOG_WARN, "registrar", "write-failed", "account=%.*s err=\"%s\"",
+                  SLICE_ARG(g->wanted.account), err_name(err));
+        answer(g->relay, 500, SLICE("Retry-After: 10\r\n"));
+    }
+    finish(g);
+    edge_close_step(e);
+}
+
+static void refuse_and_end(struct registration *g, enum registrar_counter why, unsigned code, struct slice lines)
+{
+    count(g->edge, why);
+    answer(g->relay, code, lines);
+    finish(g);
+}
+
+static void serve(struct registration *g)
+{
+    struct edge *e = g->edge;
+    struct binding *old = NULL;
+    size_t old_count = 0;
+    struct update *u = arena_alloc(&g->arena, sizeof *u);
+    enum err err =
+        u != NULL ? e->o.hooks.bindings(e->o.hooks.ctx, &g->arena, g->wanted.account, &old, &old_count) : ERR_NOMEM;
+    if (err == ERR_NOTFOUND) err = ERR_OK;
+    if (err == ERR_OK) err = update_make(&g->arena, &g->wanted, old, old_count, edge_wall(), u);
+    if (err == ERR_CONFLICT) {
+        refuse_and_end(g, RC_refused_order, 500, SLICE(""));
+    } else if (err != ERR_OK) {
+        refuse_and_end(g, RC_write_failed, 500, SLICE("Retry-After: 10\r\n"));
+    } else if (u->put_count + u->remove_count == 0) {
+        count(e, RC_unchanged);
+        answer_ok(g);
+        finish(g);
+    } else {
+        if (u->replaced) count(e, RC_replaced_oldest);
+        g->removal = u->put_count == 0;
+        g->committing = true;
+        e->o.hooks.bindings_write(e->o.hooks.ctx, u->puts, u->put_count, u->removes, u->remove_count, on_written, g);
+    }
+}
+
+/* ---- the request ---- */
+
+struct register_request {
+    struct edge *e;
+    const struct flow *from;
+    struct sip_view *v;
+    struct arena arena;
+    struct plan_account account;
+};
+
+static void refuse(struct register_request *q, enum registrar_counter why, unsigned code, struct slice lines)
+{
+    count(q->e, why);
+    edge_answer_stateless(q->e, q->from, q->v, code, lines);
+}
+
+static bool proved(struct register_request *q)
+{
+    enum auth_verdict verdict = edge_auth(q->e, &q->arena, q->v, SIP_AUTHORIZATION, &q->account);
+    if (verdict == AUTH_OK) return true;
+    if (verdict == AUTH_REFUSED) {
+        refuse(q, RC_refused_auth, 403, SLICE(""));
+    } else {
+        edge_challenge(q->e, q->from, q->v, false, verdict == AUTH_STALE);
+    }
+    return false;
+}
+
+/* An account registers itself and nobody else (RFC 3261 §10.3 item 4), where its site lets it. */
+static bool permitted(struct register_request *q)
+{
+    struct sip_name_addr to;
+    bool parsed = sip_name_addr_parse(&q->arena, sip_view_value(q->v, SIP_TO), &to) == ERR_OK;
+    if (!parsed || !slice_eq(to.uri.number, q->account.name) || q->account.name.n > LIMIT_NAME) {
+        refuse(q, RC_refused_other_account, 403, SLICE(""));
+        return false;
+    }
+    if (q->account.site.n == 0 || slice_eq(q->account.site, q->e->o.node.site)) return true;
+    buf_reset(&q->e->lines);
+    edge_reason_line(q->e, 403, SLICE("this account registers at another site"));
+    refuse(q, RC_refused_site, 403, buf_view(&q->e->lines));
+    return false;
+}
+
+static bool supported(struct register_request *q)
+{
+    struct slice rest = sip_view_value(q->v, SIP_REQUIRE);
+    struct slice tag;
+    while (sip_value_next(&rest, &tag)) {
+        if (slice_eq_nocase(tag, SLICE("path"))) continue;
+        buf_reset(&q->e->lines);
+        buf_text(&q->e->lines, "Unsupported: ");
+        buf_slice(&q->e->lines, tag);
+        buf_text(&q->e->lines, "\r\n");
+        refuse(q, RC_refused_require, 420, buf_view(&q->e->lines));
+        return false;
+    }
+    return true;
+}
+
+static void answer_query(struct register_request *q)
+{
+    struct buf lines = {0};
+    if (list_bindings(q->e, q->account.name, &lines) == ERR_OK) {
+        count(q->e, RC_queries);
+        edge_answer_stateless(q->e, q->from, q->v, 200, buf_view(&lines));
+    } else {
+        refuse(q, RC_write_failed, 500, SLICE("Retry-After: 10\r\n"));
+    }
+    buf_fini(&lines);
+}
+
+/* Enough for a phone that is impatient while a disk stalls; more is a flood. */
+#define WAITING_MAX 16
+
+static bool crowded(const struct registrar *r, struct slice account)
+{
+    size_t n = 0;
+    struct map_node *m = map_first(&r->by_account, account_hash(r, account));
+    for (; m != NULL && n <= WAITING_MAX; m = map_next(m))
+        n++;
+    return n > WAITING_MAX;
+}
+
+/* Takes the request in; it is served now or when the account's turn comes. */
+static void enter(struct register_request *q, const struct wanted *wanted)
+{
+    struct registrar *r = q->e->registrar;
+    if (crowded(r, wanted->account)) {
+        refuse(q, RC_refused_waiting, 503, SLICE("Retry-After: 10\r\n"));
+        return;
+    }
+    struct registration *g = calloc(1, sizeof *g);
+    struct relay *relay = g != NULL ? relay_new(q->e, q->from, q->v) : NULL;
+    if (relay == NULL) {
+        edge_count(q->e, EC_no_memory);
+        free(g);
+        return;
+    }
+    g->edge = q->e;
+    g->relay = relay;
+    g->wanted = *wanted;
+    g->arena = q->arena;
+    q->arena = (struct arena){0};
+    g->turn = ++r->turns;
+    bool busy = of_account(r, wanted->account, true) != NULL;
+    map_insert(&r->by_account, &g->by_account, account_hash(r, wanted->account));
+    list_append(&r->all, &g->node);
+    r->count++;
+    if (busy) {
+        count(q->e, RC_waited);
+    } else {
+        serve(g);
+    }
+}
+
+static void handle(struct register_request *q)
+{
+    enum registrar_counter why = RC_refused_contact;
+    if (!proved(q) || !supported(q) || !permitted(q)) return;
+    struct wanted *w = arena_alloc(&q->arena, sizeof *w);
+    if (w == NULL) {
+        edge_count(q->e, EC_no_memory);
+        return;
+    }
+    w->account = arena_copy(&q->arena, q->account.name);
+    w->max_contacts = q->account.max_contacts > 0 ? q->account.max_contacts : 1;
+    unsigned code = w->account.p != NULL ? wanted_read(q->e, &q->arena, q->from, q->v, w, &why) : 500;
+    size_t adds = 0;
+    for (size_t i = 0; i < w->contact_count; i++)
+        adds += w->contacts[i].expires_s > 0;
+    if (code == 0 && adds > w->max_contacts) {
+        code = 403;
+        why = RC_refused_too_many;
+    }
+    if (code != 0) {
+        refuse(q, why, code, code == 423 ? SLICE("Min-Expires: 60\r\n") : SLICE(""));
+    } else if (w->contact_count == 0 && !w->all) {
+        answer_query(q);
+    } else {
+        enter(q, w);
+    }
+}
+
+void registrar_on_request(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    struct register_request q = {.e = e, .from = from, .v = v};
+    count(e, RC_requests);
+    handle(&q);
+    arena_fini(&q.arena);
+}

@@ -1,0 +1,222 @@
+#include "node/edge/registrar_update.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define USER_AGENT_MAX 128
+
+/* ---- reading ---- */
+
+/* Seconds; what is no number counts as the default (RFC 3261 §10.3 item 7), what is too long as the most we give. */
+static uint32_t expires_of(struct slice text)
+{
+    uint64_t s = 0;
+    if (text.p == NULL || slice_u64(text, UINT32_MAX, &s) != ERR_OK) return REGISTRAR_EXPIRES_MAX_S;
+    return s > REGISTRAR_EXPIRES_MAX_S ? REGISTRAR_EXPIRES_MAX_S : (uint32_t)s;
+}
+
+/* "0.5" -> 500; 1000 where it is absent or no qvalue. */
+static uint32_t q_of(struct slice text)
+{
+    struct slice whole;
+    uint64_t v = 0;
+    uint32_t milli = 0;
+    uint32_t scale = 100;
+    struct slice digits = slice_cut(text, '.', &whole);
+    if (slice_u64(whole, 1, &v) != ERR_OK || v == 1) return 1000;
+    for (size_t i = 0; i < digits.n && i < 3; i++, scale /= 10) {
+        if (digits.p[i] < '0' || digits.p[i] > '9') return 1000;
+        milli += (uint32_t)(digits.p[i] - '0') * scale;
+    }
+    return milli;
+}
+
+static unsigned refuse(enum registrar_counter *why, enum registrar_counter which, unsigned code)
+{
+    *why = which;
+    return code;
+}
+
+static unsigned read_contact(struct edge *e, struct arena *arena, struct slice value, struct slice expires,
+                             struct wanted *w, enum registrar_counter *why)
+{
+    struct sip_name_addr a;
+    if (sip_name_addr_parse(arena, value, &a) != ERR_OK) return refuse(why, RC_refused_contact, 400);
+    if (a.star) {
+        /* Alone, and only to remove: RFC 3261 §10.3 item 6. */
+        uint64_t zero = 1;
+        if (w->contact_count > 0 || w->all || slice_u64(expires, 0, &zero) != ERR_OK)
+            return refuse(why, RC_refused_contact, 400);
+        w->all = true;
+        return 0;
+    }
+    bool sip = slice_is(a.uri.scheme, "sip") || slice_is(a.uri.scheme, "sips");
+    if (w->all || !sip || a.uri.host.n == 0 || a.uri_text.n > LIMIT_URI) return refuse(why, RC_refused_contact, 400);
+    if (edge_is_ours(e, &a.uri)) return refuse(why, RC_refused_own_address, 403);
+    if (w->contact_count == REGISTRAR_CONTACTS_MAX) return refuse(why, RC_refused_too_many, 403);
+    struct slice own = sip_name_addr_param(&a, "expires");
+    struct slice q = sip_name_addr_param(&a, "q");
+    struct wanted_contact *c = &w->contacts[w->contact_count];
+    *c = (struct wanted_contact){.expires_s = expires_of(own.p != NULL ? own : expires),
+                                 .q_milli = q.p != NULL ? q_of(q) : 1000};
+    if (c->expires_s > 0 && c->expires_s < REGISTRAR_EXPIRES_MIN_S) return refuse(why, RC_refused_too_brief, 423);
+    c->uri = arena_copy(arena, a.uri_text);
+    if (c->uri.p == NULL) return refuse(why, RC_write_failed, 500);
+    w->contact_count++;
+    return 0;
+}
+
+/* All lines of a header as one list. */
+static struct slice joined(struct arena *arena, const struct sip_view *v, enum sip_header id)
+{
+    struct buf b = {0};
+    for (unsigned i = v->first[id]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        if (b.n > 0) buf_text(&b, ", ");
+        buf_slice(&b, sip_line_value(v, i));
+    }
+    struct slice all = b.failed ? SLICE_NONE : arena_copy(arena, buf_view(&b));
+    buf_fini(&b);
+    return all;
+}
+
+static unsigned read_flow(struct arena *arena, const struct flow *from, const struct sip_view *v, struct wanted *w,
+                          enum registrar_counter *why)
+{
+    char address[SOCK_ADDRESS_TEXT];
+    struct slice agent = sip_view_value(v, SIP_USER_AGENT);
+    if (agent.n > USER_AGENT_MAX) agent.n = USER_AGENT_MAX;
+    w->call_id = arena_copy(arena, v->call_id);
+    w->cseq = v->cseq;
+    w->received = slice_of(
+        arena_printf(arena, "%s:%s", plan_transport_name(from->transport), sock_address_text(&from->remote, address)));
+    w->path = joined(arena, v, SIP_PATH);
+    w->user_agent = arena_copy(arena, agent);
+    if (w->call_id.p == NULL || w->received.p == NULL || w->path.p == NULL || w->user_agent.p == NULL) {
+        return refuse(why, RC_write_failed, 500);
+    }
+    return w->path.n > LIMIT_TEXT ? refuse(why, RC_refused_contact, 400) : 0;
+}
+
+unsigned wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                     struct wanted *w, enum registrar_counter *why)
+{
+    struct slice expires = sip_view_value(v, SIP_EXPIRES);
+    for (unsigned i = v->first[SIP_CONTACT]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice rest = sip_line_value(v, i);
+        struct slice value;
+        while (sip_value_next(&rest, &value)) {
+            unsigned code = read_contact(e, arena, value, expires, w, why);
+            if (code != 0) return code;
+        }
+    }
+    return read_flow(arena, from, v, w, why);
+}
+
+/* ---- what it makes of the bindings ---- */
+
+static bool live(const struct binding *b, struct wall now)
+{
+    return b->expires.ms > now.ms;
+}
+
+static const struct binding *find(const struct binding *list, size_t count, struct slice contact)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(list[i].contact, contact)) return &list[i];
+    }
+    return NULL;
+}
+
+enum order { ORDER_NEW, ORDER_SAME, ORDER_OLD };
+static enum order order_of(const struct wanted *w, const struct binding *b)
+{
+    if (!slice_eq(b->call_id, w->call_id) || w->cseq > b->cseq) return ORDER_NEW;
+    return w->cseq == b->cseq ? ORDER_SAME : ORDER_OLD;
+}
+
+static void put(struct update *u, const struct wanted *w, const struct wanted_contact *c, const struct binding *old,
+                struct wall now)
+{
+    u->puts[u->put_count++] = (struct binding){
+        .account = w->account,
+        .contact = c->uri,
+        .received = w->received,
+        .path = w->path,
+        .user_agent = w->user_agent,
+        .since = old != NULL && live(old, now) ? old->since : now,
+        .q_milli = c->q_milli,
+        .call_id = w->call_id,
+        .cseq = w->cseq,
+        .expires = {now.ms + (int64_t)c->expires_s * 1000},
+    };
+}
+
+static bool listed(const struct binding *list, size_t count, const struct binding *b)
+{
+    return find(list, count, b->contact) != NULL;
+}
+
+/* Over max_contacts the bindings that were made first go. */
+static void make_room(const struct wanted *w, const struct binding *old, size_t old_count, struct wall now,
+                      struct update *u)
+{
+    for (;;) {
+        const struct binding *oldest = NULL;
+        size_t kept = u->put_count;
+        for (size_t i = 0; i < old_count; i++) {
+            const struct binding *b = &old[i];
+            if (!live(b, now) || listed(u->puts, u->put_count, b) || listed(u->removes, u->remove_count, b)) continue;
+            kept++;
+            if (oldest == NULL || b->since.ms < oldest->since.ms) oldest = b;
+        }
+        if (kept <= w->max_contacts || oldest == NULL) return;
+        u->removes[u->remove_count++] = *oldest;
+        u->replaced = true;
+    }
+}
+
+enum err update_make(struct arena *arena, const struct wanted *w, const struct binding *old, size_t old_count,
+                     struct wall now, struct update *u)
+{
+    *u = (struct update){0};
+    u->removes = arena_alloc(arena, (old_count + 1) * sizeof *u->removes);
+    if (u->removes == NULL) return ERR_NOMEM;
+    for (size_t i = 0; w->all && i < old_count; i++) {
+        if (order_of(w, &old[i]) == ORDER_OLD) return ERR_CONFLICT;
+        u->removes[u->remove_count++] = old[i];
+    }
+    for (size_t i = 0; i < w->contact_count; i++) {
+        const struct wanted_contact *c = &w->contacts[i];
+        const struct binding *b = find(old, old_count, c->uri);
+        enum order order = b != NULL && live(b, now) ? order_of(w, b) : ORDER_NEW;
+        if (order == ORDER_OLD) return ERR_CONFLICT;
+        /* The same request once more, under a new branch: what it asked for is done. */
+        if (order == ORDER_SAME || listed(u->puts, u->put_count, &(struct binding){.contact = c->uri})) continue;
+        if (c->expires_s > 0) {
+            put(u, w, c, b, now);
+        } else if (b != NULL && !listed(u->removes, u->remove_count, b)) {
+            u->removes[u->remove_count++] = *b;
+        }
+    }
+    if (u->put_count > 0) make_room(w, old, old_count, now, u);
+    return ERR_OK;
+}
+
+void update_list(const struct binding *list, size_t count, struct wall now, struct buf *out)
+{
+    const struct binding *with_path = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct binding *b = &list[i];
+        if (!live(b, now)) continue;
+        buf_text(out, "Contact: <");
+        buf_slice(out, b->contact);
+        buf_printf(out, ">;expires=%lld", (long long)((b->expires.ms - now.ms + 999) / 1000));
+        if (b->q_milli < 1000) buf_printf(out, ";q=0.%03u", b->q_milli);
+        buf_text(out, "\r\n");
+        if (b->path.n > 0) with_path = b;
+    }
+    if (with_path == NULL) return;
+    buf_text(out, "Path: ");
+    buf_slice(out, with_path->path);
+    buf_text(out, "\r\n");
+}

@@ -1,0 +1,47 @@
+/* registrar_update: what a REGISTER asks for, and what that makes of an account's bindings. Internal to the registrar.
+ * No I/O. */
+#ifndef TANDEM_EDGE_REGISTRAR_UPDATE_H
+#define TANDEM_EDGE_REGISTRAR_UPDATE_H
+
+#include "node/edge/registrar.h"
+
+struct wanted_contact {
+    struct slice uri;
+    uint32_t expires_s; /* 0: remove */
+    uint32_t q_milli;
+};
+
+/* One REGISTER's wish; texts live in the arena that it was read with. */
+struct wanted {
+    struct slice account;
+    uint32_t max_contacts;
+    struct wanted_contact contacts[REGISTRAR_CONTACTS_MAX];
+    size_t contact_count;
+    bool all; /* "*": remove every binding */
+    struct slice call_id;
+    uint32_t cseq;
+    struct slice received;
+    struct slice path;
+    struct slice user_agent;
+};
+
+/* Reads Contact, Expires, Path, Call-ID, CSeq. 0, or the code to refuse with; why is the counter. */
+unsigned wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                     struct wanted *w, enum registrar_counter *why);
+
+struct update {
+    struct binding puts[REGISTRAR_CONTACTS_MAX];
+    size_t put_count;
+    struct binding *removes; /* in the arena */
+    size_t remove_count;
+    bool replaced; /* the oldest binding had to go */
+};
+/* old: the account's bindings, expired ones included. ERR_CONFLICT: older than what is stored (RFC 3261 §10.3 item 7);
+ * ERR_NOMEM. */
+MUST_CHECK enum err update_make(struct arena *arena, const struct wanted *w, const struct binding *old,
+                                size_t old_count, struct wall now, struct update *u);
+
+/* Contact and Path lines of a 200 (RFC 3261 §10.3 item 8). */
+void update_list(const struct binding *list, size_t count, struct wall now, struct buf *out);
+
+#endif

@@ -1,0 +1,89 @@
+/* source: who sent a request, as far as the request itself proves it: digest credentials of an account.
+ *
+ * The trunk by address is the plan's business (hooks.source), the member by transit cookie the proxy's. All refusals
+ * look the same from outside: an unknown account, a disabled one and a wrong password cost the same work and get the
+ * same answer; the counters tell them apart. Specification: RFC 3261 §22, RFC 7616, RFC 8760. */
+#include "node/edge/edge_internal.h"
+#include "node/sip/digest.h"
+
+/* The nonce count as a number; false when it is no hexadecimal of 8 digits. Without qop there is none: 0. */
+static bool nonce_count(const struct sip_credentials *c, uint32_t *nc)
+{
+    unsigned char bytes[4];
+    *nc = 0;
+    if (c->qop.n == 0) return true;
+    if (hex_decode(c->nc, bytes, sizeof bytes) != ERR_OK) return false;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        *nc = *nc << 8 | bytes[i];
+    return *nc > 0;
+}
+
+static const unsigned char *stored_hash(const struct plan_secret *s, enum hash_algorithm a)
+{
+    switch (a) {
+    case HASH_MD5: return s->md5;
+    case HASH_SHA512_256: return s->sha512_256;
+    case HASH_SHA256:
+    case HASH_ALGORITHM_COUNT: break;
+    }
+    return s->sha256;
+}
+
+static enum auth_verdict refuse(struct edge *e, enum edge_counter why)
+{
+    edge_count(e, why);
+    return AUTH_REFUSED;
+}
+
+static enum auth_verdict judge(struct edge *e, struct arena *arena, const struct sip_view *v,
+                               const struct sip_credentials *c, struct plan_account *account)
+{
+    static const struct plan_secret nobody = {0};
+    enum hash_algorithm algorithm = HASH_SHA256;
+    uint32_t nc = 0;
+    if (digest_algorithm(c, &algorithm) != ERR_OK || !nonce_count(c, &nc)) return refuse(e, EC_auth_unusable);
+    bool known = e->o.hooks.account(e->o.hooks.ctx, arena, c->username, account) == ERR_OK && account->secret.set;
+    const struct plan_secret *secret = known ? &account->secret : &nobody;
+    enum digest_verdict verdict =
+        digest_verify(e->nonce_mac, c, stored_hash(secret, algorithm), edge_realm(e), v->method_text, edge_wall());
+    switch (verdict) {
+    case DIGEST_STALE:
+    case DIGEST_BAD_NONCE: edge_count(e, EC_auth_stale); return AUTH_STALE;
+    case DIGEST_UNSUPPORTED: return refuse(e, EC_auth_unusable);
+    case DIGEST_OK:
+    case DIGEST_WRONG: break;
+    }
+    if (!known) return refuse(e, EC_auth_unknown_account);
+    if (verdict != DIGEST_OK) return refuse(e, EC_auth_wrong);
+    if (account->disabled) return refuse(e, EC_auth_disabled);
+    if (!replay_fresh(&e->replay, map_hash(&e->tx.servers, c->nonce), nc)) {
+        edge_count(e, EC_auth_replayed);
+        return AUTH_STALE;
+    }
+    edge_count(e, EC_auth_ok);
+    return AUTH_OK;
+}
+
+enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct sip_view *v, enum sip_header id,
+                            struct plan_account *account)
+{
+    struct slice realm = edge_realm(e);
+    for (unsigned i = v->first[id]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct sip_credentials c;
+        if (sip_credentials_parse(arena, sip_line_value(v, i), &c) != ERR_OK) continue;
+        if (slice_eq(c.realm, realm)) return judge(e, arena, v, &c, account);
+    }
+    return AUTH_NONE;
+}
+
+void edge_challenge(struct edge *e, const struct flow *from, const struct sip_view *v, bool proxy, bool stale)
+{
+    struct buf lines = {0};
+    edge_count(e, EC_challenged);
+    if (digest_challenge(e->nonce_mac, edge_realm(e), proxy, stale, edge_wall(), &lines) == ERR_OK) {
+        edge_answer_stateless(e, from, v, proxy ? 407 : 401, buf_view(&lines));
+    } else {
+        edge_count(e, EC_no_memory);
+    }
+    buf_fini(&lines);
+}
