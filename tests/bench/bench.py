@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""./run bench [GROUP ...]: one line for each row: group, name, value, unit, hold, and ok or short.
+
+Ratios are of medians over interleaved rounds in one run on one machine; absolute times are for orientation."""
+import argparse
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from harness.cluster import BUILD  # noqa: E402
+from harness.sipp import SCENARIOS, listening  # noqa: E402
+from harness.wait import until  # noqa: E402
+import rivals  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+SHORT = []
+
+
+def row(group, name, value, unit, hold=None, at_most=True):
+    verdict = "" if hold is None else "ok" if (value <= hold if at_most else value >= hold) else "short"
+    if verdict == "short":
+        SHORT.append(name)
+    limit = "" if hold is None else ("<= " if at_most else ">= ") + f"{hold:g} {unit}"
+    print(f"{group:<12} {name:<58} {value:>12.2f} {unit:<6} {limit:<16} {verdict}", flush=True)
+
+
+# ---- edge: CPU per proxied call ----
+
+def one_run(rival, folder, calls, rate):
+    """CPU microseconds per call."""
+    rival.start()
+    uas = subprocess.Popen(["sipp", "-sf", str(SCENARIOS / "uas.xml"), "-i", rivals.CALLEE, "-p", "5060", "-nostdin",
+                            "-buff_size", "4194304"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: listening(rivals.CALLEE, 5060), "the callee to listen")
+        load(folder, 200, 200)  # caches warm, every worker awake
+        before = rivals.cpu_seconds(rival.pids())
+        load(folder, calls, rate)
+        return (rivals.cpu_seconds(rival.pids()) - before) / calls * 1e6
+    finally:
+        uas.kill()
+        uas.wait()
+        rival.stop()
+
+
+def load(folder, calls, rate):
+    run = subprocess.run(["sipp", "-sf", str(HERE / "uac_load.xml"), "-inf", "numbers.csv", "-i", rivals.CALLER, "-p",
+                          "5060", "-r", str(rate), "-m", str(calls), "-l", "20000", "-nostdin", "-timeout", "90",
+                          "-timeout_error", "-buff_size", "4194304", f"{rivals.PROXY}:5060"], cwd=folder,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if run.returncode != 0:
+        raise SystemExit(f"the load failed:\n{run.stdout[-3000:]}")
+
+
+def edge(arguments):
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = pathlib.Path(folder)
+        numbers = [f"{prefix}{i % 1000:03d}" for i, prefix in enumerate(rivals.prefixes()[:20_000])]
+        (path / "numbers.csv").write_text("RANDOM\n" + "\n".join(f"{n};" for n in numbers) + "\n")
+        everyone = [r(path) for r in (rivals.Forwarder, rivals.Kamailio, rivals.Tandem)]
+        results = {r.name: [] for r in everyone}
+        for number in range(arguments.rounds):
+            for rival in everyone:
+                results[rival.name].append(one_run(rival, path, arguments.calls, arguments.rate))
+            print(f"# round {number + 1}: " + ", ".join(f"{n} {v[-1]:.0f} us" for n, v in results.items()), flush=True)
+    median = {name: statistics.median(values) for name, values in results.items()}
+    for name, value in median.items():
+        row("edge", f"cpu per proxied call, {rivals.ROUTES} routes: {name}", value, "us")
+    row("edge", "cpu per proxied call: tandem / bare forwarder", median["tandem"] / median["forwarder"], "x", 1.5)
+    row("edge", "cpu per proxied call: tandem / kamailio (tlsf)", median["tandem"] / median["kamailio"], "x", 0.65)
+
+
+# ---- programs that measure one module ----
+
+HOLDS = {  # name: (hold, at most)
+    "lookup_decided_p50": (2000, True),
+    "lookup_decided_p99": (5000, True),
+    "bulk_apply": (100_000, False),
+}
+
+
+def program(name):
+    def run(_):
+        out = subprocess.run([str(BUILD / "tests" / "bench" / f"bench_{name}")], capture_output=True, text=True, check=True)
+        for line in out.stdout.splitlines():
+            group, what, value, unit = line.split()
+            hold, at_most = HOLDS.get(what, (None, True))
+            row(group, what, float(value), unit, hold, at_most)
+    return run
+
+
+GROUPS = {"edge": edge, "store": program("store"), "sip": program("sip")}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./run bench")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds of the edge group")
+    parser.add_argument("--calls", type=int, default=6000, help="calls in each of its runs")
+    parser.add_argument("--rate", type=int, default=1500, help="calls per second")
+    arguments = parser.parse_args()
+    for group in arguments.groups:
+        if group not in GROUPS:
+            parser.error(f"no group {group!r}; there are {', '.join(GROUPS)}")
+    for group in arguments.groups or GROUPS:
+        GROUPS[group](arguments)
+    if SHORT:
+        print(f"{len(SHORT)} rows are short of what they should hold: {', '.join(SHORT)}")
+    return 1 if SHORT else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

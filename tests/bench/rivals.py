@@ -1,0 +1,118 @@
+"""What is measured against what: a bare forwarder, Kamailio and one Tandem node, each started, loaded and stopped the same way."""
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+
+from harness.cluster import BUILD, Node  # noqa: E402
+from harness.sipp import listening  # noqa: E402
+from harness.wait import until  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+CALLER, PROXY, CALLEE = "127.0.9.1", "127.0.9.2", "127.0.9.3"
+ROUTES = 100_000
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def prefixes():
+    """The same 100,000 six-digit prefixes for everyone."""
+    return random.Random(7).sample(range(100_000, 1_000_000), ROUTES)
+
+
+def cpu_seconds(pids):
+    total = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+class Forwarder:
+    name = "forwarder"
+
+    def __init__(self, folder):
+        pass
+
+    def start(self):
+        self.process = subprocess.Popen([str(BUILD / "tests" / "bench" / "bench_forwarder"), PROXY, "5060", CALLER, "5060",
+                                         CALLEE, "5060"])
+        until(lambda: listening(PROXY, 5060), "the forwarder to listen")
+
+    def pids(self):
+        return [self.process.pid]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Kamailio:
+    name = "kamailio"
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder) / "kamailio"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "version").write_text("table_name(str) table_version(int)\nroutes:1\nmtree:1\nmtrees:2\n")
+        with (self.folder / "routes").open("w") as out:
+            out.write("id(int,auto) tprefix(str) tvalue(str)\n")
+            for i, prefix in enumerate(prefixes(), 1):
+                out.write(f"{i}:{prefix}:{CALLEE}\\:5060\n")
+        config = (HERE / "kamailio.cfg").read_text().replace("LISTEN", f"{PROXY}:5060").replace("TRUSTED", CALLER)
+        self.config = self.folder / "kamailio.cfg"
+        self.config.write_text(config.replace("FOLDER", str(self.folder)))
+
+    def start(self):
+        self.log = (self.folder / "log").open("wb")
+        self.process = subprocess.Popen(["kamailio", "-f", str(self.config), "-DD", "-E", "-x", "tlsf", "-X", "tlsf", "-m",
+                                         "1024", "-M", "64", "-w", str(self.folder), "-Y", str(self.folder), "-P",
+                                         str(self.folder / "pid")], stdout=self.log, stderr=self.log)
+        until(lambda: listening(PROXY, 5060), "kamailio to listen", 120)
+        until(self.answers, "kamailio to have its routes", 120)
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError((self.folder / "log").read_text(errors="replace")[-2000:])
+        return len(self.pids()) >= 3
+
+    def pids(self):
+        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        return [self.process.pid, *map(int, children)]
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class Tandem:
+    name = "tandem"
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder) / "tandem"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.node = Node(self.folder, "bench", "bench", PROXY, mesh=False, extra="log: warn\n")
+        plan = ["plan: 1", "defaults: { domain: bench.example }", "sites:", "  bench: { blocks: [\"1\"] }", "trunks:",
+                f"  caller: {{ site: bench, address: [\"{CALLER}:5060\"], trust: [\"{CALLER}/32\"] }}",
+                f"  callee: {{ site: bench, address: [\"{CALLEE}:5060\"], trust: [\"{CALLEE}/32\"] }}", "routes:"]
+        plan += [f"  - {{ match: \"{prefix}\", to: trunk/callee }}" for prefix in prefixes()]
+        (self.folder / "plan.yaml").write_text("\n".join(plan) + "\n")
+        self.loaded = False
+
+    def start(self):
+        self.node.start()
+        if not self.loaded:
+            self.node.run("plan", "apply", self.folder / "plan.yaml", "-m", "bench", "--allow", "all")
+            self.loaded = True
+
+    def pids(self):
+        return [self.node.process.pid]
+
+    def stop(self):
+        self.node.stop()
