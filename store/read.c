@@ -155,6 +155,7 @@ void store_plan_counts(struct store_read *r, struct store_plan_counts *out)
 
 struct match {
     struct arena *arena;
+    size_t number_len;
     struct candidate *out;
     size_t cap;
     size_t count;
@@ -181,6 +182,9 @@ static enum err match_list(void *ctx, struct slice list)
     struct index_entry entry;
     enum err e;
     while ((e = index_entry_take(&list, &entry)) == ERR_OK) {
+        /* A range may stand under keys shorter than its bounds; a number with fewer digits than a bound is not in it.
+         */
+        if (entry.specificity <= LIMIT_NUMBER && entry.specificity > m->number_len) continue;
         if (m->count == m->cap) {
             m->more = true;
             return ERR_NOTFOUND; /* ends the walk */
@@ -207,7 +211,7 @@ static enum err index_cursor(struct store_read *r)
 enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out, size_t cap,
                      size_t *count, bool *more)
 {
-    struct match m = {.arena = arena, .out = out, .cap = cap};
+    struct match m = {.arena = arena, .number_len = number.n, .out = out, .cap = cap};
     *count = 0;
     *more = false;
     enum err e = totals_of(r);

@@ -1,0 +1,272 @@
+#include "tests/unit/store/support.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- the store ---- */
+
+static void wake(void *ctx)
+{
+    struct fixture *f = ctx;
+    (void)pthread_mutex_lock(&f->lock);
+    f->woken = true;
+    (void)pthread_cond_signal(&f->done);
+    (void)pthread_mutex_unlock(&f->lock);
+}
+
+static void open_store(struct fixture *f, uint64_t map_size)
+{
+    struct err_info info = {{0}, 0, 0};
+    struct store_options options = {
+        .dir = f->dir, .wall = {1700000000000}, .map_size_initial = map_size, .completed = wake, .ctx = f};
+    enum err e = store_open(&options, &f->store, &info);
+    if (e != ERR_OK) fail_msg("%s: %s", err_name(e), info.text);
+    assert_int_equal(store_read_new(f->store, &f->read), ERR_OK);
+}
+
+void fixture_open(struct fixture *f, const char *base, uint64_t map_size)
+{
+    const char *tmp = getenv("TMPDIR");
+    *f = (struct fixture){.next_token = 1};
+    if (base == NULL) base = tmp != NULL ? tmp : "/tmp";
+    (void)snprintf(f->dir, sizeof f->dir, "%s/tandem-store-XXXXXX", base);
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(pthread_mutex_init(&f->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&f->done, NULL), 0);
+    open_store(f, map_size);
+}
+
+void fixture_shut(struct fixture *f)
+{
+    store_read_free(f->read);
+    store_close(f->store);
+    f->read = NULL;
+    f->store = NULL;
+}
+
+void fixture_reopen(struct fixture *f)
+{
+    fixture_shut(f);
+    open_store(f, 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void remove_tree(const char *dir)
+{
+    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void fixture_close(struct fixture *f)
+{
+    if (f->store != NULL) fixture_shut(f);
+    remove_tree(f->dir);
+    (void)pthread_mutex_destroy(&f->lock);
+    (void)pthread_cond_destroy(&f->done);
+}
+
+struct store_completion fixture_wait(struct fixture *f)
+{
+    struct store_completion c;
+    struct timespec deadline;
+    (void)clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += 60;
+    (void)pthread_mutex_lock(&f->lock);
+    while (!store_completed(f->store, &c)) {
+        f->woken = false;
+        int rc = 0;
+        /* A job may have ended between the question and the lock of the flag; wake() takes the same lock. */
+        while (!f->woken && rc == 0) {
+            rc = pthread_cond_timedwait(&f->done, &f->lock, &deadline);
+        }
+        if (rc != 0) {
+            (void)pthread_mutex_unlock(&f->lock);
+            fail_msg("no job ended within a minute");
+        }
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    return c;
+}
+
+/* ---- change-sets ---- */
+
+struct node_name name_of(const char *text)
+{
+    struct node_name n;
+    assert_int_equal(node_name_set(&n, slice_of(text)), ERR_OK);
+    return n;
+}
+
+void change_init(struct change *c, const char *origin, uint64_t epoch, uint64_t seq, uint64_t time)
+{
+    *c = (struct change){.set = {.id = {.origin = name_of(origin), .epoch = epoch, .seq = seq},
+                                 .time = {time},
+                                 .author = SLICE("test@here"),
+                                 .message = SLICE("a change")}};
+}
+
+static struct change_op *next_op(struct change *c)
+{
+    c->set.ops = c->many != NULL ? c->many : c->ops;
+    assert_true(c->set.op_count < (c->many != NULL ? c->many_cap : 64));
+    return (c->many != NULL ? c->many : c->ops) + c->set.op_count++;
+}
+
+void change_put(struct change *c, const struct plan_object *o)
+{
+    struct buf packed = {0};
+    char key[PLAN_KEY_MAX];
+    struct change_op *op = next_op(c);
+    assert_int_equal(plan_object_pack(o, &packed), ERR_OK);
+    op->kind = CHANGE_PUT;
+    op->key = arena_copy(&c->arena, (struct slice){key, plan_object_key_text(o, key)});
+    op->value = arena_copy(&c->arena, buf_view(&packed));
+    buf_fini(&packed);
+}
+
+void change_delete(struct change *c, const char *key)
+{
+    *next_op(c) = (struct change_op){CHANGE_DELETE, arena_copy(&c->arena, slice_of(key)), SLICE_NONE};
+}
+
+void change_fini(struct change *c)
+{
+    arena_fini(&c->arena);
+    free(c->many);
+}
+
+/* ---- objects: their texts are borrowed ---- */
+
+struct plan_object make_site(const char *name, const char *block)
+{
+    static struct slice blocks[8];
+    static unsigned next;
+    struct plan_object o;
+    plan_object_init(&o, PLAN_SITE);
+    o.site.name = slice_of(name);
+    if (block != NULL) {
+        struct slice *at = &blocks[next++ % 8]; /* packed at once by change_put, so eight are plenty */
+        *at = slice_of(block);
+        o.site.blocks = at;
+        o.site.block_count = 1;
+    }
+    return o;
+}
+
+struct plan_object make_route(const char *scope, const char *match, const char *trunk)
+{
+    struct plan_object o;
+    plan_object_init(&o, PLAN_ROUTE);
+    o.route.scope = slice_of(scope);
+    o.route.match = slice_of(match);
+    o.route.target = (struct plan_target){PLAN_TO_TRUNK, slice_of(trunk), 0};
+    return o;
+}
+
+struct plan_object make_account(const char *name, const char *number)
+{
+    static struct slice numbers[8];
+    static unsigned next;
+    struct plan_object o;
+    plan_object_init(&o, PLAN_ACCOUNT);
+    o.account.name = slice_of(name);
+    if (number != NULL) {
+        struct slice *at = &numbers[next++ % 8];
+        *at = slice_of(number);
+        o.account.numbers = at;
+        o.account.number_count = 1;
+    }
+    return o;
+}
+
+/* ---- doing ---- */
+
+struct store_completion apply(struct fixture *f, const struct change *c)
+{
+    uint64_t token = f->next_token++;
+    assert_int_equal(store_submit_changes(f->store, &c->set, 1, token), ERR_OK);
+    struct store_completion done = fixture_wait(f);
+    assert_int_equal(done.token, token);
+    return done;
+}
+
+enum err apply_err(struct fixture *f, const struct change *c)
+{
+    return apply(f, c).err;
+}
+
+struct store_completion apply_state(struct fixture *f, const struct state_record *records, size_t count,
+                                    const struct store_private_put *puts, size_t put_count,
+                                    const struct vector_entry *upto, size_t upto_count)
+{
+    uint64_t token = f->next_token++;
+    assert_int_equal(store_submit_state(f->store, records, count, puts, put_count, upto, upto_count, token), ERR_OK);
+    struct store_completion done = fixture_wait(f);
+    assert_int_equal(done.token, token);
+    return done;
+}
+
+struct plan_digest digest_now(struct fixture *f)
+{
+    struct plan_digest d;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    store_plan_digest(f->read, &d);
+    store_read_end(f->read);
+    return d;
+}
+
+struct store_plan_counts counts_now(struct fixture *f)
+{
+    struct store_plan_counts c;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    store_plan_counts(f->read, &c);
+    store_read_end(f->read);
+    return c;
+}
+
+enum err object_err(struct fixture *f, const char *key)
+{
+    struct slice packed;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    enum err e = store_object(f->read, slice_of(key), &packed, NULL);
+    store_read_end(f->read);
+    return e;
+}
+
+uint64_t counter(struct fixture *f, const char *name)
+{
+    const struct counter_table *t = store_counters(f->store);
+    for (size_t i = 0; i < t->count; i++) {
+        if (strcmp(t->names[i], name) == 0) return counter_get(&t->values[i]);
+    }
+    fail_msg("no counter %s", name);
+    return 0;
+}
+
+void match_text(struct fixture *f, const char *number, char *out, size_t cap)
+{
+    struct candidate found[64];
+    struct arena arena = {0};
+    struct buf text = {0};
+    size_t count;
+    bool more;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    assert_int_equal(store_match(f->read, &arena, slice_of(number), found, 64, &count, &more), ERR_OK);
+    assert_false(more);
+    for (size_t i = 0; i < count; i++) {
+        plan_target_text(&found[i].route.target, &text);
+        buf_text(&text, " ");
+    }
+    store_read_end(f->read);
+    (void)snprintf(out, cap, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
+    buf_fini(&text);
+    arena_fini(&arena);
+}
