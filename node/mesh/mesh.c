@@ -211,13 +211,12 @@ enum err mesh_open(const struct mesh_options *options, struct mesh **out, struct
 
 void mesh_pending_done(struct mesh *m)
 {
-    if (--m->pending > 0) return;
+    if (--m->pending > 0 || !m->closing) return;
     void (*closed)(void *ctx) = m->closed;
     void *ctx = m->closed_ctx;
-    ASSERT(m->closing);
     inbox_fini(&m->inbox);
     mesh_free(m);
-    closed(ctx);
+    if (closed != NULL) closed(ctx);
 }
 
 static void on_handle_closed(uv_handle_t *h)
