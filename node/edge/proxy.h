@@ -121,11 +121,11 @@ bool forward_looped(const struct sip_view *v, uint64_t mark);
 /* Takes the request in: server transaction, copy of its bytes. NULL: no memory, counted. */
 struct relay *relay_new(struct edge *e, const struct flow *from, const struct sip_view *v);
 /* The stored request, indexed again in e->again. NULL when it is not kept any more. */
-const struct sip_view *relay_request(struct relay *r);
+const struct sip_view *proxy_relay_request(struct relay *r);
 /* Sends a response that stands in text, through the server transaction. */
 void relay_send(struct relay *r, unsigned code, struct slice text);
 /* Our own response; v is the request when at hand, else NULL. cause and words make a Reason header, "" none. */
-void relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words);
+void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words);
 /* The same with header lines of the caller's. */
 void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines);
 /* Notes a failure of our own making as a candidate for the best response. */

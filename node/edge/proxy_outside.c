@@ -119,7 +119,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q)
         relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
         relay_finish(r);
     } else {
-        if (r->invite) relay_answer(r, a->v, 100, 0, SLICE(""));
+        if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
         relay_try(r, a->v);
     }
     relay_settle(r);

@@ -45,7 +45,7 @@ struct relay *relay_new(struct edge *e, const struct flow *from, const struct si
     return r;
 }
 
-const struct sip_view *relay_request(struct relay *r)
+const struct sip_view *proxy_relay_request(struct relay *r)
 {
     struct edge *e = r->edge;
     if (r->request.p == NULL) return NULL;
@@ -104,7 +104,7 @@ void relay_send(struct relay *r, unsigned code, struct slice text)
 void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines)
 {
     struct edge *e = r->edge;
-    if (v == NULL) v = relay_request(r);
+    if (v == NULL) v = proxy_relay_request(r);
     if (v != NULL && edge_response(e, &r->from, v, code, lines) == ERR_OK) {
         relay_send(r, code, buf_view(&e->out));
         return;
@@ -113,7 +113,7 @@ void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code
     if (code >= 200) relay_drop(r); /* without memory for an answer: silence, the sender's timer ends it */
 }
 
-void relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words)
+void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words)
 {
     struct edge *e = r->edge;
     buf_reset(&e->lines);
@@ -181,7 +181,7 @@ void relay_finish(struct relay *r)
         /* One target's 503 must not keep the caller away from all of us: RFC 3261 §16.7 item 6. */
         unsigned cause = code;
         if (r->best.p != NULL) code = 500;
-        relay_answer(r, NULL, code, cause, words);
+        proxy_relay_answer(r, NULL, code, cause, words);
     }
     r->call = NULL;
     if (call != NULL) edge_call_end(call, code, words);
@@ -209,7 +209,7 @@ void relay_server_event(struct relay *r, enum sip_tx_event ev)
     struct edge *e = r->edge;
     unsigned actions = sip_tx_step(&e->tx, &r->server, ev, edge_now(e));
     if ((actions & SIP_TX_DO_RESEND) && r->last.p != NULL) transmit(r, (struct slice){r->last.p, r->last.n});
-    if (actions & SIP_TX_DO_TRYING) relay_answer(r, NULL, 100, 0, SLICE(""));
+    if (actions & SIP_TX_DO_TRYING) proxy_relay_answer(r, NULL, 100, 0, SLICE(""));
     if (actions & SIP_TX_DO_TIMED_OUT) edge_count(e, EC_unacknowledged);
     if (actions & SIP_TX_DO_FREE) message_drop(&r->last);
 }

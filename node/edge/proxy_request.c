@@ -63,7 +63,7 @@ static void inside(struct arrival *a)
         relay_free(r);
         return;
     }
-    if (r->invite) relay_answer(r, a->v, 100, 0, SLICE(""));
+    if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
     relay_try(r, a->v);
     relay_settle(r);
 }

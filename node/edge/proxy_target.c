@@ -104,7 +104,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
         return false;
     }
     expect_member = t->node.n > 0 && to.transport == PLAN_TLS;
-    if (v == NULL) v = relay_request(r);
+    if (v == NULL) v = proxy_relay_request(r);
     struct forward f = {.relay = r,
                         .target = t,
                         .hop = hop,
