@@ -47,6 +47,7 @@ static void consume(struct framer *f, size_t n)
     f->start += n;
     f->parse_at = 0;
     f->scanned = 0;
+    f->line_seen = false;
     f->head_seen = false;
 }
 
@@ -61,21 +62,24 @@ static bool take_ping(struct framer *f)
     return false;
 }
 
-static bool head_has_ended(struct framer *f)
+/* Looks through the bytes that are new. True when the first line, or the head, has just become complete. */
+static bool landmark_passed(struct framer *f)
 {
     const char *p = f->in.p + f->start;
     size_t n = unread(f);
     size_t from = f->scanned > 2 ? f->scanned - 2 : 0;
+    bool line = !f->line_seen && memchr(p + from, '\n', n - from) != NULL;
+    bool head = !f->head_seen && memmem(p + from, n - from, "\n\r\n", 3) != NULL;
     f->scanned = n;
-    return memmem(p + from, n - from, "\n\r\n", 3) != NULL;
+    f->line_seen = f->line_seen || line;
+    f->head_seen = f->head_seen || head;
+    return line || head;
 }
 
 static bool worth_parsing(struct framer *f)
 {
-    if (unread(f) >= f->parse_at) return true;
-    if (f->head_seen) return false;
-    f->head_seen = head_has_ended(f);
-    return f->head_seen;
+    bool landmark = !f->head_seen && landmark_passed(f);
+    return landmark || unread(f) >= f->parse_at;
 }
 
 /* When to look again at a message that is not complete: at its length once that is known, else when the bytes have
@@ -84,7 +88,6 @@ static void look_again_later(struct framer *f, const struct sip_view *v)
 {
     size_t n = unread(f);
     uint64_t body = 0;
-    if (!f->head_seen) f->head_seen = head_has_ended(f);
     f->parse_at = n * 2;
     if (f->head_seen && v->head_end > 0 &&
         slice_u64(sip_view_value(v, SIP_CONTENT_LENGTH), LIMIT_SIP_HARD, &body) == ERR_OK) {

@@ -1,8 +1,9 @@
 /* framer: cuts the bytes of one connection into SIP messages and keep-alives (RFC 3261 §18.3, RFC 5626 §3.5.1).
  *
  * It does no I/O and calls nobody. Its cost is linear in the bytes received however they are split: a message is parsed
- * again only when something can have changed (its head has ended, its length is reached, or the bytes have doubled).
- * Its memory is bounded by LIMIT_SIP_HARD and a read's worth, and goes back when everything is consumed. */
+ * again only when something can have changed (its first line or its head has ended, its length is reached, or the bytes
+ * have doubled). Its memory is bounded by LIMIT_SIP_HARD and a read's worth, and goes back when everything is consumed.
+ */
 #ifndef TANDEM_EDGE_FRAMER_H
 #define TANDEM_EDGE_FRAMER_H
 
@@ -11,8 +12,9 @@
 struct framer {
     struct buf in;
     size_t start;    /* of what is not consumed */
-    size_t parse_at; /* bytes after start below which parsing cannot succeed, unless the head ends */
-    size_t scanned;  /* bytes after start that were searched for the head's end */
+    size_t parse_at; /* bytes after start below which it is not parsed again, unless a landmark passes */
+    size_t scanned;  /* bytes after start that were searched for the ends of first line and head */
+    bool line_seen;
     bool head_seen;
     bool half_ping; /* one CRLF came; a second makes a ping */
 };

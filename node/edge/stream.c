@@ -441,6 +441,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
     struct stream *s = handle->data;
     if (nread == 0 || s->state == STREAM_CLOSED || s->state == STREAM_FINISHING) return;
     if (nread == UV_EOF) {
+        if (s->state == STREAM_HANDSHAKE) transport_count(s->t, TC_tls_handshake_failed);
         stream_finish(s);
         return;
     }

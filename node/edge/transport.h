@@ -73,7 +73,7 @@ struct transport_options {
  * may be called. on_message and on_fault come only while the flow is usable; on_connection_lost once for each connection that was
  * usable, after the failures of what was queued on it. After transport_close there is only closed. */
 /* Binds everything or nothing. ERR_EXISTS port in use (which), ERR_SYNTAX, ERR_AUTH (TLS files), ERR_IO. The loop must run until closed, also when
- * opening failed: uv handles are freed in their close callbacks. */
+ * opening failed: uv handles are freed in their close callbacks. The process must ignore SIGPIPE (libuv writes with plain write). */
 MUST_CHECK enum err transport_open(const struct transport_options *options, struct transport **out, struct err_info *info);
 /* Tries once to write what is queued, then closes everything; closed (may be NULL) is called when all memory is freed. */
 void transport_close(struct transport *t, void (*closed)(void *ctx), void *ctx);
