@@ -82,20 +82,9 @@ bool sip_value_next(struct slice *rest, struct slice *value)
 
 /* ---- URI parameters ---- */
 
-static bool escaped_control(struct slice s)
-{
-    for (size_t i = 0; i + 2 < s.n; i++) {
-        unsigned char c = 0;
-        if (s.p[i] != '%') continue;
-        if (hex_decode((struct slice){s.p + i + 1, 2}, &c, 1) != ERR_OK || c < ' ' || c == 0x7f) return true;
-    }
-    return false;
-}
-
 /* text is "" or begins with a semicolon. Sets names and values as written. */
 static enum err split_uri_params(struct slice text, struct sip_uri *uri)
 {
-    if (escaped_control(text)) return ERR_SYNTAX;
     while (text.n > 0) {
         struct slice one;
         struct slice name;
@@ -126,22 +115,39 @@ static bool unescape(struct slice s, char *out, size_t *n)
     return true;
 }
 
+static bool has_escape(struct slice s)
+{
+    return s.n > 0 && memchr(s.p, '%', s.n) != NULL;
+}
+
+/* Most texts carry no escape and stay where they are. */
+static enum err resolve(struct arena *arena, struct slice *s)
+{
+    if (!has_escape(*s)) return ERR_OK;
+    char *copy = arena_alloc(arena, s->n);
+    size_t n = 0;
+    if (copy == NULL) return ERR_NOMEM;
+    if (!unescape(*s, copy, &n)) return ERR_SYNTAX;
+    *s = (struct slice){copy, n};
+    return ERR_OK;
+}
+
 static enum err set_number(struct arena *arena, bool tel, struct sip_uri *uri)
 {
     struct slice source = uri->user;
     if (!tel) (void)slice_cut(uri->user, ';', &source);
     uri->number = source;
-    bool as_it_is = source.n == 0 || memchr(source.p, '%', source.n) == NULL;
-    for (size_t i = 0; tel && as_it_is && i < source.n; i++)
-        as_it_is = strchr("-.()", source.p[i]) == NULL;
-    if (as_it_is) return ERR_OK;
+    if (!tel) {
+        enum err e = resolve(arena, &uri->number);
+        return e == ERR_SYNTAX ? ERR_OK : e; /* hides control characters: stays as written */
+    }
+    bool separators = false;
+    for (size_t i = 0; i < source.n; i++)
+        separators = separators || strchr("-.()", source.p[i]) != NULL;
+    if (!separators) return ERR_OK;
     char *copy = arena_alloc(arena, source.n);
     size_t n = 0;
     if (copy == NULL) return ERR_NOMEM;
-    if (!tel) {
-        if (unescape(source, copy, &n)) uri->number = (struct slice){copy, n};
-        return ERR_OK;
-    }
     for (size_t i = 0; i < source.n; i++) {
         if (strchr("-.()", source.p[i]) == NULL) copy[n++] = source.p[i];
     }
@@ -168,28 +174,21 @@ static enum err set_scheme(struct arena *arena, struct slice written, struct sli
     return ERR_OK;
 }
 
-/* Takes over what libosip2 read, after comparing it with the spans. */
-static enum err take_osip(struct arena *arena, const struct osip_uri *read, struct sip_uri *uri)
+/* Whether libosip2 read what the spans say. Where a parameter holds an escape its text is not compared: libosip2
+ * resolves escapes first and trims afterwards, which loses an escaped space. */
+static bool agrees(const struct osip_uri *read, const struct sip_uri *uri)
 {
     osip_list_iterator_t at;
     size_t i = 0;
-    if (read->host == NULL || !slice_eq(slice_of(read->host), uri->host)) return ERR_SYNTAX;
-    if ((read->port != NULL) != (uri->port != 0) || (read->username != NULL) != (uri->user.n > 0)) return ERR_SYNTAX;
+    if (read->host == NULL || !slice_eq(slice_of(read->host), uri->host)) return false;
+    if ((read->port != NULL) != (uri->port != 0) || (read->username != NULL) != (uri->user.n > 0)) return false;
     for (osip_uri_param_t *p = osip_list_get_first(&read->url_params, &at); p != NULL; p = osip_list_get_next(&at)) {
-        if (i == uri->param_count || p->gname == NULL) return ERR_SYNTAX;
-        struct sip_param *own = &uri->params[i++];
-        /* Most parameters carry no escape: those stay where they are. */
-        bool escaped = memchr(own->name.p, '%', own->name.n) != NULL ||
-                       (own->value.n > 0 && memchr(own->value.p, '%', own->value.n) != NULL);
-        if (!escaped) {
-            if (!slice_is(own->name, p->gname) || !slice_is(own->value, p->gvalue != NULL ? p->gvalue : ""))
-                return ERR_SYNTAX;
-            continue;
-        }
-        if (!sip_value_keep(arena, p->gname, &own->name)) return ERR_NOMEM;
-        if (p->gvalue != NULL && !sip_value_keep(arena, p->gvalue, &own->value)) return ERR_NOMEM;
+        if (i == uri->param_count) return false;
+        const struct sip_param *own = &uri->params[i++];
+        if (!has_escape(own->name) && (p->gname == NULL || !slice_is(own->name, p->gname))) return false;
+        if (!has_escape(own->value) && !slice_is(own->value, p->gvalue != NULL ? p->gvalue : "")) return false;
     }
-    return i == uri->param_count ? ERR_OK : ERR_SYNTAX;
+    return i == uri->param_count;
 }
 
 /* What the spans alone give. */
@@ -222,8 +221,12 @@ enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *o
         e = sip_value_text(part, copy);
         if (e == ERR_OK) e = sip_value_err(osip_uri_init(&read));
         if (e == ERR_OK) e = sip_value_err(osip_uri_parse(read, copy));
-        if (e == ERR_OK) e = take_osip(arena, read, &uri);
+        if (e == ERR_OK && !agrees(read, &uri)) e = ERR_SYNTAX;
         osip_uri_free(read);
+    }
+    for (size_t i = 0; e == ERR_OK && i < uri.param_count; i++) {
+        e = resolve(arena, &uri.params[i].name);
+        if (e == ERR_OK) e = resolve(arena, &uri.params[i].value);
     }
     if (e == ERR_OK) *out = uri;
     return e;

@@ -76,16 +76,14 @@ static void take_line(struct pass *s, const char *p, const char *line_end)
     index_line(s, id, p, name_len, value, line_end);
 }
 
-/* The header lines from p on. *next gets what follows the empty line. */
+/* The header lines from p on. *next gets what follows the empty line, or the line where the pass ended. */
 static enum head scan_lines(struct pass *s, const char *p, const char **next)
 {
     for (unsigned count = 0;; count++) {
         bool clean = false;
         const char *line_end = next_line(p, s->end, &clean);
-        if (line_end == NULL) {
-            *next = p;
-            return HEAD_CUT;
-        }
+        *next = p;
+        if (line_end == NULL) return HEAD_CUT;
         if (clean && line_end - p == 2) {
             *next = line_end;
             return HEAD_DONE;
@@ -93,7 +91,6 @@ static enum head scan_lines(struct pass *s, const char *p, const char **next)
         while (line_end < s->end && (*line_end == ' ' || *line_end == '\t')) {
             bool more_clean = false;
             const char *fold_end = next_line(line_end, s->end, &more_clean);
-            *next = p;
             if (fold_end == NULL) return HEAD_CUT;
             clean = clean && more_clean;
             line_end = fold_end;

@@ -168,7 +168,11 @@ static void uri_params(void **state)
     assert_slice("tt", sip_uri_param(&uri, "tt"), "trunk/x");
     assert_slice("e", sip_uri_param(&uri, "e"), "A,");
     assert_null(sip_uri_param(&uri, "l").p);
+    assert_int_equal(sip_uri_parse(&arena, SLICE("sip:a@h;x=%20y;%20"), &uri), ERR_OK); /* an escaped space is kept */
+    assert_slice("x", sip_uri_param(&uri, "x"), " y");
+    assert_slice("name", uri.params[1].name, " ");
     assert_int_equal(sip_uri_parse(&arena, SLICE("tel:1;a=%41;b"), &uri), ERR_OK);
+    assert_slice("a", sip_uri_param(&uri, "a"), "A");
     assert_non_null(sip_uri_param(&uri, "b").p);
     arena_fini(&arena);
 }
