@@ -1,0 +1,32 @@
+/* commands: the command table of clusterctl, and the functions that it names. A command's texts are here and nowhere
+ * else. */
+#ifndef TANDEM_CLI_COMMANDS_H
+#define TANDEM_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct tree cli_tree;
+
+/* show.c: status, nodes, registrations, calls, trunks, counters */
+int show_run(struct cli *c, const struct tree_match *m);
+/* plan_show.c */
+int plan_show_run(struct cli *c, const struct tree_match *m);
+int plan_log_run(struct cli *c, const struct tree_match *m);
+/* plan.c */
+int plan_check_run(struct cli *c, const struct tree_match *m);
+int plan_diff_run(struct cli *c, const struct tree_match *m);
+int plan_apply_run(struct cli *c, const struct tree_match *m);
+/* route.c */
+int route_explain_run(struct cli *c, const struct tree_match *m);
+/* member.c */
+int ca_init_run(struct cli *c, const struct tree_match *m);
+int node_invite_run(struct cli *c, const struct tree_match *m);
+int node_join_run(struct cli *c, const struct tree_match *m);
+int node_evict_run(struct cli *c, const struct tree_match *m);
+/* help.c, man.c, completion.c */
+int help_run(struct cli *c, const struct tree_match *m);
+int man_run(struct cli *c, const struct tree_match *m);
+int completion_run(struct cli *c, const struct tree_match *m);
+int version_run(struct cli *c, const struct tree_match *m);
+
+#endif

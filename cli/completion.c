@@ -1,0 +1,117 @@
+/* completion: the command table as a completion script for bash. The script holds plain lists: it asks no node. */
+#include "cli/manual.h"
+
+/* Calls each for every option that takes a value, once for each name: several commands may have one of the same. */
+static void each_value(const struct tree *t, void (*each)(struct buf *out, const struct tree_option *o),
+                       struct buf *out)
+{
+    struct buf seen = {0};
+    for (size_t i = 0; i <= t->command_count; i++) {
+        const struct tree_option *o = i == 0 ? t->options : t->commands[i - 1].options;
+        for (; o != NULL && o->name != NULL; o++) {
+            char key[80];
+            (void)snprintf(key, sizeof key, "<%s>", o->name);
+            bool known = seen.n > 0 && strstr(seen.p, key) != NULL;
+            if (o->value == NULL || known) continue;
+            buf_printf(&seen, "%s", key); /* ends in NUL behind its length */
+            each(out, o);
+        }
+    }
+    if (seen.failed) out->failed = true;
+    buf_fini(&seen);
+}
+
+/* "|-m|--message" */
+static void value_pattern(struct buf *out, const struct tree_option *o)
+{
+    if (o->letter != 0) buf_printf(out, "|-%c", o->letter);
+    buf_printf(out, "|--%s", o->name);
+}
+
+static void value_case(struct buf *out, const struct tree_option *o)
+{
+    buf_text(out, "    ");
+    if (o->letter != 0) buf_printf(out, "-%c|", o->letter);
+    buf_printf(out, "--%s) ", o->name);
+    if (o->choices[0] != NULL) {
+        buf_text(out, "COMPREPLY=($(compgen -W \"");
+        for (size_t i = 0; i < TREE_CHOICES_MAX && o->choices[i] != NULL; i++) {
+            buf_printf(out, "%s%s", i > 0 ? " " : "", o->choices[i]);
+        }
+        buf_text(out, "\" -- \"$cur\")); ");
+    } else if (strcmp(o->value, "FILE") == 0) {
+        buf_text(out, "COMPREPLY=($(compgen -f -- \"$cur\")); ");
+    } else if (strcmp(o->value, "DIR") == 0) {
+        buf_text(out, "COMPREPLY=($(compgen -d -- \"$cur\")); ");
+    }
+    buf_text(out, "return ;;\n");
+}
+
+static void option_words(struct buf *out, const struct tree_option *list)
+{
+    for (const struct tree_option *o = list; o != NULL && o->name != NULL; o++)
+        buf_printf(out, "--%s ", o->name);
+}
+
+/* The words that can follow group, each once: the table keeps those of one group together. */
+static void next_words(const struct tree *t, const char *group, size_t depth, struct buf *out)
+{
+    struct slice last = SLICE_NONE;
+    for (size_t i = 0; i < t->command_count; i++) {
+        struct slice word = tree_word(&t->commands[i], depth);
+        if (!tree_under(&t->commands[i], group) || word.n == 0 || slice_eq(word, last)) continue;
+        buf_printf(out, "%s%.*s", last.n > 0 ? " " : "", SLICE_ARG(word));
+        last = word;
+    }
+}
+
+static void command_case(const struct tree_command *c, struct buf *out)
+{
+    bool file = c->args != NULL && strcmp(c->args[0].name, "FILE") == 0;
+    buf_printf(out, "    \"%s\"*) opts=\"", c->name);
+    option_words(out, c->options);
+    buf_printf(out, "\"%s ;;\n", file ? " files=1" : "");
+}
+
+static void group_cases(const struct tree *t, struct buf *out)
+{
+    struct slice last = SLICE_NONE;
+    for (size_t i = 0; i < t->command_count; i++) {
+        struct slice word = tree_word(&t->commands[i], 0);
+        char group[64];
+        if (tree_word(&t->commands[i], 1).n == 0 || slice_eq(word, last)) continue;
+        (void)snprintf(group, sizeof group, "%.*s", SLICE_ARG(word));
+        buf_printf(out, "    \"%s\") next=\"", group);
+        next_words(t, group, 1, out);
+        buf_text(out, "\" ;;\n");
+        last = word;
+    }
+}
+
+void manual_bash_text(const struct tree *t, struct buf *out)
+{
+    buf_printf(out,
+               "# bash completion for %s, made by '%s completion bash'\n_%s() {\n"
+               "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+               "    local words= next= opts= files= i=1\n    COMPREPLY=()\n    case $prev in\n",
+               t->program, t->program, t->program);
+    each_value(t, value_case, out);
+    buf_text(out, "    esac\n    while ((i < COMP_CWORD)); do\n        case ${COMP_WORDS[i]} in\n        --none");
+    each_value(t, value_pattern, out);
+    buf_text(out, ") ((i++)) ;;\n        -*) ;;\n"
+                  "        *) words+=\"${words:+ }${COMP_WORDS[i]}\" ;;\n        esac\n        ((i++))\n    done\n"
+                  "    case $words in\n    \"\") next=\"");
+    next_words(t, "", 0, out);
+    buf_text(out, "\" ;;\n");
+    group_cases(t, out);
+    for (size_t i = 0; i < t->command_count; i++)
+        command_case(&t->commands[i], out);
+    buf_text(out, "    esac\n    if [[ $cur == -* ]]; then\n        COMPREPLY=($(compgen -W \"$opts ");
+    option_words(out, t->options);
+    buf_printf(
+        out,
+        "\" -- \"$cur\"))\n    elif [[ -n $next ]]; then\n        COMPREPLY=($(compgen -W \"$next\" -- \"$cur\"))\n"
+        "    elif [[ -n $files ]]; then\n        COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi\n}\n"
+        "complete -o filenames -F _%s %s\n",
+        t->program, t->program);
+}

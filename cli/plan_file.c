@@ -1,0 +1,199 @@
+/* plan_file: see the header. Clear text lives in the document's text and in the objects; both are wiped as soon as the
+ * hashes exist. */
+#include "cli/plan_file.h"
+
+#include "cli/conn.h"
+#include "proto/plan_codec.h"
+
+/* The digits behind PLAN_DIGEST_COMMENT among the comment lines at the top. */
+static struct slice digest_of(struct slice text)
+{
+    struct slice line;
+    while (text.n > 0 && text.p[0] == '#') {
+        text = slice_cut(text, '\n', &line);
+        if (!slice_starts(line, SLICE(PLAN_DIGEST_COMMENT))) continue;
+        size_t skip = sizeof PLAN_DIGEST_COMMENT - 1;
+        struct slice digits = slice_trim((struct slice){line.p + skip, line.n - skip});
+        unsigned char bytes[(PLAN_DIGEST_TEXT - 1) / 2];
+        return hex_decode(digits, bytes, sizeof bytes) == ERR_OK ? digits : SLICE_NONE;
+    }
+    return SLICE_NONE;
+}
+
+int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
+{
+    struct err_info info = {0};
+    *f = (struct plan_file){.name = path};
+    int status = cli_read_file(c, path, PLAN_FILE_MAX, &f->arena, &f->text);
+    if (status != CLI_DONE) return status;
+    f->digest = digest_of(f->text);
+    enum err e = plan_document_parse(&f->arena, f->text, &f->doc, &info);
+    if (e == ERR_OK) return CLI_DONE;
+    if (e == ERR_NOMEM) return cli_fail(c, CLI_REFUSED, "%s: no memory", path);
+    if (info.line == 0)
+        return cli_fail(c, CLI_FINDINGS, "%s: %s", path, info.text[0] != '\0' ? info.text : err_name(e));
+    return cli_fail(c, CLI_FINDINGS, "%s:%u:%u: %s", path, info.line, info.column, info.text);
+}
+
+static void wipe(struct slice s)
+{
+    if (s.n > 0) secret_wipe((char *)(uintptr_t)s.p, s.n);
+}
+
+void plan_file_fini(struct plan_file *f)
+{
+    for (size_t i = 0; i < f->doc.object_count; i++) {
+        const struct plan_object *o = &f->doc.objects[i];
+        if (o->kind == PLAN_ACCOUNT) wipe(o->account.password);
+        if (o->kind == PLAN_TRUNK) wipe(o->trunk.registration.password);
+    }
+    wipe(f->text);
+    arena_fini(&f->arena);
+    *f = (struct plan_file){0};
+}
+
+/* ---- passwords ---- */
+
+struct realm {
+    struct arena *arena;
+    struct slice domain;
+};
+
+static void each_defaults(void *ctx, const struct control_record *r)
+{
+    struct realm *realm = ctx;
+    struct plan_object o;
+    if (!slice_is(r->kind, "object") || !slice_is(control_get_text(r, "key"), "defaults")) return;
+    if (plan_object_unpack(realm->arena, control_get_text(r, "packed"), &o, NULL) == ERR_OK)
+        realm->domain = o.defaults.domain;
+}
+
+/* The domain of the node's plan. A plan without defaults is answered by a refusal, which is no failure here. */
+static int ask_domain(struct cli *c, struct realm *realm)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    struct control_record args;
+    control_record_start(&b, &arena, "");
+    control_text(&b, "object", SLICE("defaults"));
+    int status = CLI_REFUSED;
+    if (control_record_done(&b, &args) == ERR_OK) {
+        struct conn_request request = {
+            .command = "plan show", .args = &args, .each = each_defaults, .ctx = realm, .quiet = true};
+        status = conn_ask(c, &request);
+        request.quiet = false;
+        if (status != CLI_DONE && status != CLI_REFUSED)
+            status = conn_ask(c, &request); /* to hear why */
+        else
+            status = CLI_DONE;
+    }
+    arena_fini(&arena);
+    return status;
+}
+
+static int find_realm(struct cli *c, struct plan_file *f, struct realm *realm)
+{
+    for (size_t i = 0; i < f->doc.object_count; i++) {
+        const struct plan_object *o = &f->doc.objects[i];
+        if (o->kind == PLAN_DEFAULTS && o->defaults.domain.n > 0) realm->domain = o->defaults.domain;
+    }
+    int status = realm->domain.n > 0 ? CLI_DONE : ask_domain(c, realm);
+    if (status == CLI_DONE && realm->domain.n == 0) {
+        return cli_fail(
+            c, CLI_REFUSED,
+            "%s: passwords are hashed together with the domain, and neither the document nor the plan has one: "
+            "write defaults: { domain: example.org }",
+            f->name);
+    }
+    return status;
+}
+
+int plan_file_hash_passwords(struct cli *c, struct plan_file *f)
+{
+    struct realm realm = {.arena = &f->arena};
+    for (size_t i = 0; i < f->doc.object_count; i++) {
+        struct plan_object *o = &f->doc.objects[i];
+        if (o->kind != PLAN_ACCOUNT || o->account.password.n == 0) continue;
+        if (realm.domain.n == 0) {
+            int status = find_realm(c, f, &realm);
+            if (status != CLI_DONE) return status;
+        }
+        enum err e = plan_account_hash_password(&o->account, realm.domain);
+        if (e != ERR_OK) {
+            return cli_fail(c, CLI_REFUSED, "%s:%u: the password of account %.*s cannot be hashed: %s", f->name,
+                            o->line, SLICE_ARG(o->account.name), err_name(e));
+        }
+        wipe(o->account.password);
+        o->account.password = SLICE_NONE;
+    }
+    return CLI_DONE;
+}
+
+/* ---- arguments ---- */
+
+static enum err put_record(struct arena *arena, const struct plan_object *o, struct control_record *out)
+{
+    struct control_builder b;
+    struct buf packed = {0};
+    char key[PLAN_KEY_MAX];
+    size_t key_len = plan_object_key_text(o, key);
+    enum err e = plan_object_pack(o, &packed);
+    if (e == ERR_OK) {
+        control_record_start(&b, arena, "put");
+        control_text(&b, "key", (struct slice){key, key_len});
+        control_bytes(&b, "packed", buf_view(&packed));
+        if (o->line > 0) control_int(&b, "line", o->line);
+        bool keep = (o->kind == PLAN_ACCOUNT && o->account.password_keep) ||
+                    (o->kind == PLAN_TRUNK && o->trunk.registration.password_keep);
+        if (keep) control_bool(&b, "keep", true);
+        if (o->kind == PLAN_TRUNK && o->trunk.registration.password.n > 0) {
+            control_text(&b, "secret", o->trunk.registration.password);
+        }
+        e = control_record_done(&b, out);
+    }
+    buf_fini(&packed);
+    return e;
+}
+
+enum err plan_file_args(const struct plan_file *f, struct control_builder *b)
+{
+    struct control_record *puts = arena_alloc(b->arena, f->doc.object_count * sizeof *puts);
+    struct control_record *deletes = arena_alloc(b->arena, f->doc.remove_count * sizeof *deletes);
+    if (puts == NULL || deletes == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < f->doc.object_count; i++) {
+        enum err e = put_record(b->arena, &f->doc.objects[i], &puts[i]);
+        if (e != ERR_OK) return e;
+    }
+    for (size_t i = 0; i < f->doc.remove_count; i++) {
+        struct control_builder item;
+        control_record_start(&item, b->arena, "delete");
+        control_text(&item, "key", f->doc.remove[i]);
+        enum err e = control_record_done(&item, &deletes[i]);
+        if (e != ERR_OK) return e;
+    }
+    control_list(b, "puts", puts, f->doc.object_count);
+    control_list(b, "deletes", deletes, f->doc.remove_count);
+    control_text(b, "document", slice_of(f->name));
+    return ERR_OK;
+}
+
+/* ---- looking up ---- */
+
+const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key)
+{
+    for (size_t i = 0; i < f->doc.object_count; i++) {
+        char text[PLAN_KEY_MAX];
+        size_t n = plan_object_key_text(&f->doc.objects[i], text);
+        if (slice_eq(key, (struct slice){text, n})) return &f->doc.objects[i];
+    }
+    return NULL;
+}
+
+unsigned plan_file_line(const struct plan_file *f, struct slice key)
+{
+    for (size_t i = 0; i < f->doc.remove_count; i++) {
+        if (slice_eq(key, f->doc.remove[i])) return f->doc.remove_line[i];
+    }
+    const struct plan_object *o = plan_file_object(f, key);
+    return o != NULL ? o->line : 0;
+}

@@ -1,0 +1,39 @@
+/* plan_file: a plan document on its way into the cluster: read, its passwords hashed, packed as the arguments of "plan
+ * apply". */
+#ifndef TANDEM_CLI_PLAN_FILE_H
+#define TANDEM_CLI_PLAN_FILE_H
+
+#include "cli/cli.h"
+#include "node/plan/document.h"
+
+#define PLAN_FILE_MAX 268435456 /* bytes of a document */
+
+/* The first line of a document that "plan show" writes for the whole plan, before the digest's digits. */
+#define PLAN_DIGEST_COMMENT "# plan digest "
+
+struct plan_file {
+    const char *name; /* as given: "plan.yaml", "-" */
+    struct arena arena;
+    struct slice text;
+    struct plan_document doc;
+    struct slice digest; /* the plan that the document was made from; empty when it does not say */
+};
+
+/* Reads and parses; every failure is said, with line and column where there are. CLI_DONE, or the status. */
+int plan_file_read(struct cli *c, const char *path, struct plan_file *f);
+/* Wipes what was secret and frees. Also after a failure. */
+void plan_file_fini(struct plan_file *f);
+
+/* Hashes the clear-text passwords of accounts and wipes them. The realm is the domain of the document, else of the
+ * node's plan, which is asked only if it is needed. Says why it cannot. */
+int plan_file_hash_passwords(struct cli *c, struct plan_file *f);
+
+/* Adds the fields puts, deletes and document. Texts are copied into the builder's arena. ERR_NOMEM. */
+MUST_CHECK enum err plan_file_args(const struct plan_file *f, struct control_builder *b);
+
+/* The object with this key, NULL when the document has none. */
+const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key);
+/* Where the object or removal with this key stands in the document, 0 when nowhere. */
+unsigned plan_file_line(const struct plan_file *f, struct slice key);
+
+#endif
