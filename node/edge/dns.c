@@ -297,6 +297,14 @@ static void use_services(struct lookup *l, const struct dns_services *answer)
     }
 }
 
+/* Has the addresses of a name asked for. What goes wrong here is met again by the look-up that wants them. */
+static void ask_ahead(struct dns *d, const char *name)
+{
+    struct entry *e = NULL;
+    enum err err = entry_get(d, ENTRY_ADDRESSES, name, &e);
+    (void)err;
+}
+
 /* Fills targets, from SRV where there is any. False: waits. */
 static bool find_targets(struct lookup *l)
 {
@@ -308,6 +316,7 @@ static bool find_targets(struct lookup *l)
     enum err err = entry_get(l->d, ENTRY_SERVICES, service, &e);
     if (err == ERR_OK && e->pending) {
         list_append(&e->waiters, &l->wait);
+        ask_ahead(l->d, l->host.name); /* mostly there is no SRV, and then its addresses are there already */
         return false;
     }
     if (err == ERR_OK) err = e->answer.services.err;
@@ -320,15 +329,6 @@ static bool find_targets(struct lookup *l)
     l->targets[0].port = sip_default_port(l->transport);
     l->target_count = 1;
     return true;
-}
-
-/* Has the addresses of all targets asked for, so that the walk waits for the slowest only once. */
-static void ask_ahead(struct lookup *l)
-{
-    for (size_t i = 0; i < l->target_count; i++) {
-        struct entry *e = NULL;
-        if (entry_get(l->d, ENTRY_ADDRESSES, l->targets[i].name, &e) != ERR_OK) return; /* the walk meets it again */
-    }
 }
 
 static void use_addresses(struct lookup *l, const struct dns_addresses *answer, uint16_t port)
@@ -344,7 +344,9 @@ static void lookup_run(struct lookup *l)
     if (l->target_count == 0) {
         if (!find_targets(l)) return;
         l->err = l->d->closing ? ERR_CLOSED : ERR_NOTFOUND;
-        if (l->target_count > 1) ask_ahead(l);
+        /* All at once, so that the walk waits for the slowest only. */
+        for (size_t i = 1; i < l->target_count; i++)
+            ask_ahead(l->d, l->targets[i].name);
     }
     while (l->next < l->target_count && l->found_count < ADDRESSES_MAX) {
         const struct target *target = &l->targets[l->next];

@@ -8,7 +8,7 @@
 
 #include "node/base/list.h"
 
-#define TIMEOUT_MS 1500 /* of the first try; c-ares doubles it for the next */
+#define TIMEOUT_MS 1000 /* of the first try; c-ares doubles it for the next */
 #define TRIES 2
 #define RR_FIXED_LEN 10 /* type, class, TTL, length */
 

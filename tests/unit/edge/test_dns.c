@@ -1,0 +1,500 @@
+/* Names against a small DNS server on the same loop: what is asked, in which order the answers come, and what the cache
+ * spares. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/edge/transport.h"
+
+#define PATIENCE_MS 30000
+#define PACKET_MAX 1024
+
+/* ---- the server ---- */
+
+struct record {
+    const char *name;
+    uint16_t type;
+    uint32_t ttl_s;
+    const char *address;             /* A, AAAA */
+    uint16_t priority, weight, port; /* SRV */
+    const char *target;
+};
+
+static const struct record zone[] = {
+    {"pbx.test", ns_t_a, 3600, "192.0.2.10", 0, 0, 0, NULL},
+    {"both.test", ns_t_a, 3600, "192.0.2.20", 0, 0, 0, NULL},
+    {"both.test", ns_t_aaaa, 3600, "2001:db8::20", 0, 0, 0, NULL},
+    {"short.test", ns_t_a, 0, "192.0.2.30", 0, 0, 0, NULL},
+    {"_sip._udp.srv.test", ns_t_srv, 3600, NULL, 20, 0, 5082, "two.srv.test"},
+    {"_sip._udp.srv.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "one.srv.test"},
+    {"_sip._tcp.srv.test", ns_t_srv, 3600, NULL, 10, 0, 5091, "two.srv.test"},
+    {"_sips._tcp.srv.test", ns_t_srv, 3600, NULL, 10, 0, 5092, "two.srv.test"},
+    {"one.srv.test", ns_t_a, 3600, "192.0.2.1", 0, 0, 0, NULL},
+    {"two.srv.test", ns_t_a, 3600, "192.0.2.2", 0, 0, 0, NULL},
+    {"_sip._udp.none.test", ns_t_srv, 3600, NULL, 0, 0, 0, "."},
+    {"none.test", ns_t_a, 3600, "192.0.2.40", 0, 0, 0, NULL},
+    {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "missing.test"},
+    {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 20, 0, 5082, "two.srv.test"},
+    {"_sip._udp.odd.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "bad name.test"},
+    {"_sip._udp.fair.test", ns_t_srv, 3600, NULL, 10, 75, 5081, "one.srv.test"},
+    {"_sip._udp.fair.test", ns_t_srv, 3600, NULL, 10, 25, 5082, "two.srv.test"},
+};
+
+struct kit {
+    uv_loop_t loop;
+    uv_timer_t patience;
+    uv_udp_t server;
+    uv_udp_send_t dummy;
+    char at[64]; /* "127.0.0.1:12345" */
+    bool silent;
+    bool broken; /* answers are cut off */
+    size_t questions;
+    size_t srv_questions;
+    bool late;
+    bool closed;
+    struct dns *dns;
+    char in[PACKET_MAX];
+};
+
+struct packet {
+    unsigned char p[PACKET_MAX];
+    size_t n;
+};
+
+static void put(struct packet *o, const void *data, size_t n)
+{
+    assert_true(o->n + n <= sizeof o->p);
+    memcpy(o->p + o->n, data, n);
+    o->n += n;
+}
+
+static void put16(struct packet *o, unsigned v)
+{
+    unsigned char b[2] = {(unsigned char)(v >> 8), (unsigned char)v};
+    put(o, b, 2);
+}
+
+static void put_name(struct packet *o, const char *name)
+{
+    while (*name != '\0' && strcmp(name, ".") != 0) {
+        size_t n = strcspn(name, ".");
+        unsigned char len = (unsigned char)n;
+        put(o, &len, 1);
+        put(o, name, n);
+        name += n + (name[n] == '.');
+    }
+    put(o, "", 1);
+}
+
+static void put_record(struct packet *o, const struct record *r)
+{
+    struct packet data = {.n = 0};
+    unsigned char address[16];
+    if (r->type == ns_t_srv) {
+        put16(&data, r->priority);
+        put16(&data, r->weight);
+        put16(&data, r->port);
+        put_name(&data, r->target);
+    } else {
+        assert_int_equal(inet_pton(r->type == ns_t_a ? AF_INET : AF_INET6, r->address, address), 1);
+        put(&data, address, r->type == ns_t_a ? 4 : 16);
+    }
+    put16(o, 0xc00c); /* the question's name */
+    put16(o, r->type);
+    put16(o, ns_c_in);
+    put16(o, r->ttl_s >> 16);
+    put16(o, r->ttl_s & 0xffff);
+    put16(o, (unsigned)data.n);
+    put(o, data.p, data.n);
+}
+
+/* The name in a question, as text; returns what follows it. */
+static const unsigned char *get_name(const unsigned char *p, char out[256])
+{
+    size_t n = 0;
+    while (*p != 0) {
+        if (n > 0) out[n++] = '.';
+        memcpy(out + n, p + 1, *p);
+        n += *p;
+        p += *p + 1;
+    }
+    out[n] = '\0';
+    return p + 1;
+}
+
+static void answer(struct kit *k, const unsigned char *in, struct packet *o)
+{
+    char name[256];
+    const unsigned char *rest = get_name(in + 12, name);
+    unsigned type = (unsigned)rest[0] << 8 | rest[1];
+    unsigned answers = 0;
+    bool known = false;
+    k->questions++;
+    k->srv_questions += type == ns_t_srv;
+    for (size_t i = 0; i < sizeof zone / sizeof zone[0]; i++) {
+        if (strcasecmp(zone[i].name, name) != 0) continue;
+        known = true;
+        answers += zone[i].type == type;
+    }
+    put(o, in, 2);
+    put16(o, known ? 0x8180 : 0x8183); /* an answer: no error, or no such name */
+    put16(o, 1);
+    put16(o, answers);
+    put16(o, 0);
+    put16(o, 0);
+    put(o, in + 12, (size_t)(rest + 4 - (in + 12)));
+    for (size_t i = 0; i < sizeof zone / sizeof zone[0]; i++) {
+        if (strcasecmp(zone[i].name, name) == 0 && zone[i].type == type) put_record(o, &zone[i]);
+    }
+    if (k->broken && answers > 0) o->n -= 3;
+}
+
+static void on_server_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct kit *k = handle->data;
+    (void)suggested;
+    *buf = uv_buf_init(k->in, sizeof k->in);
+}
+
+static void on_question(uv_udp_t *server, ssize_t n, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
+{
+    struct kit *k = server->data;
+    struct packet o = {.n = 0};
+    (void)flags;
+    if (n < 17 || from == NULL || k->silent) return;
+    answer(k, (const unsigned char *)buf->base, &o);
+    uv_buf_t out = uv_buf_init((char *)o.p, (unsigned)o.n);
+    assert_true(uv_udp_try_send(server, &out, 1, from) > 0);
+}
+
+/* ---- the kit ---- */
+
+static void on_late(uv_timer_t *timer)
+{
+    struct kit *k = timer->data;
+    k->late = true;
+}
+
+static void on_dns_closed(void *ctx)
+{
+    struct kit *k = ctx;
+    k->closed = true;
+}
+
+static void turn_until(struct kit *k, const bool *done)
+{
+    assert_int_equal(uv_timer_start(&k->patience, on_late, PATIENCE_MS, 0), 0);
+    while (!*done && !k->late)
+        (void)uv_run(&k->loop, UV_RUN_ONCE);
+    assert_int_equal(uv_timer_stop(&k->patience), 0);
+    assert_false(k->late);
+}
+
+static void kit_open(struct kit *k)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int len = sizeof any;
+    memset(k, 0, sizeof *k);
+    assert_int_equal(uv_loop_init(&k->loop), 0);
+    assert_int_equal(uv_timer_init(&k->loop, &k->patience), 0);
+    assert_int_equal(uv_udp_init(&k->loop, &k->server), 0);
+    k->patience.data = k->server.data = k;
+    assert_int_equal(uv_udp_bind(&k->server, (const struct sockaddr *)&any, 0), 0);
+    assert_int_equal(uv_udp_getsockname(&k->server, (struct sockaddr *)&any, &len), 0);
+    assert_int_equal(uv_udp_recv_start(&k->server, on_server_alloc, on_question), 0);
+    (void)snprintf(k->at, sizeof k->at, "127.0.0.1:%u", (unsigned)ntohs(any.sin_port));
+    assert_int_equal(dns_open_at(&k->loop, NULL, k->at, &k->dns), ERR_OK);
+}
+
+static void kit_close(struct kit *k)
+{
+    if (!k->closed) {
+        dns_close(k->dns, on_dns_closed, k);
+        turn_until(k, &k->closed);
+    }
+    uv_close((uv_handle_t *)&k->patience, NULL);
+    uv_close((uv_handle_t *)&k->server, NULL);
+    while (uv_run(&k->loop, UV_RUN_DEFAULT) != 0)
+        continue;
+    assert_int_equal(uv_loop_close(&k->loop), 0);
+}
+
+static uint64_t kit_count(const struct kit *k, const char *name)
+{
+    const struct counter_table *table = dns_counters(k->dns);
+    for (size_t i = 0; i < table->count; i++) {
+        if (strcmp(table->names[i], name) == 0) return counter_get(&table->values[i]);
+    }
+    fail_msg("no counter %s", name);
+    return 0;
+}
+
+struct result {
+    struct kit *k;
+    bool done;
+    enum err err;
+    char text[512]; /* "192.0.2.1:5060 ..." */
+    bool close_dns;
+    const char *then; /* resolved from inside the callback */
+    struct result *then_result;
+};
+
+static void on_resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
+{
+    struct result *r = ctx;
+    assert_false(r->done);
+    r->done = true;
+    r->err = err;
+    assert_int_equal(err == ERR_OK, count > 0);
+    for (size_t i = 0; i < count; i++) {
+        char text[SOCK_ADDRESS_TEXT];
+        size_t n = strlen(r->text);
+        (void)snprintf(r->text + n, sizeof r->text - n, "%s%s", n > 0 ? " " : "",
+                       sock_address_text(&addresses[i], text));
+    }
+    if (r->then != NULL) {
+        assert_int_equal(dns_resolve(r->k->dns, slice_of(r->then), 5060, PLAN_UDP, on_resolved, r->then_result),
+                         ERR_OK);
+    }
+    if (r->close_dns) dns_close(r->k->dns, on_dns_closed, r->k);
+    uv_stop(&r->k->loop);
+}
+
+static struct result resolve(struct kit *k, const char *host, uint16_t port, enum plan_transport transport)
+{
+    struct result r = {.k = k};
+    assert_int_equal(dns_resolve(k->dns, slice_of(host), port, transport, on_resolved, &r), ERR_OK);
+    turn_until(k, &r.done);
+    return r;
+}
+
+/* ---- tests ---- */
+
+static void test_answers(void **state)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+        enum plan_transport transport;
+        enum err err;
+        const char *text;
+    } rows[] = {
+        {"192.0.2.99", 0, PLAN_UDP, ERR_OK, "192.0.2.99:5060"},
+        {"192.0.2.99", 0, PLAN_TLS, ERR_OK, "192.0.2.99:5061"},
+        {"2001:db8::1", 5070, PLAN_TCP, ERR_OK, "[2001:db8::1]:5070"},
+        {"pbx.test", 5070, PLAN_UDP, ERR_OK, "192.0.2.10:5070"},
+        {"PBX.Test.", 5070, PLAN_UDP, ERR_OK, "192.0.2.10:5070"},
+        {"pbx.test", 0, PLAN_UDP, ERR_OK, "192.0.2.10:5060"},
+        {"pbx.test", 0, PLAN_TLS, ERR_OK, "192.0.2.10:5061"},
+        {"srv.test", 0, PLAN_UDP, ERR_OK, "192.0.2.1:5081 192.0.2.2:5082"},
+        {"srv.test", 0, PLAN_TCP, ERR_OK, "192.0.2.2:5091"},
+        {"srv.test", 0, PLAN_TLS, ERR_OK, "192.0.2.2:5092"},
+        {"srv.test", 5060, PLAN_UDP, ERR_NOTFOUND, ""}, /* a port means no SRV */
+        {"none.test", 0, PLAN_UDP, ERR_NOTFOUND, ""},   /* SRV ".": not offered */
+        {"none.test", 5060, PLAN_UDP, ERR_OK, "192.0.2.40:5060"},
+        {"half.test", 0, PLAN_UDP, ERR_OK, "192.0.2.2:5082"},
+        {"odd.test", 0, PLAN_UDP, ERR_NOTFOUND, ""},
+        {"missing.test", 5060, PLAN_UDP, ERR_NOTFOUND, ""},
+        {"localhost", 0, PLAN_UDP, ERR_OK, NULL}, /* /etc/hosts */
+    };
+    struct kit k;
+    (void)state;
+    kit_open(&k);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct result r = resolve(&k, rows[i].host, rows[i].port, rows[i].transport);
+        assert_int_equal(r.err, rows[i].err);
+        if (rows[i].text != NULL) assert_string_equal(r.text, rows[i].text);
+    }
+    struct result both =
+        resolve(&k, "both.test", 5060, PLAN_UDP); /* which comes first depends on the machine's routes */
+    assert_non_null(strstr(both.text, "192.0.2.20:5060"));
+    assert_non_null(strstr(both.text, "[2001:db8::20]:5060"));
+    kit_close(&k);
+}
+
+static void test_bad_names(void **state)
+{
+    static const char *const rows[] = {"", ".", "a b", "a/b", "a..b", ".a", "h\xc3\xb6st", "a,b", "[::1"};
+    char longest[LIMIT_HOST + 2];
+    struct kit k;
+    struct result r = {0};
+    (void)state;
+    kit_open(&k);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(dns_resolve(k.dns, slice_of(rows[i]), 0, PLAN_UDP, on_resolved, &r), ERR_SYNTAX);
+    }
+    memset(longest, 'a', sizeof longest);
+    struct slice over = {longest, LIMIT_HOST + 1};
+    assert_int_equal(dns_resolve(k.dns, over, 0, PLAN_UDP, on_resolved, &r), ERR_SYNTAX);
+    assert_int_equal(dns_resolve(k.dns, (struct slice){"a\0b", 3}, 0, PLAN_UDP, on_resolved, &r), ERR_SYNTAX);
+    assert_false(r.done);
+    longest[LIMIT_HOST] = '\0'; /* a label too long for DNS: the question is never sent */
+    r = resolve(&k, longest, 5060, PLAN_UDP);
+    assert_int_equal(r.err, ERR_NOTFOUND);
+    assert_int_equal(k.questions, 0);
+    kit_close(&k);
+}
+
+static void test_cache(void **state)
+{
+    struct kit k;
+    (void)state;
+    kit_open(&k);
+    (void)resolve(&k, "srv.test", 0, PLAN_UDP);
+    size_t questions = k.questions;
+    assert_int_equal(questions, 1 + 3 * 2); /* SRV; A and AAAA of the host and of both targets */
+    struct result r = {.k = &k};
+    assert_int_equal(dns_resolve(k.dns, SLICE("SRV.test"), 0, PLAN_UDP, on_resolved, &r), ERR_OK);
+    assert_true(r.done); /* at once */
+    assert_string_equal(r.text, "192.0.2.1:5081 192.0.2.2:5082");
+    assert_int_equal(k.questions, questions);
+
+    /* What does not exist is remembered, too. */
+    (void)resolve(&k, "missing.test", 5060, PLAN_UDP);
+    questions = k.questions;
+    (void)resolve(&k, "missing.test", 5060, PLAN_UDP);
+    assert_int_equal(k.questions, questions);
+
+    /* An answer of TTL 0 is good for a second, not for ever. Until the loop runs, its time is ours to set. */
+    (void)resolve(&k, "short.test", 5060, PLAN_UDP);
+    (void)resolve(&k, "pbx.test", 5060, PLAN_UDP);
+    questions = k.questions;
+    k.loop.time += 2000;
+    (void)resolve(&k, "pbx.test", 5060, PLAN_UDP);
+    assert_int_equal(k.questions, questions);
+    k.loop.time += 2000;
+    (void)resolve(&k, "short.test", 5060, PLAN_UDP);
+    assert_int_equal(k.questions, questions + 2);
+    kit_close(&k);
+}
+
+/* Many look-ups of one name at a time ask once. */
+static void test_together(void **state)
+{
+    static struct result results[500];
+    struct kit k;
+    (void)state;
+    memset(results, 0, sizeof results);
+    kit_open(&k);
+    for (size_t i = 0; i < 500; i++) {
+        results[i].k = &k;
+        assert_int_equal(dns_resolve(k.dns, SLICE("srv.test"), 0, PLAN_UDP, on_resolved, &results[i]), ERR_OK);
+    }
+    for (size_t i = 0; i < 500; i++) {
+        turn_until(&k, &results[i].done);
+        assert_string_equal(results[i].text, "192.0.2.1:5081 192.0.2.2:5082");
+    }
+    assert_int_equal(k.questions, 7);
+    assert_int_equal(k.srv_questions, 1);
+    kit_close(&k);
+}
+
+/* Equal priority is shared by weight: 3 : 1 here. */
+static void test_weights(void **state)
+{
+    struct kit k;
+    unsigned first = 0;
+    (void)state;
+    kit_open(&k);
+    for (unsigned i = 0; i < 2000; i++) {
+        struct result r = resolve(&k, "fair.test", 0, PLAN_UDP);
+        first += strcmp(r.text, "192.0.2.1:5081 192.0.2.2:5082") == 0;
+    }
+    assert_in_range(first, 1350, 1650); /* 1500 +- 150: more than 7 standard deviations */
+    kit_close(&k);
+}
+
+/* More names than the cache holds. */
+static void test_eviction(void **state)
+{
+    struct kit k;
+    (void)state;
+    kit_open(&k);
+    for (unsigned i = 0; i < 10050; i++) {
+        char host[32];
+        (void)snprintf(host, sizeof host, "n%u.test", i);
+        assert_int_equal(resolve(&k, host, 5060, PLAN_UDP).err, ERR_NOTFOUND);
+    }
+    assert_int_equal(kit_count(&k, "evicted"), 50);
+    kit_close(&k);
+}
+
+/* No server answers, or nonsense: the look-up ends by itself, and the loop was never held. */
+static void test_outage(void **state)
+{
+    struct kit k;
+    (void)state;
+    kit_open(&k);
+    k.broken = true;
+    assert_int_equal(resolve(&k, "pbx.test", 5060, PLAN_UDP).err == ERR_OK, 0);
+    k.silent = true;
+    struct result r = {.k = &k};
+    uint64_t before = uv_hrtime();
+    assert_int_equal(dns_resolve(k.dns, SLICE("srv.test"), 5060, PLAN_UDP, on_resolved, &r), ERR_OK);
+    assert_true(uv_hrtime() - before < 500 * UINT64_C(1000000));
+    turn_until(&k, &r.done);
+    assert_int_equal(r.err, ERR_TIMEOUT);
+    assert_true(kit_count(&k, "timeouts") >= 1);
+    kit_close(&k);
+}
+
+/* Closing with questions open, from outside and from inside a callback; asking from inside one. */
+static void test_close(void **state)
+{
+    struct kit k;
+    (void)state;
+    kit_open(&k);
+    k.silent = true;
+    struct result a = {.k = &k};
+    struct result b = {.k = &k};
+    assert_int_equal(dns_resolve(k.dns, SLICE("srv.test"), 0, PLAN_UDP, on_resolved, &a), ERR_OK);
+    assert_int_equal(dns_resolve(k.dns, SLICE("pbx.test"), 5060, PLAN_UDP, on_resolved, &b), ERR_OK);
+    dns_close(k.dns, on_dns_closed, &k);
+    assert_false(a.done || b.done);
+    assert_int_equal(dns_resolve(k.dns, SLICE("192.0.2.1"), 5060, PLAN_UDP, on_resolved, &a), ERR_CLOSED);
+    turn_until(&k, &k.closed);
+    assert_int_equal(a.err, ERR_CLOSED);
+    assert_int_equal(b.err, ERR_CLOSED);
+    kit_close(&k);
+
+    kit_open(&k);
+    struct result inner = {.k = &k};
+    struct result waiting = {.k = &k};
+    struct result outer = {.k = &k, .close_dns = true, .then = "both.test", .then_result = &inner};
+    assert_int_equal(dns_resolve(k.dns, SLICE("pbx.test"), 5060, PLAN_UDP, on_resolved, &outer), ERR_OK);
+    assert_int_equal(dns_resolve(k.dns, SLICE("pbx.test"), 5060, PLAN_UDP, on_resolved, &waiting), ERR_OK);
+    turn_until(&k, &k.closed);
+    assert_string_equal(outer.text, "192.0.2.10:5060");
+    assert_true(inner.done && waiting.done);
+    assert_int_equal(inner.err, ERR_CLOSED);
+    kit_close(&k);
+}
+
+static void test_open(void **state)
+{
+    struct kit k;
+    struct dns *d = NULL;
+    (void)state;
+    kit_open(&k);
+    assert_int_equal(dns_open_at(&k.loop, NULL, "no server", &d), ERR_SYNTAX);
+    assert_null(d);
+    kit_close(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),  cmocka_unit_test(test_bad_names), cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_together), cmocka_unit_test(test_weights),   cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_outage),   cmocka_unit_test(test_close),     cmocka_unit_test(test_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
