@@ -1,0 +1,202 @@
+/* bench_sip: what the pure SIP functions cost on one core: "group name value unit" lines. Each figure is the best of
+ * several rounds, since the machine is shared. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "node/sip/cookie.h"
+#include "node/sip/digest.h"
+#include "node/sip/edit.h"
+
+#define ROUNDS 9
+#define ROUND_NS 15000000.0
+
+static const char invite[] = "INVITE sip:8123@10.1.0.1:5060;transport=udp SIP/2.0\r\n"
+                             "Via: SIP/2.0/UDP 10.1.0.20:5062;branch=z9hG4bK-524287-1---7d3f1c9a2b4e6f80;rport\r\n"
+                             "Max-Forwards: 70\r\n"
+                             "Contact: <sip:6001@10.1.0.20:5062;transport=udp;ob>\r\n"
+                             "To: <sip:8123@example.org>\r\n"
+                             "From: \"Front Desk\" <sip:6001@example.org>;tag=5c1f0a7e\r\n"
+                             "Call-ID: 84711NmQ3YTQ3ZjE2NzY0\r\n"
+                             "CSeq: 1 INVITE\r\n"
+                             "Allow: INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE\r\n"
+                             "Content-Type: application/sdp\r\n"
+                             "Supported: replaces, outbound, 100rel, timer\r\n"
+                             "User-Agent: Phone 1.0\r\n"
+                             "Content-Length: 128\r\n"
+                             "\r\n"
+                             "v=0\r\no=- 1 1 IN IP4 10.1.0.20\r\ns=-\r\nc=IN IP4 10.1.0.20\r\nt=0 0\r\n"
+                             "m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+
+struct fixture {
+    struct sip_view view;
+    struct sip_edits edits;
+    struct arena arena;
+    struct buf out;
+    struct buf via;
+    struct mac *key;
+    struct sip_credentials credentials[2]; /* SHA-256, MD5 */
+    unsigned char ha1[32];
+    char cookie[SIP_COOKIE_TEXT];
+    char nonce[64];
+    uint64_t sum; /* keeps the compiler honest */
+};
+
+static const struct wall now = {1790000000000};
+
+static double now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void view_parse(struct fixture *f)
+{
+    f->sum += sip_view_parse(&f->view, invite, sizeof invite - 1, NULL);
+}
+
+/* What a proxy notes for an INVITE that it forwards. */
+static void edit_forward(struct fixture *f)
+{
+    struct sip_edits *e = &f->edits;
+    sip_edits_init(e, &f->view);
+    buf_reset(&f->out);
+    buf_reset(&f->via);
+    sip_via_with_received(&f->view, SLICE("10.1.0.20"), 5062, &f->via);
+    sip_edit_replace(e, f->view.uri, SLICE("sip:34020000001320000123@10.2.0.20:5060"));
+    sip_edit_insert_before(e, SIP_VIA, SLICE("Via: SIP/2.0/UDP 10.1.0.1:5060;branch=z9hG4bK0123456789abcdef\r\n"));
+    sip_edit_replace(e, f->view.via.all, buf_view(&f->via));
+    sip_edit_replace(e, sip_view_value(&f->view, SIP_MAX_FORWARDS), SLICE("69"));
+    sip_edit_append(e, SLICE("Record-Route: <sip:10.1.0.1:5060;lr;ck=0123456789abcdef01234567>\r\n"));
+    sip_edit_append(e,
+                    SLICE("Session-ID: 0123456789abcdef0123456789abcdef;remote=00000000000000000000000000000000\r\n"));
+    if (sip_edit_apply(e, &f->out) != ERR_OK) abort();
+    f->sum += f->out.n;
+}
+
+static void response(struct fixture *f)
+{
+    buf_reset(&f->out);
+    if (sip_response_build(&f->view, 100, SLICE_NONE, SLICE_NONE, SLICE("10.1.0.20"), 5062, SLICE_NONE, &f->out) !=
+        ERR_OK)
+        abort();
+    f->sum += f->out.n;
+}
+
+static void uri_parse(struct fixture *f)
+{
+    struct sip_uri uri;
+    if (sip_uri_parse(&f->arena, f->view.uri, &uri) != ERR_OK) abort();
+    f->sum += uri.param_count;
+}
+
+static void name_addr_parse(struct fixture *f)
+{
+    struct sip_name_addr a;
+    if (sip_name_addr_parse(&f->arena, sip_view_value(&f->view, SIP_CONTACT), &a) != ERR_OK) abort();
+    f->sum += a.param_count;
+}
+
+static void credentials_parse(struct fixture *f)
+{
+    struct sip_credentials c;
+    if (sip_credentials_parse(
+            &f->arena,
+            SLICE("Digest username=\"6001\", realm=\"example.org\", nonce=\"0123456789abcdef0123456789abcdef\", "
+                  "uri=\"sip:example.org\", response=\"0123456789abcdef0123456789abcdef\", algorithm=MD5, "
+                  "cnonce=\"c0ffee\", qop=auth, nc=00000001"),
+            &c) != ERR_OK)
+        abort();
+    f->sum += c.nc.n;
+}
+
+static void digest_sha256(struct fixture *f)
+{
+    f->sum += digest_verify(f->key, &f->credentials[0], f->ha1, SLICE("example.org"), SLICE("REGISTER"), now);
+}
+
+static void digest_md5(struct fixture *f)
+{
+    f->sum += digest_verify(f->key, &f->credentials[1], f->ha1, SLICE("example.org"), SLICE("REGISTER"), now);
+}
+
+static void challenge(struct fixture *f)
+{
+    buf_reset(&f->out);
+    if (digest_challenge(f->key, SLICE("example.org"), false, false, now, &f->out) != ERR_OK) abort();
+}
+
+static void cookie(struct fixture *f)
+{
+    f->sum += sip_dialog_cookie_ok(f->key, slice_of(f->cookie), f->view.call_id, f->view.from_tag, SLICE_NONE);
+}
+
+static void prepare(struct fixture *f)
+{
+    static const unsigned char secret[HASH_KEY_LEN] = "bench";
+    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    f->key = mac_new(secret);
+    if (f->key == NULL || sip_view_parse(&f->view, invite, sizeof invite - 1, NULL) != SIP_FAULT_NONE) abort();
+    if (sip_dialog_cookie(f->key, f->view.call_id, f->view.from_tag, f->cookie) != ERR_OK) abort();
+    challenge(f);
+    (void)snprintf(f->nonce, sizeof f->nonce, "%.48s", strstr(f->out.p, "nonce=\"") + 7);
+    /* A wrong response costs what a right one does. */
+    for (unsigned i = 0; i < 2; i++) {
+        f->credentials[i] = (struct sip_credentials){
+            .username = SLICE("6001"),
+            .realm = SLICE("example.org"),
+            .nonce = slice_of(f->nonce),
+            .uri = SLICE("sip:example.org"),
+            .response = {zeros, i == 0 ? 64 : 32},
+            .algorithm = i == 0 ? SLICE("SHA-256") : SLICE("MD5"),
+            .cnonce = SLICE("c0ffee"),
+            .qop = SLICE("auth"),
+            .nc = SLICE("00000001"),
+        };
+        if (digest_verify(f->key, &f->credentials[i], f->ha1, SLICE("example.org"), SLICE("REGISTER"), now) !=
+            DIGEST_WRONG)
+            abort();
+    }
+}
+
+static void measure(struct fixture *f, const char *name, void (*run)(struct fixture *))
+{
+    double best = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t count = 0;
+        double start = now_ns();
+        double spent = 0;
+        while (spent < ROUND_NS) {
+            for (unsigned i = 0; i < 1000; i++)
+                run(f);
+            arena_fini(&f->arena);
+            count += 1000;
+            spent = now_ns() - start;
+        }
+        double each = spent / (double)count;
+        if (round == 0 || each < best) best = each;
+    }
+    (void)printf("sip %s %.0f ns\n", name, best);
+}
+
+int main(void)
+{
+    static struct fixture f;
+    sip_library_init();
+    prepare(&f);
+    measure(&f, "view_parse_invite", view_parse);
+    measure(&f, "edit_forward", edit_forward);
+    measure(&f, "response_100", response);
+    measure(&f, "uri_parse", uri_parse);
+    measure(&f, "name_addr_parse", name_addr_parse);
+    measure(&f, "credentials_parse", credentials_parse);
+    measure(&f, "dialog_cookie_check", cookie);
+    measure(&f, "digest_challenge", challenge);
+    measure(&f, "digest_verify_sha256", digest_sha256);
+    measure(&f, "digest_verify_md5", digest_md5);
+    mac_free(f.key);
+    buf_fini(&f.out);
+    buf_fini(&f.via);
+    return f.sum == 0; /* never */
+}
