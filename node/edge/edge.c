@@ -8,8 +8,6 @@
 
 #include "node/edge/registrar.h"
 
-_Static_assert(LIMIT_HOST + 10 >= sizeof((struct transport_listener *)0)->host_port, "a listener's text fits sent_by");
-
 #define DEFAULT_NO_ANSWER_MS 4000
 #define POOL_KEPT 4096
 
@@ -113,27 +111,33 @@ static void on_connection_lost(void *ctx, const struct flow *flow)
 
 /* ---- opening ---- */
 
-/* How we are written into messages: the advertised host with each listener's own port. */
-static void name_places(struct edge *e)
+/* How one listener is written into messages: with the advertised host, or as it is. */
+static void name_place(struct edge *e, const struct transport_listener *l, struct edge_place *p)
 {
     static const char *const params[] = {"", ";transport=tcp", ";transport=tls"};
     struct slice host = e->o.advertise;
+    char text[sizeof p->sent_by];
     bool bare_v6 = host.n > 0 && host.p[0] != '[' && memchr(host.p, ':', host.n) != NULL;
+    if (host.n > 0) {
+        (void)snprintf(text, sizeof text, "%s%.*s%s:%u", bare_v6 ? "[" : "", SLICE_ARG(host), bare_v6 ? "]" : "",
+                       sock_address_port(&l->local));
+    } else {
+        (void)snprintf(text, sizeof text, "%s", l->host_port);
+        if (sock_address_is_any(&l->local)) {
+            log_event(e->log, LOG_WARN, "edge", "no-advertise",
+                      "listen=%s why=\"peers cannot answer to this address: set sip.advertise\"", l->text);
+        }
+    }
+    memcpy(p->sent_by, text, sizeof text);
+    (void)snprintf(p->uri, sizeof p->uri, "sip:%s%s", text, params[l->transport]);
+}
+
+static void name_places(struct edge *e)
+{
+    struct slice host = e->o.advertise;
     size_t count = transport_listener_count(e->transport);
     for (size_t i = 0; i < count && i < EDGE_LISTENERS_MAX; i++) {
-        const struct transport_listener *l = transport_listener_at(e->transport, i);
-        struct edge_place *p = &e->places[i];
-        if (host.n > 0) {
-            (void)snprintf(p->sent_by, sizeof p->sent_by, "%s%.*s%s:%u", bare_v6 ? "[" : "", SLICE_ARG(host),
-                           bare_v6 ? "]" : "", sock_address_port(&l->local));
-        } else {
-            memcpy(p->sent_by, l->host_port, sizeof l->host_port);
-            if (sock_address_is_any(&l->local)) {
-                log_event(e->log, LOG_WARN, "edge", "no-advertise",
-                          "listen=%s why=\"peers cannot answer to this address\"", l->text);
-            }
-        }
-        (void)snprintf(p->uri, sizeof p->uri, "sip:%.*s%s", (int)sizeof p->sent_by, p->sent_by, params[l->transport]);
+        name_place(e, transport_listener_at(e->transport, i), &e->places[i]);
     }
     if (host.n > 0) {
         (void)snprintf(e->host, sizeof e->host, "%.*s", SLICE_ARG(host));
@@ -191,9 +195,9 @@ static enum err init_memory(struct edge *e)
 
 static void free_memory(struct edge *e)
 {
+    edge_calls_free(e); /* first: a call in progress points at its relay */
     while (!list_empty(&e->relays))
         relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
-    edge_calls_free(e);
     proxy_acks_free(e);
     registrar_free(e->registrar);
     sip_tx_table_fini(&e->tx);

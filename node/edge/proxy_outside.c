@@ -149,6 +149,14 @@ static bool routes_usable(struct arrival *a)
     return false;
 }
 
+/* A dialog is known by its tags: RFC 3261 §8.1.1.3 requires the caller's. */
+static bool tag_usable(struct arrival *a)
+{
+    if (a->v->from_tag.n > 0) return true;
+    arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+    return false;
+}
+
 static bool needs_dialog(enum sip_method m)
 {
     return m == SIP_BYE || m == SIP_PRACK || m == SIP_UPDATE;
@@ -183,7 +191,8 @@ void arrival_outside(struct arrival *a)
         arrival_refuse(a, EC_refused_draining, 503, SLICE("Retry-After: 60\r\n"));
         return;
     }
-    if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri) || !arrival_may_pass(a)) return;
+    if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri)) return;
+    if (!tag_usable(a) || !arrival_may_pass(a)) return;
     if (forward_looped(a->v, forward_loop_mark(a->e, a->v))) {
         arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
         return;

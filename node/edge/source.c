@@ -47,8 +47,8 @@ static enum auth_verdict judge(struct edge *e, struct arena *arena, const struct
     enum digest_verdict verdict =
         digest_verify(e->nonce_mac, c, stored_hash(secret, algorithm), edge_realm(e), v->method_text, edge_wall());
     switch (verdict) {
-    case DIGEST_STALE:
-    case DIGEST_BAD_NONCE: edge_count(e, EC_auth_stale); return AUTH_STALE;
+    case DIGEST_STALE: edge_count(e, EC_auth_stale); return AUTH_STALE;
+    case DIGEST_BAD_NONCE: edge_count(e, EC_auth_stale); return AUTH_NONE;
     case DIGEST_UNSUPPORTED: return refuse(e, EC_auth_unusable);
     case DIGEST_OK:
     case DIGEST_WRONG: break;
@@ -79,8 +79,9 @@ enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct si
 void edge_challenge(struct edge *e, const struct flow *from, const struct sip_view *v, bool proxy, bool stale)
 {
     struct buf lines = {0};
+    struct digest_offer offer = e->o.hooks.digests != NULL ? e->o.hooks.digests(e->o.hooks.ctx) : digest_offer_all();
     edge_count(e, EC_challenged);
-    if (digest_challenge(e->nonce_mac, edge_realm(e), proxy, stale, edge_wall(), &lines) == ERR_OK) {
+    if (digest_challenge(e->nonce_mac, edge_realm(e), &offer, proxy, stale, edge_wall(), &lines) == ERR_OK) {
         edge_answer_stateless(e, from, v, proxy ? 407 : 401, buf_view(&lines));
     } else {
         edge_count(e, EC_no_memory);

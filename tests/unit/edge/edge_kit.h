@@ -1,0 +1,523 @@
+/* edge_kit: whole edges on one loop, a canned plan behind their hooks, and user agents on plain sockets of 127.0.0.1.
+ *
+ * Nothing sleeps: waiting turns the loop until the message or the count is there, and fails the test after a generous
+ * while. */
+#ifndef TANDEM_TEST_EDGE_KIT_H
+#define TANDEM_TEST_EDGE_KIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node/edge/edge.h"
+#include "node/sip/digest.h"
+#include "node/sip/edit.h"
+#include "node/sip/value.h"
+
+#define KIT_PATIENCE_MS 20000
+#define KIT_TARGETS 8
+#define KIT_BINDINGS 32
+#define KIT_REPORTS 64
+
+/* ---- a node: an edge and the plan that its hooks answer from ---- */
+
+struct kit_binding {
+    bool used;
+    char contact[256];
+    char received[64];
+    char path[256];
+    char call_id[128];
+    uint32_t cseq;
+    uint32_t q_milli;
+    struct wall since;
+    struct wall expires;
+};
+
+struct kit_report {
+    enum call_state state;
+    unsigned code;
+    char target[80];
+    char dialled[64];
+    char from[64];
+    char reason[160];
+    enum edge_source_kind source;
+};
+
+struct kit_node {
+    struct edge *edge;
+    uint16_t port; /* of the first listener */
+    const char *domain;
+    /* the plan */
+    uint16_t trunk_port; /* requests from this port of 127.0.0.1 are of trunk/pbx */
+    struct edge_target targets[KIT_TARGETS];
+    struct edge_hop hops[KIT_TARGETS][4];
+    char texts[KIT_TARGETS][4][128];
+    size_t target_count;
+    uint16_t code;
+    const char *words;
+    /* what was asked */
+    size_t questions;
+    char dialled[64];
+    char named[80];
+    bool number_in_contact;
+    enum edge_source_kind source;
+    char source_name[64];
+    /* bindings */
+    struct kit_binding bindings[KIT_BINDINGS];
+    bool hold_writes; /* done comes when kit_commit says */
+    enum err write_err;
+    size_t writes;
+    void (*done)(void *ctx, enum err err);
+    void *done_ctx;
+    bool disabled;
+    uint32_t max_contacts;
+    /* calls */
+    struct kit_report reports[KIT_REPORTS];
+    size_t report_count;
+    bool closed;
+};
+
+struct kit {
+    uv_loop_t loop;
+    struct log log;
+};
+
+static inline void kit_sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
+{
+    (void)ctx;
+    if (getenv("KIT_LOG") != NULL) fprintf(stderr, "%s %s ev=%s %s\n", log_level_name(level), module, ev, pairs);
+}
+
+static inline uint64_t kit_ms(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static inline void kit_put(char *out, size_t size, struct slice s)
+{
+    (void)snprintf(out, size, "%.*s", SLICE_ARG(s));
+}
+
+/* ---- hooks ---- */
+
+static inline void kit_source(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out)
+{
+    struct kit_node *n = ctx;
+    (void)arena;
+    *out = (struct edge_source){.kind = EDGE_SOURCE_UNKNOWN};
+    if (n->trunk_port != 0 && sock_address_port(&from->remote) == n->trunk_port) {
+        *out = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("pbx")};
+    }
+}
+
+static inline void kit_route(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out)
+{
+    struct kit_node *n = ctx;
+    (void)arena;
+    n->questions++;
+    kit_put(n->dialled, sizeof n->dialled, q->dialled);
+    kit_put(n->named, sizeof n->named, q->named_target);
+    kit_put(n->source_name, sizeof n->source_name, q->source.name);
+    n->number_in_contact = q->number_in_contact;
+    n->source = q->source.kind;
+    *out = (struct edge_answer){.targets = n->targets, .target_count = n->target_count, .code = n->code, .rule = 3};
+    if (n->words != NULL) out->reason = slice_of(n->words);
+}
+
+static inline enum err kit_account(void *ctx, struct arena *arena, struct slice name, struct plan_account *out)
+{
+    struct kit_node *n = ctx;
+    char realm[64];
+    (void)snprintf(realm, sizeof realm, "%s", n->domain[0] != '\0' ? n->domain : "127.0.0.1");
+    (void)arena;
+    if (!slice_is(name, "6001")) return ERR_NOTFOUND;
+    *out = (struct plan_account){.name = SLICE("6001"), .max_contacts = n->max_contacts, .disabled = n->disabled};
+    const struct slice parts[] = {SLICE("6001:"), slice_of(realm), SLICE(":secret")};
+    assert_int_equal(hash_parts(HASH_MD5, parts, 3, out->secret.md5), ERR_OK);
+    assert_int_equal(hash_parts(HASH_SHA256, parts, 3, out->secret.sha256), ERR_OK);
+    out->secret.set = true;
+    return ERR_OK;
+}
+
+static inline enum err kit_bindings(void *ctx, struct arena *arena, struct slice account, struct binding **list,
+                                    size_t *count)
+{
+    struct kit_node *n = ctx;
+    struct binding *b = arena_alloc(arena, KIT_BINDINGS * sizeof *b);
+    assert_non_null(b);
+    *count = 0;
+    for (size_t i = 0; i < KIT_BINDINGS; i++) {
+        const struct kit_binding *k = &n->bindings[i];
+        if (!k->used) continue;
+        b[(*count)++] = (struct binding){.account = arena_copy(arena, account),
+                                         .contact = slice_of(k->contact),
+                                         .received = slice_of(k->received),
+                                         .path = slice_of(k->path),
+                                         .since = k->since,
+                                         .q_milli = k->q_milli,
+                                         .call_id = slice_of(k->call_id),
+                                         .cseq = k->cseq,
+                                         .expires = k->expires};
+    }
+    *list = b;
+    return *count > 0 ? ERR_OK : ERR_NOTFOUND;
+}
+
+static inline struct kit_binding *kit_find_binding(struct kit_node *n, struct slice contact)
+{
+    for (size_t i = 0; i < KIT_BINDINGS; i++) {
+        if (n->bindings[i].used && slice_is(contact, n->bindings[i].contact)) return &n->bindings[i];
+    }
+    return NULL;
+}
+
+static inline size_t kit_binding_count(const struct kit_node *n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < KIT_BINDINGS; i++)
+        count += n->bindings[i].used;
+    return count;
+}
+
+static inline void kit_store(struct kit_node *n, const struct binding *b)
+{
+    struct kit_binding *k = kit_find_binding(n, b->contact);
+    for (size_t i = 0; k == NULL && i < KIT_BINDINGS; i++) {
+        if (!n->bindings[i].used) k = &n->bindings[i];
+    }
+    assert_non_null(k);
+    *k = (struct kit_binding){
+        .used = true, .cseq = b->cseq, .q_milli = b->q_milli, .since = b->since, .expires = b->expires};
+    kit_put(k->contact, sizeof k->contact, b->contact);
+    kit_put(k->received, sizeof k->received, b->received);
+    kit_put(k->path, sizeof k->path, b->path);
+    kit_put(k->call_id, sizeof k->call_id, b->call_id);
+}
+
+static inline void kit_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
+                             size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx)
+{
+    struct kit_node *n = ctx;
+    n->writes++;
+    for (size_t i = 0; n->write_err == ERR_OK && i < remove_count; i++) {
+        struct kit_binding *k = kit_find_binding(n, removes[i].contact);
+        if (k != NULL) k->used = false;
+    }
+    for (size_t i = 0; n->write_err == ERR_OK && i < put_count; i++)
+        kit_store(n, &puts[i]);
+    if (!n->hold_writes) {
+        done(done_ctx, n->write_err);
+        return;
+    }
+    assert_null(n->done);
+    n->done = done;
+    n->done_ctx = done_ctx;
+}
+
+static inline void kit_commit(struct kit_node *n)
+{
+    void (*done)(void *ctx, enum err err) = n->done;
+    assert_non_null(done);
+    n->done = NULL;
+    done(n->done_ctx, n->write_err);
+}
+
+static inline struct slice kit_domain(void *ctx)
+{
+    return slice_of(((struct kit_node *)ctx)->domain);
+}
+
+static inline void kit_call(void *ctx, const struct call_report *report)
+{
+    struct kit_node *n = ctx;
+    assert_in_range(n->report_count, 0, KIT_REPORTS - 1);
+    struct kit_report *r = &n->reports[n->report_count++];
+    *r = (struct kit_report){.state = report->state, .code = report->code, .source = report->source.kind};
+    kit_put(r->target, sizeof r->target, report->target);
+    kit_put(r->dialled, sizeof r->dialled, report->dialled);
+    kit_put(r->from, sizeof r->from, report->from);
+    kit_put(r->reason, sizeof r->reason, report->reason);
+}
+
+/* ---- opening and closing ---- */
+
+static inline void kit_init(struct kit *k)
+{
+    *k = (struct kit){.log = {.max = LOG_DEBUG, .sink = kit_sink}};
+    sip_library_init();
+    assert_int_equal(uv_loop_init(&k->loop), 0);
+}
+
+static inline void kit_fini(struct kit *k)
+{
+    while (uv_run(&k->loop, UV_RUN_DEFAULT) != 0)
+        continue;
+    assert_int_equal(uv_loop_close(&k->loop), 0);
+}
+
+static inline void kit_open(struct kit *k, struct kit_node *n, const char *const *listen, size_t listen_count,
+                            const char *tls_dir)
+{
+    char paths[3][256];
+    struct err_info info = {0};
+    *n = (struct kit_node){.domain = "example.org", .code = 404, .max_contacts = 2};
+    struct edge_options o = {
+        .loop = &k->loop,
+        .log = &k->log,
+        .node = {SLICE("n1"), SLICE("hq"), SLICE("0")},
+        .listen = listen,
+        .listen_count = listen_count,
+        .cluster_key = "the cluster key of the tests ..",
+        .seed = 7 + listen_count + (uint64_t)(uintptr_t)n,
+        .hooks = {n, kit_source, kit_route, kit_account, kit_bindings, kit_write, kit_domain, kit_call},
+        .no_answer_ms = 250,
+    };
+    if (tls_dir != NULL) {
+        (void)snprintf(paths[0], sizeof paths[0], "%s/cert.pem", tls_dir);
+        (void)snprintf(paths[1], sizeof paths[1], "%s/key.pem", tls_dir);
+        (void)snprintf(paths[2], sizeof paths[2], "%s/ca.pem", tls_dir);
+        o.tls_cert_file = paths[0];
+        o.tls_key_file = paths[1];
+        o.tls_ca_file = paths[2];
+    }
+    if (edge_open(&o, &n->edge, &info) != ERR_OK) fail_msg("%s", info.text);
+    n->port = sock_address_port(&transport_listener_at(edge_transport(n->edge), 0)->local);
+}
+
+static inline void kit_on_closed(void *ctx)
+{
+    ((struct kit_node *)ctx)->closed = true;
+}
+
+static inline void kit_turn(struct kit *k, int fd)
+{
+    struct pollfd fds[2] = {{.fd = uv_backend_fd(&k->loop), .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    (void)uv_run(&k->loop, UV_RUN_NOWAIT);
+    int timeout = uv_backend_timeout(&k->loop);
+    if (timeout < 0 || timeout > 100) timeout = 100;
+    (void)poll(fds, fd >= 0 ? 2 : 1, timeout);
+    (void)uv_run(&k->loop, UV_RUN_NOWAIT);
+}
+
+#define kit_until(k, condition)                                                                                        \
+    do {                                                                                                               \
+        uint64_t kit_end = kit_ms() + KIT_PATIENCE_MS;                                                                 \
+        while (!(condition)) {                                                                                         \
+            kit_turn((k), -1);                                                                                         \
+            if (kit_ms() > kit_end) fail_msg("waited in vain for: %s", #condition);                                    \
+        }                                                                                                              \
+    } while (0)
+
+static inline void kit_close(struct kit *k, struct kit_node *n, uint32_t drain_ms)
+{
+    edge_close(n->edge, drain_ms, kit_on_closed, n);
+    kit_until(k, n->closed);
+}
+
+static inline uint64_t kit_count(const struct kit_node *n, const char *module, const char *name)
+{
+    const struct counter_table *tables[8];
+    size_t count = edge_counters(n->edge, tables, 8);
+    for (size_t t = 0; t < count; t++) {
+        for (size_t i = 0; i < tables[t]->count && strcmp(tables[t]->module, module) == 0; i++) {
+            if (strcmp(tables[t]->names[i], name) == 0) return counter_get(&tables[t]->values[i]);
+        }
+    }
+    fail_msg("no counter %s.%s", module, name);
+    return 0;
+}
+
+/* ---- the plan ---- */
+
+static inline struct edge_target *kit_target(struct kit_node *n, const char *text, uint16_t port)
+{
+    size_t i = n->target_count++;
+    struct edge_target *t = &n->targets[i];
+    *t = (struct edge_target){.text = slice_of(text), .number = SLICE("8123"), .hops = n->hops[i], .hop_count = 1};
+    (void)snprintf(n->texts[i][0], sizeof n->texts[i][0], "sip:8123@127.0.0.1:%u", port);
+    n->hops[i][0] = (struct edge_hop){
+        .transport = PLAN_UDP, .host = SLICE("127.0.0.1"), .port = port, .request_uri = slice_of(n->texts[i][0])};
+    return t;
+}
+
+static inline void kit_add_hop(struct kit_node *n, uint16_t port)
+{
+    size_t i = n->target_count - 1;
+    size_t h = n->targets[i].hop_count++;
+    (void)snprintf(n->texts[i][h], sizeof n->texts[i][h], "sip:8123@127.0.0.1:%u", port);
+    n->hops[i][h] = (struct edge_hop){
+        .transport = PLAN_UDP, .host = SLICE("127.0.0.1"), .port = port, .request_uri = slice_of(n->texts[i][h])};
+}
+
+/* ---- user agents ---- */
+
+struct ua {
+    int fd;
+    uint16_t port;
+    char in[65536];
+    size_t len;
+    struct sip_view v; /* the last message */
+    struct sockaddr_in from;
+    char kept[65536]; /* a message set aside */
+    struct sip_view kept_v;
+};
+
+static inline void ua_open(struct ua *u)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    memset(u, 0, sizeof *u);
+    u->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(u->fd >= 0);
+    assert_int_equal(bind(u->fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(u->fd, (struct sockaddr *)&a, &len), 0);
+    u->port = ntohs(a.sin_port);
+}
+
+static inline void ua_close(struct ua *u)
+{
+    (void)close(u->fd);
+    u->fd = -1;
+}
+
+static inline void ua_send_bytes(struct ua *u, uint16_t port, const char *text, size_t n)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    assert_int_equal(sendto(u->fd, text, n, 0, (struct sockaddr *)&to, sizeof to), (ssize_t)n);
+}
+
+__attribute__((format(printf, 3, 4))) static inline void ua_send(struct ua *u, uint16_t port, const char *fmt, ...)
+{
+    char text[16384];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    assert_in_range(n, 1, sizeof text - 1);
+    ua_send_bytes(u, port, text, (size_t)n);
+}
+
+static inline bool ua_receive(struct ua *u)
+{
+    socklen_t len = sizeof u->from;
+    ssize_t n = recvfrom(u->fd, u->in, sizeof u->in - 1, 0, (struct sockaddr *)&u->from, &len);
+    if (n < 0) return false;
+    u->len = (size_t)n;
+    u->in[n] = '\0';
+    assert_int_equal(sip_view_parse(&u->v, u->in, u->len, NULL), SIP_FAULT_NONE);
+    return true;
+}
+
+/* The next message, whatever it is. */
+static inline void ua_next(struct kit *k, struct ua *u)
+{
+    uint64_t end = kit_ms() + KIT_PATIENCE_MS;
+    while (!ua_receive(u)) {
+        kit_turn(k, u->fd);
+        if (kit_ms() > end) fail_msg("no message came");
+    }
+}
+
+static inline void ua_expect_code(struct kit *k, struct ua *u, unsigned code)
+{
+    ua_next(k, u);
+    if (u->v.request || u->v.code != code) fail_msg("expected %u, got:\n%s", code, u->in);
+}
+
+static inline void ua_expect(struct kit *k, struct ua *u, const char *method)
+{
+    ua_next(k, u);
+    if (!u->v.request || !slice_is(u->v.method_text, method)) fail_msg("expected %s, got:\n%s", method, u->in);
+}
+
+/* Turns the loop a few times; nothing may have come. Use only after an event that shows that the edge has done its
+ * work. */
+static inline void ua_expect_nothing(struct kit *k, struct ua *u)
+{
+    for (int i = 0; i < 3; i++)
+        (void)uv_run(&k->loop, UV_RUN_NOWAIT);
+    if (ua_receive(u)) fail_msg("unexpected:\n%s", u->in);
+}
+
+static inline void ua_keep(struct ua *u)
+{
+    memcpy(u->kept, u->in, u->len + 1);
+    assert_int_equal(sip_view_parse(&u->kept_v, u->kept, u->len, NULL), SIP_FAULT_NONE);
+}
+
+/* Answers request v to where it came from. */
+static inline void ua_answer(struct ua *u, const struct sip_view *v, unsigned code, const char *extra)
+{
+    struct buf b = {0};
+    struct slice tag = code > 100 ? SLICE("callee") : SLICE("");
+    assert_int_equal(sip_response_build(v, code, SLICE(""), tag, SLICE(""), 0, slice_of(extra), &b), ERR_OK);
+    ua_send_bytes(u, ntohs(u->from.sin_port), b.p, b.n);
+    buf_fini(&b);
+}
+
+static inline void ua_reply(struct ua *u, unsigned code, const char *extra)
+{
+    ua_answer(u, &u->v, code, extra);
+}
+
+/* Whether the message holds text; shown when not. */
+#define ua_has(u, text)                                                                                                \
+    do {                                                                                                               \
+        if (strstr((u)->in, (text)) == NULL) fail_msg("\"%s\" is missing in:\n%s", (text), (u)->in);                   \
+    } while (0)
+#define ua_lacks(u, text)                                                                                              \
+    do {                                                                                                               \
+        if (strstr((u)->in, (text)) != NULL) fail_msg("\"%s\" stands in:\n%s", (text), (u)->in);                       \
+    } while (0)
+
+/* The value of a header's lines joined by commas, in the order of the message, or in reverse of values. */
+static inline void ua_route_set(const struct sip_view *v, bool reverse, char *out, size_t size)
+{
+    struct slice values[16];
+    size_t n = 0;
+    for (unsigned i = v->first[SIP_RECORD_ROUTE]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice rest = sip_line_value(v, i);
+        while (n < 16 && sip_value_next(&rest, &values[n]))
+            n++;
+    }
+    out[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t at = strlen(out);
+        struct slice value = values[reverse ? n - 1 - i : i];
+        (void)snprintf(out + at, size - at, "%s%.*s", i > 0 ? ", " : "Route: ", SLICE_ARG(value));
+    }
+    if (n > 0) (void)snprintf(out + strlen(out), size - strlen(out), "\r\n");
+}
+
+/* "Authorization: Digest ..." for the challenge in the last message. */
+static inline void ua_authorize(const struct ua *u, const char *password, const char *method, const char *uri,
+                                char *out, size_t size)
+{
+    bool proxy = u->v.code == 407;
+    struct slice challenge = sip_view_value(&u->v, proxy ? SIP_PROXY_AUTHENTICATE : SIP_WWW_AUTHENTICATE);
+    struct arena arena = {0};
+    struct buf b = {0};
+    assert_int_equal(digest_answer(&arena, challenge, SLICE("6001"), slice_of(password), slice_of(method),
+                                   slice_of(uri), SLICE("c0ffee"), 1, &b),
+                     ERR_OK);
+    (void)snprintf(out, size, "%s: %.*s\r\n", proxy ? "Proxy-Authorization" : "Authorization", (int)b.n, b.p);
+    buf_fini(&b);
+    arena_fini(&arena);
+}
+
+#endif
