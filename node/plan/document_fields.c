@@ -196,11 +196,13 @@ static enum err item_text(struct field_reader *r, const struct field *f, void *i
 
 static enum err item_code(struct field_reader *r, const struct field *f, void *item, const struct yaml_node *v)
 {
+    char shown[TEXT_SHOWN];
     uint64_t code = 0;
-    if (v->kind != NODE_SCALAR) return wrong_value(r, f, v);
+    if (v->kind != NODE_SCALAR || v->text.n == 0) return wrong_value(r, f, v);
     if (slice_u64(v->text, 999, &code) != ERR_OK || !decide_failover_code((unsigned)code)) {
         return fields_fail(r, v, ERR_SYNTAX,
-                           "no code to try the next target on; use codes from 400 to 599, not 486 or 487");
+                           "%s is no code to try the next target on; use codes from 400 to 599, not 486 or 487",
+                           text_shown(v->text, shown));
     }
     *(uint16_t *)item = (uint16_t)code;
     return ERR_OK;

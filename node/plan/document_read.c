@@ -36,6 +36,7 @@ struct reader {
     struct chunk *first;
     struct chunk *last;
     struct map keys;
+    struct yaml_node begin; /* of the object being read: its name, or its "{" */
     size_t object_count;
     size_t remove_count;
 };
@@ -59,11 +60,12 @@ static struct entry *entry_new(struct reader *r)
     return &r->last->entries[r->last->used++];
 }
 
-static enum err begin_object(struct reader *r, enum plan_kind kind, unsigned line, struct entry **out)
+static enum err begin_object(struct reader *r, enum plan_kind kind, const struct yaml_node *begin, struct entry **out)
 {
     struct entry *e = entry_new(r);
     if (e == NULL) return no_memory(r);
-    *e = (struct entry){.line = line, .object = {.kind = kind, .line = line}};
+    r->begin = *begin;
+    *e = (struct entry){.line = begin->line, .object = {.kind = kind, .line = begin->line}};
     *out = e;
     return ERR_OK;
 }
@@ -77,7 +79,7 @@ static bool same_key(const struct entry *a, struct slice key_a, const struct ent
 }
 
 /* Enters the key of e; the second of two equal ones is the error. */
-static enum err enter_key(struct reader *r, struct entry *e, const struct yaml_node *at)
+static enum err enter_key(struct reader *r, struct entry *e)
 {
     char text[PLAN_KEY_MAX];
     struct slice key = e->removed;
@@ -86,12 +88,10 @@ static enum err enter_key(struct reader *r, struct entry *e, const struct yaml_n
     for (struct map_node *n = map_first(&r->keys, hash); n != NULL; n = map_next(n)) {
         const struct entry *other = (const struct entry *)(const void *)n;
         if (!same_key(e, key, other)) continue;
-        if ((e->removed.p != NULL) != (other->removed.p != NULL)) {
-            return fields_fail(&r->fields, at, ERR_SYNTAX, "%.*s is both described and removed (line %u); keep one",
-                               SLICE_ARG(key), other->line);
-        }
-        return fields_fail(&r->fields, at, ERR_SYNTAX, "%.*s is already in line %u; keep one of them", SLICE_ARG(key),
-                           other->line);
+        bool both = (e->removed.p != NULL) == (other->removed.p != NULL);
+        return err_fail_at(r->fields.info, ERR_SYNTAX, r->begin.line, r->begin.column,
+                           "%.*s is %s line %u; keep one of them", SLICE_ARG(key),
+                           both ? "already in" : "both described and removed: see", other->line);
     }
     map_insert(&r->keys, &e->node, hash);
     return ERR_OK;
@@ -117,8 +117,8 @@ static enum err read_object(struct reader *r, struct entry *e, const struct yaml
     enum err err = fields_read(&r->fields, schema_of(e->object.kind), schema_base(&e->object), at);
     if (err != ERR_OK) return err;
     err = plan_object_validate(&e->object, &detail);
-    if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->line, at->column, "%s", detail.text);
-    err = enter_key(r, e, at);
+    if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->line, r->begin.column, "%s", detail.text);
+    err = enter_key(r, e);
     return err == ERR_OK ? count_entry(r, &r->object_count, at) : err;
 }
 
@@ -146,7 +146,7 @@ static enum err read_version(struct reader *r, const struct section *s, const st
 static enum err read_defaults(struct reader *r, const struct section *s, const struct yaml_node *at)
 {
     struct entry *e = NULL;
-    enum err err = begin_object(r, s->kind, at->line, &e);
+    enum err err = begin_object(r, s->kind, at, &e);
     (void)snprintf(r->fields.what, sizeof r->fields.what, "defaults");
     return err == ERR_OK ? read_object(r, e, at) : err;
 }
@@ -172,7 +172,7 @@ static enum err read_named(struct reader *r, const struct section *s, const stru
                                key.kind == NODE_SCALAR ? text_shown(key.text, shown) : "this", LIMIT_NAME);
         }
         (void)snprintf(r->fields.what, sizeof r->fields.what, "%s/%.*s", plan_kind_name(s->kind), SLICE_ARG(key.text));
-        err = begin_object(r, s->kind, key.line, &e);
+        err = begin_object(r, s->kind, &key, &e);
         if (err == ERR_OK) err = fields_copy(&r->fields, &key, schema_base(&e->object));
         if (err == ERR_OK) err = cursor_next(&r->fields.cursor, &value);
         if (err == ERR_OK) err = read_object(r, e, &value);
@@ -194,7 +194,7 @@ static enum err read_routes(struct reader *r, const struct section *s, const str
     for (;;) {
         enum err err = cursor_next(&r->fields.cursor, &item);
         if (err != ERR_OK || item.kind == NODE_END) return err;
-        err = begin_object(r, s->kind, item.line, &e);
+        err = begin_object(r, s->kind, &item, &e);
         if (err == ERR_OK) err = read_object(r, e, &item);
         if (err != ERR_OK) return err;
     }
@@ -208,9 +208,9 @@ static enum err read_removal(struct reader *r, const struct yaml_node *item)
         return fields_fail(&r->fields, item, ERR_SYNTAX, "an object's key is wanted here, like trunk/NAME");
     enum err err = plan_key_validate(item->text, &detail);
     if (err != ERR_OK) return fields_fail(&r->fields, item, err, "%s", detail.text);
-    err = begin_object(r, PLAN_DEFAULTS, item->line, &e);
+    err = begin_object(r, PLAN_DEFAULTS, item, &e);
     if (err == ERR_OK) err = fields_copy(&r->fields, item, &e->removed);
-    if (err == ERR_OK) err = enter_key(r, e, item);
+    if (err == ERR_OK) err = enter_key(r, e);
     return err == ERR_OK ? count_entry(r, &r->remove_count, item) : err;
 }
 

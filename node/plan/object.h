@@ -27,7 +27,9 @@ struct plan_rule {
 };
 
 struct plan_defaults {
-    struct slice domain; /* our SIP domain and digest realm; "" until set */
+    struct slice domain;        /* our SIP domain and digest realm; "" until set */
+    const struct slice *digest; /* algorithms that a challenge offers, in order; none: all, strongest first */
+    size_t digest_count;
 };
 
 struct plan_site {
@@ -66,8 +68,8 @@ struct plan_trunk {
     enum plan_transport transport;
     const struct slice *trust; /* CIDR ranges from which its requests come */
     size_t trust_count;
-    uint32_t probe_ms; /* OPTIONS interval, 0: not probed */
-    uint32_t calls;    /* most simultaneous calls, 0: no limit */
+    uint32_t probe_ms;   /* OPTIONS interval, 0: not probed */
+    uint32_t calls;      /* most simultaneous calls, 0: no limit */
     uint32_t rate_per_s; /* most new calls per second, 0: no limit */
     struct plan_registration registration;
     const struct plan_rule *in; /* number as received -> plan number */
@@ -80,13 +82,13 @@ struct plan_trunk {
 struct plan_account {
     struct slice name; /* the user part and the digest username */
     struct plan_secret secret;
-    struct slice password; /* clear text from a document until hashed; never stored or printed */
-    bool password_keep;    /* the document said "(set)": keep what is stored */
+    struct slice password;       /* clear text from a document until hashed; never stored or printed */
+    bool password_keep;          /* the document said "(set)": keep what is stored */
     const struct slice *numbers; /* matches that lead to its contact while it has a binding */
     size_t number_count;
     uint8_t strip; /* applied to the number on its way to the contact */
     struct slice prepend;
-    struct slice site; /* "": any node accepts it */
+    struct slice site;     /* "": any node accepts it */
     uint32_t max_contacts; /* 1 .. 32, default 1 */
     uint32_t calls;
     bool disabled;
@@ -111,8 +113,8 @@ struct plan_route {
     uint32_t weight;   /* share among equals; default 10, 0: last */
     uint8_t strip;
     struct slice prepend;
-    struct slice hours; /* "Mo-Fr 08:00-18:00", "" always; grammar in node/plan/hours.h */
-    bool overflow;      /* when every target of this match is gone, the next shorter match is asked */
+    struct slice hours;       /* "Mo-Fr 08:00-18:00", "" always; grammar in node/plan/hours.h */
+    bool overflow;            /* when every target of this match is gone, the next shorter match is asked */
     const uint16_t *failover; /* SIP codes on which the next target is tried; count 0: the default set */
     size_t failover_count;
     struct slice note;
@@ -163,7 +165,8 @@ MUST_CHECK enum err plan_target_parse(struct slice text, struct plan_target *t, 
 bool plan_name_valid(struct slice name);
 
 /* Every bound and rule that concerns the object alone (names, numbers, patterns, addresses, CIDR, hours, ranges of
- * values). Runs on everything that came from a file or a wire. ERR_SYNTAX or ERR_LIMIT with what, where and the way out. */
+ * values). Runs on everything that came from a file or a wire. ERR_SYNTAX or ERR_LIMIT with what, where and the way
+ * out. */
 MUST_CHECK enum err plan_object_validate(const struct plan_object *o, struct err_info *info);
 
 /* Fills account->secret from account->password: user is the account's name, realm is defaults.domain (hashes of another
@@ -171,9 +174,9 @@ MUST_CHECK enum err plan_object_validate(const struct plan_object *o, struct err
  * libcrypto cannot. The clear text stays where it is: its memory is the caller's to wipe. */
 MUST_CHECK enum err plan_account_hash_password(struct plan_account *account, struct slice realm);
 
-/* Bytes that the plan digest is summed over: SHA-256 over key and packed content (see proto/plan_codec.h). The digest of
- * a plan is the sum of its objects' hashes, lane by lane (four 64-bit lanes, little endian), so that it does not depend on
- * order and changes in O(1). */
+/* Bytes that the plan digest is summed over: SHA-256 over key and packed content (see proto/plan_codec.h). The digest
+ * of a plan is the sum of its objects' hashes, lane by lane (four 64-bit lanes, little endian), so that it does not
+ * depend on order and changes in O(1). */
 struct plan_digest {
     uint64_t lane[4];
 };

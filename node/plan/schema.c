@@ -24,6 +24,14 @@ static enum err check_domain(struct slice text, struct err_info *info)
     return err_fail(info, ERR_SYNTAX, "%s is no domain; write one like example.org", text_shown(text, shown));
 }
 
+static enum err check_digest(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    if (slice_is(text, "sha-256") || slice_is(text, "sha-512-256") || slice_is(text, "md5")) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%s is no digest algorithm; write sha-256, sha-512-256 or md5",
+                    text_shown(text, shown));
+}
+
 static enum err check_pattern(struct slice text, struct err_info *info)
 {
     struct pattern p;
@@ -133,6 +141,7 @@ static const struct schema rule_schema = SCHEMA(rule_fields, plan_rule, false);
 
 static const struct field defaults_fields[] = {
     {"domain", "example.org", FIELD_TEXT, AT(plan_defaults, domain), .check = check_domain},
+    {"digest", "[sha-256, md5]", FIELD_TEXTS, LIST_OF(plan_defaults, digest, digest_count), .check = check_digest},
 };
 
 static const char *const media_words[] = {"direct", "relay", NULL};
