@@ -250,13 +250,13 @@ static enum err check_own(const struct credentials *c, const char *ca_file, cons
     return ERR_OK;
 }
 
-static enum err make_contexts(struct credentials *c, struct err_info *info)
+static enum err make_tls(struct credentials *c, struct err_info *info)
 {
-    c->store = X509_STORE_new();
-    if (c->store == NULL || X509_STORE_add_cert(c->store, c->ca) != 1) return err_fail(info, ERR_NOMEM, "no memory");
     c->tls = SSL_CTX_new(TLS_client_method());
+    /* 1.2 at most: there the client knows at the end of its handshake whether its certificate was taken. */
     if (c->tls == NULL || SSL_CTX_set_min_proto_version(c->tls, TLS1_2_VERSION) != 1 ||
-        SSL_CTX_use_certificate(c->tls, c->cert) != 1 || SSL_CTX_use_PrivateKey(c->tls, c->key) != 1)
+        SSL_CTX_set_max_proto_version(c->tls, TLS1_2_VERSION) != 1 || SSL_CTX_use_certificate(c->tls, c->cert) != 1 ||
+        SSL_CTX_use_PrivateKey(c->tls, c->key) != 1)
         return err_fail(info, ERR_AUTH, "TLS: certificate or key is of a kind that OpenSSL does not take");
     SSL_CTX_set1_cert_store(c->tls, c->store);
     SSL_CTX_set_verify(c->tls, SSL_VERIFY_PEER, NULL);
@@ -271,8 +271,12 @@ enum err credentials_load(const char *ca_file, const char *cert_file, const char
     if (c == NULL) return err_fail(info, ERR_NOMEM, "no memory");
     enum err err = read_files(c, ca_file, cert_file, key_file, info);
     ERR_clear_error();
-    if (err == ERR_OK) err = make_contexts(c, info);
+    if (err == ERR_OK) {
+        c->store = X509_STORE_new();
+        if (c->store == NULL || X509_STORE_add_cert(c->store, c->ca) != 1) err = err_fail(info, ERR_NOMEM, "no memory");
+    }
     if (err == ERR_OK) err = check_own(c, ca_file, cert_file, key_file, self, cluster, log, info);
+    if (err == ERR_OK) err = make_tls(c, info);
     ERR_clear_error();
     if (err != ERR_OK) {
         credentials_free(c);
