@@ -234,6 +234,34 @@ static enum err listen_at(const char *text, int *out, unsigned *port, struct err
                     strerror(failed));
 }
 
+static void http_free(struct http *h)
+{
+    free((void *)(uintptr_t)h->options.tables);
+    free((void *)(uintptr_t)h->options.pages);
+    free(h);
+}
+
+/* NULL: no memory. An empty list is copied too. */
+static void *list_copy(const void *list, size_t count, size_t size)
+{
+    void *copy = calloc(count + 1, size);
+    if (copy != NULL && count > 0) memcpy(copy, list, count * size);
+    return copy;
+}
+
+static struct http *http_new(const struct http_options *options)
+{
+    struct http *h = calloc(1, sizeof *h);
+    if (h == NULL) return NULL;
+    h->options = *options;
+    h->options.tables = list_copy(options->tables, options->table_count, sizeof *options->tables);
+    h->options.pages = list_copy(options->pages, options->page_count, sizeof *options->pages);
+    h->counters = (struct counter_table){"http", counter_names, h->counts, HTTP_COUNT_MAX};
+    if (h->options.tables != NULL && h->options.pages != NULL) return h;
+    http_free(h);
+    return NULL;
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct http *h = handle->data;
@@ -241,7 +269,7 @@ static void on_handle_closed(uv_handle_t *handle)
     void (*closed)(void *) = h->closed;
     void *ctx = h->closed_ctx;
     MHD_stop_daemon(h->daemon); /* after the poll handle: the descriptor is the library's */
-    free(h);
+    http_free(h);
     if (closed != NULL) closed(ctx);
 }
 
@@ -264,10 +292,8 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd)
 enum err http_open(const struct http_options *options, struct http **out, struct err_info *info)
 {
     int fd = -1;
-    struct http *h = calloc(1, sizeof *h);
+    struct http *h = http_new(options);
     if (h == NULL) return err_fail(info, ERR_NOMEM, "no memory for http");
-    h->options = *options;
-    h->counters = (struct counter_table){"http", counter_names, h->counts, HTTP_COUNT_MAX};
     enum err e = listen_at(options->listen, &fd, &h->port, info);
     if (e != ERR_OK) goto out;
 
@@ -290,7 +316,7 @@ enum err http_open(const struct http_options *options, struct http **out, struct
 out:
     if (h->daemon != NULL) MHD_stop_daemon(h->daemon);
     if (fd >= 0) (void)close(fd);
-    free(h);
+    http_free(h);
     return e;
 }
 

@@ -26,12 +26,12 @@ struct http_options {
     uv_loop_t *loop;
     const struct log *log;
     const char *listen;                        /* "127.0.0.1:8080", "[::1]:8080"; port 0: any free one */
-    const struct counter_table *const *tables; /* borrowed; http's own is added */
+    const struct counter_table *const *tables; /* the array is copied, the tables are borrowed; http's own is added */
     size_t table_count;
     void (*gauges)(void *ctx, struct metrics_writer *w); /* NULL: none */
     /* Whether the node is fit for calls: 200 or 503, with what it appends (a line for people). NULL: always. */
     bool (*healthz)(void *ctx, struct buf *out);
-    const struct http_page *pages; /* borrowed */
+    const struct http_page *pages; /* copied; the texts are borrowed */
     size_t page_count;
     void *ctx; /* for all callbacks */
 };

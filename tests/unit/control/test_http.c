@@ -63,11 +63,11 @@ static unsigned hello(void *ctx, const struct http_request *request, struct buf 
 static const char *const count_names[] = {"drops"};
 static _Atomic uint64_t count_values[1] = {7};
 static const struct counter_table edge = {"edge", count_names, count_values, 1};
-static const struct counter_table *const tables[] = {&edge};
 static const struct http_page pages[] = {{"/hello", "text/html; charset=utf-8", hello}};
 
 static enum err open_at(struct bench *b, const char *listen, struct http **out, struct err_info *info)
 {
+    const struct counter_table *const tables[] = {&edge}; /* gone when the first page is asked for */
     const struct http_options options = {.loop = &b->loop,
                                          .log = &no_log,
                                          .listen = listen,
