@@ -11,8 +11,9 @@ struct output {
     struct control_record *kept;
     size_t kept_count;
     size_t kept_cap;
-    bool started; /* json, yaml: something is written */
-    void *state;  /* yaml: the emitter */
+    bool started;   /* json, yaml: something is written */
+    void *state;    /* yaml: the emitter */
+    bool line_open; /* yaml: the last byte written was no line feed */
 };
 
 struct output_writer {

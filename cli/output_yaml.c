@@ -121,6 +121,14 @@ static void put_int(struct output *o, int value)
     scalar(o, slice_of(text), true);
 }
 
+static int write_bytes(void *ctx, unsigned char *bytes, size_t n)
+{
+    struct output *o = ctx;
+    output_write(o, (struct slice){(const char *)bytes, n});
+    if (n > 0) o->line_open = bytes[n - 1] != '\n';
+    return o->failed ? 0 : 1;
+}
+
 static void start(struct output *o)
 {
     yaml_event_t e;
@@ -131,7 +139,7 @@ static void start(struct output *o)
         return;
     }
     o->state = emitter;
-    yaml_emitter_set_output_file(emitter, o->options.stream);
+    yaml_emitter_set_output(emitter, write_bytes, o);
     yaml_emitter_set_unicode(emitter, !o->options.terminal);
     yaml_emitter_set_width(emitter, -1);
     emit(o, &e, yaml_stream_start_event_initialize(&e, YAML_UTF8_ENCODING));
@@ -183,6 +191,7 @@ static void write_end(struct output *o, int status, struct slice error)
         free(o->state);
         o->state = NULL;
     }
+    if (o->line_open) output_write(o, SLICE("\n"));
 }
 
 const struct output_writer output_yaml = {write_record, write_end};

@@ -5,6 +5,8 @@
 #include "cli/conn.h"
 #include "cli/plan_file.h"
 #include "cli/text.h"
+#include "node/base/list.h"
+#include "node/base/map.h"
 #include "node/base/time.h"
 #include "node/plan/diff.h"
 #include "node/plan/lint.h"
@@ -15,15 +17,18 @@
 struct plan_run {
     struct cli *c;
     struct plan_file file;
-    struct arena arena; /* of the ops */
-    struct op *ops;
-    size_t op_count;
-    size_t op_cap;
+    struct arena arena;   /* of the ops */
+    struct list_node ops; /* in the order of the node's reply */
+    struct map ops_by_key;
+    size_t changes; /* ops that change an object */
+    size_t findings;
     struct output_view views[6];
 };
 
 /* What a dry run would do with one object. */
 struct op {
+    struct list_node node;
+    struct map_node by_key;
     struct slice action; /* "add", "change", "remove" */
     struct slice key;
     struct slice detail; /* of a change: "  priority: 10 -> 20\n" */
@@ -90,12 +95,23 @@ static void applied_line(void *ctx, const struct control_record *r, struct buf *
     buf_text(out, "\n");
 }
 
+/* "1 error", "2 errors" */
+static void amount(struct buf *out, int64_t n, const char *noun)
+{
+    buf_printf(out, "%lld %s%s", (long long)n, noun, n == 1 ? "" : "s");
+}
+
 static void checked_line(void *ctx, const struct control_record *r, struct buf *out)
 {
     (void)ctx;
     text_safe(out, control_get_text(r, "file"));
-    buf_printf(out, ": %lld objects, %lld errors, %lld warnings\n", (long long)control_get_int(r, "objects", 0),
-               (long long)control_get_int(r, "errors", 0), (long long)control_get_int(r, "warnings", 0));
+    buf_text(out, ": ");
+    amount(out, control_get_int(r, "objects", 0), "object");
+    buf_text(out, ", ");
+    amount(out, control_get_int(r, "errors", 0), "error");
+    buf_text(out, ", ");
+    amount(out, control_get_int(r, "warnings", 0), "warning");
+    buf_text(out, "\n");
 }
 
 static const struct output_column receipt_columns[] = {
@@ -115,6 +131,8 @@ static int plan_run_start(struct plan_run *p, struct cli *c, const struct tree_m
         {.kind = "receipt", .columns = receipt_columns},     {0},
     };
     memcpy(p->views, views, sizeof views);
+    list_init(&p->ops);
+    if (map_init(&p->ops_by_key, 0, 1) != ERR_OK) return cli_fail_err(c, ERR_NOMEM, NULL);
     int status = plan_file_read(c, tree_arg(m, 0), &p->file);
     if (status == CLI_DONE && !cli_output(c, p->views)) status = CLI_REFUSED;
     return status;
@@ -125,6 +143,7 @@ static int plan_run_end(struct plan_run *p, int status)
 {
     status = cli_finish(p->c, status);
     plan_file_fini(&p->file);
+    map_fini(&p->ops_by_key);
     arena_fini(&p->arena);
     return status;
 }
@@ -207,8 +226,8 @@ static int check_file(struct plan_run *p, const struct tree_match *m)
     if (e == ERR_OK) e = send_checked(p, &report);
     if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
     if (blocking == 0) return CLI_DONE;
-    return cli_fail(p->c, CLI_FINDINGS, "%zu findings stand in the way: mend them, or accept warnings with --allow",
-                    blocking);
+    return cli_fail(p->c, CLI_FINDINGS, "%zu finding%s in the way: mend what is wrong, or accept warnings with --allow",
+                    blocking, blocking == 1 ? " stands" : "s stand");
 }
 
 int plan_check_run(struct cli *c, const struct tree_match *m)
@@ -223,24 +242,22 @@ int plan_check_run(struct cli *c, const struct tree_match *m)
 
 static void keep_op(struct plan_run *p, const struct control_record *r)
 {
-    if (p->op_count == p->op_cap) {
-        size_t cap = p->op_cap == 0 ? 64 : 2 * p->op_cap;
-        struct op *grown = arena_alloc(&p->arena, cap * sizeof *grown);
-        if (grown == NULL) return;
-        if (p->op_count > 0) memcpy(grown, p->ops, p->op_count * sizeof *grown);
-        p->ops = grown;
-        p->op_cap = cap;
-    }
-    struct op *op = &p->ops[p->op_count];
+    struct op *op = arena_alloc(&p->arena, sizeof *op);
+    if (op == NULL) return;
     op->action = arena_copy(&p->arena, control_get_text(r, "action"));
     op->key = arena_copy(&p->arena, control_get_text(r, "object"));
-    if (op->action.p != NULL && op->key.p != NULL) p->op_count++;
+    if (op->action.p == NULL || op->key.p == NULL) return;
+    list_append(&p->ops, &op->node);
+    map_insert(&p->ops_by_key, &op->by_key, map_hash(&p->ops_by_key, op->key));
+    p->changes += slice_is(op->action, "change");
 }
 
 static struct op *find_change(struct plan_run *p, struct slice key)
 {
-    for (size_t i = 0; i < p->op_count; i++) {
-        if (slice_eq(p->ops[i].key, key) && slice_is(p->ops[i].action, "change")) return &p->ops[i];
+    struct map_node *n = map_first(&p->ops_by_key, map_hash(&p->ops_by_key, key));
+    for (; n != NULL; n = map_next(n)) {
+        struct op *op = CONTAINER_OF(n, struct op, by_key);
+        if (slice_eq(op->key, key) && slice_is(op->action, "change")) return op;
     }
     return NULL;
 }
@@ -270,7 +287,10 @@ static void each_stored(void *ctx, const struct control_record *r)
     if (plan_object_unpack(&arena, control_get_text(r, "packed"), &before, NULL) == ERR_OK &&
         before.kind == after.kind) {
         as_stored(&before, &after);
-        if (plan_object_diff(&before, &after, &text) == ERR_OK) op->detail = arena_copy(&p->arena, buf_view(&text));
+        enum err e = plan_object_diff(&before, &after, &text);
+        /* what differs and has no text is a sealed password */
+        if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");
+        if (e == ERR_OK && !text.failed) op->detail = arena_copy(&p->arena, buf_view(&text));
     }
     buf_fini(&text);
     arena_fini(&arena);
@@ -293,28 +313,27 @@ static void look_up(struct plan_run *p, struct slice key)
 
 static void add_details(struct plan_run *p)
 {
-    size_t changes = 0;
-    for (size_t i = 0; i < p->op_count; i++)
-        changes += slice_is(p->ops[i].action, "change");
-    if (changes > SINGLE_LOOKUPS) {
+    if (p->changes > SINGLE_LOOKUPS) {
         look_up(p, SLICE_NONE);
         return;
     }
-    for (size_t i = 0; i < p->op_count; i++) {
-        if (slice_is(p->ops[i].action, "change")) look_up(p, p->ops[i].key);
+    for (struct list_node *n = p->ops.next; n != &p->ops; n = n->next) {
+        const struct op *op = CONTAINER_OF(n, struct op, node);
+        if (slice_is(op->action, "change")) look_up(p, op->key);
     }
 }
 
 static void send_ops(struct plan_run *p)
 {
-    for (size_t i = 0; i < p->op_count; i++) {
+    for (struct list_node *n = list_pop(&p->ops); n != NULL; n = list_pop(&p->ops)) {
+        const struct op *op = CONTAINER_OF(n, struct op, node);
         struct arena arena = {0};
         struct control_builder b;
         struct control_record r;
         control_record_start(&b, &arena, "op");
-        control_text(&b, "action", p->ops[i].action);
-        control_text(&b, "object", p->ops[i].key);
-        if (p->ops[i].detail.n > 0) control_text(&b, "detail", p->ops[i].detail);
+        control_text(&b, "action", op->action);
+        control_text(&b, "object", op->key);
+        if (op->detail.n > 0) control_text(&b, "detail", op->detail);
         if (control_record_done(&b, &r) == ERR_OK) output_record(p->c->output, &r);
         arena_fini(&arena);
     }
@@ -345,10 +364,9 @@ static void each_reply(void *ctx, const struct control_record *r)
         keep_op(p, r);
         return;
     }
-    if (slice_is(r->kind, "applied") && p->op_count > 0) {
+    if (slice_is(r->kind, "applied") && !list_empty(&p->ops)) {
         add_details(p);
         send_ops(p);
-        p->op_count = 0;
     }
     if (slice_is(r->kind, "finding"))
         send_finding_at(p, r);
@@ -431,6 +449,11 @@ static int apply_file(struct plan_run *p, const struct tree_match *m, const stru
         status = cli_fail_err(p->c, e, NULL);
     }
     arena_fini(&arena);
+    if (status == CLI_FINDINGS && p->findings == 0 && p->file.digest.n > 0 && !o->dry_run) {
+        cli_note(p->c, SLICE("the document's first line says which plan it was made from: make it anew with 'plan "
+                             "show', or take that "
+                             "line out if you know what has moved"));
+    }
     return status;
 }
 

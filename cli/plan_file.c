@@ -3,7 +3,16 @@
 #include "cli/plan_file.h"
 
 #include "cli/conn.h"
+#include "node/base/list.h"
 #include "proto/plan_codec.h"
+
+/* What the document says of one key. */
+struct entry {
+    struct map_node node;
+    struct slice key;
+    const struct plan_object *object; /* NULL: it is removed */
+    unsigned line;
+};
 
 /* The digits behind PLAN_DIGEST_COMMENT among the comment lines at the top. */
 static struct slice digest_of(struct slice text)
@@ -20,6 +29,57 @@ static struct slice digest_of(struct slice text)
     return SLICE_NONE;
 }
 
+/* ---- looking up ---- */
+
+static enum err index_add(struct plan_file *f, struct slice key, const struct plan_object *object, unsigned line)
+{
+    struct entry *entry = arena_alloc(&f->arena, sizeof *entry);
+    if (entry == NULL) return ERR_NOMEM;
+    *entry = (struct entry){.key = key, .object = object, .line = line};
+    map_insert(&f->by_key, &entry->node, map_hash(&f->by_key, key));
+    return ERR_OK;
+}
+
+/* The document is the operator's own, so that the seed of the table need not be secret. */
+static enum err index_all(struct plan_file *f)
+{
+    enum err e = map_init(&f->by_key, f->doc.object_count + f->doc.remove_count, 1);
+    for (size_t i = 0; e == ERR_OK && i < f->doc.object_count; i++) {
+        const struct plan_object *o = &f->doc.objects[i];
+        char text[PLAN_KEY_MAX];
+        struct slice key = arena_copy(&f->arena, (struct slice){text, plan_object_key_text(o, text)});
+        e = key.p != NULL ? index_add(f, key, o, o->line) : ERR_NOMEM;
+    }
+    for (size_t i = 0; e == ERR_OK && i < f->doc.remove_count; i++) {
+        e = index_add(f, f->doc.remove[i], NULL, f->doc.remove_line[i]);
+    }
+    return e;
+}
+
+static const struct entry *find(const struct plan_file *f, struct slice key)
+{
+    struct map_node *n = map_first(&f->by_key, map_hash(&f->by_key, key));
+    for (; n != NULL; n = map_next(n)) {
+        const struct entry *entry = CONTAINER_OF(n, struct entry, node);
+        if (slice_eq(entry->key, key)) return entry;
+    }
+    return NULL;
+}
+
+const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key)
+{
+    const struct entry *entry = find(f, key);
+    return entry != NULL ? entry->object : NULL;
+}
+
+unsigned plan_file_line(const struct plan_file *f, struct slice key)
+{
+    const struct entry *entry = find(f, key);
+    return entry != NULL ? entry->line : 0;
+}
+
+/* ---- reading ---- */
+
 int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
 {
     struct err_info info = {0};
@@ -28,6 +88,7 @@ int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
     if (status != CLI_DONE) return status;
     f->digest = digest_of(f->text);
     enum err e = plan_document_parse(&f->arena, f->text, &f->doc, &info);
+    if (e == ERR_OK) e = index_all(f);
     if (e == ERR_OK) return CLI_DONE;
     if (e == ERR_NOMEM) return cli_fail(c, CLI_REFUSED, "%s: no memory", path);
     if (info.line == 0)
@@ -48,6 +109,7 @@ void plan_file_fini(struct plan_file *f)
         if (o->kind == PLAN_TRUNK) wipe(o->trunk.registration.password);
     }
     wipe(f->text);
+    map_fini(&f->by_key);
     arena_fini(&f->arena);
     *f = (struct plan_file){0};
 }
@@ -175,25 +237,4 @@ enum err plan_file_args(const struct plan_file *f, struct control_builder *b)
     control_list(b, "deletes", deletes, f->doc.remove_count);
     control_text(b, "document", slice_of(f->name));
     return ERR_OK;
-}
-
-/* ---- looking up ---- */
-
-const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key)
-{
-    for (size_t i = 0; i < f->doc.object_count; i++) {
-        char text[PLAN_KEY_MAX];
-        size_t n = plan_object_key_text(&f->doc.objects[i], text);
-        if (slice_eq(key, (struct slice){text, n})) return &f->doc.objects[i];
-    }
-    return NULL;
-}
-
-unsigned plan_file_line(const struct plan_file *f, struct slice key)
-{
-    for (size_t i = 0; i < f->doc.remove_count; i++) {
-        if (slice_eq(key, f->doc.remove[i])) return f->doc.remove_line[i];
-    }
-    const struct plan_object *o = plan_file_object(f, key);
-    return o != NULL ? o->line : 0;
 }

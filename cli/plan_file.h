@@ -4,6 +4,7 @@
 #define TANDEM_CLI_PLAN_FILE_H
 
 #include "cli/cli.h"
+#include "node/base/map.h"
 #include "node/plan/document.h"
 
 #define PLAN_FILE_MAX 268435456 /* bytes of a document */
@@ -17,6 +18,7 @@ struct plan_file {
     struct slice text;
     struct plan_document doc;
     struct slice digest; /* the plan that the document was made from; empty when it does not say */
+    struct map by_key;   /* objects and removals */
 };
 
 /* Reads and parses; every failure is said, with line and column where there are. CLI_DONE, or the status. */

@@ -201,6 +201,13 @@ int plan_show_run(struct cli *c, const struct tree_match *m)
 {
     struct show s = {.c = c};
     const char *what = tree_arg(m, 0);
+    if (what != NULL && !is_key(slice_of(what)) && strchr(what, '/') == NULL) {
+        return cli_fail(
+            c, CLI_USAGE,
+            "'%s' is neither the key of an object (site/..., trunk/..., account/..., route/..., defaults) nor a change "
+            "(ORIGIN/EPOCH/NUMBER, see 'plan log')",
+            what);
+    }
     if (!c->format_given) c->format = OUTPUT_YAML;
     int status = ask_objects(&s, what);
     if (status == CLI_DONE) {
