@@ -26,10 +26,14 @@ static enum err rules_out(struct arena *arena, const struct plan_rule *in, size_
     return ERR_OK;
 }
 
-static enum err pack_defaults(const struct plan_defaults *d, Tandem__Plan__Object *wrap, struct buf *out)
+static enum err pack_defaults(struct arena *scratch, const struct plan_defaults *d, Tandem__Plan__Object *wrap,
+                              struct buf *out)
 {
     Tandem__Plan__Defaults m = TANDEM__PLAN__DEFAULTS__INIT;
     m.domain = bytes_out(d->domain);
+    m.n_digest = d->digest_count;
+    m.digest = proto_slices_out(scratch, d->digest, d->digest_count);
+    if (m.digest == NULL) return ERR_NOMEM;
     wrap->of_case = TANDEM__PLAN__OBJECT__OF_DEFAULTS;
     wrap->defaults = &m;
     return proto_pack(&wrap->base, out);
@@ -145,7 +149,7 @@ enum err plan_object_pack(const struct plan_object *o, struct buf *out)
     struct arena scratch = {0};
     enum err e = ERR_SYNTAX;
     switch (o->kind) {
-    case PLAN_DEFAULTS: e = pack_defaults(&o->defaults, &wrap, out); break;
+    case PLAN_DEFAULTS: e = pack_defaults(&scratch, &o->defaults, &wrap, out); break;
     case PLAN_SITE: e = pack_site(&scratch, &o->site, &wrap, out); break;
     case PLAN_TRUNK: e = pack_trunk(&scratch, &o->trunk, &wrap, out); break;
     case PLAN_ACCOUNT: e = pack_account(&scratch, &o->account, &wrap, out); break;
@@ -314,6 +318,8 @@ enum err plan_object_unpack_stored(struct arena *arena, struct slice packed, str
     case TANDEM__PLAN__OBJECT__OF_DEFAULTS:
         made.kind = PLAN_DEFAULTS;
         made.defaults.domain = bytes_in(m->defaults->domain);
+        e = list_in(arena, "digest", m->defaults->digest, m->defaults->n_digest, &made.defaults.digest,
+                    &made.defaults.digest_count, info);
         break;
     case TANDEM__PLAN__OBJECT__OF_SITE:
         made.kind = PLAN_SITE;

@@ -65,6 +65,16 @@ static void on_signal(uv_signal_t *handle, int number)
     node_stop(&p->node, DRAIN_MS);
 }
 
+/* A parent's blocked signals are inherited; ours must arrive. A full disk and a gone peer are errors, not signals. */
+static void signals_prepare(void)
+{
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
 static bool signals_open(struct program *p, uv_loop_t *loop)
 {
     if (uv_signal_init(loop, &p->term) != 0 || uv_signal_init(loop, &p->interrupt) != 0) return false;
@@ -133,8 +143,7 @@ int main(int argc, char **argv)
         arena_fini(&arena);
         return 1;
     }
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN);
+    signals_prepare();
     sip_library_init();
     int status = 0;
     if (check) {

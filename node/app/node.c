@@ -200,6 +200,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .bindings = registrations_own,
                   .bindings_write = registrations_write,
                   .domain = routing_domain_hook,
+                  .digests = routing_digests_hook,
                   .call = on_call},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);

@@ -35,6 +35,7 @@ struct plan_cache {
     bool filled;
     struct arena arena;
     struct slice domain;
+    struct digest_offer digests;
     struct trust_range *trust;
     size_t trust_count;
 };
@@ -167,6 +168,7 @@ void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, st
 void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
 enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
 struct slice routing_domain_hook(void *ctx);
+struct digest_offer routing_digests_hook(void *ctx);
 
 /* ---- commands ---- */
 extern const struct control_command node_commands[];

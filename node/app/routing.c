@@ -45,6 +45,15 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
     return true;
 }
 
+static void keep_offer(struct plan_cache *c, const struct plan_defaults *d)
+{
+    struct digest_offer offer = {.count = 0};
+    for (size_t i = 0; i < d->digest_count && offer.count < HASH_ALGORITHM_COUNT; i++) {
+        if (digest_algorithm_named(d->digest[i], &offer.algorithms[offer.count]) == ERR_OK) offer.count++;
+    }
+    if (offer.count > 0) c->digests = offer;
+}
+
 static enum err fill_cache(struct node *n)
 {
     struct plan_cache *c = &n->cache;
@@ -53,11 +62,13 @@ static enum err fill_cache(struct node *n)
     struct plan_object o;
     arena_fini(&c->arena);
     c->domain = SLICE("");
+    c->digests = digest_offer_all();
     c->trust = NULL;
     c->trust_count = 0;
     if (store_object(n->read, SLICE("defaults"), &packed, NULL) == ERR_OK &&
         plan_object_unpack(&c->arena, packed, &o, NULL) == ERR_OK) {
         c->domain = o.defaults.domain;
+        keep_offer(c, &o.defaults);
     }
     enum err e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &w);
     if (e == ERR_OK) {
@@ -102,6 +113,13 @@ static struct address remote_address(const union sock_address *remote)
         memcpy(a.bytes, &remote->v4.sin_addr, 4);
     }
     return a;
+}
+
+struct digest_offer routing_digests_hook(void *ctx)
+{
+    struct node *n = ctx;
+    (void)routing_domain_hook(n); /* refreshes the cache */
+    return n->cache.filled ? n->cache.digests : digest_offer_all();
 }
 
 void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out)

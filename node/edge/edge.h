@@ -8,6 +8,7 @@
 #include "node/edge/transport.h"
 #include "node/plan/decide.h"
 #include "node/plan/observed.h"
+#include "node/sip/digest.h"
 
 struct edge;
 
@@ -88,6 +89,8 @@ struct edge_hooks {
                            size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
     /* Our domain, which is the digest realm; "" until the plan has one: then the node's own address is used. Valid for the call. */
     struct slice (*domain)(void *ctx);
+    /* At once. The digest algorithms that a challenge offers; NULL: all of them. */
+    struct digest_offer (*digests)(void *ctx);
     void (*call)(void *ctx, const struct call_report *report);
 };
 

@@ -35,13 +35,30 @@ static enum auth_verdict refuse(struct edge *e, enum edge_counter why)
     return AUTH_REFUSED;
 }
 
+static struct digest_offer offer_of(const struct edge *e)
+{
+    return e->o.hooks.digests != NULL ? e->o.hooks.digests(e->o.hooks.ctx) : digest_offer_all();
+}
+
+/* An algorithm that is not offered is not taken either: what the operator switched off stays off. */
+static bool offered(const struct edge *e, enum hash_algorithm a)
+{
+    struct digest_offer offer = offer_of(e);
+    for (size_t i = 0; i < offer.count; i++) {
+        if (offer.algorithms[i] == a) return true;
+    }
+    return false;
+}
+
 static enum auth_verdict judge(struct edge *e, struct arena *arena, const struct sip_view *v,
                                const struct sip_credentials *c, struct plan_account *account)
 {
     static const struct plan_secret nobody = {0};
     enum hash_algorithm algorithm = HASH_SHA256;
     uint32_t nc = 0;
-    if (digest_algorithm(c, &algorithm) != ERR_OK || !nonce_count(c, &nc)) return refuse(e, EC_auth_unusable);
+    if (digest_algorithm(c, &algorithm) != ERR_OK || !offered(e, algorithm) || !nonce_count(c, &nc)) {
+        return refuse(e, EC_auth_unusable);
+    }
     bool known = e->o.hooks.account(e->o.hooks.ctx, arena, c->username, account) == ERR_OK && account->secret.set;
     const struct plan_secret *secret = known ? &account->secret : &nobody;
     enum digest_verdict verdict =
@@ -56,7 +73,7 @@ static enum auth_verdict judge(struct edge *e, struct arena *arena, const struct
     if (!known) return refuse(e, EC_auth_unknown_account);
     if (verdict != DIGEST_OK) return refuse(e, EC_auth_wrong);
     if (account->disabled) return refuse(e, EC_auth_disabled);
-    if (!replay_fresh(&e->replay, map_hash(&e->tx.servers, c->nonce), nc)) {
+    if (!edge_replay_fresh(&e->replay, map_hash(&e->tx.servers, c->nonce), nc)) {
         edge_count(e, EC_auth_replayed);
         return AUTH_STALE;
     }

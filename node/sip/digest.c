@@ -10,12 +10,8 @@
 #define NONCE_LEN (TIME_DIGITS + 2 * MAC_BYTES)
 #define HASH_MAX 32
 
-static const struct {
-    const char *name;
-    enum hash_algorithm algorithm;
-} algorithms[] = {{"SHA-256", HASH_SHA256}, {"MD5", HASH_MD5}, {"SHA-512-256", HASH_SHA512_256}};
-
-#define CHALLENGES 2 /* the first ones of algorithms are offered */
+static const char *const algorithm_names[HASH_ALGORITHM_COUNT] = {
+    [HASH_SHA256] = "SHA-256", [HASH_SHA512_256] = "SHA-512-256", [HASH_MD5] = "MD5"};
 
 /* ---- nonces ---- */
 
@@ -76,36 +72,44 @@ static bool quotable(struct slice s)
     return true;
 }
 
-enum err digest_challenge(struct mac *nonce_key, struct slice realm, bool proxy, bool stale, struct wall now,
-                          struct buf *out)
+struct digest_offer digest_offer_all(void)
+{
+    return (struct digest_offer){{HASH_SHA256, HASH_SHA512_256, HASH_MD5}, 3};
+}
+
+enum err digest_challenge(struct mac *nonce_key, struct slice realm, const struct digest_offer *offer, bool proxy,
+                          bool stale, struct wall now, struct buf *out)
 {
     char nonce[NONCE_LEN + 1];
     size_t start = out->n;
     if (!quotable(realm)) return ERR_SYNTAX;
     enum err e = nonce_make(nonce_key, realm, now, nonce);
     if (e != ERR_OK) return e;
-    for (size_t i = 0; i < CHALLENGES; i++) {
+    for (size_t i = 0; i < offer->count; i++) {
         buf_printf(out, "%s: Digest realm=\"%.*s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
-                   proxy ? "Proxy-Authenticate" : "WWW-Authenticate", SLICE_ARG(realm), nonce, algorithms[i].name,
-                   stale ? ", stale=true" : "");
+                   proxy ? "Proxy-Authenticate" : "WWW-Authenticate", SLICE_ARG(realm), nonce,
+                   algorithm_names[offer->algorithms[i]], stale ? ", stale=true" : "");
     }
     if (!out->failed) return ERR_OK;
     out->n = start;
     return ERR_NOMEM;
 }
 
-static enum err algorithm_named(struct slice name, enum hash_algorithm *out)
+enum err digest_algorithm_named(struct slice name, enum hash_algorithm *out)
 {
-    if (name.n == 0) { /* RFC 7616 §3.3 */
-        *out = HASH_MD5;
-        return ERR_OK;
-    }
-    for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++) {
-        if (!slice_eq_nocase(name, slice_of(algorithms[i].name))) continue;
-        *out = algorithms[i].algorithm;
+    for (int i = 0; i < HASH_ALGORITHM_COUNT; i++) {
+        if (!slice_eq_nocase(name, slice_of(algorithm_names[i]))) continue;
+        *out = (enum hash_algorithm)i;
         return ERR_OK;
     }
     return ERR_SYNTAX;
+}
+
+static enum err algorithm_named(struct slice name, enum hash_algorithm *out)
+{
+    if (name.n > 0) return digest_algorithm_named(name, out);
+    *out = HASH_MD5; /* RFC 7616 §3.3 */
+    return ERR_OK;
 }
 
 enum err digest_algorithm(const struct sip_credentials *c, enum hash_algorithm *out)

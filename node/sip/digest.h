@@ -11,22 +11,36 @@
 
 #define SIP_NONCE_LIFE_MS 300000
 
-/* Appends challenge header lines, strongest first (SHA-256, MD5): "WWW-Authenticate: Digest realm=...\r\n..." or with
+/* What a challenge offers, in order of preference (RFC 8760 §2.4). */
+struct digest_offer {
+    enum hash_algorithm algorithms[HASH_ALGORITHM_COUNT];
+    size_t count;
+};
+/* SHA-256, SHA-512-256, MD5. */
+struct digest_offer digest_offer_all(void);
+/* "SHA-256", "SHA-512-256" or "MD5", in any case. ERR_SYNTAX. */
+MUST_CHECK enum err digest_algorithm_named(struct slice name, enum hash_algorithm *out);
+
+/* Appends one challenge header line for each algorithm offered: "WWW-Authenticate: Digest realm=...\r\n..." or with
  * proxy "Proxy-Authenticate: ...". */
-MUST_CHECK enum err digest_challenge(struct mac *nonce_key, struct slice realm, bool proxy, bool stale, struct wall now,
-                                     struct buf *out);
+MUST_CHECK enum err digest_challenge(struct mac *nonce_key, struct slice realm, const struct digest_offer *offer,
+                                     bool proxy, bool stale, struct wall now, struct buf *out);
 
 enum digest_verdict { DIGEST_OK, DIGEST_STALE, DIGEST_BAD_NONCE, DIGEST_WRONG, DIGEST_UNSUPPORTED };
-/* OK; STALE: the password was right, challenge again with stale; BAD_NONCE: no nonce or realm of ours, challenge again, not a wrong password;
- * WRONG; UNSUPPORTED: an algorithm that we do not have, or no qop=auth, cnonce and nc, which our challenges ask for. */
-/* ha1: the stored hash of user:realm:password for the algorithm named in c (hash_len bytes); see digest_algorithm. method as in the request. */
+/* OK; STALE: the password was right, challenge again with stale; BAD_NONCE: no nonce or realm of ours, challenge again,
+ * not a wrong password; WRONG; UNSUPPORTED: an algorithm that we do not have, or no qop=auth, cnonce and nc, which our
+ * challenges ask for. */
+/* ha1: the stored hash of user:realm:password for the algorithm named in c (hash_len bytes); see digest_algorithm.
+ * method as in the request. */
 enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_credentials *c, const unsigned char *ha1,
                                   struct slice realm, struct slice method, struct wall now);
 /* Which stored hash the credentials want; ERR_SYNTAX when none that we have. */
 MUST_CHECK enum err digest_algorithm(const struct sip_credentials *c, enum hash_algorithm *out);
 
-/* Client side: the value of an Authorization header for a challenge (WWW-/Proxy-Authenticate value). ERR_SYNTAX when nothing in it is usable. */
+/* Client side: the value of an Authorization header for a challenge (WWW-/Proxy-Authenticate value). ERR_SYNTAX when
+ * nothing in it is usable. */
 MUST_CHECK enum err digest_answer(struct arena *arena, struct slice challenge, struct slice user, struct slice password,
-                                  struct slice method, struct slice uri, struct slice cnonce, uint32_t nc, struct buf *out);
+                                  struct slice method, struct slice uri, struct slice cnonce, uint32_t nc,
+                                  struct buf *out);
 
 #endif

@@ -148,14 +148,14 @@ class Cluster:
         return node.start() if start else node
 
     def wait_linked(self, timeout=15):
-        """Every running node sees every other alive, linked and in step."""
+        """Every running node sees every other alive, linked, in step, and knows where its SIP edge is."""
         def look():
             running = [n for n in self.nodes.values() if n.process and n.process.poll() is None]
             for node in running:
                 seen = node.nodes()
                 for other in running:
                     r = seen.get(other.name)
-                    if not r or r["status"] != "alive" or not r["linked"] or not r["in_step"]:
+                    if not r or r["status"] != "alive" or not r["linked"] or not r["in_step"] or not r["sip"]:
                         return False
             return True
         until(look, "all nodes linked and in step", timeout)

@@ -24,11 +24,14 @@ class Sipp:
     def __init__(self, scenario, address, port, remote=None, calls=1, timeout=30, args=(), **keys):
         self.folder = tempfile.TemporaryDirectory(prefix="sipp-")
         self.scenario = scenario
-        command = ["sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", address, "-p", str(port), "-m", str(calls),
+        # sipp expands a -key nowhere inside [authentication ...], so keys are put in beforehand.
+        text = (SCENARIOS / f"{scenario}.xml").read_text()
+        for key, value in keys.items():
+            text = text.replace(f"[{key}]", str(value))
+        (pathlib.Path(self.folder.name) / "scenario.xml").write_text(text)
+        command = ["sipp", "-sf", "scenario.xml", "-i", address, "-p", str(port), "-m", str(calls),
                    "-nostdin", "-timeout", str(timeout), "-timeout_error", "-trace_err", "-error_file", "errors.log",
                    "-trace_msg", "-message_file", "messages.log", "-trace_logs", "-log_file", "log.log"]
-        for key, value in keys.items():
-            command += ["-key", key, str(value)]
         command += list(args)
         if remote:
             command.append(remote)

@@ -87,13 +87,16 @@ struct exchange {
     unsigned char ha1[HASH_ALGORITHM_COUNT][32];
 };
 
+/* What these tests offer: line 0 is SHA-256, 1 is MD5. */
+static const struct digest_offer offer = {{HASH_SHA256, HASH_MD5}, 2};
+
 /* A challenge at t, answered by someone with the password; line 0 is SHA-256, 1 is MD5. */
 static void exchange_open(struct exchange *x, unsigned line, const char *password, struct wall t)
 {
     *x = (struct exchange){0};
     x->key = mac_new(secret);
     assert_non_null(x->key);
-    assert_int_equal(digest_challenge(x->key, SLICE("example.org"), false, false, t, &x->challenge), ERR_OK);
+    assert_int_equal(digest_challenge(x->key, SLICE("example.org"), &offer, false, false, t, &x->challenge), ERR_OK);
     struct slice rest = buf_view(&x->challenge);
     struct slice value = SLICE_NONE;
     for (unsigned i = 0; i <= line; i++) {
@@ -227,13 +230,25 @@ static void another_key_is_another_cluster(void **state)
     exchange_close(&x);
 }
 
+static void algorithms_have_names_in_any_case(void **state)
+{
+    enum hash_algorithm a = HASH_ALGORITHM_COUNT;
+    (void)state;
+    assert_int_equal(digest_algorithm_named(SLICE("sha-512-256"), &a), ERR_OK);
+    assert_int_equal(a, HASH_SHA512_256);
+    assert_int_equal(digest_algorithm_named(SLICE("MD5"), &a), ERR_OK);
+    assert_int_equal(a, HASH_MD5);
+    assert_int_equal(digest_algorithm_named(SLICE("SHA-1"), &a), ERR_SYNTAX);
+    assert_int_equal(digest_offer_all().algorithms[0], HASH_SHA256);
+}
+
 static void the_form_of_a_challenge(void **state)
 {
     (void)state;
     struct mac *key = mac_new(secret);
     struct buf out = {0};
     assert_non_null(key);
-    assert_int_equal(digest_challenge(key, SLICE("example.org"), true, true, now, &out), ERR_OK);
+    assert_int_equal(digest_challenge(key, SLICE("example.org"), &offer, true, true, now, &out), ERR_OK);
     struct slice second;
     struct slice first;
     second = slice_cut(buf_view(&out), '\n', &first);
@@ -242,8 +257,8 @@ static void the_form_of_a_challenge(void **state)
     assert_non_null(strstr(first.p, ", algorithm=SHA-256, qop=\"auth\", stale=true\r\n"));
     assert_non_null(strstr(second.p, ", algorithm=MD5, qop=\"auth\", stale=true\r\n"));
     buf_reset(&out);
-    assert_int_equal(digest_challenge(key, SLICE("a\"b"), false, false, now, &out), ERR_SYNTAX);
-    assert_int_equal(digest_challenge(key, SLICE("a\r\nX: y"), false, false, now, &out), ERR_SYNTAX);
+    assert_int_equal(digest_challenge(key, SLICE("a\"b"), &offer, false, false, now, &out), ERR_SYNTAX);
+    assert_int_equal(digest_challenge(key, SLICE("a\r\nX: y"), &offer, false, false, now, &out), ERR_SYNTAX);
     assert_int_equal(out.n, 0);
     buf_fini(&out);
     mac_free(key);
@@ -257,6 +272,7 @@ int main(void)
         cmocka_unit_test(exchanges),
         cmocka_unit_test(refusals),
         cmocka_unit_test(another_key_is_another_cluster),
+        cmocka_unit_test(algorithms_have_names_in_any_case),
         cmocka_unit_test(the_form_of_a_challenge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
