@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "node/plan/pattern.h"
+#include "node/sip/value.h"
 #include "proto/plan_codec.h"
 
 #define CANDIDATE_MAX 96
@@ -430,21 +431,31 @@ static struct slice contact_with_number(struct arena *arena, struct slice contac
     return slice_of(arena_printf(arena, "%.*s:%.*s@%.*s", SLICE_ARG(scheme), SLICE_ARG(number), SLICE_ARG(host)));
 }
 
+/* Where a contact is reached: at its own address when the REGISTER came from that host by UDP; else where the REGISTER
+ * came from: a NAT or a connection stands between. */
 static enum err binding_hop(struct arena *arena, const struct binding *b, const struct edge_target *t,
                             struct edge_hop *h)
 {
     struct slice transport = SLICE_NONE;
     struct slice address = slice_cut(b->received, ':', &transport);
-    struct address_host hp;
-    if (address_host_parse(address, &hp, NULL) != ERR_OK) return ERR_NOTFOUND;
+    struct address_host from;
+    struct sip_uri contact;
+    if (address_host_parse(address, &from, NULL) != ERR_OK) return ERR_NOTFOUND;
     *h = (struct edge_hop){.transport = transport_of(transport),
-                           .host = hp.host,
-                           .port = hp.port,
-                           .received = b->received,
+                           .host = from.host,
+                           .port = from.port,
                            .route = b->path,
-                           .request_uri = b->contact};
-    if (t->number_in_contact) h->request_uri = contact_with_number(arena, b->contact, t->number);
-    return h->request_uri.p != NULL ? ERR_OK : ERR_NOMEM;
+                           .request_uri =
+                               t->number_in_contact ? contact_with_number(arena, b->contact, t->number) : b->contact};
+    if (h->request_uri.p == NULL) return ERR_NOMEM;
+    bool direct = h->transport == PLAN_UDP && sip_uri_parse(arena, b->contact, &contact) == ERR_OK &&
+                  slice_eq(contact.host, from.host);
+    if (direct) {
+        h->port = contact.port != 0 ? contact.port : 5060;
+    } else {
+        h->received = b->received;
+    }
+    return ERR_OK;
 }
 
 static enum err account_hops(struct node *n, struct arena *arena, struct edge_target *t, struct slice name)
