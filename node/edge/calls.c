@@ -116,7 +116,7 @@ void edge_call_answered(struct call *c, unsigned code)
 static void drop(struct call *c)
 {
     struct edge *e = c->edge;
-    if (c->relay != NULL) relay_call_gone(c->relay);
+    if (c->relay != NULL) proxy_relay_call_gone(c->relay);
     sip_timer_stop(&e->tx, &c->idle);
     sip_dialogs_remove(&e->dialogs, &c->dialog);
     list_remove(&c->node);

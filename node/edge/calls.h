@@ -15,7 +15,7 @@ struct relay;
 struct call;
 
 /* A new call, not yet reported: its answer's rule and target come by edge_call_target. NULL: no memory; the call then
- * goes on without a record. relay is cleared through relay_call_gone when the record ends first. */
+ * goes on without a record. relay is cleared through proxy_relay_call_gone when the record ends first. */
 struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slice from, struct slice dialled,
                            const struct edge_source *source, struct relay *relay);
 void edge_call_rule(struct call *c, unsigned rule);
@@ -32,6 +32,6 @@ void edge_call_timer(struct sip_timer *timer);
 void edge_calls_free(struct edge *e); /* at the very end, without reports */
 
 /* In proxy_relay.c. */
-void relay_call_gone(struct relay *r);
+void proxy_relay_call_gone(struct relay *r);
 
 #endif

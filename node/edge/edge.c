@@ -32,8 +32,8 @@ static void on_due(void *ctx, struct wheel_timer *t)
         return;
     }
     struct relay *r = CONTAINER_OF(tx, struct relay, server);
-    relay_server_event(r, ev);
-    relay_settle(r);
+    proxy_relay_server_event(r, ev);
+    proxy_relay_settle(r);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -197,7 +197,7 @@ static void free_memory(struct edge *e)
 {
     edge_calls_free(e); /* first: a call in progress points at its relay */
     while (!list_empty(&e->relays))
-        relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
+        proxy_relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
     proxy_acks_free(e);
     registrar_free(e->registrar);
     sip_tx_table_fini(&e->tx);

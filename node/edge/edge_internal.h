@@ -3,7 +3,7 @@
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
  * registrar*.c register (registrar.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes:
  * nothing frees a relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name
- * resolved) ends by relay_settle, which does. */
+ * resolved) ends by proxy_relay_settle, which does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 

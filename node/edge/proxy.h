@@ -19,8 +19,8 @@ struct message {
     size_t n;
 };
 /* Keeps a copy of exact size; false: no memory, m is then empty. */
-bool message_set(struct message *m, struct slice text);
-void message_drop(struct message *m);
+bool proxy_message_set(struct message *m, struct slice text);
+void proxy_message_drop(struct message *m);
 
 struct branch;
 
@@ -87,17 +87,17 @@ void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
 
 /* ---- proxy_cancel.c ---- */
 /* Ends what is pending: CANCEL to the branches, 487 at once where there is none. */
-void relay_cancel(struct relay *r);
-void branch_cancel(struct branch *b);
+void proxy_relay_cancel(struct relay *r);
+void proxy_branch_cancel(struct branch *b);
 /* The ACK of a failure response (RFC 3261 §17.1.1.3). */
-void branch_ack(struct branch *b, const struct sip_view *response);
+void proxy_branch_ack(struct branch *b, const struct sip_view *response);
 
 /* ---- proxy_target.c ---- */
 /* Starts, or goes on with, the next address, hop or target; ends the relay with its best response when none is left. v
  * is the request when it is at hand, else NULL. */
-void relay_try(struct relay *r, const struct sip_view *v);
-/* Whether relay_try would find another place. */
-bool relay_has_more(const struct relay *r);
+void proxy_relay_try(struct relay *r, const struct sip_view *v);
+/* Whether proxy_relay_try would find another place. */
+bool proxy_relay_has_more(const struct relay *r);
 
 /* ---- proxy_forward.c ---- */
 struct forward {
@@ -111,35 +111,35 @@ struct forward {
     uint64_t id;
 };
 /* The request as it leaves, in e->out. ERR_LIMIT, ERR_NOMEM, ERR_SYNTAX. */
-MUST_CHECK enum err forward_request(struct edge *e, const struct sip_view *v, const struct forward *f);
+MUST_CHECK enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f);
 /* The loop mark of a request (RFC 5393 §4.2): equal when the same request comes round unchanged. */
-uint64_t forward_loop_mark(const struct edge *e, const struct sip_view *v);
+uint64_t proxy_forward_loop_mark(const struct edge *e, const struct sip_view *v);
 /* Whether the mark stands in one of the request's Vias. */
-bool forward_looped(const struct sip_view *v, uint64_t mark);
+bool proxy_forward_looped(const struct sip_view *v, uint64_t mark);
 
 /* ---- proxy_relay.c ---- */
 /* Takes the request in: server transaction, copy of its bytes. NULL: no memory, counted. */
-struct relay *relay_new(struct edge *e, const struct flow *from, const struct sip_view *v);
+struct relay *proxy_relay_new(struct edge *e, const struct flow *from, const struct sip_view *v);
 /* The stored request, indexed again in e->again. NULL when it is not kept any more. */
 const struct sip_view *proxy_relay_request(struct relay *r);
 /* Sends a response that stands in text, through the server transaction. */
-void relay_send(struct relay *r, unsigned code, struct slice text);
+void proxy_relay_send(struct relay *r, unsigned code, struct slice text);
 /* Our own response; v is the request when at hand, else NULL. cause and words make a Reason header, "" none. */
 void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words);
 /* The same with header lines of the caller's. */
-void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines);
+void proxy_relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines);
 /* Notes a failure of our own making as a candidate for the best response. */
-void relay_note(struct relay *r, unsigned code, const char *words, struct slice detail);
+void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct slice detail);
 /* Notes the failure response v, which loses its topmost Via. */
-void relay_note_response(struct relay *r, const struct sip_view *v);
+void proxy_relay_note_response(struct relay *r, const struct sip_view *v);
 /* Sends the best of the noted failures. */
-void relay_finish(struct relay *r);
+void proxy_relay_finish(struct relay *r);
 /* Ends without a response (RFC 4320 §4.2). */
-void relay_drop(struct relay *r);
-void relay_server_event(struct relay *r, enum sip_tx_event ev);
-void branch_free(struct branch *b);
+void proxy_relay_drop(struct relay *r);
+void proxy_relay_server_event(struct relay *r, enum sip_tx_event ev);
+void proxy_branch_free(struct branch *b);
 /* Frees the relay if nothing refers to it any more. */
-void relay_settle(struct relay *r);
-void relay_free(struct relay *r); /* whatever state it is in */
+void proxy_relay_settle(struct relay *r);
+void proxy_relay_free(struct relay *r); /* whatever state it is in */
 
 #endif

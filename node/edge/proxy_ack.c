@@ -22,7 +22,7 @@ static void send_to(struct edge *e, const struct flow *from, const struct sip_vi
 {
     struct flow to;
     struct forward f = {.hop = hop, .from = from, .to = &to, .pop_count = pops, .id = rng_next(&e->rng)};
-    if (edge_flow_to(e, hop->transport, address, from, &to) != ERR_OK || forward_request(e, v, &f) != ERR_OK ||
+    if (edge_flow_to(e, hop->transport, address, from, &to) != ERR_OK || proxy_forward_request(e, v, &f) != ERR_OK ||
         transport_send(e->transport, &to, false, buf_view(&e->out), 0) != ERR_OK) {
         edge_count(e, EC_send_failures);
         return;
@@ -33,7 +33,7 @@ static void send_to(struct edge *e, const struct flow *from, const struct sip_vi
 static void ack_free(struct ack *w)
 {
     list_remove(&w->node);
-    message_drop(&w->text);
+    proxy_message_drop(&w->text);
     free(w);
 }
 
@@ -53,7 +53,7 @@ static void ack_resolved(void *ctx, enum err err, const union sock_address *addr
 static void send_by_name(struct arrival *a, const struct edge_hop *hop)
 {
     struct ack *w = calloc(1, sizeof *w);
-    if (w == NULL || hop->host.n > LIMIT_HOST || !message_set(&w->text, (struct slice){a->v->data, a->v->len})) {
+    if (w == NULL || hop->host.n > LIMIT_HOST || !proxy_message_set(&w->text, (struct slice){a->v->data, a->v->len})) {
         edge_count(a->e, EC_acks_dropped);
         free(w);
         return;
@@ -77,21 +77,21 @@ static bool absorbed(struct arrival *a)
     if (tx == NULL || tx->state == SIP_TX_ACCEPTED) return false;
     struct relay *r = CONTAINER_OF(tx, struct relay, server);
     edge_count(a->e, EC_acks_absorbed);
-    relay_server_event(r, SIP_TX_ACK);
-    relay_settle(r);
+    proxy_relay_server_event(r, SIP_TX_ACK);
+    proxy_relay_settle(r);
     return true;
 }
 
-void arrival_ack(struct arrival *a)
+void proxy_arrival_ack(struct arrival *a)
 {
     struct edge *e = a->e;
     struct edge_hop hop;
     enum edge_counter why;
     union sock_address address;
     if (absorbed(a)) return;
-    arrival_read_routes(a);
-    if (a->routes.bad || a->routes.own == 0 || a->v->max_forwards == 0 || !arrival_cookie_ok(a) ||
-        arrival_next_hop(a, &hop, &why) != 0) {
+    proxy_arrival_read_routes(a);
+    if (a->routes.bad || a->routes.own == 0 || a->v->max_forwards == 0 || !proxy_arrival_cookie_ok(a) ||
+        proxy_arrival_next_hop(a, &hop, &why) != 0) {
         edge_count(e, EC_acks_dropped);
         return;
     }

@@ -26,22 +26,22 @@ struct arrival {
 };
 
 /* Answers without a transaction, and counts why. */
-void arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra);
+void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra);
 
 /* ---- proxy_route.c ---- */
-void arrival_read_routes(struct arrival *a);
+void proxy_arrival_read_routes(struct arrival *a);
 /* The next hop by Route or Request-URI; 0, or the code of what is wrong with it, and why. */
-unsigned arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why);
-bool arrival_cookie_ok(const struct arrival *a);
+unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why);
+bool proxy_arrival_cookie_ok(const struct arrival *a);
 /* Max-Forwards and Proxy-Require; false: answered. */
-bool arrival_may_pass(struct arrival *a);
+bool proxy_arrival_may_pass(struct arrival *a);
 
 /* ---- proxy_ack.c ---- */
-void arrival_ack(struct arrival *a);
+void proxy_arrival_ack(struct arrival *a);
 void proxy_acks_free(struct edge *e);
 
 /* ---- proxy_outside.c ---- */
 /* A request without a To tag. */
-void arrival_outside(struct arrival *a);
+void proxy_arrival_outside(struct arrival *a);
 
 #endif

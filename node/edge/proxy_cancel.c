@@ -38,7 +38,7 @@ static const struct sip_view *sent_request(struct branch *b)
     return v;
 }
 
-void branch_ack(struct branch *b, const struct sip_view *response)
+void proxy_branch_ack(struct branch *b, const struct sip_view *response)
 {
     struct edge *e = b->relay->edge;
     const struct sip_view *sent = sent_request(b);
@@ -61,7 +61,7 @@ static void send_cancel(struct branch *b)
     sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), SIP_T64_MS));
     if (c == NULL || sent == NULL || build(e, sent, "CANCEL", sip_view_value(sent, SIP_TO)) != ERR_OK) goto no_memory;
     *c = (struct branch){.relay = r, .to = b->to, .id = b->id, .expect_member = b->expect_member, .is_cancel = true};
-    if (!message_set(&c->sent, buf_view(&e->out))) goto no_memory;
+    if (!proxy_message_set(&c->sent, buf_view(&e->out))) goto no_memory;
     sip_timer_init(&c->progress, EDGE_TIMER_PROGRESS);
     list_append(&r->branches, &c->node);
     sip_tx_start_client(&e->tx, &c->client, c->id, SIP_CANCEL, c->to.transport != PLAN_UDP, edge_now(e));
@@ -73,21 +73,21 @@ no_memory:
     if (c != NULL) pool_put(&e->branch_pool, c);
 }
 
-void branch_cancel(struct branch *b)
+void proxy_branch_cancel(struct branch *b)
 {
     if (!b->relay->invite || b->is_cancel || b->cancel_sent) return;
     if (b->client.state == SIP_TX_TRYING) b->cancel_wanted = true;
     if (b->client.state == SIP_TX_PROCEEDING) send_cancel(b);
 }
 
-void relay_cancel(struct relay *r)
+void proxy_relay_cancel(struct relay *r)
 {
     if (r->final_sent || r->cancelled) return;
     r->cancelled = true;
     /* What send_cancel appends stands behind, and is a CANCEL itself: passed over. */
     for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
-        branch_cancel(CONTAINER_OF(n, struct branch, node));
+        proxy_branch_cancel(CONTAINER_OF(n, struct branch, node));
     }
-    if (r->current == NULL && !r->resolving) relay_try(r, NULL);
+    if (r->current == NULL && !r->resolving) proxy_relay_try(r, NULL);
     /* While a name is being resolved, its end finds the relay cancelled. */
 }

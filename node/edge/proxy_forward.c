@@ -25,7 +25,7 @@ static const char *via_transport(enum plan_transport t)
     return t == PLAN_UDP ? "UDP" : t == PLAN_TCP ? "TCP" : "TLS";
 }
 
-uint64_t forward_loop_mark(const struct edge *e, const struct sip_view *v)
+uint64_t proxy_forward_loop_mark(const struct edge *e, const struct sip_view *v)
 {
     const struct map *m = &e->tx.servers; /* for its secret seed */
     uint64_t mark = map_hash(m, v->uri);
@@ -35,7 +35,7 @@ uint64_t forward_loop_mark(const struct edge *e, const struct sip_view *v)
     return mark * 31 + v->cseq;
 }
 
-bool forward_looped(const struct sip_view *v, uint64_t mark)
+bool proxy_forward_looped(const struct sip_view *v, uint64_t mark)
 {
     char branch[SIP_TX_BRANCH];
     sip_tx_branch(0, mark, branch);
@@ -51,7 +51,7 @@ static void add_via(struct edge *e, const struct sip_view *v, const struct forwa
 {
     char branch[SIP_TX_BRANCH];
     struct buf *b = &e->lines;
-    uint64_t mark = f->relay != NULL && !f->relay->in_dialog ? forward_loop_mark(e, v) : 0;
+    uint64_t mark = f->relay != NULL && !f->relay->in_dialog ? proxy_forward_loop_mark(e, v) : 0;
     sip_tx_branch(f->id, mark, branch);
     buf_text(b, "Via: SIP/2.0/");
     buf_text(b, via_transport(f->to->transport));
@@ -150,7 +150,7 @@ static void remove_own_auth(struct edge *e, const struct sip_view *v, struct sip
     arena_fini(&scratch);
 }
 
-enum err forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)
+enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
     char hops[12];
     char address[INET6_ADDRSTRLEN];

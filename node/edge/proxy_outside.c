@@ -27,7 +27,7 @@ static bool identify_member(struct arrival *a, struct edge_query *q)
     const struct route_set *r = &a->routes;
     if (!sip_transit_cookie_ok(a->e->transit_mac, r->transit_cookie, a->v->call_id, a->v->from_tag, r->target,
                                q->dialled)) {
-        arrival_refuse(a, EC_refused_transit_cookie, 403, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_transit_cookie, 403, SLICE(""));
         return false;
     }
     q->source.kind = EDGE_SOURCE_MEMBER;
@@ -105,7 +105,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q)
     struct edge *e = a->e;
     struct edge_answer answer = {0};
     struct slice from = a->v->method == SIP_INVITE ? caller(a) : SLICE("");
-    struct relay *r = relay_new(e, a->from, a->v);
+    struct relay *r = proxy_relay_new(e, a->from, a->v);
     if (r == NULL) return;
     r->arena = a->arena;
     a->arena = (struct arena){0};
@@ -116,13 +116,13 @@ static void relay_out(struct arrival *a, const struct edge_query *q)
     if (r->call != NULL) edge_call_rule(r->call, answer.rule);
     if (r->target_count == 0) {
         edge_count(e, EC_refused_no_target);
-        relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
-        relay_finish(r);
+        proxy_relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
+        proxy_relay_finish(r);
     } else {
         if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
-        relay_try(r, a->v);
+        proxy_relay_try(r, a->v);
     }
-    relay_settle(r);
+    proxy_relay_settle(r);
 }
 
 /* ---- the checks ---- */
@@ -130,22 +130,22 @@ static void relay_out(struct arrival *a, const struct edge_query *q)
 static bool uri_usable(struct arrival *a, struct sip_uri *uri)
 {
     if (sip_uri_parse(&a->arena, a->v->uri, uri) != ERR_OK) {
-        arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
         return false;
     }
     if (slice_is(uri->scheme, "sip") || slice_is(uri->scheme, "sips") || slice_is(uri->scheme, "tel")) return true;
-    arrival_refuse(a, EC_refused_scheme, 416, SLICE(""));
+    proxy_arrival_refuse(a, EC_refused_scheme, 416, SLICE(""));
     return false;
 }
 
 static bool routes_usable(struct arrival *a)
 {
     if (a->routes.bad) {
-        arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
         return false;
     }
     if (!a->routes.has_next) return true;
-    arrival_refuse(a, EC_refused_foreign_route, 403, SLICE(""));
+    proxy_arrival_refuse(a, EC_refused_foreign_route, 403, SLICE(""));
     return false;
 }
 
@@ -153,7 +153,7 @@ static bool routes_usable(struct arrival *a)
 static bool tag_usable(struct arrival *a)
 {
     if (a->v->from_tag.n > 0) return true;
-    arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+    proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
     return false;
 }
 
@@ -170,7 +170,7 @@ static bool for_us(struct arrival *a, const struct sip_uri *uri)
         if (to_us) {
             registrar_on_request(a->e, a->from, a->v);
         } else {
-            arrival_refuse(a, EC_refused_register_elsewhere, 403, SLICE(""));
+            proxy_arrival_refuse(a, EC_refused_register_elsewhere, 403, SLICE(""));
         }
         return true;
     }
@@ -179,22 +179,22 @@ static bool for_us(struct arrival *a, const struct sip_uri *uri)
     return true;
 }
 
-void arrival_outside(struct arrival *a)
+void proxy_arrival_outside(struct arrival *a)
 {
     struct sip_uri uri;
     struct edge_query q = {0};
     if (needs_dialog(a->v->method)) {
-        arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
         return;
     }
     if (a->e->draining) {
-        arrival_refuse(a, EC_refused_draining, 503, SLICE("Retry-After: 60\r\n"));
+        proxy_arrival_refuse(a, EC_refused_draining, 503, SLICE("Retry-After: 60\r\n"));
         return;
     }
     if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri)) return;
-    if (!tag_usable(a) || !arrival_may_pass(a)) return;
-    if (forward_looped(a->v, forward_loop_mark(a->e, a->v))) {
-        arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
+    if (!tag_usable(a) || !proxy_arrival_may_pass(a)) return;
+    if (proxy_forward_looped(a->v, proxy_forward_loop_mark(a->e, a->v))) {
+        proxy_arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
         return;
     }
     q.dialled = arena_copy(&a->arena, uri.number);

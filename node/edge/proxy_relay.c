@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool message_set(struct message *m, struct slice text)
+bool proxy_message_set(struct message *m, struct slice text)
 {
-    message_drop(m);
+    proxy_message_drop(m);
     m->p = malloc(text.n);
     if (m->p == NULL) return false;
     memcpy(m->p, text.p, text.n);
@@ -14,7 +14,7 @@ bool message_set(struct message *m, struct slice text)
     return true;
 }
 
-void message_drop(struct message *m)
+void proxy_message_drop(struct message *m)
 {
     free(m->p);
     *m = (struct message){0};
@@ -22,7 +22,7 @@ void message_drop(struct message *m)
 
 /* ---- birth ---- */
 
-struct relay *relay_new(struct edge *e, const struct flow *from, const struct sip_view *v)
+struct relay *proxy_relay_new(struct edge *e, const struct flow *from, const struct sip_view *v)
 {
     struct relay *r = pool_get(&e->relay_pool, sizeof *r);
     if (r == NULL) {
@@ -32,9 +32,9 @@ struct relay *relay_new(struct edge *e, const struct flow *from, const struct si
     *r = (struct relay){.edge = e, .from = *from, .invite = v->method == SIP_INVITE};
     list_init(&r->branches);
     bool reliable = from->transport != PLAN_UDP;
-    if (!message_set(&r->request, (struct slice){v->data, v->len}) ||
+    if (!proxy_message_set(&r->request, (struct slice){v->data, v->len}) ||
         sip_tx_start_server(&e->tx, &r->server, v, reliable, edge_now(e)) != ERR_OK) {
-        message_drop(&r->request);
+        proxy_message_drop(&r->request);
         pool_put(&e->relay_pool, r);
         edge_count(e, EC_no_memory);
         return NULL;
@@ -64,8 +64,8 @@ static void close_relay(struct relay *r)
     r->targets = NULL;
     r->target_count = 0;
     arena_fini(&r->arena);
-    message_drop(&r->request);
-    message_drop(&r->best);
+    proxy_message_drop(&r->request);
+    proxy_message_drop(&r->best);
 }
 
 static void transmit(struct relay *r, struct slice text)
@@ -79,13 +79,13 @@ static void keep(struct relay *r, unsigned code, struct slice text)
 {
     bool success = code >= 200 && code < 300;
     if (r->server.reliable || (r->invite && success)) {
-        if (code >= 200) message_drop(&r->last);
+        if (code >= 200) proxy_message_drop(&r->last);
         return;
     }
-    if (!message_set(&r->last, text)) edge_count(r->edge, EC_no_memory);
+    if (!proxy_message_set(&r->last, text)) edge_count(r->edge, EC_no_memory);
 }
 
-void relay_send(struct relay *r, unsigned code, struct slice text)
+void proxy_relay_send(struct relay *r, unsigned code, struct slice text)
 {
     bool late = r->final_sent;
     /* A late 2xx finds its server transaction perhaps gone: it still goes out (RFC 3261 §16.7 item 5). */
@@ -101,16 +101,16 @@ void relay_send(struct relay *r, unsigned code, struct slice text)
     if (code >= 200) close_relay(r);
 }
 
-void relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines)
+void proxy_relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines)
 {
     struct edge *e = r->edge;
     if (v == NULL) v = proxy_relay_request(r);
     if (v != NULL && edge_response(e, &r->from, v, code, lines) == ERR_OK) {
-        relay_send(r, code, buf_view(&e->out));
+        proxy_relay_send(r, code, buf_view(&e->out));
         return;
     }
     edge_count(e, EC_no_memory);
-    if (code >= 200) relay_drop(r); /* without memory for an answer: silence, the sender's timer ends it */
+    if (code >= 200) proxy_relay_drop(r); /* without memory for an answer: silence, the sender's timer ends it */
 }
 
 void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words)
@@ -118,7 +118,7 @@ void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code
     struct edge *e = r->edge;
     buf_reset(&e->lines);
     edge_reason_line(e, cause, words);
-    relay_answer_lines(r, v, code, buf_view(&e->lines));
+    proxy_relay_answer_lines(r, v, code, buf_view(&e->lines));
 }
 
 /* ---- the best failure ---- */
@@ -137,16 +137,16 @@ static bool better(const struct relay *r, unsigned code)
     return r->best_code == 0 || rank(code) < rank(r->best_code);
 }
 
-void relay_note(struct relay *r, unsigned code, const char *words, struct slice detail)
+void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct slice detail)
 {
     if (r->final_sent || !better(r, code)) return;
-    message_drop(&r->best);
+    proxy_message_drop(&r->best);
     r->best_code = code;
     (void)snprintf(r->best_words, sizeof r->best_words, "%s%s%.*s", words, words[0] != '\0' && detail.n > 0 ? ": " : "",
                    SLICE_ARG(detail));
 }
 
-void relay_note_response(struct relay *r, const struct sip_view *v)
+void proxy_relay_note_response(struct relay *r, const struct sip_view *v)
 {
     struct edge *e = r->edge;
     struct sip_edits edits;
@@ -154,29 +154,29 @@ void relay_note_response(struct relay *r, const struct sip_view *v)
     sip_edits_init(&edits, v);
     sip_edit_pop_value(&edits, SIP_VIA);
     buf_reset(&e->out);
-    if (sip_edit_apply(&edits, &e->out) != ERR_OK || !message_set(&r->best, buf_view(&e->out))) {
+    if (sip_edit_apply(&edits, &e->out) != ERR_OK || !proxy_message_set(&r->best, buf_view(&e->out))) {
         edge_count(e, EC_no_memory);
-        message_drop(&r->best);
+        proxy_message_drop(&r->best);
     }
     r->best_code = v->code;
     (void)snprintf(r->best_words, sizeof r->best_words, "%u %.*s", v->code, SLICE_ARG(v->reason));
 }
 
-void relay_finish(struct relay *r)
+void proxy_relay_finish(struct relay *r)
 {
     struct call *call = r->call;
     if (r->final_sent) return;
     unsigned code = r->best_code != 0 ? r->best_code : 500;
     struct slice words = slice_of(r->best_words);
     if (!r->invite && code == 408) { /* RFC 4320 §4.2: a 408 to a non-INVITE only adds to the storm */
-        relay_drop(r);
+        proxy_relay_drop(r);
         return;
     }
     if (r->best.p != NULL && code != 503) {
         struct message best = r->best;
         r->best = (struct message){0};
-        relay_send(r, code, (struct slice){best.p, best.n});
-        message_drop(&best);
+        proxy_relay_send(r, code, (struct slice){best.p, best.n});
+        proxy_message_drop(&best);
     } else {
         /* One target's 503 must not keep the caller away from all of us: RFC 3261 §16.7 item 6. */
         unsigned cause = code;
@@ -187,36 +187,36 @@ void relay_finish(struct relay *r)
     if (call != NULL) edge_call_end(call, code, words);
 }
 
-void relay_drop(struct relay *r)
+void proxy_relay_drop(struct relay *r)
 {
     struct call *call = r->call;
     sip_tx_remove(&r->edge->tx, &r->server);
-    message_drop(&r->last);
+    proxy_message_drop(&r->last);
     close_relay(r);
     r->call = NULL;
     if (call != NULL) edge_call_end(call, 408, SLICE("no answer"));
 }
 
-void relay_call_gone(struct relay *r)
+void proxy_relay_call_gone(struct relay *r)
 {
     r->call = NULL;
 }
 
 /* ---- events of the server transaction ---- */
 
-void relay_server_event(struct relay *r, enum sip_tx_event ev)
+void proxy_relay_server_event(struct relay *r, enum sip_tx_event ev)
 {
     struct edge *e = r->edge;
     unsigned actions = sip_tx_step(&e->tx, &r->server, ev, edge_now(e));
     if ((actions & SIP_TX_DO_RESEND) && r->last.p != NULL) transmit(r, (struct slice){r->last.p, r->last.n});
     if (actions & SIP_TX_DO_TRYING) proxy_relay_answer(r, NULL, 100, 0, SLICE(""));
     if (actions & SIP_TX_DO_TIMED_OUT) edge_count(e, EC_unacknowledged);
-    if (actions & SIP_TX_DO_FREE) message_drop(&r->last);
+    if (actions & SIP_TX_DO_FREE) proxy_message_drop(&r->last);
 }
 
 /* ---- death ---- */
 
-void branch_free(struct branch *b)
+void proxy_branch_free(struct branch *b)
 {
     struct relay *r = b->relay;
     struct edge *e = r->edge;
@@ -225,27 +225,27 @@ void branch_free(struct branch *b)
     if (b->is_waiting) map_remove(&e->waiting, &b->waiting);
     if (r->current == b) r->current = NULL;
     list_remove(&b->node);
-    message_drop(&b->sent);
+    proxy_message_drop(&b->sent);
     pool_put(&e->branch_pool, b);
 }
 
-void relay_settle(struct relay *r)
+void proxy_relay_settle(struct relay *r)
 {
     if (sip_tx_live(&r->server) || !list_empty(&r->branches) || r->resolving) return;
-    relay_free(r);
+    proxy_relay_free(r);
 }
 
-void relay_free(struct relay *r)
+void proxy_relay_free(struct relay *r)
 {
     struct edge *e = r->edge;
     while (!list_empty(&r->branches))
-        branch_free(CONTAINER_OF(r->branches.next, struct branch, node));
+        proxy_branch_free(CONTAINER_OF(r->branches.next, struct branch, node));
     sip_tx_remove(&e->tx, &r->server);
     if (!r->final_sent) e->open_relays--;
     list_remove(&r->node);
     arena_fini(&r->arena);
-    message_drop(&r->request);
-    message_drop(&r->last);
-    message_drop(&r->best);
+    proxy_message_drop(&r->request);
+    proxy_message_drop(&r->last);
+    proxy_message_drop(&r->best);
     pool_put(&e->relay_pool, r);
 }

@@ -5,7 +5,7 @@
  * §16.10, §16.12. */
 #include "node/edge/proxy_arrival.h"
 
-void arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
+void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
 {
     edge_count(a->e, why);
     edge_answer_stateless(a->e, a->from, a->v, code, extra);
@@ -16,11 +16,11 @@ void arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, str
 static bool dialog_proved(struct arrival *a)
 {
     if (a->routes.bad) {
-        arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
     } else if (a->routes.own == 0) {
-        arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
-    } else if (!arrival_cookie_ok(a)) {
-        arrival_refuse(a, EC_refused_cookie, 403, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
+    } else if (!proxy_arrival_cookie_ok(a)) {
+        proxy_arrival_refuse(a, EC_refused_cookie, 403, SLICE(""));
     } else {
         return true;
     }
@@ -45,14 +45,14 @@ static void inside(struct arrival *a)
 {
     struct edge_hop hop;
     enum edge_counter why;
-    if (!dialog_proved(a) || !arrival_may_pass(a)) return;
-    unsigned code = arrival_next_hop(a, &hop, &why);
+    if (!dialog_proved(a) || !proxy_arrival_may_pass(a)) return;
+    unsigned code = proxy_arrival_next_hop(a, &hop, &why);
     if (code != 0) {
-        arrival_refuse(a, why, code, SLICE(""));
+        proxy_arrival_refuse(a, why, code, SLICE(""));
         return;
     }
     edge_call_request(a->e, a->v);
-    struct relay *r = relay_new(a->e, a->from, a->v);
+    struct relay *r = proxy_relay_new(a->e, a->from, a->v);
     if (r == NULL) return;
     r->arena = a->arena;
     a->arena = (struct arena){0};
@@ -60,12 +60,12 @@ static void inside(struct arrival *a)
     r->pop_count = (uint8_t)a->routes.own;
     if (!single_target(r, &hop)) {
         edge_count(a->e, EC_no_memory);
-        relay_free(r);
+        proxy_relay_free(r);
         return;
     }
     if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
-    relay_try(r, a->v);
-    relay_settle(r);
+    proxy_relay_try(r, a->v);
+    proxy_relay_settle(r);
 }
 
 /* ---- CANCEL ---- */
@@ -75,14 +75,14 @@ static void on_cancel(struct arrival *a)
     struct edge *e = a->e;
     struct sip_tx *tx = sip_tx_find_server(&e->tx, a->v, SIP_INVITE);
     if (tx == NULL) {
-        arrival_refuse(a, EC_cancels_unmatched, 481, SLICE(""));
+        proxy_arrival_refuse(a, EC_cancels_unmatched, 481, SLICE(""));
         return;
     }
     struct relay *r = CONTAINER_OF(tx, struct relay, server);
     edge_count(e, EC_cancels);
     edge_answer_stateless(e, a->from, a->v, 200, SLICE(""));
-    relay_cancel(r);
-    relay_settle(r);
+    proxy_relay_cancel(r);
+    proxy_relay_settle(r);
 }
 
 /* ---- the door ---- */
@@ -91,24 +91,24 @@ static void judge(struct arrival *a)
 {
     struct edge *e = a->e;
     if (a->v->method == SIP_ACK) {
-        arrival_ack(a);
+        proxy_arrival_ack(a);
         return;
     }
     struct sip_tx *tx = sip_tx_find_server(&e->tx, a->v, a->v->method);
     if (tx != NULL) {
         edge_count(e, EC_requests_repeated);
-        relay_server_event(CONTAINER_OF(tx, struct relay, server), SIP_TX_REQUEST);
+        proxy_relay_server_event(CONTAINER_OF(tx, struct relay, server), SIP_TX_REQUEST);
         return;
     }
     if (a->v->method == SIP_CANCEL) {
         on_cancel(a);
         return;
     }
-    arrival_read_routes(a);
+    proxy_arrival_read_routes(a);
     if (a->v->to_tag.n > 0) {
         inside(a);
     } else {
-        arrival_outside(a);
+        proxy_arrival_outside(a);
     }
 }
 

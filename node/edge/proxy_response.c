@@ -22,7 +22,7 @@ static bool popped(struct edge *e, const struct sip_view *v)
 
 static void pass(struct relay *r, const struct sip_view *v)
 {
-    if (popped(r->edge, v)) relay_send(r, v->code, buf_view(&r->edge->out));
+    if (popped(r->edge, v)) proxy_relay_send(r, v->code, buf_view(&r->edge->out));
 }
 
 /* The branch is no longer the one that counts. */
@@ -43,7 +43,7 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
     }
     sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), PROXY_TIMER_C_MS));
     if (b->cancel_wanted || b->abandoned) {
-        branch_cancel(b);
+        proxy_branch_cancel(b);
         return;
     }
     if (v->code == 100 || r->final_sent) return;
@@ -58,7 +58,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
     bool first = !r->final_sent;
     sip_timer_stop(&r->edge->tx, &b->progress);
     leave(b);
-    message_drop(&b->sent);
+    proxy_message_drop(&b->sent);
     if (!r->invite && !first) {
         edge_count(r->edge, EC_responses_dropped);
         return;
@@ -69,7 +69,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
     if (call != NULL) edge_call_answered(call, v->code);
     for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
         struct branch *other = CONTAINER_OF(n, struct branch, node);
-        if (other != b) branch_cancel(other);
+        if (other != b) proxy_branch_cancel(other);
     }
 }
 
@@ -77,7 +77,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
 static bool moves_on(const struct relay *r, unsigned code)
 {
     if (r->cancelled || r->in_dialog || code >= 600 || r->target_at >= r->target_count) return false;
-    return decide_failover(&r->targets[r->target_at].route, code) && relay_has_more(r);
+    return decide_failover(&r->targets[r->target_at].route, code) && proxy_relay_has_more(r);
 }
 
 static void on_failure(struct branch *b, const struct sip_view *v)
@@ -88,15 +88,15 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     leave(b);
     if (r->final_sent || !current) return;
     if (b->timed_out) {
-        relay_note(r, 408, "no final answer in time", SLICE(""));
-        relay_finish(r);
+        proxy_relay_note(r, 408, "no final answer in time", SLICE(""));
+        proxy_relay_finish(r);
         return;
     }
-    relay_note_response(r, v);
+    proxy_relay_note_response(r, v);
     if (moves_on(r, v->code)) {
-        relay_try(r, NULL);
+        proxy_relay_try(r, NULL);
     } else {
-        relay_finish(r);
+        proxy_relay_finish(r);
     }
 }
 
@@ -114,7 +114,7 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
     unsigned actions = sip_tx_step(&e->tx, tx, sip_tx_event_of(v->code), edge_now(e));
     stop_waiting(b);
     b->answered = true;
-    if (actions & SIP_TX_DO_ACK) branch_ack(b, v);
+    if (actions & SIP_TX_DO_ACK) proxy_branch_ack(b, v);
     if ((actions & SIP_TX_DO_PASS) && !b->is_cancel) {
         if (v->code < 200) {
             on_provisional(b, v);
@@ -124,8 +124,8 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
             on_failure(b, v);
         }
     }
-    if (actions & SIP_TX_DO_FREE) branch_free(b);
-    relay_settle(r);
+    if (actions & SIP_TX_DO_FREE) proxy_branch_free(b);
+    proxy_relay_settle(r);
 }
 
 /* ---- no response ---- */
@@ -139,12 +139,12 @@ static void branch_failed(struct branch *b, unsigned code, const char *words)
     if (b->is_cancel || r->final_sent || !current) return;
     struct slice target = r->target_at < r->target_count ? r->targets[r->target_at].text : SLICE("");
     if (r->cancelled) {
-        relay_note(r, 487, "cancelled by the caller", SLICE(""));
-        relay_finish(r);
+        proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
+        proxy_relay_finish(r);
         return;
     }
-    relay_note(r, code, words, target);
-    relay_try(r, NULL);
+    proxy_relay_note(r, code, words, target);
+    proxy_relay_try(r, NULL);
 }
 
 void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
@@ -166,15 +166,15 @@ void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
         edge_count(e, EC_send_failures);
         branch_failed(b, 503, "cannot be reached");
     }
-    if (actions & SIP_TX_DO_FREE) branch_free(b);
-    relay_settle(r);
+    if (actions & SIP_TX_DO_FREE) proxy_branch_free(b);
+    proxy_relay_settle(r);
 }
 
 /* Nothing at all came within no_answer_ms: the next one is tried; this branch goes on listening, but sends no more. */
 static void abandon(struct branch *b)
 {
     struct relay *r = b->relay;
-    if (r->cancelled || r->current != b || !relay_has_more(r)) return;
+    if (r->cancelled || r->current != b || !proxy_relay_has_more(r)) return;
     edge_count(r->edge, EC_timeouts);
     sip_tx_quiet(&r->edge->tx, &b->client);
     b->abandoned = true;
@@ -190,13 +190,13 @@ void proxy_progress_timer(struct edge *e, struct sip_timer *timer)
     } else if (b->cancel_sent) {
         /* The other side answered neither: RFC 3261 §9.1 lets go after 64 * T1. */
         branch_failed(b, b->timed_out ? 408 : 487, "no end after CANCEL from");
-        branch_free(b);
+        proxy_branch_free(b);
     } else {
         edge_count(e, EC_timer_c);
         b->timed_out = true;
-        branch_cancel(b);
+        proxy_branch_cancel(b);
     }
-    relay_settle(r);
+    proxy_relay_settle(r);
 }
 
 void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)

@@ -36,7 +36,7 @@ static bool read_route(struct arrival *a, struct slice value)
     return !r->bad;
 }
 
-void arrival_read_routes(struct arrival *a)
+void proxy_arrival_read_routes(struct arrival *a)
 {
     const struct sip_view *v = a->v;
     for (unsigned i = v->first[SIP_ROUTE]; i != SIP_NO_LINE; i = v->lines[i].next) {
@@ -48,7 +48,7 @@ void arrival_read_routes(struct arrival *a)
     }
 }
 
-unsigned arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why)
+unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why)
 {
     struct sip_uri parsed;
     const struct sip_uri *uri = &a->routes.next;
@@ -64,18 +64,18 @@ unsigned arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_cou
     return uri->host.n > 0 && edge_uri_transport(uri, &hop->transport) ? 0 : 416;
 }
 
-bool arrival_cookie_ok(const struct arrival *a)
+bool proxy_arrival_cookie_ok(const struct arrival *a)
 {
     const struct sip_view *v = a->v;
     return sip_dialog_cookie_ok(a->e->dialog_mac, a->routes.cookie, v->call_id, v->from_tag, v->to_tag);
 }
 
-bool arrival_may_pass(struct arrival *a)
+bool proxy_arrival_may_pass(struct arrival *a)
 {
     struct edge *e = a->e;
     struct slice tags = sip_view_value(a->v, SIP_PROXY_REQUIRE);
     if (a->v->max_forwards == 0) {
-        arrival_refuse(a, EC_refused_max_forwards, 483, SLICE(""));
+        proxy_arrival_refuse(a, EC_refused_max_forwards, 483, SLICE(""));
         return false;
     }
     if (tags.p == NULL) return true;
@@ -84,6 +84,6 @@ bool arrival_may_pass(struct arrival *a)
     buf_text(&e->lines, "Unsupported: ");
     buf_slice(&e->lines, tags);
     buf_text(&e->lines, "\r\n");
-    arrival_refuse(a, EC_refused_proxy_require, 420, buf_view(&e->lines));
+    proxy_arrival_refuse(a, EC_refused_proxy_require, 420, buf_view(&e->lines));
     return false;
 }

@@ -2,7 +2,7 @@
  * in order, one at a time (DESIGN "The decision", failover). */
 #include "node/edge/proxy.h"
 
-bool relay_has_more(const struct relay *r)
+bool proxy_relay_has_more(const struct relay *r)
 {
     if (r->address_at < r->address_count || r->target_at + 1 < r->target_count) return true;
     return r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count;
@@ -23,11 +23,11 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     if (r->address_count == 0) {
         edge_count(r->edge, EC_names_unresolved);
         if (!r->final_sent)
-            relay_note(r, 503, "no address for the name", r->targets[r->target_at].hops[r->hop_at - 1].host);
+            proxy_relay_note(r, 503, "no address for the name", r->targets[r->target_at].hops[r->hop_at - 1].host);
     }
-    if (r->inside_resolve) return; /* answered from the cache: the loop in relay_try goes on */
-    relay_try(r, NULL);
-    relay_settle(r);
+    if (r->inside_resolve) return; /* answered from the cache: the loop in proxy_relay_try goes on */
+    proxy_relay_try(r, NULL);
+    proxy_relay_settle(r);
 }
 
 /* Sets the addresses now, or later with r->resolving set meanwhile. */
@@ -70,7 +70,7 @@ static struct branch *branch_new(struct relay *r, const struct flow *to, uint64_
     if (b == NULL) return NULL;
     *b = (struct branch){.relay = r, .to = *to, .id = id};
     sip_timer_init(&b->progress, EDGE_TIMER_PROGRESS);
-    if (!message_set(&b->sent, buf_view(&e->out))) {
+    if (!proxy_message_set(&b->sent, buf_view(&e->out))) {
         pool_put(&e->branch_pool, b);
         return NULL;
     }
@@ -100,7 +100,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     struct flow to;
     bool expect_member = false;
     if (edge_flow_to(e, hop_transport(hop), address, &r->from, &to) != ERR_OK) {
-        relay_note(r, 503, "no listener for the transport of", t->text);
+        proxy_relay_note(r, 503, "no listener for the transport of", t->text);
         return false;
     }
     expect_member = t->node.n > 0 && to.transport == PLAN_TLS;
@@ -113,22 +113,22 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .pop_count = r->pop_count,
                         .record_route = r->forms_dialog,
                         .id = rng_next(&e->rng)};
-    if (v == NULL || forward_request(e, v, &f) != ERR_OK) {
-        relay_note(r, 500, "the request could not be built", SLICE(""));
+    if (v == NULL || proxy_forward_request(e, v, &f) != ERR_OK) {
+        proxy_relay_note(r, 500, "the request could not be built", SLICE(""));
         return false;
     }
     struct branch *b = branch_new(r, &to, f.id);
     if (b == NULL) {
         edge_count(e, EC_no_memory);
-        relay_note(r, 500, "no memory", SLICE(""));
+        proxy_relay_note(r, 500, "no memory", SLICE(""));
         return false;
     }
     b->expect_member = expect_member;
     sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
     if (transport_send(e->transport, &to, expect_member, buf_view(&e->out), b->id) != ERR_OK) {
         edge_count(e, EC_send_failures);
-        relay_note(r, 503, "cannot send to", t->text);
-        branch_free(b);
+        proxy_relay_note(r, 503, "cannot send to", t->text);
+        proxy_branch_free(b);
         return false;
     }
     edge_count(e, EC_forwarded);
@@ -143,12 +143,12 @@ static void name_target(struct relay *r)
     if (r->call != NULL) edge_call_target(r->call, t->text, t->node);
 }
 
-void relay_try(struct relay *r, const struct sip_view *v)
+void proxy_relay_try(struct relay *r, const struct sip_view *v)
 {
     while (!r->final_sent) {
         if (r->cancelled) {
-            relay_note(r, 487, "cancelled by the caller", SLICE(""));
-            relay_finish(r);
+            proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
+            proxy_relay_finish(r);
             return;
         }
         if (r->address_at < r->address_count) {
@@ -162,7 +162,7 @@ void relay_try(struct relay *r, const struct sip_view *v)
             r->target_at++;
             r->hop_at = 0;
         } else {
-            relay_finish(r);
+            proxy_relay_finish(r);
         }
     }
 }

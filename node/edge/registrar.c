@@ -92,8 +92,8 @@ void registrar_close(struct registrar *r)
 
 static void answer(struct relay *relay, unsigned code, struct slice lines)
 {
-    relay_answer_lines(relay, NULL, code, lines);
-    relay_settle(relay);
+    proxy_relay_answer_lines(relay, NULL, code, lines);
+    proxy_relay_settle(relay);
 }
 
 /* Appends the account's bindings as they are now. */
@@ -104,7 +104,7 @@ static enum err list_bindings(struct edge *e, struct slice account, struct buf *
     size_t n = 0;
     enum err err = e->o.hooks.bindings(e->o.hooks.ctx, &scratch, account, &list, &n);
     if (err == ERR_NOTFOUND) err = ERR_OK;
-    if (err == ERR_OK) update_list(list, n, edge_wall(), lines);
+    if (err == ERR_OK) registrar_update_list(list, n, edge_wall(), lines);
     arena_fini(&scratch);
     return err == ERR_OK && lines->failed ? ERR_NOMEM : err;
 }
@@ -187,7 +187,7 @@ static void serve(struct registration *g)
     enum err err =
         u != NULL ? e->o.hooks.bindings(e->o.hooks.ctx, &g->arena, g->wanted.account, &old, &old_count) : ERR_NOMEM;
     if (err == ERR_NOTFOUND) err = ERR_OK;
-    if (err == ERR_OK) err = update_make(&g->arena, &g->wanted, old, old_count, edge_wall(), u);
+    if (err == ERR_OK) err = registrar_update_make(&g->arena, &g->wanted, old, old_count, edge_wall(), u);
     if (err == ERR_CONFLICT) {
         refuse_and_end(g, RC_refused_order, 500, SLICE(""));
     } else if (err != ERR_OK) {
@@ -297,7 +297,7 @@ static void enter(struct register_request *q, const struct wanted *wanted)
         return;
     }
     struct registration *g = calloc(1, sizeof *g);
-    struct relay *relay = g != NULL ? relay_new(q->e, q->from, q->v) : NULL;
+    struct relay *relay = g != NULL ? proxy_relay_new(q->e, q->from, q->v) : NULL;
     if (relay == NULL) {
         edge_count(q->e, EC_no_memory);
         free(g);
@@ -331,7 +331,7 @@ static void handle(struct register_request *q)
     }
     w->account = arena_copy(&q->arena, q->account.name);
     w->max_contacts = q->account.max_contacts > 0 ? q->account.max_contacts : 1;
-    unsigned code = w->account.p != NULL ? wanted_read(q->e, &q->arena, q->from, q->v, w, &why) : 500;
+    unsigned code = w->account.p != NULL ? registrar_wanted_read(q->e, &q->arena, q->from, q->v, w, &why) : 500;
     size_t adds = 0;
     for (size_t i = 0; i < w->contact_count; i++)
         adds += w->contacts[i].expires_s > 0;

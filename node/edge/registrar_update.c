@@ -97,8 +97,8 @@ static unsigned read_flow(struct arena *arena, const struct flow *from, const st
     return w->path.n > LIMIT_TEXT ? refuse(why, RC_refused_contact, 400) : 0;
 }
 
-unsigned wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
-                     struct wanted *w, enum registrar_counter *why)
+unsigned registrar_wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                               struct wanted *w, enum registrar_counter *why)
 {
     struct slice expires = sip_view_value(v, SIP_EXPIRES);
     for (unsigned i = v->first[SIP_CONTACT]; i != SIP_NO_LINE; i = v->lines[i].next) {
@@ -175,8 +175,8 @@ static void make_room(const struct wanted *w, const struct binding *old, size_t 
     }
 }
 
-enum err update_make(struct arena *arena, const struct wanted *w, const struct binding *old, size_t old_count,
-                     struct wall now, struct update *u)
+enum err registrar_update_make(struct arena *arena, const struct wanted *w, const struct binding *old, size_t old_count,
+                               struct wall now, struct update *u)
 {
     *u = (struct update){0};
     u->removes = arena_alloc(arena, (old_count + 1) * sizeof *u->removes);
@@ -202,7 +202,7 @@ enum err update_make(struct arena *arena, const struct wanted *w, const struct b
     return ERR_OK;
 }
 
-void update_list(const struct binding *list, size_t count, struct wall now, struct buf *out)
+void registrar_update_list(const struct binding *list, size_t count, struct wall now, struct buf *out)
 {
     const struct binding *with_path = NULL;
     for (size_t i = 0; i < count; i++) {

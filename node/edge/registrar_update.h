@@ -26,8 +26,8 @@ struct wanted {
 };
 
 /* Reads Contact, Expires, Path, Call-ID, CSeq. 0, or the code to refuse with; why is the counter. */
-unsigned wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
-                     struct wanted *w, enum registrar_counter *why);
+unsigned registrar_wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                               struct wanted *w, enum registrar_counter *why);
 
 struct update {
     struct binding puts[REGISTRAR_CONTACTS_MAX];
@@ -38,10 +38,10 @@ struct update {
 };
 /* old: the account's bindings, expired ones included. ERR_CONFLICT: older than what is stored (RFC 3261 §10.3 item 7);
  * ERR_NOMEM. */
-MUST_CHECK enum err update_make(struct arena *arena, const struct wanted *w, const struct binding *old,
-                                size_t old_count, struct wall now, struct update *u);
+MUST_CHECK enum err registrar_update_make(struct arena *arena, const struct wanted *w, const struct binding *old,
+                                          size_t old_count, struct wall now, struct update *u);
 
 /* Contact and Path lines of a 200 (RFC 3261 §10.3 item 8). */
-void update_list(const struct binding *list, size_t count, struct wall now, struct buf *out);
+void registrar_update_list(const struct binding *list, size_t count, struct wall now, struct buf *out);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-bool replay_fresh(struct replay *r, uint64_t nonce_hash, uint32_t nc)
+bool edge_replay_fresh(struct replay *r, uint64_t nonce_hash, uint32_t nc)
 {
     struct replay_slot *set = r->slots[nonce_hash % REPLAY_SETS];
     struct replay_slot *victim = &set[0];

@@ -25,6 +25,6 @@ struct replay {
 
 /* Whether nc is new for this nonce (then it is noted). Counts must rise; 0 stands for credentials without a count, good
  * once. */
-bool replay_fresh(struct replay *r, uint64_t nonce_hash, uint32_t nc);
+bool edge_replay_fresh(struct replay *r, uint64_t nonce_hash, uint32_t nc);
 
 #endif

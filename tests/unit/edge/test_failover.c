@@ -1,0 +1,341 @@
+/* Failover and CANCEL over real sockets: what moves a call on, what ends it, and what the caller is told. */
+#include "call_kit.h"
+
+/* Starts a call; a has its 100. */
+static void invite(struct world *w)
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect_code(&w->k, &w->a, 100);
+}
+
+static void cancel(struct world *w)
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "i1"});
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_true(slice_starts(sip_view_value(&w->a.v, SIP_CSEQ), SLICE("1 CANCEL")));
+}
+
+/* The failure has arrived: without this it would come again. */
+static void acknowledge(struct world *w, const char *branch, const char *call_id)
+{
+    uint64_t before = kit_count(&w->n, "edge", "acks_absorbed");
+    ua_request(&w->a, &w->n, &(struct request){.method = "ACK", .branch = branch, .call_id = call_id, .to = CALLEE});
+    kit_until(&w->k, kit_count(&w->n, "edge", "acks_absorbed") == before + 1);
+}
+
+static const struct kit_report *last_report(const struct world *w)
+{
+    assert_true(w->n.report_count > 0);
+    return &w->n.reports[w->n.report_count - 1];
+}
+
+/* A port where nobody listens. */
+static uint16_t dead_port(void)
+{
+    struct ua u;
+    ua_open(&u);
+    ua_close(&u);
+    return u.port;
+}
+
+/* ---- failover ---- */
+
+static void codes_that_move_on(void **state)
+{
+    static const unsigned moving[] = {408, 500, 502, 503, 504};
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    for (size_t i = 0; i < sizeof moving / sizeof moving[0]; i++) {
+        char branch[8];
+        char call[8];
+        (void)snprintf(branch, sizeof branch, "m%zu", i);
+        (void)snprintf(call, sizeof call, "c%zu", i);
+        ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = branch, .call_id = call});
+        ua_expect_code(&w->k, &w->a, 100);
+        ua_expect(&w->k, &w->b, "INVITE");
+        ua_reply(&w->b, moving[i], "");
+        ua_expect(&w->k, &w->b, "ACK");
+        ua_expect(&w->k, &w->c, "INVITE");
+        ua_reply(&w->c, 486, "");
+        ua_expect(&w->k, &w->c, "ACK");
+        ua_expect_code(&w->k, &w->a, moving[i] == 408 ? 408 : 486);
+        acknowledge(w, branch, call);
+        assert_string_equal(last_report(w)->target, "trunk/second");
+    }
+    assert_int_equal(kit_count(&w->n, "edge", "failovers"), 5);
+}
+
+static void codes_that_end(void **state)
+{
+    static const unsigned ending[] = {302, 401, 404, 480, 486, 501, 600, 603};
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+        char branch[8];
+        char call[8];
+        (void)snprintf(branch, sizeof branch, "e%zu", i);
+        (void)snprintf(call, sizeof call, "c%zu", i);
+        ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = branch, .call_id = call});
+        ua_expect_code(&w->k, &w->a, 100);
+        ua_expect(&w->k, &w->b, "INVITE");
+        ua_reply(&w->b, ending[i], "");
+        ua_expect_code(&w->k, &w->a, ending[i]);
+        ua_expect(&w->k, &w->b, "ACK");
+        acknowledge(w, branch, call);
+    }
+    ua_expect_nothing(&w->k, &w->c);
+}
+
+static void codes_of_the_route(void **state)
+{
+    static const uint16_t codes[] = {480};
+    struct world *w = *state;
+    w->n.targets[0].route.failover = codes;
+    w->n.targets[0].route.failover_count = 1;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 480, "");
+    ua_expect(&w->k, &w->c, "INVITE");
+}
+
+static void next_hop_before_next_target(void **state)
+{
+    struct world *w = *state;
+    struct ua d;
+    ua_open(&d);
+    kit_add_hop(&w->n, w->c.port);
+    (void)kit_target(&w->n, "trunk/second", d.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 503, "");
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 503, "");
+    ua_expect(&w->k, &d, "INVITE");
+    ua_reply(&d, 200, contact_line(&d));
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(kit_count(&w->n, "edge", "failovers"), 1);
+    assert_string_equal(last_report(w)->target, "trunk/second");
+    assert_int_equal(last_report(w)->state, CALL_ANSWERED);
+    ua_close(&d);
+}
+
+static void dead_port_moves_on_at_once(void **state)
+{
+    struct world *w = *state;
+    w->n.hops[0][0].port = dead_port();
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    uint64_t start = kit_ms();
+    invite(w);
+    ua_expect(&w->k, &w->c, "INVITE");
+    assert_true(kit_ms() - start < 250); /* by the ICMP error, not by the timer */
+    assert_int_equal(kit_count(&w->n, "edge", "timeouts"), 0);
+}
+
+static void dead_tcp_port_moves_on(void **state)
+{
+    struct world *w = *state;
+    w->n.hops[0][0].transport = PLAN_TCP;
+    w->n.hops[0][0].port = dead_port();
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->c, "INVITE");
+}
+
+static void nothing_reachable_is_503(void **state)
+{
+    struct world *w = *state;
+    w->n.hops[0][0].port = dead_port();
+    invite(w);
+    ua_expect_code(&w->k, &w->a, 503);
+    ua_has(&w->a, "Reason: SIP;cause=503;text=\"cannot be reached: trunk/factory\"\r\n");
+    assert_int_equal(last_report(w)->state, CALL_ENDED);
+    assert_int_equal(last_report(w)->code, 503);
+}
+
+static void a_name_that_does_not_resolve(void **state)
+{
+    struct world *w = *state;
+    w->n.hops[0][0].host = SLICE("no-such-host.invalid");
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect_code(&w->k, &w->a, 100);
+    ua_expect(&w->k, &w->c, "INVITE");
+    assert_int_equal(kit_count(&w->n, "edge", "names_unresolved"), 1);
+}
+
+static void no_transport_for_it(void **state)
+{
+    struct world *w = *state;
+    w->n.hops[0][0].transport = PLAN_TLS; /* this node has no TLS listener */
+    invite(w);
+    ua_expect_code(&w->k, &w->a, 503);
+}
+
+/* One target's 503 says nothing of us: 500, with the cause. */
+static void all_503_is_500(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 503, "Retry-After: 3600\r\n");
+    ua_expect_code(&w->k, &w->a, 500);
+    ua_has(&w->a, "Reason: SIP;cause=503;");
+    ua_lacks(&w->a, "Retry-After");
+}
+
+static void the_best_of_several(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 408, "X-From: b\r\n");
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 504, "");
+    ua_expect_code(&w->k, &w->a, 408);
+    ua_has(&w->a, "X-From: b");
+}
+
+/* ---- silence ---- */
+
+static void silence_moves_on_and_a_late_answer_counts(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_expect(&w->k, &w->c, "INVITE"); /* after no_answer_ms */
+    ua_reply(&w->c, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    ua_keep(&w->c);
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_expect(&w->k, &w->c, "CANCEL");
+    assert_int_equal(kit_count(&w->n, "edge", "timeouts"), 1);
+}
+
+static void silence_then_ringing_is_cancelled(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    ua_expect(&w->k, &w->b, "CANCEL");
+    ua_reply(&w->b, 200, "");
+    ua_answer(&w->b, &w->b.kept_v, 487, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_reply(&w->c, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200); /* and no 180 of the one that was given up */
+}
+
+static void the_last_one_is_given_time(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_expect(&w->k, &w->b, "INVITE"); /* Timer A, 500 ms: beyond no_answer_ms */
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
+/* ---- CANCEL ---- */
+
+static void cancel_while_ringing(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_reply(&w->b, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    cancel(w);
+    ua_expect(&w->k, &w->b, "CANCEL");
+    assert_true(slice_eq(w->b.v.via.branch, w->b.kept_v.via.branch));
+    assert_true(slice_eq(w->b.v.uri, w->b.kept_v.uri));
+    assert_int_equal(w->b.v.first[SIP_VIA], w->b.v.last[SIP_VIA]);
+    ua_reply(&w->b, 200, "");
+    ua_answer(&w->b, &w->b.kept_v, 487, "");
+    ua_expect_code(&w->k, &w->a, 487);
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect_nothing(&w->k, &w->c); /* no failover after a CANCEL */
+    assert_int_equal(last_report(w)->code, 487);
+}
+
+static void cancel_before_any_answer(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    cancel(w);
+    ua_expect_nothing(&w->k, &w->b); /* RFC 3261 §9.1: not before a provisional */
+    ua_answer(&w->b, &w->b.kept_v, 100, "");
+    ua_expect(&w->k, &w->b, "CANCEL");
+    ua_answer(&w->b, &w->b.kept_v, 487, "");
+    ua_expect_code(&w->k, &w->a, 487);
+}
+
+static void cancel_and_answer_cross(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_reply(&w->b, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    cancel(w);
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(last_report(w)->state, CALL_ANSWERED);
+    /* Too late for another. */
+    cancel(w);
+    ua_expect(&w->k, &w->b, "CANCEL");
+    ua_expect_nothing(&w->k, &w->b);
+}
+
+static void no_failover_after_cancel(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    cancel(w);
+    ua_answer(&w->b, &w->b.kept_v, 503, "");
+    ua_expect_code(&w->k, &w->a, 500);
+    ua_expect_nothing(&w->k, &w->c);
+}
+
+#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_WORLD(codes_that_move_on),
+        WITH_WORLD(codes_that_end),
+        WITH_WORLD(codes_of_the_route),
+        WITH_WORLD(next_hop_before_next_target),
+        WITH_WORLD(dead_port_moves_on_at_once),
+        WITH_WORLD(dead_tcp_port_moves_on),
+        WITH_WORLD(nothing_reachable_is_503),
+        WITH_WORLD(a_name_that_does_not_resolve),
+        WITH_WORLD(no_transport_for_it),
+        WITH_WORLD(all_503_is_500),
+        WITH_WORLD(the_best_of_several),
+        WITH_WORLD(silence_moves_on_and_a_late_answer_counts),
+        WITH_WORLD(silence_then_ringing_is_cancelled),
+        WITH_WORLD(the_last_one_is_given_time),
+        WITH_WORLD(cancel_while_ringing),
+        WITH_WORLD(cancel_before_any_answer),
+        WITH_WORLD(cancel_and_answer_cross),
+        WITH_WORLD(no_failover_after_cancel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
