@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #define RECONNECT_MIN_MS 100
-#define RECONNECT_MAX_MS 5000
-#define SWAP_MS 10000        /* with two addresses: how long one is tried before the other */
-#define REQUEST_MAX_MS 60000 /* a context's own bound; a link that does not answer is found dead long before */
+#define RECONNECT_MAX_MS 1000 /* a node that came back is linked again within its first heartbeats */
+#define SWAP_MS 10000         /* with two addresses: how long one is tried before the other */
+#define REQUEST_MAX_MS 60000  /* a context's own bound; a link that does not answer is found dead long before */
 
 /* ---- the socket, once ---- */
 
@@ -152,10 +152,24 @@ static void stop_dialling(struct link *l)
     l->probe = NULL;
 }
 
+/* Links leave from the address at which this node listens, so that the firewalls between sites see one address for it:
+ * "10.1.0.1;", the form in which NNG takes a source. "" when it listens on all of them or not at all. */
+static void dial_source(const struct mesh *m, char *out, size_t size)
+{
+    char host[LIMIT_HOST + 1];
+    char port[6];
+    out[0] = '\0';
+    if (m->options.listen == NULL || probe_split(m->options.listen, host, port) != ERR_OK) return;
+    if (strcmp(host, "0.0.0.0") == 0 || strchr(host, ':') != NULL) return;
+    (void)snprintf(out, size, "%s;", host);
+}
+
 static int start_dialer(struct link *l)
 {
-    char url[LIMIT_URI + 16];
-    (void)snprintf(url, sizeof url, "tls+tcp://%s", l->address);
+    char url[LIMIT_URI + LIMIT_HOST + 20];
+    char source[LIMIT_HOST + 2];
+    dial_source(l->mesh, source, sizeof source);
+    (void)snprintf(url, sizeof url, "tls+tcp://%s%s", source, l->address);
     int rv = nng_dialer_create(&l->dialer, l->socket, url);
     if (rv != 0) return rv;
     rv = nng_dialer_set_ptr(l->dialer, NNG_OPT_TLS_CONFIG, l->mesh->tls_client);
