@@ -1,0 +1,140 @@
+/* Out of memory: allocation i of the module fails, for i = 0, 1, 2, ...: each call then says so, publishes nothing and
+ * leaks nothing, until it gets through. Allocations inside libyaml are not swept. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "node/plan/diff.h"
+#include "node/plan/lint.h"
+#include "tests/unit/plan/plan_test.h"
+
+static size_t allocations_left = SIZE_MAX;
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t count, size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool may_allocate(void)
+{
+    if (allocations_left == SIZE_MAX) return true;
+    if (allocations_left == 0) return false;
+    allocations_left--;
+    return true;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return may_allocate() ? __real_malloc(n) : NULL;
+}
+void *__wrap_calloc(size_t count, size_t n)
+{
+    return may_allocate() ? __real_calloc(count, n) : NULL;
+}
+void *__wrap_realloc(void *p, size_t n)
+{
+    return may_allocate() ? __real_realloc(p, n) : NULL;
+}
+
+static const char yaml[] = "plan: 1\n"
+                           "defaults: { domain: example.org }\n"
+                           "sites: { hq: { blocks: [\"6\"], dial: [ {match: \"0\", strip: 1, prepend: \"+49\"} ] } }\n"
+                           "trunks:\n"
+                           "  a: { site: hq, address: [a, b], register: { user: u, password: p } }\n"
+                           "accounts: { gw: { password: x, numbers: [\"7\", \"8\"] } }\n"
+                           "routes:\n"
+                           "- { match: \"6\", to: site/hq, strip: 1, prepend: \"61\", failover: [503] }\n"
+                           "- { match: \"6\", to: trunk/a, priority: 20, note: text }\n"
+                           "- { match: 60-69, to: trunk/a }\n"
+                           "remove: [trunk/old]\n";
+
+struct subject {
+    struct plan_document doc;
+    const struct plan_object **list;
+};
+
+static enum err do_parse(struct arena *arena, const struct subject *s)
+{
+    struct plan_document doc = {0};
+    (void)s;
+    enum err e = plan_document_parse(arena, SLICE(yaml), &doc, NULL);
+    assert_true(e == ERR_OK || doc.objects == NULL);
+    return e;
+}
+
+static enum err do_write(struct arena *arena, const struct subject *s)
+{
+    struct buf out = {0};
+    (void)arena;
+    enum err e = plan_document_write(s->list, s->doc.object_count, &out);
+    buf_fini(&out);
+    return e;
+}
+
+static enum err do_lint(struct arena *arena, const struct subject *s)
+{
+    struct lint_report report = {0};
+    enum err e = plan_lint(arena, s->list, s->doc.object_count, &report);
+    assert_true(e == ERR_OK ? report.count > 2 : report.findings == NULL);
+    return e;
+}
+
+static enum err do_diff(struct arena *arena, const struct subject *s)
+{
+    static const struct plan_item before[] = {{SLICE("trunk/a"), SLICE("1")}};
+    static const struct plan_item after[] = {{SLICE("trunk/b"), SLICE("1")}};
+    struct plan_diff d;
+    (void)s;
+    return plan_diff(arena, before, 1, after, 1, &d);
+}
+
+static enum err do_object_diff(struct arena *arena, const struct subject *s)
+{
+    struct buf out = {0};
+    (void)arena;
+    const struct plan_object *a = &s->doc.objects[s->doc.object_count - 3];
+    const struct plan_object *b = &s->doc.objects[s->doc.object_count - 2];
+    enum err e = plan_object_diff(a, b, &out);
+    buf_fini(&out);
+    return e;
+}
+
+static void sweep(enum err (*call)(struct arena *, const struct subject *), const struct subject *s, size_t at_least)
+{
+    size_t i = 0;
+    for (enum err e = ERR_NOMEM; e != ERR_OK; i++) {
+        struct arena arena = {0};
+        assert_true(i < 100000);
+        allocations_left = i;
+        e = call(&arena, s);
+        allocations_left = SIZE_MAX;
+        assert_true(e == ERR_OK || e == ERR_NOMEM);
+        arena_fini(&arena);
+    }
+    if (i <= at_least) fail_msg("only %zu allocations were seen", i - 1);
+}
+
+static void test_sweep(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct subject s = {.doc = test_parse(&arena, SLICE(yaml))};
+    s.list = test_objects(&arena, &s.doc);
+    sweep(do_parse, &s, 4);
+    sweep(do_write, &s, 2);
+    sweep(do_lint, &s, 12);
+    sweep(do_diff, &s, 3);
+    sweep(do_object_diff, &s, 10);
+    arena_fini(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sweep)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
