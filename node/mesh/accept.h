@@ -50,8 +50,9 @@ struct listener {
     /* watch.c */
     struct probe *probe;
     struct mono watch_at;
-    unsigned dead_looks; /* in a row */
-    uint64_t auth_failures;
+    unsigned dead_looks;    /* in a row */
+    uint64_t own_probes;    /* answered, of the present NNG listener */
+    uint64_t auth_failures; /* of strangers, counted already */
 };
 
 /* Replies to the request in s and lets it wait for the next one. */

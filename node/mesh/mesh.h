@@ -45,7 +45,8 @@ struct mesh_options {
 /* Starts listening. ERR_SYNTAX (address), ERR_AUTH (certificate, key or CA unusable; which and why), ERR_EXISTS (port
  * in use), ERR_IO. */
 MUST_CHECK enum err mesh_open(const struct mesh_options *options, struct mesh **out, struct err_info *info);
-/* closed(ctx) (may be NULL) after everything ended; the mesh is then freed. No other callback comes after mesh_close returns. */
+/* closed(ctx) (may be NULL) after everything ended; the mesh is then freed. No other callback comes after mesh_close
+ * returns. */
 void mesh_close(struct mesh *m, void (*closed)(void *ctx), void *ctx);
 /* "10.1.0.1:7400" with the port really bound. */
 struct slice mesh_listen_address(const struct mesh *m);

@@ -19,6 +19,7 @@ static void reopen(struct listener *s)
         log_event(m->options.log, LOG_ERROR, "mesh", "listener-dead", "address=%s action=reopen", s->address);
         (void)nng_listener_close(s->accept);
         s->bound = false;
+        s->own_probes = s->auth_failures = 0; /* a new one counts from zero */
     }
     int rv = listener_bind(s);
     if (rv == 0) {
@@ -37,6 +38,7 @@ static void on_probe(void *ctx, enum probe_result result, const char *text)
     s->probe = NULL;
     if (result == PROBE_FINE) {
         s->dead_looks = 0;
+        s->own_probes++;
         return;
     }
     s->dead_looks++;
@@ -63,16 +65,20 @@ static void own_address(const struct listener *s, char out[LIMIT_URI + 1])
     }
 }
 
-/* Connections that failed at TLS, as NNG counts them; its own numbers, since its threads see them and we do not. */
+/* Connections that failed at TLS, as NNG counts them: its threads see them and we do not. Our own probes are among
+ * them. */
 static void read_failures(struct listener *s)
 {
     nng_stat *root = NULL;
     if (nng_stats_get(&root) != 0) return;
     nng_stat *scope = nng_stat_find_listener(root, s->accept);
     nng_stat *auth = scope != NULL ? nng_stat_find(scope, "auth") : NULL;
-    uint64_t now = auth != NULL ? nng_stat_value(auth) : 0;
-    if (now > s->auth_failures) counter_add(&s->mesh->counters[MESH_COUNT_accept_failed], now - s->auth_failures);
-    s->auth_failures = now;
+    uint64_t all = auth != NULL ? nng_stat_value(auth) : 0;
+    uint64_t strangers = all > s->own_probes ? all - s->own_probes : 0;
+    if (strangers > s->auth_failures) {
+        counter_add(&s->mesh->counters[MESH_COUNT_accept_failed], strangers - s->auth_failures);
+        s->auth_failures = strangers;
+    }
     nng_stats_free(root);
 }
 
