@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 #define REPLAY_WAYS 4
-#define REPLAY_SETS 2048
+#define REPLAY_SETS 16384
 
 struct replay_slot {
-    uint64_t nonce; /* its hash; 0: free */
+    uint64_t session; /* hash of nonce, user and cnonce; 0: free */
     uint32_t nc;
     uint32_t order;
 };
@@ -25,6 +25,6 @@ struct replay {
 
 /* Whether nc is new for this nonce (then it is noted). Counts must rise; 0 stands for credentials without a count, good
  * once. */
-bool edge_replay_fresh(struct replay *r, uint64_t nonce_hash, uint32_t nc);
+bool edge_replay_fresh(struct replay *r, uint64_t session, uint32_t nc);
 
 #endif

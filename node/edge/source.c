@@ -18,6 +18,13 @@ static bool nonce_count(const struct sip_credentials *c, uint32_t *nc)
     return *nc > 0;
 }
 
+/* A nonce may be shared (those of one millisecond are equal), a client's nonce and cnonce may not. */
+static uint64_t session_hash(const struct edge *e, const struct sip_credentials *c)
+{
+    const struct map *m = &e->tx.servers; /* for its secret seed */
+    return (map_hash(m, c->nonce) * 31 + map_hash(m, c->username)) * 31 + map_hash(m, c->cnonce);
+}
+
 static const unsigned char *stored_hash(const struct plan_secret *s, enum hash_algorithm a)
 {
     switch (a) {
@@ -73,7 +80,7 @@ static enum auth_verdict judge(struct edge *e, struct arena *arena, const struct
     if (!known) return refuse(e, EC_auth_unknown_account);
     if (verdict != DIGEST_OK) return refuse(e, EC_auth_wrong);
     if (account->disabled) return refuse(e, EC_auth_disabled);
-    if (!edge_replay_fresh(&e->replay, map_hash(&e->tx.servers, c->nonce), nc)) {
+    if (!edge_replay_fresh(&e->replay, session_hash(e, c), nc)) {
         edge_count(e, EC_auth_replayed);
         return AUTH_STALE;
     }

@@ -516,12 +516,15 @@ static inline void ua_route_set(const struct sip_view *v, bool reverse, char *ou
 static inline void ua_authorize(const struct ua *u, const char *password, const char *method, const char *uri,
                                 char *out, size_t size)
 {
+    static unsigned count;
+    char cnonce[16];
     bool proxy = u->v.code == 407;
+    (void)snprintf(cnonce, sizeof cnonce, "c%u", ++count);
     struct slice challenge = sip_view_value(&u->v, proxy ? SIP_PROXY_AUTHENTICATE : SIP_WWW_AUTHENTICATE);
     struct arena arena = {0};
     struct buf b = {0};
     assert_int_equal(digest_answer(&arena, challenge, SLICE("6001"), slice_of(password), slice_of(method),
-                                   slice_of(uri), SLICE("c0ffee"), 1, &b),
+                                   slice_of(uri), slice_of(cnonce), 1, &b),
                      ERR_OK);
     (void)snprintf(out, size, "%s: %.*s\r\n", proxy ? "Proxy-Authorization" : "Authorization", (int)b.n, b.p);
     buf_fini(&b);

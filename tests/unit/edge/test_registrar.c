@@ -1,0 +1,377 @@
+/* REGISTER over real sockets: proof, commit before 200, and every rule of RFC 3261 §10.3 that the registrar keeps. */
+#include "call_kit.h"
+
+struct phone {
+    struct world *w;
+    unsigned cseq;
+    unsigned branch;
+    char credentials[1024];
+};
+
+static void send_register(struct phone *p, const char *call_id, const char *lines)
+{
+    struct world *w = p->w;
+    char all[4096];
+    char branch[16];
+    char uri[64];
+    (void)snprintf(uri, sizeof uri, "sip:127.0.0.1:%u", w->n.port);
+    (void)snprintf(all, sizeof all, "%s%s", p->credentials, lines);
+    (void)snprintf(branch, sizeof branch, "r%u", ++p->branch);
+    ua_send(&w->a, w->n.port,
+            "REGISTER %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bK%s;rport\r\nMax-Forwards: 70\r\n"
+            "From: <sip:6001@example.org>;tag=1\r\nTo: <sip:6001@example.org>\r\nCall-ID: %s\r\nCSeq: %u REGISTER\r\n%s"
+            "User-Agent: Phone 1\r\nContent-Length: 0\r\n\r\n",
+            uri, w->a.port, branch, call_id, p->cseq, all);
+}
+
+/* The round with the challenge; the answer to the second request has not been awaited. */
+static void begin(struct phone *p, const char *password, const char *call_id, const char *lines)
+{
+    char uri[64];
+    (void)snprintf(uri, sizeof uri, "sip:127.0.0.1:%u", p->w->n.port);
+    p->credentials[0] = '\0';
+    p->cseq++;
+    send_register(p, call_id, lines);
+    ua_expect_code(&p->w->k, &p->w->a, 401);
+    ua_authorize(&p->w->a, password, "REGISTER", uri, p->credentials, sizeof p->credentials);
+    p->cseq++;
+    send_register(p, call_id, lines);
+}
+
+static void expect(struct phone *p, const char *lines, unsigned code)
+{
+    begin(p, "secret", "reg-1", lines);
+    ua_expect_code(&p->w->k, &p->w->a, code);
+}
+
+#define CONTACT(port_text) "Contact: <sip:6001@127.0.0.1:" port_text ">"
+
+static void registers_and_refreshes(void **state)
+{
+    struct phone p = {.w = *state};
+    struct kit_node *n = &p.w->n;
+    char received[64];
+    expect(&p, CONTACT("7001") ";q=0.5\r\nExpires: 600\r\n", 200);
+    ua_has(&p.w->a, CONTACT("7001") ";expires=600;q=0.500\r\n");
+    const struct kit_binding *b = kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7001"));
+    assert_non_null(b);
+    (void)snprintf(received, sizeof received, "udp:127.0.0.1:%u", p.w->a.port);
+    assert_string_equal(b->received, received);
+    assert_int_equal(b->cseq, 2);
+    assert_int_equal(b->q_milli, 500);
+    struct wall since = b->since;
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    ua_has(&p.w->a, ";expires=3600\r\n");
+    assert_int_equal(kit_binding_count(n), 1);
+    assert_int_equal(b->since.ms, since.ms);
+    assert_int_equal(b->cseq, 4);
+    assert_int_equal(kit_count(n, "registrar", "registered"), 2);
+}
+
+static void the_contact_says_it_best(void **state)
+{
+    struct phone p = {.w = *state};
+    expect(&p, "Expires: 600\r\n" CONTACT("7001") ";expires=120\r\n", 200);
+    ua_has(&p.w->a, ";expires=120\r\n");
+    expect(&p, CONTACT("7001") ";expires=999999999\r\n", 200);
+    ua_has(&p.w->a, ";expires=3600\r\n");
+    expect(&p, CONTACT("7001") ";expires=soon\r\n", 200);
+    ua_has(&p.w->a, ";expires=3600\r\n");
+}
+
+static void goes_away(void **state)
+{
+    struct phone p = {.w = *state};
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    expect(&p, CONTACT("7001") "\r\nExpires: 0\r\n", 200);
+    ua_lacks(&p.w->a, "Contact:");
+    assert_int_equal(kit_binding_count(&p.w->n), 0);
+    expect(&p, CONTACT("7001") "\r\nExpires: 0\r\n", 200); /* once more does no harm, and writes nothing */
+    assert_int_equal(p.w->n.writes, 2);
+    expect(&p, CONTACT("7001") "\r\n" CONTACT("7002") "\r\n", 200);
+    assert_int_equal(kit_binding_count(&p.w->n), 2);
+    expect(&p, "Contact: *\r\nExpires: 0\r\n", 200);
+    assert_int_equal(kit_binding_count(&p.w->n), 0);
+}
+
+static void asks(void **state)
+{
+    struct phone p = {.w = *state};
+    expect(&p, "", 200);
+    ua_lacks(&p.w->a, "Contact:");
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    expect(&p, "", 200);
+    ua_has(&p.w->a, CONTACT("7001") ";expires=3600\r\n");
+    assert_int_equal(p.w->n.writes, 1);
+    assert_int_equal(kit_count(&p.w->n, "registrar", "queries"), 2);
+}
+
+/* ---- proof ---- */
+
+static void wrong_proofs_look_alike(void **state)
+{
+    struct phone p = {.w = *state};
+    struct kit_node *n = &p.w->n;
+    char wrong[2048];
+    begin(&p, "wrong", "reg-1", CONTACT("7001") "\r\n");
+    ua_expect_code(&p.w->k, &p.w->a, 403);
+    (void)snprintf(wrong, sizeof wrong, "%.*s", (int)(strstr(p.w->a.in, "Via") - p.w->a.in), p.w->a.in);
+    n->disabled = true;
+    begin(&p, "secret", "reg-1", CONTACT("7001") "\r\n");
+    ua_expect_code(&p.w->k, &p.w->a, 403);
+    ua_has(&p.w->a, wrong);
+    n->disabled = false;
+    assert_int_equal(kit_count(n, "edge", "auth_wrong"), 1);
+    assert_int_equal(kit_count(n, "edge", "auth_disabled"), 1);
+    /* An account that does not exist: the name is exchanged in otherwise right credentials. */
+    begin(&p, "secret", "reg-1", "");
+    ua_expect_code(&p.w->k, &p.w->a, 200);
+    char *name = strstr(p.credentials, "6001");
+    assert_non_null(name);
+    memcpy(name, "6009", 4);
+    p.cseq++;
+    send_register(&p, "reg-1", "");
+    ua_expect_code(&p.w->k, &p.w->a, 403);
+    assert_int_equal(kit_count(n, "edge", "auth_unknown_account"), 1);
+    assert_int_equal(kit_binding_count(n), 0);
+}
+
+static void credentials_work_once(void **state)
+{
+    struct phone p = {.w = *state};
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    p.cseq++;
+    send_register(&p, "reg-2", CONTACT("6666") "\r\n"); /* the same nonce and count, another wish */
+    ua_expect_code(&p.w->k, &p.w->a, 401);
+    ua_has(&p.w->a, "stale=true");
+    assert_int_equal(kit_binding_count(&p.w->n), 1);
+}
+
+static void not_for_others(void **state)
+{
+    struct phone p = {.w = *state};
+    struct world *w = p.w;
+    char uri[64];
+    begin(&p, "secret", "reg-1", "");
+    ua_expect_code(&w->k, &w->a, 200);
+    (void)snprintf(uri, sizeof uri, "sip:127.0.0.1:%u", w->n.port);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "REGISTER", .branch = "x1", .uri = uri, .to = "<sip:6002@example.org>"});
+    ua_expect_code(&w->k, &w->a, 401);
+    ua_authorize(&w->a, "secret", "REGISTER", uri, p.credentials, sizeof p.credentials);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "REGISTER",
+                                 .branch = "x2",
+                                 .uri = uri,
+                                 .to = "<sip:6002@example.org>",
+                                 .cseq = 2,
+                                 .lines = p.credentials});
+    ua_expect_code(&w->k, &w->a, 403);
+    assert_int_equal(kit_count(&w->n, "registrar", "refused_other_account"), 1);
+}
+
+static void no_domain_yet(void **state)
+{
+    struct phone p = {.w = *state};
+    p.w->n.domain = "";
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    assert_non_null(strstr(p.credentials, "realm=\"127.0.0.1\""));
+}
+
+/* ---- refusals ---- */
+
+struct refusal {
+    const char *name;
+    const char *lines;
+    unsigned code;
+    const char *counter;
+    const char *says;
+};
+
+static const struct refusal refusals[] = {
+    {"too brief", CONTACT("7001") ";expires=59\r\n", 423, "refused_too_brief", "Min-Expires: 60"},
+    {"star without Expires 0", "Contact: *\r\n", 400, "refused_contact", NULL},
+    {"star with Expires", "Contact: *\r\nExpires: 60\r\n", 400, "refused_contact", NULL},
+    {"star and another", "Contact: *, <sip:6001@127.0.0.1:7001>\r\nExpires: 0\r\n", 400, "refused_contact", NULL},
+    {"another and star", "Contact: <sip:6001@127.0.0.1:7001>, *\r\nExpires: 0\r\n", 400, "refused_contact", NULL},
+    {"tel", "Contact: <tel:+4930123>\r\n", 400, "refused_contact", NULL},
+    {"no host", "Contact: <sip:6001@>\r\n", 400, "refused_contact", NULL},
+    {"broken", "Contact: <sip:6001@h\r\n", 400, "refused_contact", NULL},
+    {"our domain", "Contact: <sip:6001@example.org>\r\n", 403, "refused_own_address", NULL},
+    {"more than allowed", CONTACT("1") ", <sip:6001@127.0.0.1:2>, <sip:6001@127.0.0.1:3>\r\n", 403, "refused_too_many",
+     NULL},
+    {"an extension", "Require: path, gruu\r\n" CONTACT("7001") "\r\n", 420, "refused_require", "Unsupported: gruu"},
+};
+
+static void refused(void **state)
+{
+    struct phone p = {.w = *state};
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        const struct refusal *c = &refusals[i];
+        uint64_t before = kit_count(&p.w->n, "registrar", c->counter);
+        begin(&p, "secret", "reg-1", c->lines);
+        ua_next(&p.w->k, &p.w->a);
+        if (p.w->a.v.code != c->code) fail_msg("%s: %s", c->name, p.w->a.in);
+        if (kit_count(&p.w->n, "registrar", c->counter) != before + 1)
+            fail_msg("%s is not counted as %s", c->name, c->counter);
+        if (c->says != NULL) ua_has(&p.w->a, c->says);
+    }
+    assert_int_equal(p.w->n.writes, 0);
+}
+
+static void our_own_address(void **state)
+{
+    struct phone p = {.w = *state};
+    char contact[96];
+    (void)snprintf(contact, sizeof contact, "Contact: <sip:6001@127.0.0.1:%u>\r\n", p.w->n.port);
+    expect(&p, contact, 403);
+}
+
+static void order_of_requests(void **state)
+{
+    struct phone p = {.w = *state};
+    p.cseq = 10;
+    expect(&p, CONTACT("7001") "\r\n", 200); /* 12 */
+    p.cseq = 5;
+    expect(&p, CONTACT("7001") "\r\nExpires: 0\r\n", 500); /* an old one that was overtaken */
+    p.cseq = 5;
+    expect(&p, "Contact: *\r\nExpires: 0\r\n", 500);
+    assert_int_equal(kit_count(&p.w->n, "registrar", "refused_order"), 2);
+    p.cseq = 10;
+    expect(&p, CONTACT("7001") "\r\n", 200); /* the same once more */
+    assert_int_equal(p.w->n.writes, 1);
+    begin(&p, "secret", "another-call-id", CONTACT("7001") "\r\nExpires: 0\r\n"); /* the phone began anew */
+    ua_expect_code(&p.w->k, &p.w->a, 200);
+    assert_int_equal(kit_binding_count(&p.w->n), 0);
+}
+
+static void the_oldest_makes_room(void **state)
+{
+    struct phone p = {.w = *state};
+    struct kit_node *n = &p.w->n;
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    expect(&p, CONTACT("7002") "\r\n", 200);
+    kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7001"))->since.ms -= 1000;
+    expect(&p, CONTACT("7003") "\r\n", 200);
+    assert_int_equal(kit_binding_count(n), 2);
+    assert_null(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7001")));
+    ua_lacks(&p.w->a, "7001");
+    ua_has(&p.w->a, "7002");
+    assert_int_equal(kit_count(n, "registrar", "replaced_oldest"), 1);
+}
+
+static void what_has_expired_does_not_count(void **state)
+{
+    struct phone p = {.w = *state};
+    struct kit_node *n = &p.w->n;
+    p.cseq = 100;
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    struct kit_binding *b = kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7001"));
+    b->expires.ms = 1;
+    expect(&p, "", 200);
+    ua_lacks(&p.w->a, "Contact:"); /* and no remaining time below zero */
+    p.cseq = 1;
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    ua_has(&p.w->a, ";expires=3600");
+}
+
+static void path_is_kept(void **state)
+{
+    struct phone p = {.w = *state};
+    expect(&p, "Supported: path\r\nPath: <sip:edge1;lr>\r\nPath: <sip:edge2;lr>\r\n" CONTACT("7001") "\r\n", 200);
+    assert_string_equal(kit_find_binding(&p.w->n, SLICE("sip:6001@127.0.0.1:7001"))->path,
+                        "<sip:edge1;lr>, <sip:edge2;lr>");
+    ua_has(&p.w->a, "Path: <sip:edge1;lr>, <sip:edge2;lr>\r\n");
+}
+
+/* ---- the commit ---- */
+
+static void no_200_before_the_commit(void **state)
+{
+    struct phone p = {.w = *state};
+    struct world *w = p.w;
+    w->n.hold_writes = true;
+    begin(&p, "secret", "reg-1", CONTACT("7001") "\r\n");
+    kit_until(&w->k, w->n.writes == 1);
+    p.branch--; /* the phone is impatient */
+    send_register(&p, "reg-1", CONTACT("7001") "\r\n");
+    kit_until(&w->k, kit_count(&w->n, "edge", "requests_repeated") == 1);
+    ua_expect_nothing(&w->k, &w->a);
+    kit_commit(&w->n);
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_expect_nothing(&w->k, &w->a);
+    p.branch--;
+    send_register(&p, "reg-1", CONTACT("7001") "\r\n");
+    ua_expect_code(&w->k, &w->a, 200); /* the 200 was lost */
+    assert_int_equal(w->n.writes, 1);
+}
+
+static void one_after_the_other(void **state)
+{
+    struct phone p = {.w = *state};
+    struct world *w = p.w;
+    w->n.hold_writes = true;
+    begin(&p, "secret", "reg-1", CONTACT("7001") "\r\n");
+    kit_until(&w->k, w->n.writes == 1);
+    begin(&p, "secret", "reg-1", CONTACT("7001") "\r\nExpires: 0\r\n");
+    kit_until(&w->k, kit_count(&w->n, "registrar", "waited") == 1);
+    assert_int_equal(w->n.writes, 1);
+    kit_commit(&w->n);
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(w->n.writes, 2);
+    kit_commit(&w->n);
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_lacks(&w->a, "Contact:");
+    assert_int_equal(kit_binding_count(&w->n), 0);
+}
+
+static void a_disk_that_fails(void **state)
+{
+    struct phone p = {.w = *state};
+    p.w->n.write_err = ERR_IO;
+    expect(&p, CONTACT("7001") "\r\n", 500);
+    ua_has(&p.w->a, "Retry-After: ");
+    assert_int_equal(kit_count(&p.w->n, "registrar", "write_failed"), 1);
+}
+
+static void closing_waits_for_the_commit(void **state)
+{
+    struct phone p = {.w = *state};
+    struct world *w = p.w;
+    w->n.hold_writes = true;
+    begin(&p, "secret", "reg-1", CONTACT("7001") "\r\n");
+    kit_until(&w->k, w->n.writes == 1);
+    edge_close(w->n.edge, 0, kit_on_closed, &w->n);
+    for (int i = 0; i < 10; i++)
+        (void)uv_run(&w->k.loop, UV_RUN_NOWAIT);
+    assert_false(w->n.closed);
+    kit_commit(&w->n);
+    assert_true(w->n.closed);
+}
+
+#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_WORLD(registers_and_refreshes),
+        WITH_WORLD(the_contact_says_it_best),
+        WITH_WORLD(goes_away),
+        WITH_WORLD(asks),
+        WITH_WORLD(wrong_proofs_look_alike),
+        WITH_WORLD(credentials_work_once),
+        WITH_WORLD(not_for_others),
+        WITH_WORLD(no_domain_yet),
+        WITH_WORLD(refused),
+        WITH_WORLD(our_own_address),
+        WITH_WORLD(order_of_requests),
+        WITH_WORLD(the_oldest_makes_room),
+        WITH_WORLD(what_has_expired_does_not_count),
+        WITH_WORLD(path_is_kept),
+        WITH_WORLD(no_200_before_the_commit),
+        WITH_WORLD(one_after_the_other),
+        WITH_WORLD(a_disk_that_fails),
+        WITH_WORLD(closing_waits_for_the_commit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
