@@ -86,7 +86,9 @@ static bool is_named(const struct decide_input *in, const struct candidate *c)
 static unsigned rank_of(const struct decide_input *in, const struct candidate *c)
 {
     enum group g = is_named(in, c) ? GROUP_NAMED : c->route.scope.n > 0 ? GROUP_SCOPED : GROUP_GLOBAL;
-    return c->specificity * GROUP_COUNT + g;
+    /* whatever the caller gave the account of that name, it is as long as an exact match */
+    unsigned length = c->specificity <= LIMIT_NUMBER ? c->specificity : LIMIT_NUMBER + 1;
+    return length * GROUP_COUNT + g;
 }
 
 static enum decide_why match(const struct decide_input *in, const struct candidate *c)

@@ -59,7 +59,7 @@ struct candidate {
     struct plan_route route;
     unsigned specificity;  /* pattern_specificity of its match */
     bool from_account;     /* comes from an account's name or numbers: not from a route object. The account that *is* the
-                            * number (rule 2) has specificity LIMIT_NUMBER + 1 and the number as its target's name */
+                            * number (rule 2) has a specificity above LIMIT_NUMBER and the number as its target's name */
     /* in: what is known of its target */
     enum target_health health;
     bool target_disabled;

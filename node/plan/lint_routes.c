@@ -161,22 +161,25 @@ static bool long_enough(const struct plan_route *wide, const struct span *s)
     return wide->length_max == 0 || wide->length_max >= s->low.n;
 }
 
-/* Tells the spans around an unconditional one that this part of theirs is taken. It may stop at one that is itself
- * unconditional and global: that one has told the rest. Deeper nesting than a number has characters is not looked into.
- */
+/* Tells the spans around an unconditional one that this part of theirs is taken. It may stop behind one that is itself
+ * unconditional and global: that one has told the wider ones. Deeper nesting than a number has characters is not looked
+ * into. */
 static void cover_parents(const struct span_index *x, struct cover *covers, const struct span *s)
 {
+    const struct cover begin = {s->low, false};
+    const struct cover end = {s->high, true};
+    unsigned told = 0; /* spans of a lower specificity know */
     size_t at = s->parent;
     for (unsigned steps = 0; at != SPAN_NONE && steps <= LIMIT_NUMBER; steps++, at = x->spans[at].parent) {
         const struct span *wide = &x->spans[at];
-        struct cover begin = {s->low, false};
-        struct cover end = {s->high, true};
+        const struct plan_route *r = &wide->object->route;
+        if (wide->specificity < told) return;
         if (wide->specificity >= s->specificity) continue;
-        if (long_enough(&wide->object->route, s) && reaches(&s->object->route, &wide->object->route) &&
-            compare_borders(begin, covers[at]) <= 0 && compare_borders(end, covers[at]) > 0) {
+        if (long_enough(r, s) && reaches(&s->object->route, r) && compare_borders(begin, covers[at]) <= 0 &&
+            compare_borders(end, covers[at]) > 0) {
             covers[at] = end;
         }
-        if (takes_all(&wide->object->route) && wide->object->route.scope.n == 0) return;
+        if (takes_all(r) && r->scope.n == 0) told = wide->specificity;
     }
 }
 

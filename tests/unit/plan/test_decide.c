@@ -276,6 +276,25 @@ static void test_examples(void **state)
     }
 }
 
+/* The account of that name may come with any specificity above LIMIT_NUMBER: it still gives way to an exact route. */
+static void test_named_specificity(void **state)
+{
+    (void)state;
+    for (unsigned specificity = LIMIT_NUMBER + 1; specificity < LIMIT_NUMBER + 5; specificity++) {
+        struct candidate cs[] = {candidate_of("=8150 account/8150 number-of unbound"), candidate_of("=8150 trunk/a")};
+        struct decide_input in;
+        struct decision d;
+        cs[0].specificity = specificity;
+        run(&in, &d, cs, 2);
+        assert_int_equal(d.target_count, 1);
+        assert_ptr_equal(d.targets[0].from, &cs[1]);
+        cs[0].health = TARGET_UP;
+        run(&in, &d, cs, 2);
+        assert_int_equal(d.rule, 2);
+        assert_ptr_equal(d.targets[0].from, &cs[0]);
+    }
+}
+
 static void test_too_many(void **state)
 {
     (void)state;
@@ -674,9 +693,11 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_too_many),   cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_model),    cmocka_unit_test(test_order_free), cmocka_unit_test(test_normalise),
-        cmocka_unit_test(test_failover), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_examples),  cmocka_unit_test(test_named_specificity),
+        cmocka_unit_test(test_too_many),  cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_model),     cmocka_unit_test(test_order_free),
+        cmocka_unit_test(test_normalise), cmocka_unit_test(test_failover),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,6 +142,8 @@ static const struct {
     {ROUTES("- {match: \"1\", to: trunk/h, length: 2}\n- {match: 1000-1999, to: trunk/h2}\n"), ""},
     {ROUTES("- {match: 150-159, to: trunk/h}\n- {match: 1500-1599, to: trunk/h2}\n"),
      "shadowed route//150-159/trunk/h\n"},
+    {ROUTES("- {match: \"1\", to: trunk/h}\n- {match: \"1\", to: trunk/h2}\n- {match: 10-19, to: trunk/h2}\n"),
+     "shadowed route//1/trunk/h\nshadowed route//1/trunk/h2\n"},
     {ROUTES("- {match: \"0\", to: trunk/h}\n- {match: 00-09, to: trunk/h2}\n"), "shadowed route//0/trunk/h\n"},
     {ROUTES("- {match: +9, to: trunk/h}\n- {match: +90-+99, to: trunk/h2}\n"), "shadowed route//+9/trunk/h\n"},
 };
