@@ -3,6 +3,7 @@
 
 #include <nng/protocol/reqrep0/req.h>
 #include <stdio.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #define RECONNECT_MIN_MS 100
@@ -152,29 +153,34 @@ static void stop_dialling(struct link *l)
     l->probe = NULL;
 }
 
-/* Links leave from the address at which this node listens, so that the firewalls between sites see one address for it:
- * "10.1.0.1;", the form in which NNG takes a source. "" when it listens on all of them or not at all. */
-static void dial_source(const struct mesh *m, char *out, size_t size)
+/* Links leave from the address at which this node listens, so that the firewalls between sites see one address for it.
+ * False when it listens on all of them, or not at all. */
+static bool dial_source(const struct mesh *m, nng_sockaddr *out)
 {
     char host[LIMIT_HOST + 1];
     char port[6];
-    out[0] = '\0';
-    if (m->options.listen == NULL || probe_split(m->options.listen, host, port) != ERR_OK) return;
-    if (strcmp(host, "0.0.0.0") == 0 || strchr(host, ':') != NULL) return;
-    (void)snprintf(out, size, "%s;", host);
+    *out = (nng_sockaddr){0};
+    if (m->options.listen == NULL || probe_split(m->options.listen, host, port) != ERR_OK) return false;
+    if (inet_pton(AF_INET, host, &out->s_in.sa_addr) == 1) {
+        out->s_in.sa_family = NNG_AF_INET;
+        return out->s_in.sa_addr != INADDR_ANY;
+    }
+    if (inet_pton(AF_INET6, host, out->s_in6.sa_addr) != 1) return false;
+    out->s_in6.sa_family = NNG_AF_INET6;
+    return memcmp(out->s_in6.sa_addr, &in6addr_any, sizeof out->s_in6.sa_addr) != 0;
 }
 
 static int start_dialer(struct link *l)
 {
-    char url[LIMIT_URI + LIMIT_HOST + 20];
-    char source[LIMIT_HOST + 2];
-    dial_source(l->mesh, source, sizeof source);
-    (void)snprintf(url, sizeof url, "tls+tcp://%s%s", source, l->address);
+    char url[LIMIT_URI + 16];
+    nng_sockaddr source;
+    (void)snprintf(url, sizeof url, "tls+tcp://%s", l->address);
     int rv = nng_dialer_create(&l->dialer, l->socket, url);
     if (rv != 0) return rv;
     rv = nng_dialer_set_ptr(l->dialer, NNG_OPT_TLS_CONFIG, l->mesh->tls_client);
     if (rv == 0) rv = nng_dialer_set_bool(l->dialer, NNG_OPT_TCP_KEEPALIVE, true);
     if (rv == 0) rv = nng_dialer_set_bool(l->dialer, NNG_OPT_TCP_NODELAY, true);
+    if (rv == 0 && dial_source(l->mesh, &source)) rv = nng_dialer_set_addr(l->dialer, NNG_OPT_LOCADDR, &source);
     if (rv == 0) rv = nng_dialer_start(l->dialer, NNG_FLAG_NONBLOCK);
     if (rv != 0) {
         (void)nng_dialer_close(l->dialer);
