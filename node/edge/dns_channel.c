@@ -167,7 +167,7 @@ static void on_socket_state(void *ctx, ares_socket_t fd, int readable, int writa
 
 static enum err start_ares(struct dns_channel *c, const char *servers)
 {
-    static char lookups[] = "fb"; /* /etc/hosts, then the servers; c-ares copies it */
+    char lookups[] = "fb"; /* /etc/hosts, then the servers; c-ares copies it */
     struct ares_options options = {.flags = ARES_FLAG_NOALIASES,
                                    .timeout = TIMEOUT_MS,
                                    .tries = TRIES,

@@ -59,13 +59,16 @@ static void on_timer(uv_timer_t *timer)
 {
     struct transport *t = timer->data;
     t->wheel_moved = true;
+    t->wheel_turning = true;
     wheel_advance(&t->wheel, now_of(t), fire, t);
+    t->wheel_turning = false;
 }
 
 void transport_alarm_set(struct transport *t, struct alarm *a, uint64_t ms)
 {
     if (t->closing) return;
-    if (t->wheel.count == 0) wheel_advance(&t->wheel, now_of(t), fire, t); /* an empty wheel has stood still */
+    /* An empty wheel has stood still; one that is turning comes to the present by itself. */
+    if (t->wheel.count == 0 && !t->wheel_turning) wheel_advance(&t->wheel, now_of(t), fire, t);
     wheel_start(&t->wheel, &a->timer, mono_add_ms(now_of(t), ms));
     t->wheel_moved = true;
 }

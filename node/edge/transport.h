@@ -1,9 +1,10 @@
 /* transport: SIP messages in and out over UDP, TCP and TLS, on the loop thread.
  *
- * UDP: recvmmsg and sendmmsg on a uv_poll, batched per loop iteration; ICMP errors (IP_RECVERR) are reported as send failures.
- * TCP/TLS: framing by node/sip/view's stream form with any split; one connection per remote address and transport is reused for
- * sending; TLS is OpenSSL over memory BIOs. It knows connections, not transactions: it never retransmits and never routes.
- * Bounds: connections per listener and per source address, bytes queued per connection, idle and half-open time; each with a counter. */
+ * UDP: recvmmsg and sendmmsg on a uv_poll, batched per loop iteration; ICMP errors (IP_RECVERR) are reported as send
+ * failures. TCP/TLS: framing by node/sip/view's stream form with any split; one connection per remote address and
+ * transport is reused for sending; TLS is OpenSSL over memory BIOs. It knows connections, not transactions: it never
+ * retransmits and never routes. Bounds: connections per listener and per source address, bytes queued per connection,
+ * idle and half-open time; each with a counter. */
 #ifndef TANDEM_EDGE_TRANSPORT_H
 #define TANDEM_EDGE_TRANSPORT_H
 
@@ -27,7 +28,7 @@ struct flow {
     uint8_t listener;    /* index into the listeners: which of our sockets or addresses */
     uint64_t connection; /* TCP/TLS: its number, never reused; 0: none yet (send connects) */
     union sock_address remote;
-    bool member; /* TLS: the peer proved a certificate of the cluster CA */
+    bool member;                    /* TLS: the peer proved a certificate of the cluster CA */
     char peer_name[LIMIT_NAME + 1]; /* its CN when member */
 };
 
@@ -35,13 +36,13 @@ struct transport;
 
 /* Bounds of one transport; every refusal they cause has a counter. */
 struct transport_limits {
-    uint32_t listener_guests;  /* connections per listener from peers that are no members; 1000 */
-    uint32_t source_guests;    /* the same per source address (IPv6: per /64), over all listeners; 60 */
-    uint32_t connections_out;  /* connections that we made; 4096 */
-    uint32_t connect_ms;       /* TCP handshake; 4000 */
-    uint32_t handshake_ms;     /* TLS handshake, and writing the last answer before a close; 5000 */
-    uint32_t message_ms;       /* to the first complete message, from the start of any message to its end, for one write; 30 s */
-    uint32_t idle_ms;          /* without traffic; 10 min */
+    uint32_t listener_guests; /* connections per listener from peers that are no members; 1000 */
+    uint32_t source_guests;   /* the same per source address (IPv6: per /64), over all listeners; 60 */
+    uint32_t connections_out; /* connections that we made; 4096 */
+    uint32_t connect_ms;      /* TCP handshake; 4000 */
+    uint32_t handshake_ms;    /* TLS handshake, and writing the last answer before a close; 5000 */
+    uint32_t message_ms; /* to a guest's first message, from the start of any message to its end, for a write; 30 s */
+    uint32_t idle_ms;    /* without traffic; 10 min */
     uint32_t idle_member_ms;   /* the same when the peer is a member; 1 h */
     uint32_t connection_bytes; /* queued for sending per connection; 4 MiB */
     uint32_t udp_datagrams;    /* queued for sending per UDP socket; 4096 */
@@ -55,27 +56,31 @@ struct transport_options {
     size_t listen_count;
     const char *tls_cert_file; /* NULL: no TLS; a tls: listener is then an error */
     const char *tls_key_file;
-    const char *tls_ca_file;   /* cluster CA: decides flow.member */
+    const char *tls_ca_file; /* cluster CA: decides flow.member */
     uint64_t seed;
     /* One whole message; data is writable and valid for the call. Not called for keep-alives. */
     void (*on_message)(void *ctx, const struct flow *from, struct sip_view *v);
     /* A message that the view refused; answerable says whether v can be answered. */
     void (*on_fault)(void *ctx, const struct flow *from, struct sip_view *v, enum sip_fault fault, bool answerable);
-    /* What was sent to this address cannot have arrived (connect failed, connection lost with bytes unsent, ICMP unreachable). token as
-     * given to transport_send, 0 when the failure concerns the address as a whole. */
+    /* What was sent to this address cannot have arrived (connect failed, connection lost with bytes unsent, ICMP
+     * unreachable). token as given to transport_send, 0 when the failure concerns the address as a whole. */
     void (*on_send_failed)(void *ctx, const struct flow *to, uint64_t token);
     void (*on_connection_lost)(void *ctx, const struct flow *flow);
     void *ctx;
     const struct transport_limits *limits; /* NULL: the defaults; copied */
 };
 
-/* Callbacks: each comes from the loop, none from inside transport_open, transport_send or transport_close; inside one, every function here
- * may be called. on_message and on_fault come only while the flow is usable; on_connection_lost once for each connection that was
- * usable, after the failures of what was queued on it. After transport_close there is only closed. */
-/* Binds everything or nothing. ERR_EXISTS port in use (which), ERR_SYNTAX, ERR_AUTH (TLS files), ERR_IO. The loop must run until closed, also when
- * opening failed: uv handles are freed in their close callbacks. The process must ignore SIGPIPE (libuv writes with plain write). */
-MUST_CHECK enum err transport_open(const struct transport_options *options, struct transport **out, struct err_info *info);
-/* Tries once to write what is queued, then closes everything; closed (may be NULL) is called when all memory is freed. */
+/* Callbacks: each comes from the loop, none from inside transport_open, transport_send or transport_close; inside one,
+ * every function here may be called. on_message and on_fault come only while the flow is usable; on_connection_lost
+ * once for each connection that was usable, after the failures of what was queued on it. After transport_close there is
+ * only closed. */
+/* Binds everything or nothing. ERR_EXISTS port in use (which), ERR_SYNTAX, ERR_AUTH (TLS files), ERR_IO. The loop must
+ * run until closed, also when opening failed: uv handles are freed in their close callbacks. The process must ignore
+ * SIGPIPE (libuv writes with plain write). */
+MUST_CHECK enum err transport_open(const struct transport_options *options, struct transport **out,
+                                   struct err_info *info);
+/* Tries once to write what is queued, then closes everything; closed (may be NULL) is called when all memory is freed.
+ */
 void transport_close(struct transport *t, void (*closed)(void *ctx), void *ctx);
 
 size_t transport_listener_count(const struct transport *t);
@@ -87,13 +92,17 @@ struct transport_listener {
 };
 const struct transport_listener *transport_listener_at(const struct transport *t, size_t i);
 /* The listener to send from for this transport and family. ERR_NOTFOUND. */
-MUST_CHECK enum err transport_pick(const struct transport *t, enum plan_transport transport, int family, uint8_t *listener);
+MUST_CHECK enum err transport_pick(const struct transport *t, enum plan_transport transport, int family,
+                                   uint8_t *listener);
 
-/* Queues one message. With to->connection set and alive it goes there; else UDP from listener, or a connection to remote
- * (existing one reused, else made; expect_member: TLS must prove a certificate of the cluster CA). data is copied. ERR_FULL: queue over its cap (counted), ERR_UNREACHABLE, ERR_NOMEM. Later failures come by on_send_failed.
- * ERR_LIMIT: empty, or over LIMIT_SIP_HARD bytes; ERR_CLOSED after transport_close. TLS without expect_member must prove a chain to the system's
- * authorities; host names are not known here and not compared. A failure that came by ERR_ is not reported again. */
-MUST_CHECK enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data, uint64_t token);
+/* Queues one message. With to->connection set and alive it goes there; else UDP from listener, or a connection to
+ * remote (existing one reused, else made; expect_member: TLS must prove a certificate of the cluster CA). data is
+ * copied. ERR_FULL: queue over its cap (counted), ERR_UNREACHABLE, ERR_NOMEM. Later failures come by on_send_failed.
+ * ERR_LIMIT: empty, or over LIMIT_SIP_HARD bytes; ERR_CLOSED after transport_close. TLS without expect_member must
+ * prove a chain to the system's authorities; host names are not known here and not compared. A failure that came by
+ * ERR_ is not reported again. */
+MUST_CHECK enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data,
+                                   uint64_t token);
 
 /* Is addr:port (with transport) one of ours? port 0 means the transport's default port. */
 bool transport_is_local(const struct transport *t, enum plan_transport transport, struct slice host, uint16_t port);
@@ -110,16 +119,18 @@ const struct counter_table *transport_counters(const struct transport *t);
 /* ---- names (dns.c): c-ares on the loop, never blocking ---- */
 struct dns;
 MUST_CHECK enum err dns_open(uv_loop_t *loop, const struct log *log, struct dns **out);
-/* The same with the servers given ("127.0.0.1:5353,[::1]:53") instead of the system's; NULL: the system's. ERR_SYNTAX. */
+/* The same with the servers given ("127.0.0.1:5353,[::1]:53") instead of the system's; NULL: the system's. ERR_SYNTAX.
+ */
 MUST_CHECK enum err dns_open_at(uv_loop_t *loop, const struct log *log, const char *servers, struct dns **out);
 /* Look-ups in progress end with ERR_CLOSED on the loop before closed (may be NULL) is called. */
 void dns_close(struct dns *d, void (*closed)(void *ctx), void *ctx);
-/* Addresses of host for SIP over transport (RFC 3263, without NAPTR: SRV when port is 0, then A and AAAA), at most 8, in order of
- * preference; answered from a cache by its TTL; done is called once, later or at once. ERR_NOTFOUND, ERR_TIMEOUT.
- * done gets those (ERR_CLOSED, ERR_NOMEM too); a return other than ERR_OK (ERR_SYNTAX no host name, ERR_FULL too many look-ups, ERR_NOMEM,
- * ERR_CLOSED) means that done will not be called. */
-MUST_CHECK enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
-                     void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count), void *ctx);
+/* Addresses of host for SIP over transport (RFC 3263, without NAPTR: SRV when port is 0, then A and AAAA), at most 8,
+ * in order of preference; answered from a cache by its TTL; done is called once, later or at once. ERR_NOTFOUND,
+ * ERR_TIMEOUT. done gets those (ERR_CLOSED, ERR_NOMEM too); a return other than ERR_OK (ERR_SYNTAX no host name,
+ * ERR_FULL too many look-ups, ERR_NOMEM, ERR_CLOSED) means that done will not be called. */
+MUST_CHECK enum err
+dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
+            void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count), void *ctx);
 const struct counter_table *dns_counters(const struct dns *d);
 
 #endif

@@ -135,7 +135,8 @@ struct transport {
     void *closed_ctx;
 
     struct wheel wheel;
-    bool wheel_moved; /* since the timer was set by it */
+    bool wheel_moved;   /* since the timer was set by it */
+    bool wheel_turning; /* inside wheel_advance */
     struct udp_ring *ring;
     struct list_node udp_failed; /* struct udp_out: to be reported */
     struct list_node udp_free;   /* struct udp_out: to be used again */

@@ -109,6 +109,28 @@ static void test_hostile(void **state)
     }
 }
 
+/* A head that stays acceptable line by line and never ends, in small pieces: refused at the limit. */
+static void test_endless_head(void **state)
+{
+    (void)state;
+    for (size_t step = 1; step < 5000; step = step * 5 + 2) {
+        struct framer f = {0};
+        struct tally t = {0};
+        char line[4000];
+        memset(line, 'a', sizeof line);
+        memcpy(line, "X: ", 3);
+        memcpy(line + sizeof line - 2, "\r\n", 2);
+        feed(&f, SLICE("OPTIONS sip:a@b SIP/2.0\r\n"), step, &t);
+        for (size_t sent = 0; sent < 2 * LIMIT_SIP_HARD && t.lost == 0; sent += sizeof line) {
+            feed(&f, (struct slice){line, sizeof line}, step, &t);
+        }
+        assert_int_equal(t.lost, 1);
+        assert_int_equal(t.messages + t.faults, 0);
+        assert_true(f.in.cap <= 2 * LIMIT_SIP_HARD + 2);
+        framer_fini(&f);
+    }
+}
+
 /* The largest message that fits, and what is kept after it. */
 static void test_memory(void **state)
 {
@@ -135,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_split),
         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_endless_head),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,11 +351,9 @@ static void test_versions(void **state)
             assert_false(s.last_flow.member);
         }
         if (rows[i].version == TLS1_2_VERSION) {
-            char sink[16];
             assert_int_equal(SSL_renegotiate(c.ssl), 1);
-            run_until_seen(&k, client_step(&c) < 0 || SSL_read(c.ssl, sink, sizeof sink) <= 0);
-            assert_int_equal(SSL_get_secure_renegotiation_support(c.ssl), 1);
-            assert_int_equal(side_count(&s, "tls_handshakes"), 1);
+            run_until_seen(&k, (result = client_step(&c)) < 0 || !SSL_renegotiate_pending(c.ssl));
+            assert_int_equal(result, -1);
         }
         client_stop(&c);
     }

@@ -22,6 +22,7 @@
 
 #define KIT_PATIENCE_MS 20000
 #define KIT_TOKENS_MAX 4096
+#define KIT_REFUSAL "SIP/2.0 400 Bad Request\r\n\r\n"
 
 struct kit_loop {
     uv_loop_t loop;
@@ -71,7 +72,7 @@ static inline void kit_loop_fini(struct kit_loop *k)
 struct side {
     struct transport *t;
     struct kit_loop *k;
-    bool echo; /* answer each message to its flow by itself */
+    bool echo; /* answer each message to its flow by itself, each fault by KIT_REFUSAL */
     size_t messages;
     size_t bytes;
     struct buf last; /* the last message */
@@ -119,12 +120,13 @@ static inline void side_fault(void *ctx, const struct flow *from, struct sip_vie
                               bool answerable)
 {
     struct side *s = ctx;
-    (void)from;
     (void)v;
     (void)answerable;
     assert_false(s->in_send);
     s->faults++;
     s->last_fault = fault;
+    if (s->echo) assert_int_equal(transport_send(s->t, from, false, SLICE(KIT_REFUSAL), 78), ERR_OK);
+    side_wake(s);
 }
 
 static inline void side_failed(void *ctx, const struct flow *to, uint64_t token)
