@@ -1,5 +1,6 @@
 /* See link.h. This file has the connection and its states; link_queue.c the messages; hello.c the proof of names. */
 #include "node/mesh/link.h"
+#include "node/mesh/listener.h"
 
 #include <nng/protocol/reqrep0/req.h>
 #include <stdio.h>
@@ -160,7 +161,7 @@ static bool dial_source(const struct mesh *m, nng_sockaddr *out)
     char host[LIMIT_HOST + 1];
     char port[6];
     *out = (nng_sockaddr){0};
-    if (m->options.listen == NULL || probe_split(m->options.listen, host, port) != ERR_OK) return false;
+    if (m->listener == NULL || probe_split(listener_address(m->listener), host, port) != ERR_OK) return false;
     if (inet_pton(AF_INET, host, &out->s_in.sa_addr) == 1) {
         out->s_in.sa_family = NNG_AF_INET;
         return out->s_in.sa_addr != INADDR_ANY;
