@@ -98,7 +98,7 @@ static enum err change_bytes(const struct changeset *c, struct arena *scratch, P
 static enum err record_bytes(const struct state_record *r, struct buf *made, struct arena *scratch,
                              ProtobufCBinaryData *out)
 {
-    if (r->key.n > MESH_STATE_KEY_MAX) return ERR_LIMIT;
+    if (r->key.n > MESH_STATE_KEY_MAX || r->value.n > LIMIT_OBJECT) return ERR_LIMIT;
     buf_reset(made);
     enum err err = state_record_pack(r, made);
     if (err != ERR_OK) return err;
@@ -266,11 +266,8 @@ static enum err take_push(const Tandem__Mesh__Push *p, struct arena *arena, stru
     enum err err = take_vector(p->state_upto, p->n_state_upto, arena, &m->state_upto, &m->state_upto_count, info);
     for (size_t i = 0; err == ERR_OK && i < p->n_changes; i++)
         err = changeset_unpack(arena, mesh_slice(p->changes[i]), &changes[i], info);
-    for (size_t i = 0; err == ERR_OK && i < p->n_records; i++) {
+    for (size_t i = 0; err == ERR_OK && i < p->n_records; i++)
         err = state_record_unpack(arena, mesh_slice(p->records[i]), &records[i], info);
-        if (err == ERR_OK && records[i].key.n > MESH_STATE_KEY_MAX)
-            err = err_fail(info, ERR_LIMIT, "mesh message: a state key of %zu bytes", records[i].key.n);
-    }
     m->changes = changes;
     m->change_count = p->n_changes;
     m->records = records;
