@@ -44,6 +44,7 @@ struct relay {
     bool invite;
     bool in_dialog;
     bool forms_dialog; /* gets our Record-Route */
+    bool to_member;    /* inside a dialog: the next hop is another node */
     bool cancelled;
     bool final_sent;
     bool resolving; /* dns holds a pointer to us */

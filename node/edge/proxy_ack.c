@@ -4,26 +4,35 @@
 
 #include <stdlib.h>
 
-/* An ACK that waits for a name. */
-struct ack {
-    struct list_node node;
-    struct edge *edge;
+/* What an ACK needs on its way out. */
+struct ack_way {
     struct flow from;
     struct edge_hop hop;
     unsigned pop_count;
+    bool to_member;
+};
+
+/* One that waits for a name. */
+struct ack {
+    struct list_node node;
+    struct edge *edge;
+    struct ack_way way;
     bool done;
     bool waiting;
     struct message text;
     char host[LIMIT_HOST + 1];
 };
 
-static void send_to(struct edge *e, const struct flow *from, const struct sip_view *v, const struct edge_hop *hop,
-                    unsigned pops, const union sock_address *address)
+static void send_to(struct edge *e, const struct sip_view *v, const struct ack_way *w,
+                    const union sock_address *address)
 {
     struct flow to;
-    struct forward f = {.hop = hop, .from = from, .to = &to, .pop_count = pops, .id = rng_next(&e->rng)};
-    if (edge_flow_to(e, hop->transport, address, from, &to) != ERR_OK || proxy_forward_request(e, v, &f) != ERR_OK ||
-        transport_send(e->transport, &to, false, buf_view(&e->out), 0) != ERR_OK) {
+    struct forward f = {
+        .hop = &w->hop, .from = &w->from, .to = &to, .pop_count = w->pop_count, .id = rng_next(&e->rng)};
+    bool member = w->to_member && w->hop.transport == PLAN_TLS;
+    if (edge_flow_to(e, w->hop.transport, address, &w->from, &to) != ERR_OK ||
+        proxy_forward_request(e, v, &f) != ERR_OK ||
+        transport_send(e->transport, &to, member, buf_view(&e->out), 0) != ERR_OK) {
         edge_count(e, EC_send_failures);
         return;
     }
@@ -44,28 +53,29 @@ static void ack_resolved(void *ctx, enum err err, const union sock_address *addr
     w->done = true;
     if (err != ERR_OK || count == 0) {
         edge_count(e, EC_names_unresolved);
-    } else if (sip_view_parse(&e->again, w->text.p, w->text.n, NULL) == SIP_FAULT_NONE) {
-        send_to(e, &w->from, &e->again, &w->hop, w->pop_count, &addresses[0]);
+    } else if (!e->closing && sip_view_parse(&e->again, w->text.p, w->text.n, NULL) == SIP_FAULT_NONE) {
+        send_to(e, &e->again, &w->way, &addresses[0]);
     }
     if (w->waiting) ack_free(w);
 }
 
-static void send_by_name(struct arrival *a, const struct edge_hop *hop)
+static void send_by_name(struct arrival *a, const struct ack_way *way)
 {
+    struct edge *e = a->e;
+    struct slice host = way->hop.host;
     struct ack *w = calloc(1, sizeof *w);
-    if (w == NULL || hop->host.n > LIMIT_HOST || !proxy_message_set(&w->text, (struct slice){a->v->data, a->v->len})) {
-        edge_count(a->e, EC_acks_dropped);
+    if (w == NULL || host.n > LIMIT_HOST || !proxy_message_set(&w->text, (struct slice){a->v->data, a->v->len})) {
+        edge_count(e, EC_acks_dropped);
         free(w);
         return;
     }
-    memcpy(w->host, hop->host.p, hop->host.n);
-    w->edge = a->e;
-    w->from = *a->from;
-    w->hop = *hop;
-    w->hop.host = (struct slice){w->host, hop->host.n};
-    w->pop_count = a->routes.own;
-    list_append(&a->e->acks, &w->node);
-    if (dns_resolve(a->e->dns, w->hop.host, hop->port, hop->transport, ack_resolved, w) != ERR_OK) w->done = true;
+    memcpy(w->host, host.p, host.n);
+    w->edge = e;
+    w->way = *way;
+    w->way.hop.host = (struct slice){w->host, host.n};
+    list_append(&e->acks, &w->node);
+    if (dns_resolve(e->dns, w->way.hop.host, way->hop.port, way->hop.transport, ack_resolved, w) != ERR_OK)
+        w->done = true;
     w->waiting = true;
     if (w->done) ack_free(w);
 }
@@ -85,20 +95,23 @@ static bool absorbed(struct arrival *a)
 void proxy_arrival_ack(struct arrival *a)
 {
     struct edge *e = a->e;
-    struct edge_hop hop;
+    struct ack_way way = {.from = *a->from};
     enum edge_counter why;
     union sock_address address;
     if (absorbed(a)) return;
     proxy_arrival_read_routes(a);
     if (a->routes.bad || a->routes.own == 0 || a->v->max_forwards == 0 || !proxy_arrival_cookie_ok(a) ||
-        proxy_arrival_next_hop(a, &hop, &why) != 0) {
+        proxy_arrival_next_hop(a, &way.hop, &why) != 0) {
         edge_count(e, EC_acks_dropped);
         return;
     }
-    if (sock_address_parse(hop.host, hop.port != 0 ? hop.port : sip_default_port(hop.transport), &address) == ERR_OK) {
-        send_to(e, a->from, a->v, &hop, a->routes.own, &address);
+    way.pop_count = a->routes.own;
+    way.to_member = a->routes.to_member;
+    uint16_t port = way.hop.port != 0 ? way.hop.port : sip_default_port(way.hop.transport);
+    if (sock_address_parse(way.hop.host, port, &address) == ERR_OK) {
+        send_to(e, a->v, &way, &address);
     } else {
-        send_by_name(a, &hop);
+        send_by_name(a, &way);
     }
 }
 

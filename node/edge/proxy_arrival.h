@@ -12,7 +12,8 @@ struct route_set {
     struct slice target;
     struct slice transit_cookie;
     bool number_in_contact;
-    bool has_next; /* another value follows: next is its URI */
+    bool has_next;  /* another value follows: next is its URI */
+    bool to_member; /* it carries our cookie too, so it is another node's: only a member may be met there */
     bool bad;
     struct sip_uri next;
 };

@@ -57,6 +57,7 @@ static void inside(struct arrival *a)
     r->arena = a->arena;
     a->arena = (struct arena){0};
     r->in_dialog = true;
+    r->to_member = a->routes.to_member;
     r->pop_count = (uint8_t)a->routes.own;
     if (!single_target(r, &hop)) {
         edge_count(a->e, EC_no_memory);

@@ -26,8 +26,10 @@ static bool read_route(struct arrival *a, struct slice value)
         return false;
     }
     if (!edge_is_ours(a->e, &addr.uri)) {
+        struct slice cookie = sip_uri_param(&addr.uri, "ck");
         r->has_next = true;
         r->next = addr.uri;
+        r->to_member = r->own > 0 && cookie.n > 0 && slice_eq(cookie, r->cookie);
         return false;
     }
     if (r->own == 0) note_own(r, &addr.uri);

@@ -14,6 +14,7 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
 {
     struct relay *r = ctx;
     r->resolving = false;
+    if (r->edge->closing) return; /* the transport may be gone; the edge frees us */
     r->address_at = 0;
     r->address_count = 0;
     if (err == ERR_OK) {
@@ -98,12 +99,11 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     const struct edge_target *t = &r->targets[r->target_at];
     const struct edge_hop *hop = &t->hops[r->hop_at - 1];
     struct flow to;
-    bool expect_member = false;
     if (edge_flow_to(e, hop_transport(hop), address, &r->from, &to) != ERR_OK) {
         proxy_relay_note(r, 503, "no listener for the transport of", t->text);
         return false;
     }
-    expect_member = t->node.n > 0 && to.transport == PLAN_TLS;
+    bool expect_member = (t->node.n > 0 || r->to_member) && to.transport == PLAN_TLS;
     if (v == NULL) v = proxy_relay_request(r);
     struct forward f = {.relay = r,
                         .target = t,
