@@ -90,6 +90,10 @@ def register(node, user, secret, contact, address, port, expires=600):
         run.wait()
 
 
+def wait_registered(node, account):
+    until(lambda: any(r["account"] == account for r in node.ctl("registrations")), f"{account} to be known at {node.name}")
+
+
 def tree_hash(*paths):
     total = hashlib.sha256()
     for path in paths:
@@ -122,7 +126,7 @@ def call_by_prefix(w):
 @step("c", "a gateway registers and brings its numbers", ["a"])
 def gateway(w):
     register(w.node("factory"), "gateway", "secret-gateway", "sip:gateway@127.0.2.30:5080", "127.0.2.30", 5079)
-    until(lambda: any(r["account"] == "gateway" for r in w.node("hq").ctl("registrations")), "the registration at hq")
+    wait_registered(w.node("hq"), "gateway")
     call_gateway(w, "8123")
     return "hq called 8123 and the gateway behind factory was sent that number"
 
@@ -206,6 +210,7 @@ def phones(w):
     folder = w.cluster.folder
     with Phone(folder / "phone-6002", "6002", "secret-6002", w.node("hq").sip, "127.0.1.40", 440) as one, \
             Phone(folder / "phone-9001", "9001", "secret-9001", w.node("harbour").sip, "127.0.3.40", 1000) as two:
+        wait_registered(w.node("hq"), "9001")
         one.dial("9001", w.node("hq").sip)
         until(lambda: one.in_call() and two.in_call(), "the call to be established", 15)
         until(lambda: all(len(p.heard()[1]) > 3 * tone.RATE for p in (one, two)), "three seconds of sound", 20)
