@@ -188,7 +188,8 @@ def partition(w):
         result = node.run("plan", "apply", write(w, f"{node.name}-edit.yaml", edit(prefix, target)), "-m",
                           "during the cut", "--allow", "all", check=False)
         assert result.returncode in (0, 4), result.stderr
-    assert hq.digest() != factory.digest(), "the cut did not separate them"
+    third = "harbour" in w.cluster.nodes  # carries the changes around the cut
+    assert third or hq.digest() != factory.digest(), "the cut did not separate them"
     w.cuts.heal()
     until(lambda: hq.digest() == factory.digest(), "the same digest on both sides", 20)
     w.cluster.wait_linked()
