@@ -198,6 +198,7 @@ enum err env_grow(struct env *e)
     enum err err = env_err(rc);
     if (err == ERR_OK && (ei.me_mapsize >= MAP_SIZE_MAX || !map_possible((uint64_t)ei.me_mapsize * 2))) err = ERR_FULL;
     if (err == ERR_OK) err = env_err(mdb_env_set_mapsize(e->mdb, ei.me_mapsize * 2));
+    e->map_number++;
     (void)pthread_rwlock_unlock(&e->map_lock);
     return err;
 }

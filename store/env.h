@@ -24,6 +24,7 @@ struct env {
     MDB_env *mdb;
     MDB_dbi tables[ENV_TABLE_MAX];
     pthread_rwlock_t map_lock;
+    unsigned map_number; /* another one: the map was grown and lies elsewhere; under map_lock */
     bool lock_made;
     const char *name;
     char *path;

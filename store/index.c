@@ -129,51 +129,95 @@ static size_t common_prefix(struct slice a, struct slice b)
     return i;
 }
 
-/* The longest key that is a prefix of search; *shared is how much of search some key shares with it at least up to
- * there when it returns ERR_NOTFOUND: no longer prefix of search exists. Of all keys <= search, the last one, L,
- * decides: a prefix P of search with P != L has P < L (P is a prefix of everything between P and search that starts
- * with it), so every prefix is also a prefix of what L and search share. */
-static enum err seek_prefix(MDB_cursor *c, struct slice search, struct slice *key, struct slice *list, size_t *shared)
+void index_cache_clear(struct index_cache *cache)
 {
-    MDB_val k = val_of(search);
-    MDB_val v;
-    int rc = mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
-    if (rc != MDB_SUCCESS || !slice_eq(slice_of_val(k), search)) {
-        if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND) return env_err(rc);
-        rc = mdb_cursor_get(c, &k, &v, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
-        *shared = 0;
-        if (rc != MDB_SUCCESS) return env_err(rc);
-    }
-    *key = slice_of_val(k);
-    *shared = common_prefix(*key, search);
-    if (*shared < key->n) return ERR_NOTFOUND;
-    return record_open(*key, v, list);
+    if (++cache->generation != 0) return;
+    memset(cache, 0, sizeof *cache); /* the number came round: old slots would look new */
+    cache->generation = 1;
 }
 
-enum err index_walk(MDB_cursor *c, const uint64_t lens[INDEX_LEN_MAX + 1], struct slice number,
-                    enum err (*each)(void *ctx, struct slice list), void *ctx)
+/* The list of one short key. ERR_NOTFOUND. */
+static enum err short_key(const struct index_reader *r, struct slice key, struct slice *list)
 {
+    uint32_t chars = 0;
+    memcpy(&chars, key.p, key.n);
+    uint32_t at = ((chars ^ (uint32_t)key.n) * 2654435761u) >> 22;
+    struct index_cache_slot *slot = &r->cache->slots[at % INDEX_CACHE_SLOTS];
+    if (slot->generation != r->cache->generation || slot->chars != chars || slot->len != key.n) {
+        struct slice found = SLICE_NONE;
+        enum err e = record_step(r->cursor, MDB_SET_KEY, &key, &found);
+        if (e != ERR_OK && e != ERR_NOTFOUND) return e;
+        *slot = (struct index_cache_slot){r->cache->generation, chars, (uint8_t)key.n, .present = e == ERR_OK,
+                                          .list = found};
+    }
+    *list = slot->list;
+    return slot->present ? ERR_OK : ERR_NOTFOUND;
+}
+
+/* ---- walking to shorter and shorter prefixes ---- */
+
+struct walk {
+    const struct index_reader *reader;
     char search[INDEX_LEN_MAX];
-    if (number.n == 0 || number.n > LIMIT_NUMBER) return ERR_OK;
-    memcpy(search, number.p, number.n);
-    search[number.n] = '='; /* an exact number's key ends so; see pattern.h */
-    size_t len = number.n + 1;
-    for (;;) {
+    size_t len; /* no prefix that is still to come is longer */
+};
+
+/* The last key <= search as far as w->len. ERR_NOTFOUND: there is none. */
+static enum err seek(const struct walk *w, struct slice *key, MDB_val *value)
+{
+    MDB_cursor *c = w->reader->cursor;
+    struct slice search = {w->search, w->len};
+    MDB_val k = val_of(search);
+    int rc = mdb_cursor_get(c, &k, value, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        rc = mdb_cursor_get(c, &k, value, MDB_LAST);
+    else if (rc == MDB_SUCCESS && !slice_eq(slice_of_val(k), search))
+        rc = mdb_cursor_get(c, &k, value, MDB_PREV);
+    *key = slice_of_val(k);
+    return env_err(rc);
+}
+
+/* The longest prefix that is still to come; w->len becomes its length. ERR_NOTFOUND.
+ * Why one seek tells so much: let L be the last key <= search. A key P that is a prefix of search is <= search, and
+ * everything from P to search begins with P; L is one of those, so P is no longer than what L and search have in
+ * common. */
+static enum err next_prefix(struct walk *w, struct slice *list)
+{
+    while (w->len > 0) {
         struct slice key;
-        struct slice list;
-        size_t shared;
-        while (len > 0 && lens[len] == 0)
-            len--;
-        if (len == 0) return ERR_OK;
-        enum err e = seek_prefix(c, (struct slice){search, len}, &key, &list, &shared);
-        if (e == ERR_OK)
-            e = each(ctx, list);
-        else if (e == ERR_NOTFOUND && shared > 0) {
-            len = shared;
+        MDB_val value;
+        enum err e;
+        if (w->reader->lens[w->len] == 0) {
+            w->len--;
             continue;
         }
-        if (e == ERR_NOTFOUND) return ERR_OK;
+        if (w->len <= INDEX_SHORT_LEN) {
+            e = short_key(w->reader, (struct slice){w->search, w->len}, list);
+            if (e != ERR_NOTFOUND) return e;
+            w->len--;
+            continue;
+        }
+        e = seek(w, &key, &value);
         if (e != ERR_OK) return e;
-        len = key.n - 1;
+        w->len = common_prefix(key, (struct slice){w->search, w->len});
+        if (w->len == key.n) return record_open(key, value, list);
     }
+    return ERR_NOTFOUND;
+}
+
+enum err index_walk(const struct index_reader *r, struct slice number, enum err (*each)(void *ctx, struct slice list),
+                    void *ctx)
+{
+    struct walk w = {.reader = r};
+    enum err e = ERR_OK;
+    if (number.n == 0 || number.n > LIMIT_NUMBER) return ERR_OK;
+    memcpy(w.search, number.p, number.n);
+    w.search[number.n] = '='; /* an exact number's key ends so; see pattern.h */
+    for (w.len = number.n + 1; e == ERR_OK && w.len > 0; w.len--) {
+        struct slice list;
+        e = next_prefix(&w, &list);
+        if (e == ERR_NOTFOUND) return ERR_OK;
+        if (e == ERR_OK) e = each(ctx, list);
+    }
+    return e;
 }

@@ -44,9 +44,30 @@ struct index_entry {
 /* Takes the first entry off list. ERR_NOTFOUND when list is empty, ERR_CORRUPT. */
 MUST_CHECK enum err index_entry_take(struct slice *list, struct index_entry *entry);
 
+/* What the short keys say, which almost every number asks for, remembered for as long as a reader sees the same
+ * transaction: the pages of the newest one stay where they are until there is a newer. Zeroed is empty. */
+#define INDEX_SHORT_LEN 4
+#define INDEX_CACHE_SLOTS 1024
+struct index_cache {
+    uint32_t generation; /* slots of another one are empty */
+    struct index_cache_slot {
+        uint32_t generation;
+        uint32_t chars;
+        uint8_t len;
+        bool present;
+        struct slice list;
+    } slots[INDEX_CACHE_SLOTS];
+};
+void index_cache_clear(struct index_cache *cache);
+
+struct index_reader {
+    MDB_cursor *cursor;
+    const uint64_t *lens; /* totals.index_lens of the same snapshot */
+    struct index_cache *cache;
+};
 /* Every key that is a prefix of number "=", longest first: calls each with its list until it returns another than
- * ERR_OK, which is then returned. lens: totals.index_lens of the same snapshot. */
-MUST_CHECK enum err index_walk(MDB_cursor *c, const uint64_t lens[INDEX_LEN_MAX + 1], struct slice number,
+ * ERR_OK, which is then returned. */
+MUST_CHECK enum err index_walk(const struct index_reader *r, struct slice number,
                                enum err (*each)(void *ctx, struct slice list), void *ctx);
 
 #endif

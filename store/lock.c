@@ -42,7 +42,7 @@ enum err lock_take(const char *dir, int *out, struct err_info *info)
     /* Written over the old text without truncating: the block is there already, so a full disk is no obstacle. A pid
      * that could not be written is only missing from a message. */
     (void)snprintf(text, sizeof text, "%-*ld\n", PID_TEXT - 1, (long)getpid());
-    if (pwrite(fd, text, PID_TEXT, 0) != PID_TEXT) (void)ftruncate(fd, 0);
+    (void)!pwrite(fd, text, PID_TEXT, 0);
     *out = fd;
     return ERR_OK;
 }

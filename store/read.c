@@ -44,6 +44,17 @@ void store_read_free(struct store_read *r)
     free(r);
 }
 
+/* What was kept is of the same transaction, at the same address, or it is dropped. */
+static void check_kept(struct store_read *r)
+{
+    size_t txn = mdb_txn_id(r->plan);
+    if (r->seen_txn == txn && r->seen_map == r->store->plan.map_number) return;
+    r->seen_txn = txn;
+    r->seen_map = r->store->plan.map_number;
+    r->totals_read = false;
+    index_cache_clear(&r->cache);
+}
+
 enum err store_read_begin(struct store_read *r)
 {
     ASSERT(!r->active);
@@ -55,9 +66,10 @@ enum err store_read_begin(struct store_read *r)
         if (rc != MDB_SUCCESS) mdb_txn_reset(r->plan);
     }
     r->active = rc == MDB_SUCCESS;
-    r->totals_read = false;
     r->index_ready = false;
-    if (!r->active) {
+    if (r->active) {
+        check_kept(r);
+    } else {
         (void)pthread_rwlock_unlock(&r->store->state.map_lock);
         (void)pthread_rwlock_unlock(&r->store->plan.map_lock);
     }
@@ -216,7 +228,10 @@ enum err store_match(struct store_read *r, struct arena *arena, struct slice num
     *more = false;
     enum err e = totals_of(r);
     if (e == ERR_OK) e = index_cursor(r);
-    if (e == ERR_OK) e = index_walk(r->index, r->totals.index_lens, number, match_list, &m);
+    if (e == ERR_OK) {
+        struct index_reader reader = {.cursor = r->index, .lens = r->totals.index_lens, .cache = &r->cache};
+        e = index_walk(&reader, number, match_list, &m);
+    }
     if (e == ERR_NOTFOUND) e = ERR_OK;
     if (e != ERR_OK) return read_checked(r, e);
     *count = m.count;

@@ -12,8 +12,12 @@ struct store_read {
     MDB_cursor *index;
     bool active;
     bool index_ready; /* of this batch */
-    bool totals_read; /* of this batch */
+    /* Kept from batch to batch while the plan does not change, which is to say nearly always. */
+    size_t seen_txn;
+    unsigned seen_map;
+    bool totals_read;
     struct totals totals;
+    struct index_cache cache;
 };
 
 /* Counts ERR_CORRUPT; returns e. */
