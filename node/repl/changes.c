@@ -5,8 +5,11 @@
  * comes back when storing fails. So our log has no gap, and no number is ever used for two changes, whatever the disk
  * does.
  *
- * Just after the start they wait for a moment (REPL_LOCAL_HOLD_MS) until a peer was heard: a restored old disk would
- * else reuse numbers that the peers know already (see sync.c). What is not here: what peers send (receive.c). */
+ * The first one after a start needs to know that our numbers are still free: this disk may be a restored backup, and
+ * peers may have changes of ours that it lost. When every member has said what it has of our log, we go on where it
+ * ends. When one of them stays silent for REPL_HOLD_MS, nobody can know, and the change begins a new epoch.
+ *
+ * What is not here: what peers send (receive.c). */
 #include "node/repl/core.h"
 
 #include <stdlib.h>
@@ -97,6 +100,7 @@ enum err repl_changes_local_stored(struct repl *r, const struct repl_event *ev)
     }
     const struct log_id *id = &l->batch->changes[0].id;
     l->state = LOCAL_STORED;
+    repl_sync_disk_works(r);
     repl_vector_raise(&c->have, &id->origin, id->epoch, id->seq);
     repl_vector_raise(&c->planned, &id->origin, id->epoch, id->seq);
     memcpy(r->plan_digest, ev->plan_digest.b, sizeof r->plan_digest);
@@ -125,6 +129,20 @@ static bool report(struct repl *r, struct local_change *l, struct repl_actions *
     return true;
 }
 
+bool repl_changes_settle(struct repl *r)
+{
+    struct changes *c = &r->changes;
+    if (c->numbers_ours || c->local_count == 0) return true;
+    if (repl_all_have_spoken(r)) {
+        c->numbers_ours = true;
+    } else if (mono_reached(r->now, r->hold_until)) {
+        return repl_sync_new_log(r, c->epoch) == ERR_OK;
+    } else {
+        repl_wake(r, r->hold_until);
+    }
+    return true;
+}
+
 static bool store(struct repl *r, struct local_change *l, struct repl_actions *out)
 {
     struct repl_batch *b = l->batch;
@@ -150,12 +168,7 @@ bool repl_changes_local_flush(struct repl *r, struct repl_actions *out)
         case LOCAL_FAILED:
             if (!report(r, l, out)) return false;
             break;
-        case LOCAL_WAITING:
-            if (!mono_reached(r->now, c->local_hold_until)) {
-                repl_wake(r, c->local_hold_until);
-                return true;
-            }
-            return store(r, l, out);
+        case LOCAL_WAITING: return !c->numbers_ours || store(r, l, out);
         case LOCAL_STORING: return true;
         }
     }
@@ -170,6 +183,7 @@ enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch)
     repl_vector_raise(&c->have, &r->self, epoch, 0);
     repl_vector_raise(&c->planned, &r->self, epoch, 0);
     c->epoch = epoch;
+    c->numbers_ours = true;
     memset(c->tracked, 0, sizeof c->tracked);
     for (size_t i = 0; i < r->members.count; i++) {
         r->members.items[i]->has_seq = 0;

@@ -28,10 +28,11 @@
 #define REPL_WANT_TIMEOUT_MS 1000
 #define REPL_WANT_MAX 2 /* peers asked at a time: more would send the same bytes */
 #define REPL_STORE_RETRY_MIN_MS 1000
-#define REPL_STORE_RETRY_MAX_MS 30000
-#define REPL_LOCAL_HOLD_MS 2000 /* after the start: time for peers to say that they know more of our log than we do */
+#define REPL_STORE_RETRY_MAX_MS 8000
+#define REPL_HOLD_MS 5000 /* after the start: time for the members to say what they have of our log */
 #define REPL_NOMEM_RETRY_MS 10
-#define REPL_HELD_MAX 64 /* change-sets that wait for a gap before them to close */
+#define REPL_HELD_MAX 64  /* change-sets that wait for a gap before them to close */
+#define REPL_HELD_MS 5000 /* and so long */
 #define REPL_HELD_BYTES 1048576
 #define REPL_NEXT_BYTES 8388608 /* received and waiting for the batch that is being stored */
 #define REPL_TRACKED 64         /* local changes whose receipts are reported */
@@ -131,6 +132,7 @@ struct local_change {
 /* A change-set whose predecessor has not come yet. */
 struct held_change {
     struct held_change *next;
+    struct mono since;
     struct repl_batch *batch; /* the one change-set */
 };
 
@@ -148,7 +150,7 @@ struct changes {
     struct local_change local[REPL_LOCAL_QUEUE]; /* ring: at most the first is being stored */
     size_t local_head;
     size_t local_count;
-    struct mono local_hold_until;
+    bool numbers_ours; /* our log ends for everybody where it ends here, or it is a new one */
     struct tracked_change {
         uint64_t seq; /* 0: free */
         struct mono at;
@@ -158,8 +160,9 @@ struct changes {
 /* One record of ours between LOCAL_STATE and its report. */
 struct own_record {
     struct state_record record; /* key and value point behind this struct */
+    bool mark;                  /* no record: only its version, which shows the peers that a new epoch has begun */
     uint64_t driver_token;
-    bool asked; /* PERSIST_STATE was appended */
+    bool raises; /* storing it raises our entry in the vector */
     bool done;
     enum err err;
     char text[];
@@ -168,8 +171,13 @@ struct own_record {
 struct states {
     struct repl_vector have;
     struct repl_vector planned;
-    uint64_t epoch;          /* of our own records */
-    uint64_t version;        /* the last one given out */
+    uint64_t epoch;      /* of our own records */
+    uint64_t version;    /* the last one given out */
+    bool numbers_ours;   /* our versions end for everybody where they ended here at the start, or the epoch is new */
+    uint64_t start_high; /* where they ended */
+    bool based;          /* version has been put above all that an earlier run gave out */
+    bool mark_due;       /* a new epoch is to be shown at mark_at, even when nothing is left to report in it */
+    struct mono mark_at;
     struct own_record **own; /* ring of cap (a power of two), own_head.. */
     size_t own_cap;
     uint64_t own_head;  /* running numbers, which are the tokens */
@@ -201,6 +209,8 @@ struct repl {
     struct mono now; /* of the present step */
     struct wall wall;
     uint64_t last_id; /* of tokens and batches */
+
+    struct mono hold_until; /* after the start we wait so long for the members to say what they have of ours */
 
     struct mono timer; /* the members and timers need a look then */
     bool scan;         /* or now */
@@ -284,6 +294,8 @@ MUST_CHECK enum err repl_member_note(struct repl *r, const struct member_note *n
 void repl_member_set_text(char *to, size_t size, struct slice text);
 /* Turns silence into suspicion and death. */
 void repl_member_watch(struct repl *r, struct member *m);
+/* Every member has sent a heartbeat in this run, and so said what it has of our log and state. */
+bool repl_all_have_spoken(const struct repl *r);
 /* Most of the others are silent: the one cut off is we, so nobody is accused. */
 bool repl_isolated(const struct repl *r);
 void repl_member_link(struct repl *r, struct member *m, bool up);
@@ -330,10 +342,13 @@ MUST_CHECK enum err repl_changes_local_stored(struct repl *r, const struct repl_
 MUST_CHECK enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch);
 /* m says that it has our log durably up to seq. */
 void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq);
+bool repl_changes_settle(struct repl *r);
 /* A local change's end and the next one's start. */
 bool repl_changes_local_flush(struct repl *r, struct repl_actions *out);
 bool repl_changes_received_flush(struct repl *r, struct repl_actions *out);
 void repl_receive_fini(struct repl *r);
+/* origin lives anew: what is held of its log may not be what it says now. */
+void repl_receive_forget_held(struct repl *r, const struct node_name *origin);
 bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *out);
 bool repl_flood_flush(struct repl *r, struct repl_actions *out);
 
@@ -346,6 +361,8 @@ MUST_CHECK enum err repl_state_take(struct repl *r, const struct repl_push *p, s
 MUST_CHECK enum err repl_state_stored(struct repl *r, const struct repl_event *ev);
 MUST_CHECK enum err repl_state_own_stored(struct repl *r, const struct repl_event *ev);
 void repl_state_new_epoch(struct repl *r, uint64_t epoch);
+/* Whether our versions, and the next number of our log, are free to use. False: no memory. */
+bool repl_state_settle(struct repl *r);
 /* What is to be stored, and reports of what was. */
 bool repl_state_flush(struct repl *r, struct repl_actions *out);
 /* Our stored records to the peers, when their time has come. */
@@ -358,6 +375,8 @@ void repl_sync_want(struct repl *r, struct member *m, bool by_roots);
 MUST_CHECK enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push *p);
 MUST_CHECK enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_want *w,
                                     struct repl_actions *out);
+/* The disk took something: peers may be asked again. */
+void repl_sync_disk_works(struct repl *r);
 /* A batch is durable, or failed: whoever's answer it holds may be asked on. */
 void repl_sync_batch_done(struct repl *r, uint64_t id, bool stored);
 /* How many peers owe an answer or are being stored; those over their time are given up first. */
@@ -365,6 +384,10 @@ size_t repl_sync_asked_count(struct repl *r);
 bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct repl_actions *out);
 void repl_sync_link_down(struct member *m);
 bool repl_in_step(const struct repl *r, const struct member *m);
+/* A new epoch above known for our log, told to the driver. ERR_NOMEM, ERR_LIMIT. */
+MUST_CHECK enum err repl_sync_new_log(struct repl *r, uint64_t known);
+/* The same for our state. */
+void repl_sync_new_state(struct repl *r, uint64_t known);
 /* Others know of our own log or state this much: when it is more than we do, a new epoch begins. */
 void repl_sync_own_log(struct repl *r, uint64_t epoch, uint64_t high);
 void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high);

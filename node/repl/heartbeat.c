@@ -97,7 +97,6 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
     memcpy(m->plan_root, h->plan_root, sizeof m->plan_root);
     memcpy(m->state_root, h->state_root, sizeof m->state_root);
     m->roots_known = m->digest_known = true;
-    r->changes.local_hold_until = (struct mono){0};
     r->scan = true;
 
     repl_sync_own_log(r, h->your_plan.epoch, h->your_plan.high);

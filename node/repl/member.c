@@ -141,6 +141,15 @@ bool repl_isolated(const struct repl *r)
     return present >= 2 && silent * 2 > present;
 }
 
+bool repl_all_have_spoken(const struct repl *r)
+{
+    for (size_t i = 0; i < r->members.count; i++) {
+        const struct member *m = r->members.items[i];
+        if (!m->digest_known && !repl_status_final(m->status)) return false;
+    }
+    return true;
+}
+
 void repl_member_set_text(char *to, size_t size, struct slice text)
 {
     ASSERT(text.n < size);
@@ -150,7 +159,10 @@ void repl_member_set_text(char *to, size_t size, struct slice text)
 
 static void take_place(struct repl *r, struct member *m, const struct member_note *note)
 {
-    if (note->incarnation > m->incarnation) m->incarnation = note->incarnation;
+    if (note->incarnation > m->incarnation) {
+        m->incarnation = note->incarnation;
+        repl_receive_forget_held(r, &m->name);
+    }
     if (!slice_is(note->mesh_address, m->address)) {
         repl_member_set_text(m->address, sizeof m->address, note->mesh_address);
         m->dial_due = m->address[0] != '\0';

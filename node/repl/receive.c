@@ -69,6 +69,18 @@ static void drop_oldest_held(struct repl *r)
     drop_one(r);
 }
 
+void repl_receive_forget_held(struct repl *r, const struct node_name *origin)
+{
+    struct changes *c = &r->changes;
+    for (struct held_change **at = &c->held; *at != NULL;) {
+        if (node_name_eq(&(*at)->batch->changes[0].id.origin, origin)) {
+            held_free(c, at);
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
 static enum err hold(struct repl *r, const struct changeset *change, const struct node_name *from, bool flood)
 {
     struct changes *c = &r->changes;
@@ -95,6 +107,7 @@ static enum err hold(struct repl *r, const struct changeset *change, const struc
         free(h);
         return ERR_NOMEM;
     }
+    h->since = r->now;
     h->next = c->held;
     c->held = h;
     c->held_count++;
@@ -111,12 +124,13 @@ static enum err release_held(struct repl *r)
         const struct changeset *change = &(*at)->batch->changes[0];
         const struct batch_mark *mark = &(*at)->batch->marks[0];
         uint64_t planned = repl_vector_get(&c->planned, &change->id.origin, change->id.epoch);
-        if (change->id.seq > planned + 1) {
+        bool old = mono_reached(r->now, mono_add_ms((*at)->since, REPL_HELD_MS));
+        if (change->id.seq > planned + 1 && !old) {
             at = &(*at)->next;
             continue;
         }
         bool taken = false;
-        if (change->id.seq == planned + 1) {
+        if (change->id.seq == planned + 1 && !old) {
             enum err e = plan_change(r, change, &mark->from, mark->flood, &taken);
             if (e != ERR_OK) return e;
         }

@@ -2,9 +2,15 @@
  * when it is durable, to the peers in batches of up to REPL_STATE_BATCH_MS. Work per record does not depend on the size
  * of anything.
  *
- * A version whose record could not be stored does not exist; the numbers need not be contiguous. A push therefore says
- * between which versions it is complete, and a receiver that knows the lower one may raise its vector to the upper.
- * What is not here: others' records (state_receive.c). */
+ * Versions grow and need not be contiguous. A push therefore says between which versions it is complete, and a receiver
+ * that knows the lower one may raise its vector to the upper.
+ *
+ * After a start, nobody knows yet whether this disk is the latest: it may be a restored backup, and peers may have
+ * records of ours that it lost. Until every member has said what it has, or REPL_HOLD_MS have passed, records are
+ * stored, but our entry in the vector stays where it was, and nothing is shown to anybody. Then either nobody has more
+ * than we, and they are shown, or a new epoch begins, which takes the place of everything before. Versions of a run
+ * begin at the hybrid time, so that they never meet those of an earlier run that were not shown. What is not here:
+ * others' records (state_receive.c). */
 #include "node/repl/core.h"
 
 #include <stdlib.h>
@@ -24,7 +30,7 @@ enum err repl_state_init(struct repl *r, const struct repl_config *config)
     repl_vector_assign(&s->planned, &s->have);
     own = repl_vector_newest(&s->have, &r->self);
     s->epoch = own->epoch;
-    s->version = s->pushed = own->high;
+    s->version = s->pushed = s->start_high = own->high;
     return ERR_OK;
 }
 
@@ -62,6 +68,19 @@ static enum err own_room(struct states *s)
     return ERR_OK;
 }
 
+static uint64_t next_version(struct repl *r)
+{
+    struct states *s = &r->states;
+    uint64_t base = repl_clock_read(&r->clock, r->wall).v;
+    if (!s->based) {
+        if (base > s->version) s->version = base;
+        s->based = true;
+        s->pushed =
+            s->version; /* below it are records of earlier runs that were perhaps not shown: the peers will ask */
+    }
+    return ++s->version;
+}
+
 enum err repl_state_local(struct repl *r, const struct repl_event *ev)
 {
     struct states *s = &r->states;
@@ -76,7 +95,7 @@ enum err repl_state_local(struct repl *r, const struct repl_event *ev)
     o->driver_token = ev->token;
     o->record = (struct state_record){.owner = r->self,
                                       .epoch = s->epoch,
-                                      .version = ++s->version,
+                                      .version = next_version(r),
                                       .kind = ev->kind,
                                       .key = {o->text, ev->key.n},
                                       .value = {o->text + ev->key.n, value.n},
@@ -95,13 +114,16 @@ enum err repl_state_own_stored(struct repl *r, const struct repl_event *ev)
     if (ev->type == REPL_EV_STORE_FAILED) {
         o->err = ev->err != ERR_OK ? ev->err : ERR_IO;
         repl_count(r, REPL_COUNT_store_failures, 1);
+    } else {
+        repl_sync_disk_works(r);
     }
     return ERR_OK;
 }
 
 static bool ask(struct states *s, struct repl_actions *out)
 {
-    const struct state_record *from = &(*own_at(s, s->own_asked))->record;
+    struct own_record *own = *own_at(s, s->own_asked);
+    const struct state_record *from = &own->record;
     struct state_record *record = arena_alloc(&out->arena, sizeof *record);
     struct vector_entry *upto = arena_alloc(&out->arena, sizeof *upto);
     if (record == NULL || upto == NULL) return false;
@@ -114,17 +136,19 @@ static bool ask(struct states *s, struct repl_actions *out)
     *upto = (struct vector_entry){from->owner, from->epoch, from->version};
     a->token = repl_token(TOKEN_OWN, s->own_asked++);
     a->records = record;
-    a->record_count = 1;
+    a->record_count = own->mark ? 0 : 1;
     a->upto = upto;
-    a->upto_count = 1;
+    own->raises = s->numbers_ours;
+    a->upto_count = own->raises ? 1 : 0;
     return true;
 }
 
 /* A record of ours is durable: it joins what is pushed next. */
-static void push_later(struct repl *r, const struct state_record *record)
+static void push_later(struct repl *r, const struct own_record *o)
 {
     struct states *s = &r->states;
-    if (s->out == NULL && r->linked_count == 0) {
+    const struct state_record *record = &o->record;
+    if (!o->raises || (s->out == NULL && r->linked_count == 0)) {
         s->pushed = record->version;
         return;
     }
@@ -142,17 +166,29 @@ static void push_later(struct repl *r, const struct state_record *record)
     if (s->out->bytes >= LIMIT_MESH_CHUNK / 2) s->out_at = r->now;
 }
 
+static void mark_again(struct repl *r)
+{
+    r->states.mark_due = true;
+    r->states.mark_at = mono_add_ms(r->now, REPL_STORE_RETRY_MIN_MS);
+    repl_wake(r, r->states.mark_at);
+}
+
 static bool report(struct repl *r, struct own_record *o, struct repl_actions *out)
 {
     struct states *s = &r->states;
-    struct repl_action *a = repl_action_add(out, REPL_DO_STATE_STORED);
-    if (a == NULL) return false;
-    a->token = o->driver_token;
-    a->err = o->err;
+    if (o->mark) {
+        if (o->err != ERR_OK) mark_again(r);
+    } else {
+        struct repl_action *a = repl_action_add(out, REPL_DO_STATE_STORED);
+        if (a == NULL) return false;
+        a->token = o->driver_token;
+        a->err = o->err;
+    }
     if (o->err == ERR_OK && o->record.epoch == s->epoch) {
-        repl_vector_renew(&s->have, &r->self, s->epoch, o->record.version);
-        repl_vector_renew(&s->planned, &r->self, s->epoch, o->record.version);
-        push_later(r, &o->record);
+        if (o->raises) repl_vector_renew(&s->have, &r->self, s->epoch, o->record.version);
+        if (o->raises) repl_vector_renew(&s->planned, &r->self, s->epoch, o->record.version);
+        if (!o->mark) push_later(r, o);
+        if (o->mark) repl_heartbeat_all_now(r); /* the roots show that there is something to fetch */
     }
     *own_at(s, s->own_head++) = NULL;
     free(o);
@@ -175,6 +211,43 @@ static bool ask_received(struct repl *r, struct repl_actions *out)
     a->upto = s->storing->upto;
     a->upto_count = s->storing->upto_count;
     return true;
+}
+
+/* A version without a record: our entry rises over what was stored before it was ours, and the peers let go of an old
+ * epoch even when nothing is left to report in the new one. */
+static bool mark(struct repl *r)
+{
+    struct states *s = &r->states;
+    if (!s->mark_due) return true;
+    if (!mono_reached(r->now, s->mark_at)) {
+        repl_wake(r, s->mark_at);
+        return true;
+    }
+    struct own_record *o = own_room(s) == ERR_OK ? calloc(1, sizeof *o) : NULL;
+    if (o == NULL) return false;
+    o->mark = true;
+    o->record = (struct state_record){.owner = r->self, .epoch = s->epoch, .version = next_version(r)};
+    *own_at(s, s->own_tail++) = o;
+    s->mark_due = false;
+    return true;
+}
+
+/* Just after a start: are the versions that follow ours still free? Once every member has spoken they are. When one
+ * stays silent nobody can know, and what we observe begins a new epoch. Until then it is stored, and shown to nobody.
+ */
+bool repl_state_settle(struct repl *r)
+{
+    struct states *s = &r->states;
+    if (s->numbers_ours) return mark(r);
+    if (repl_all_have_spoken(r)) {
+        s->numbers_ours = true;
+        s->mark_due = true; /* records may be stored that our entry does not cover */
+    } else if (mono_reached(r->now, r->hold_until)) {
+        repl_sync_new_state(r, s->epoch);
+    } else {
+        repl_wake(r, r->hold_until);
+    }
+    return mark(r);
 }
 
 bool repl_state_flush(struct repl *r, struct repl_actions *out)
@@ -226,7 +299,11 @@ void repl_state_new_epoch(struct repl *r, uint64_t epoch)
 {
     struct states *s = &r->states;
     s->epoch = epoch;
-    s->version = s->pushed = 0;
+    s->version = s->pushed = s->start_high = 0;
+    s->numbers_ours = true;
+    s->based = true;
+    s->mark_due = true;
+    s->mark_at = r->now;
     repl_batch_drop(s->out);
     s->out = NULL;
     repl_vector_renew(&s->have, &r->self, epoch, 0);

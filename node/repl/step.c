@@ -294,9 +294,9 @@ static bool flush_members(struct repl *r, struct repl_actions *out)
 
 static bool flush(struct repl *r, bool look, struct repl_actions *out)
 {
-    return repl_changes_local_flush(r, out) && repl_changes_received_flush(r, out) && repl_state_flush(r, out) &&
-           flush_alarms(r, out) && flush_self(r, out) && repl_flood_flush(r, out) && repl_state_push_flush(r, out) &&
-           (!look || flush_members(r, out));
+    return repl_state_settle(r) && repl_changes_settle(r) && flush_alarms(r, out) && repl_changes_local_flush(r, out) &&
+           repl_changes_received_flush(r, out) && repl_state_flush(r, out) && flush_self(r, out) &&
+           repl_flood_flush(r, out) && repl_state_push_flush(r, out) && (!look || flush_members(r, out));
 }
 
 /* ---- the step ---- */
@@ -309,13 +309,11 @@ static void start(struct repl *r)
         repl_alarm(r, ALARM_FUTURE, "the replica holds a change that is more than %d s ahead of our clock",
                    REPL_FUTURE_MS / 1000);
     }
-    bool others = false;
     for (size_t i = 0; i < r->members.count; i++) {
         struct member *m = r->members.items[i];
         m->silent_from = m->since = r->now;
-        others = others || !repl_status_final(m->status);
     }
-    if (others) r->changes.local_hold_until = mono_add_ms(r->now, REPL_LOCAL_HOLD_MS);
+    r->hold_until = mono_add_ms(r->now, REPL_HOLD_MS);
     r->scan = true;
 }
 

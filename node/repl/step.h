@@ -97,9 +97,11 @@ enum repl_action_type {
     REPL_DO_REJECTED, /* the local change with the driver's token could not be stored: err; nothing of it happened */
     REPL_DO_STATE_STORED, /* the local state with the driver's token is durable (err ERR_OK), or was not stored (err) */
     /* Others know more of our log (of_state false) or of our state (of_state true) than this database does: it is older
-     * than it was. From now on this node writes in epoch. Of the log: remember it durably as the database's epoch (the
-     * next start's config.epoch). Of the state: report everything that still holds again, as LOCAL_STATE; the first
-     * record of the new epoch replaces at every node what the old one said. */
+     * than it was. Or: at the first change after a start some member cannot be asked, so that nobody knows whether it
+     * is. From now on this node writes in epoch. Of the log: remember it durably as the database's epoch (the
+     * next start's config.epoch). Of the state: report everything that still holds again, as LOCAL_STATE, and read it
+     * before carrying out the actions that follow: the first record of the new epoch replaces, here too, what the old
+     * one said. */
     REPL_DO_NEW_EPOCH
 };
 

@@ -9,9 +9,8 @@
  *
  * It also sees when others know more of our own log or state than we do: then this disk is older than it was (a
  * restored backup), and going on would use numbers twice. A new epoch begins; the old log comes back from the peers as
- * any other.
- *
- * Unresolved: a local change that is being stored in the old epoch at the moment of that discovery keeps its number. */
+ * any other. Local changes wait for this knowledge before they use a first number (changes.c), and our state before it
+ * is shown to anybody (state.c). */
 #include "node/repl/core.h"
 
 static bool roots_equal(const struct repl_vector *v, const unsigned char root[REPL_ROOT_LEN])
@@ -141,11 +140,16 @@ static void back_off(struct repl *r)
     r->sync_not_before = mono_add_ms(r->now, next);
 }
 
+void repl_sync_disk_works(struct repl *r)
+{
+    r->store_retry_ms = 0;
+    r->sync_not_before = (struct mono){0};
+}
+
 void repl_sync_batch_done(struct repl *r, uint64_t id, bool stored)
 {
     if (stored) {
-        r->store_retry_ms = 0;
-        r->sync_not_before = (struct mono){0};
+        repl_sync_disk_works(r);
     } else {
         back_off(r);
     }
@@ -177,6 +181,8 @@ enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_wan
         const struct vector_entry *e = &w->state[i];
         if (node_name_eq(&e->origin, &r->self)) repl_sync_own_state(r, e->epoch, e->high);
     }
+    /* The store would show versions of ours that may not be ours. The asker asks again, or another. */
+    if (!r->states.numbers_ours) return ERR_OK;
     struct repl_want want;
     const struct vector_entry *upto;
     size_t upto_count = r->states.have.count;
@@ -199,17 +205,24 @@ static uint64_t fresh_epoch(const struct repl *r, uint64_t known)
     return now > known ? now : known + 1;
 }
 
+enum err repl_sync_new_log(struct repl *r, uint64_t known)
+{
+    uint64_t next = fresh_epoch(r, known);
+    enum err e = repl_changes_new_epoch(r, next);
+    if (e != ERR_OK) return e;
+    r->new_epoch[0].due = true;
+    r->new_epoch[0].epoch = next;
+    repl_count(r, REPL_COUNT_new_epochs, 1);
+    return ERR_OK;
+}
+
 void repl_sync_own_log(struct repl *r, uint64_t epoch, uint64_t high)
 {
     struct changes *c = &r->changes;
     uint64_t have = repl_vector_get(&c->have, &r->self, c->epoch);
     if (high == 0 || epoch < c->epoch || (epoch == c->epoch && high <= have)) return;
-    uint64_t next = fresh_epoch(r, epoch);
     /* Without memory for it the next heartbeat brings us here again. */
-    if (repl_changes_new_epoch(r, next) != ERR_OK) return;
-    r->new_epoch[0].due = true;
-    r->new_epoch[0].epoch = next;
-    repl_count(r, REPL_COUNT_new_epochs, 1);
+    if (repl_sync_new_log(r, epoch) != ERR_OK) return;
     repl_alarm(
         r, ALARM_OLD_LOG,
         "others know change %llu of this node, and its own database ends at %llu: the database is older than it was "
@@ -217,16 +230,22 @@ void repl_sync_own_log(struct repl *r, uint64_t epoch, uint64_t high)
         (unsigned long long)high, (unsigned long long)have);
 }
 
-void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high)
+void repl_sync_new_state(struct repl *r, uint64_t known)
 {
-    struct states *s = &r->states;
-    uint64_t have = repl_vector_get(&s->have, &r->self, s->epoch);
-    if (high == 0 || epoch < s->epoch || (epoch == s->epoch && high <= have)) return;
-    uint64_t next = fresh_epoch(r, epoch);
+    uint64_t next = fresh_epoch(r, known);
     repl_state_new_epoch(r, next);
     r->new_epoch[1].due = true;
     r->new_epoch[1].epoch = next;
     repl_count(r, REPL_COUNT_new_epochs, 1);
+}
+
+void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high)
+{
+    struct states *s = &r->states;
+    /* Before the versions are known to be ours, nothing that was made in this run has left the house. */
+    uint64_t have = s->numbers_ours ? repl_vector_get(&s->have, &r->self, s->epoch) : s->start_high;
+    if (high == 0 || epoch < s->epoch || (epoch == s->epoch && high <= have)) return;
+    repl_sync_new_state(r, epoch);
     repl_alarm(
         r, ALARM_OLD_STATE,
         "others know state %llu of this node, and its own database ends at %llu: the database is older than it was. "

@@ -1,0 +1,12 @@
+# Two runs of one seed print the same, action by action; another seed does not.
+foreach(run first second)
+  execute_process(COMMAND ${SIM} --seed 7 --nodes 4 --seconds 15 --trace OUTPUT_VARIABLE ${run} RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "the run broke: ${${run}}")
+  endif()
+endforeach()
+execute_process(COMMAND ${SIM} --seed 8 --nodes 4 --seconds 15 --trace OUTPUT_VARIABLE other)
+string(LENGTH "${first}" length)
+if(length LESS 10000 OR NOT first STREQUAL second OR first STREQUAL other)
+  message(FATAL_ERROR "a seed does not replay")
+endif()
