@@ -106,14 +106,14 @@ struct sip_view {
 };
 
 /* Datagram form: the message is data[0 .. len). On a fault the fields found so far are set as far as the answer needs them:
- * via is valid unless the fault is FIRST_LINE or VIA; *answerable (may be NULL) says whether a response can be built at all. */
+ * via is valid unless the fault is FIRST_LINE or VIA; *answerable (may be NULL) says whether a response can be built at all
+ * (never for ACK and responses). More than LIMIT_SIP_MESSAGE bytes are SIP_FAULT_TOO_LARGE. Lines that are malformed in themselves are
+ * left out of the index, so that an answer never repeats them. v->len is without meaning on a fault. */
 enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable);
-/* On a datagram's fault v->len is without meaning. More than LIMIT_SIP_MESSAGE bytes are SIP_FAULT_TOO_LARGE. ACK and responses are
- * never answerable. Lines that are malformed in themselves are left out of the index, so that an answer never repeats them. */
 /* Stream form: as above for the message at the start of data; Content-Length is mandatory. SIP_FAULT_INCOMPLETE: more bytes
- * are needed (leading CRLF keep-alives are not skipped here). On success v->len is what the message took. size_max (at most LIMIT_SIP_HARD) caps it.
- * On a fault v->len is what the message took where its frame is known, so that the stream can go on behind it, and 0 where the frame is lost
- * and the connection must be closed. */
+ * are needed (leading CRLF keep-alives are not skipped here). On success v->len is what the message took.
+ * size_max (at most LIMIT_SIP_HARD) caps it. On a fault v->len is what the message took where its frame is known, so that the
+ * stream can go on behind it, and 0 where the frame is lost and the connection must be closed. */
 enum sip_fault sip_view_parse_stream(struct sip_view *v, const char *data, size_t len, size_t size_max, bool *answerable);
 
 static inline struct slice sip_line_value(const struct sip_view *v, unsigned i)
