@@ -133,39 +133,6 @@ static void on_second(uv_timer_t *timer)
     registrations_expire(n);
 }
 
-/* ---- a command relayed from another node ---- */
-
-struct relayed {
-    struct node *n;
-    uint64_t id;
-};
-
-static void relayed_done(void *ctx, struct slice frames)
-{
-    struct relayed *r = ctx;
-    if (r->n->mesh != NULL) (void)!mesh_relay_reply(r->n->mesh, r->id, frames);
-    free(r);
-}
-
-static void on_relay(void *ctx, const struct node_name *from, uint64_t id, struct slice request)
-{
-    struct node *n = ctx;
-    struct relayed *r = calloc(1, sizeof *r);
-    if (r == NULL) return;
-    *r = (struct relayed){n, id};
-    if (control_dispatch(n->control, request, node_name_slice(from), relayed_done, r) != ERR_OK) {
-        relayed_done(r, SLICE(""));
-    }
-}
-
-static void on_relay_reply(void *ctx, uint64_t token, enum err err, struct slice reply)
-{
-    (void)ctx;
-    (void)token;
-    (void)err;
-    (void)reply;
-}
-
 /* ---- opening ---- */
 
 static enum err open_store(struct node *n, struct err_info *info)
@@ -235,8 +202,8 @@ static enum err open_mesh(struct node *n, struct err_info *info)
         .on_message = on_message,
         .on_sent = on_sent,
         .on_link = on_link,
-        .on_relay = on_relay,
-        .on_relay_reply = on_relay_reply,
+        .on_relay = relay_on_request,
+        .on_relay_reply = relay_on_reply,
         .ctx = n,
     };
     enum err e = mesh_open(&options, &n->mesh, info);
@@ -252,6 +219,8 @@ static enum err open_control(struct node *n, struct err_info *info)
                                       .path = n->config.control,
                                       .commands = node_commands,
                                       .command_count = node_command_count,
+                                      .node = slice_of(n->config.node),
+                                      .relay = relay_hook,
                                       .ctx = n};
     return control_open(&options, &n->control, info);
 }
@@ -310,6 +279,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     *n = (struct node){.config = *config, .log = *log, .loop = loop, .started = node_wall(), .next_token = 1};
     list_init(&n->pending_events);
     list_init(&n->waiting_changes);
+    list_init(&n->relays);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return err_fail(info, ERR_IO, "the system gives no random bytes");
     rng_init(&n->rng, seed);
@@ -342,10 +312,8 @@ static void handle_closed(uv_handle_t *handle)
 /* Everything that could still call into the store is gone. */
 static void all_closed(struct node *n)
 {
-    if (n->store != NULL) {
-        replica_store_completed(n);
-        uv_close((uv_handle_t *)&n->store_async, handle_closed);
-    }
+    replica_store_completed(n);
+    if (n->store_async.data != NULL) uv_close((uv_handle_t *)&n->store_async, handle_closed);
     if (n->repl_timer.data != NULL) uv_close((uv_handle_t *)&n->repl_timer, handle_closed);
     if (n->second.data != NULL) uv_close((uv_handle_t *)&n->second, handle_closed);
 }

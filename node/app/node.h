@@ -63,6 +63,7 @@ struct node {
     struct list_node pending_events; /* events that arose while actions were carried out */
     uv_timer_t repl_timer;
     struct list_node waiting_changes; /* commands that wait for APPLIED and receipts */
+    struct list_node relays;          /* commands on their way to another node */
 
     struct mesh *mesh;
     struct edge *edge;
@@ -169,6 +170,11 @@ void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from
 enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
 struct slice routing_domain_hook(void *ctx);
 struct digest_offer routing_digests_hook(void *ctx);
+
+/* ---- relay.c ---- */
+void relay_hook(void *ctx, const struct control_request *request, struct slice frame, struct control_reply *reply);
+void relay_on_request(void *ctx, const struct node_name *from, uint64_t id, struct slice request);
+void relay_on_reply(void *ctx, uint64_t token, enum err err, struct slice frames);
 
 /* ---- commands ---- */
 extern const struct control_command node_commands[];

@@ -100,6 +100,11 @@ class Node:
         path.write_text(text)
         return self.run("plan", "apply", path, "-m", message, *options)
 
+    def apply_unchecked(self, text):
+        path = self.folder / f"{self.name}-unchecked.yaml"
+        path.write_text(text)
+        return self.run("plan", "apply", path, "-m", "test", "--allow", "all", check=False)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
