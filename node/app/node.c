@@ -219,7 +219,7 @@ static enum err open_control(struct node *n, struct err_info *info)
                                       .path = n->config.control,
                                       .commands = node_commands,
                                       .command_count = node_command_count,
-                                      .node = slice_of(n->config.node),
+                                      .node = n->config.node,
                                       .relay = relay_hook,
                                       .ctx = n};
     return control_open(&options, &n->control, info);
