@@ -226,8 +226,9 @@ static int check_file(struct plan_run *p, const struct tree_match *m)
     if (e == ERR_OK) e = send_checked(p, &report);
     if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
     if (blocking == 0) return CLI_DONE;
-    return cli_fail(p->c, CLI_FINDINGS, "%zu finding%s in the way: mend what is wrong, or accept warnings with --allow",
-                    blocking, blocking == 1 ? " stands" : "s stand");
+    return cli_fail(p->c, CLI_FINDINGS,
+                    "%s%zu finding%s in the way: mend what is wrong, or accept warnings with --allow",
+                    report.truncated ? "more than " : "", blocking, blocking == 1 ? " stands" : "s stand");
 }
 
 int plan_check_run(struct cli *c, const struct tree_match *m)
