@@ -12,6 +12,7 @@
 #include "tests/unit/plan/plan_test.h"
 
 static size_t allocations_left = SIZE_MAX;
+static bool fail_once; /* only that one fails, or all from there on */
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t count, size_t n);
@@ -23,7 +24,10 @@ void *__wrap_realloc(void *p, size_t n);
 static bool may_allocate(void)
 {
     if (allocations_left == SIZE_MAX) return true;
-    if (allocations_left == 0) return false;
+    if (allocations_left == 0) {
+        if (fail_once) allocations_left = SIZE_MAX;
+        return false;
+    }
     allocations_left--;
     return true;
 }
@@ -81,6 +85,8 @@ static enum err do_lint(struct arena *arena, const struct subject *s)
     struct lint_report report = {0};
     enum err e = plan_lint(arena, s->list, s->doc.object_count, &report);
     assert_true(e == ERR_OK ? report.count > 2 : report.findings == NULL);
+    for (size_t i = 0; i < report.count; i++)
+        assert_true(report.findings[i].object.n > 0 && report.findings[i].text.n > 0);
     return e;
 }
 
@@ -125,11 +131,14 @@ static void test_sweep(void **state)
     struct arena arena = {0};
     struct subject s = {.doc = test_parse(&arena, SLICE(yaml))};
     s.list = test_objects(&arena, &s.doc);
-    sweep(do_parse, &s, 4);
-    sweep(do_write, &s, 2);
-    sweep(do_lint, &s, 12);
-    sweep(do_diff, &s, 3);
-    sweep(do_object_diff, &s, 10);
+    for (int mode = 0; mode < 2; mode++) {
+        fail_once = mode == 1;
+        sweep(do_parse, &s, 4);
+        sweep(do_write, &s, 2);
+        sweep(do_lint, &s, 12);
+        sweep(do_diff, &s, 3);
+        sweep(do_object_diff, &s, 10);
+    }
     arena_fini(&arena);
 }
 

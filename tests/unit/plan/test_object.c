@@ -48,6 +48,36 @@ static void test_keys(void **state)
     }
 }
 
+/* Two objects are the same exactly when their keys are. */
+static void test_same(void **state)
+{
+    (void)state;
+    struct plan_object list[10];
+    for (size_t i = 0; i < 10; i++)
+        list[i] = route_object("6");
+    list[1].route.priority = 99; /* no part of the key */
+    list[2].route.match = SLICE("7");
+    list[3].route.scope = SLICE("hq");
+    list[4].route.target.name = SLICE("x");
+    list[5].route.target.kind = PLAN_TO_SITE;
+    list[6].route.target = (struct plan_target){.kind = PLAN_TO_REJECT, .code = 404};
+    list[7].route.target = (struct plan_target){.kind = PLAN_TO_REJECT, .code = 486};
+    plan_object_init(&list[8], PLAN_TRUNK);
+    list[8].trunk.name = SLICE("6");
+    plan_object_init(&list[9], PLAN_ACCOUNT);
+    list[9].account.name = SLICE("6");
+    for (size_t i = 0; i < 10; i++) {
+        for (size_t j = 0; j < 10; j++) {
+            char a[PLAN_KEY_MAX];
+            char b[PLAN_KEY_MAX];
+            struct slice key_a = {a, plan_object_key_text(&list[i], a)};
+            struct slice key_b = {b, plan_object_key_text(&list[j], b)};
+            assert_int_equal(plan_object_same(&list[i], &list[j]), slice_eq(key_a, key_b));
+            assert_int_equal(slice_eq(key_a, key_b), i == j || (i < 2 && j < 2));
+        }
+    }
+}
+
 static void test_longest_key(void **state)
 {
     (void)state;
@@ -235,8 +265,9 @@ static void test_digest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),       cmocka_unit_test(test_longest_key),   cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_validation), cmocka_unit_test(test_hash_password), cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_keys),    cmocka_unit_test(test_same),       cmocka_unit_test(test_longest_key),
+        cmocka_unit_test(test_targets), cmocka_unit_test(test_validation), cmocka_unit_test(test_hash_password),
+        cmocka_unit_test(test_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
