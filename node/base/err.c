@@ -28,6 +28,8 @@ const char *err_name(enum err e)
 }
 
 static enum err fail_va(struct err_info *info, enum err e, unsigned line, unsigned column, const char *fmt, va_list ap)
+    PRINTF_LIKE(5, 0);
+static enum err fail_va(struct err_info *info, enum err e, unsigned line, unsigned column, const char *fmt, va_list ap)
 {
     if (info != NULL) {
         (void)vsnprintf(info->text, sizeof info->text, fmt, ap);

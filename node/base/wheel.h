@@ -32,7 +32,7 @@ static inline bool wheel_timer_active(const struct wheel_timer *t)
 /* (Re)starts t for the instant at; beyond the horizon it fires at the horizon. */
 void wheel_start(struct wheel *w, struct wheel_timer *t, struct mono at);
 void wheel_stop(struct wheel *w, struct wheel_timer *t); /* stopping a stopped timer is allowed */
-/* Calls fire for each timer due at now; t is stopped before its call. */
+/* Calls fire for each timer due at now; t is stopped before its call. Not to be called from within fire. */
 void wheel_advance(struct wheel *w, struct mono now, void (*fire)(void *ctx, struct wheel_timer *t), void *ctx);
 /* A bound on when wheel_advance should next be called: never later than the first deadline; MONO_NEVER when empty. */
 struct mono wheel_next(const struct wheel *w);

@@ -123,8 +123,9 @@ static void digest_md5(struct fixture *f)
 
 static void challenge(struct fixture *f)
 {
+    struct digest_offer offer = digest_offer_all();
     buf_reset(&f->out);
-    if (digest_challenge(f->key, SLICE("example.org"), false, false, now, &f->out) != ERR_OK) abort();
+    if (digest_challenge(f->key, SLICE("example.org"), &offer, false, false, now, &f->out) != ERR_OK) abort();
 }
 
 static void cookie(struct fixture *f)
