@@ -73,11 +73,26 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ---- what the transport says ---- */
 
+static void log_message(const struct edge *e, const struct flow *from, const struct sip_view *v)
+{
+    char remote[SOCK_ADDRESS_TEXT];
+    (void)sock_address_text(&from->remote, remote);
+    if (v->request) {
+        log_event(e->log, LOG_DEBUG, "edge", "request", "from=%s:%s method=%.*s call_id=\"%.*s\"",
+                  plan_transport_name(from->transport), remote, SLICE_ARG(v->method_text), SLICE_ARG(v->call_id));
+    } else {
+        log_event(e->log, LOG_DEBUG, "edge", "response", "from=%s:%s code=%u method=%s call_id=\"%.*s\"",
+                  plan_transport_name(from->transport), remote, v->code, sip_method_name(v->method),
+                  SLICE_ARG(v->call_id));
+    }
+}
+
 static void on_message(void *ctx, const struct flow *from, struct sip_view *v)
 {
     struct edge *e = ctx;
     if (e->closing) return;
     wake(e);
+    if (e->log->max >= LOG_DEBUG) log_message(e, from, v);
     if (v->request) {
         proxy_on_request(e, from, v);
     } else {

@@ -8,6 +8,11 @@
 void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
 {
     edge_count(a->e, why);
+    if (a->e->log->max >= LOG_DEBUG) {
+        char remote[SOCK_ADDRESS_TEXT];
+        log_event(a->e->log, LOG_DEBUG, "edge", "refused", "code=%u method=%.*s from=%s why=%s", code,
+                  SLICE_ARG(a->v->method_text), sock_address_text(&a->from->remote, remote), a->e->table.names[why]);
+    }
     edge_answer_stateless(a->e, a->from, a->v, code, extra);
 }
 

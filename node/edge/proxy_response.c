@@ -86,6 +86,7 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     bool current = r->current == b;
     sip_timer_stop(&r->edge->tx, &b->progress);
     leave(b);
+    if (!r->invite) proxy_message_drop(&b->sent); /* INVITE: the ACK is made from it */
     if (r->final_sent || !current) return;
     if (b->timed_out) {
         proxy_relay_note(r, 408, "no final answer in time", SLICE(""));
@@ -160,7 +161,7 @@ void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
     }
     if (actions & SIP_TX_DO_TIMED_OUT) {
         edge_count(e, EC_timeouts);
-        branch_failed(b, 408, "no answer from");
+        branch_failed(b, 408, "no answer");
     }
     if (actions & SIP_TX_DO_FAILED) {
         edge_count(e, EC_send_failures);
@@ -178,7 +179,7 @@ static void abandon(struct branch *b)
     edge_count(r->edge, EC_timeouts);
     sip_tx_quiet(&r->edge->tx, &b->client);
     b->abandoned = true;
-    branch_failed(b, 408, "no answer from");
+    branch_failed(b, 408, "no answer");
 }
 
 void proxy_progress_timer(struct edge *e, struct sip_timer *timer)
@@ -189,7 +190,7 @@ void proxy_progress_timer(struct edge *e, struct sip_timer *timer)
         abandon(b);
     } else if (b->cancel_sent) {
         /* The other side answered neither: RFC 3261 §9.1 lets go after 64 * T1. */
-        branch_failed(b, b->timed_out ? 408 : 487, "no end after CANCEL from");
+        branch_failed(b, b->timed_out ? 408 : 487, "no end after CANCEL");
         proxy_branch_free(b);
     } else {
         edge_count(e, EC_timer_c);
