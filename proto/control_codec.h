@@ -1,8 +1,10 @@
-/* control_codec: what clusterctl and a node say to each other: frames of a 4-byte big-endian length and one protobuf message.
+/* control_codec: what clusterctl and a node say to each other: frames of a 4-byte big-endian length and one protobuf
+ * message.
  *
- * A request is a command name and fields; a reply is records, progress, and an end. A record is a kind and named fields, whose values are
- * text, integers, booleans, bytes, or lists of records: the same record becomes a table row, JSON, YAML and CSV in clusterctl.
- * Schema: proto/control.proto. Bounds: LIMIT_CONTROL_FRAME, names <= LIMIT_NAME, 256 fields per record, depth 6. */
+ * A request is a command name and fields; a reply is records, progress, and an end. A record is a kind and named
+ * fields, whose values are text, integers, booleans, bytes, or lists of records: the same record becomes a table row,
+ * JSON, YAML and CSV in clusterctl. Schema: proto/control.proto. Bounds: LIMIT_CONTROL_FRAME, names <= LIMIT_NAME, 256
+ * fields per record, depth 6. */
 #ifndef TANDEM_PROTO_CONTROL_CODEC_H
 #define TANDEM_PROTO_CONTROL_CODEC_H
 
@@ -15,8 +17,8 @@ struct control_record;
 struct control_field {
     struct slice name; /* lower_snake_case with the unit last: "rtt_us" */
     enum control_type type;
-    struct slice text; /* TEXT, BYTES */
-    int64_t integer;   /* INT, BOOL */
+    struct slice text;                  /* TEXT, BYTES */
+    int64_t integer;                    /* INT, BOOL */
     const struct control_record *items; /* LIST: records; an item of scalars has one field named "" */
     size_t item_count;
 };
@@ -42,17 +44,19 @@ struct control_frame {
     struct slice text; /* PROGRESS, END */
     uint64_t done;     /* PROGRESS */
     uint64_t total;
-    int status;        /* END */
+    int status; /* END */
 };
 
 /* Appends the length and the message. ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err control_frame_pack(const struct control_frame *f, struct buf *out);
-/* Looks at the start of a stream: *used is 0 while the frame is incomplete, else its whole length. Everything is copied into arena.
- * ERR_LIMIT (announced length over the cap), ERR_SYNTAX. */
-MUST_CHECK enum err control_frame_unpack(struct arena *arena, struct slice stream, struct control_frame *f, size_t *used);
+/* Looks at the start of a stream: *used is 0 while the frame is incomplete, else its whole length. Everything is copied
+ * into arena. ERR_LIMIT (announced length over the cap), ERR_SYNTAX. */
+MUST_CHECK enum err control_frame_unpack(struct arena *arena, struct slice stream, struct control_frame *f,
+                                         size_t *used);
 
-/* Building a record in an arena; a failed allocation is remembered and control_record_done returns ERR_NOMEM. Kind and names are
- * borrowed (literals), values and the array of a list are copied; what the items point to stays where it is. */
+/* Building a record in an arena; a failed allocation is remembered and control_record_done returns ERR_NOMEM. Kind and
+ * names are borrowed (literals), values and the array of a list are copied; what the items point to stays where it is.
+ */
 struct control_builder {
     struct arena *arena;
     struct slice kind;

@@ -38,7 +38,8 @@ MUST_CHECK enum err address_port_parse(struct slice text, struct address *out);
 MUST_CHECK enum err address_range_parse(struct slice text, struct address_range *out, struct err_info *info);
 /* "sip.example.org", "sip.example.org:5060", or what address_port_parse takes. ERR_SYNTAX, ERR_LIMIT (LIMIT_HOST). */
 MUST_CHECK enum err address_host_parse(struct slice text, struct address_host *out, struct err_info *info);
-/* A DNS host name: labels of letters, digits and inner hyphens, the last one not all digits (that is a mistyped IPv4). */
+/* A DNS host name: labels of letters, digits and inner hyphens, the last one not all digits (that is a mistyped IPv4).
+ */
 bool address_name_valid(struct slice name);
 
 /* Whether a lies in r; ports are not compared. An IPv4-mapped IPv6 address (::ffff:a.b.c.d, from a dual-stack socket)

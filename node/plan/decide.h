@@ -1,4 +1,5 @@
-/* decide: the one ladder that turns a number into ordered targets, and says of each candidate why it stands where it does.
+/* decide: the one ladder that turns a number into ordered targets, and says of each candidate why it stands where it
+ * does.
  *
  * Pure: the caller gathers what the replica holds for the number (see store/index.h) and what is known of each target,
  * and passes it in. The call path, "route explain", the call record and the tests read the same struct decision.
@@ -14,11 +15,11 @@
  *      or the code of a reject target
  * A site-scoped route is a candidate only where the deciding node's or source's site is that scope.
  *
- * Scope and length say which numbers a route is for: outside them it is no match at all and holds nothing back. Whatever
- * else drops a candidate of the longest match holds the shorter ones back unless overflow is set, with one exception:
- * the numbers of an account without a binding (or disabled) are withdrawn, as if they were not in the plan; when nothing
- * else matches they are why the answer is 480. Within one match length the next group is asked freely: the account
- * of that name, then routes scoped to a site, then global ones. */
+ * Scope and length say which numbers a route is for: outside them it is no match at all and holds nothing back.
+ * Whatever else drops a candidate of the longest match holds the shorter ones back unless overflow is set, with one
+ * exception: the numbers of an account without a binding (or disabled) are withdrawn, as if they were not in the plan;
+ * when nothing else matches they are why the answer is 480. Within one match length the next group is asked freely: the
+ * account of that name, then routes scoped to a site, then global ones. */
 #ifndef TANDEM_PLAN_DECIDE_H
 #define TANDEM_PLAN_DECIDE_H
 
@@ -57,9 +58,9 @@ enum target_health { TARGET_UP, TARGET_DOWN, TARGET_NO_BINDING, TARGET_NODE_GONE
 struct candidate {
     /* in: the route, or for rule 2 / an account's numbers a synthetic one with target account/NAME */
     struct plan_route route;
-    unsigned specificity;  /* pattern_specificity of its match */
-    bool from_account;     /* comes from an account's name or numbers: not from a route object. The account that *is* the
-                            * number (rule 2) has a specificity above LIMIT_NUMBER and the number as its target's name */
+    unsigned specificity; /* pattern_specificity of its match */
+    bool from_account;    /* comes from an account's name or numbers: not from a route object. The account that *is* the
+                           * number (rule 2) has a specificity above LIMIT_NUMBER and the number as its target's name */
     /* in: what is known of its target */
     enum target_health health;
     bool target_disabled;
@@ -73,10 +74,10 @@ struct candidate {
 };
 
 struct decide_input {
-    struct slice number;     /* plan number (after rule 1) */
-    struct slice site;       /* the deciding node's site */
-    struct slice source;     /* "trunk/NAME", "account/NAME" or "" */
-    struct slice call_id;    /* for weights */
+    struct slice number;  /* plan number (after rule 1) */
+    struct slice site;    /* the deciding node's site */
+    struct slice source;  /* "trunk/NAME", "account/NAME" or "" */
+    struct slice call_id; /* for weights */
     struct local_time now;
     struct candidate *candidates; /* any order; why and place are written, the order of the array is kept */
     size_t candidate_count;
@@ -94,9 +95,9 @@ struct decided_target {
 struct decision {
     struct decided_target targets[DECIDE_TARGET_MAX];
     size_t target_count;
-    uint16_t code;      /* the answer when target_count is 0: 404, 480, 503 or a reject code; and when all fail: 0 */
-    unsigned rule;      /* the rung that ended it: 2 the account of that name, 3 the only candidate of the longest match,
-                         * 4 the only one left of several, 5 the order among several, 6 after an overflow, or none left */
+    uint16_t code; /* the answer when target_count is 0: 404, 480, 503 or a reject code; and when all fail: 0 */
+    unsigned rule; /* the rung that ended it: 2 the account of that name, 3 the only candidate of the longest match,
+                    * 4 the only one left of several, 5 the order among several, 6 after an overflow, or none left */
 };
 
 /* Rule 1. rules of the source trunk (may be 0), then of the site. Writes the plan number. ERR_SYNTAX/ERR_LIMIT as
@@ -108,8 +109,8 @@ MUST_CHECK enum err decide_normalise(struct slice dialled, const struct plan_rul
 /* Rules 2-6. Never fails: a decision always exists. */
 void plan_decide(struct decide_input *in, struct decision *out);
 
-/* Whether a final answer moves on to the next target (README "Failover"): timeout and transport error count as 408. Never
- * after 2xx, 486, 6xx. */
+/* Whether a final answer moves on to the next target (README "Failover"): timeout and transport error count as 408.
+ * Never after 2xx, 486, 6xx. */
 bool decide_failover(const struct plan_route *route, unsigned code);
 /* Whether a route may list code in failover: 400-599 without 486 (busy is an answer) and 487 (the caller has gone). */
 bool decide_failover_code(unsigned code);

@@ -1,5 +1,5 @@
-/* diff: what lies between two plans: objects added, changed and removed, and for a changed object each field's old and new
- * value. Which of them somebody meant is not asked here. */
+/* diff: what lies between two plans: objects added, changed and removed, and for a changed object each field's old and
+ * new value. Which of them somebody meant is not asked here. */
 #ifndef TANDEM_PLAN_DIFF_H
 #define TANDEM_PLAN_DIFF_H
 
@@ -30,8 +30,10 @@ struct plan_diff {
 MUST_CHECK enum err plan_diff(struct arena *arena, const struct plan_item *before, size_t before_count,
                               const struct plan_item *after, size_t after_count, struct plan_diff *out);
 
-/* One line "  priority: 10 -> 20" for each field that differs between two objects of one kind; "-" stands for a key that a
- * document leaves out. Secrets show only as (set); a secret that changed shows as "(set) -> (set, new)". ERR_NOMEM. */
-MUST_CHECK enum err plan_object_diff(const struct plan_object *before, const struct plan_object *after, struct buf *out);
+/* One line "  priority: 10 -> 20" for each field that differs between two objects of one kind; "-" stands for a key
+ * that a document leaves out. Secrets show only as (set); a secret that changed shows as "(set) -> (set, new)".
+ * ERR_NOMEM. */
+MUST_CHECK enum err plan_object_diff(const struct plan_object *before, const struct plan_object *after,
+                                     struct buf *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* document_cursor: walks the nodes of one YAML document, one at a time, over libyaml's events.
  *
- * It refuses what the plan document does not use (anchors, aliases, tags, more than one document, deep nesting) and turns
- * libyaml's complaints into one error with line and column. It knows no keys. Internal to node/plan. */
+ * It refuses what the plan document does not use (anchors, aliases, tags, more than one document, deep nesting) and
+ * turns libyaml's complaints into one error with line and column. It knows no keys. Internal to node/plan. */
 #ifndef TANDEM_PLAN_DOCUMENT_CURSOR_H
 #define TANDEM_PLAN_DOCUMENT_CURSOR_H
 

@@ -12,9 +12,9 @@ struct field_reader {
     struct cursor cursor;
     struct arena *arena; /* where texts and lists live in the end */
     struct err_info *info;
-    struct buf items;    /* the list being read */
-    char what[96];       /* the object being read, for errors: "trunk/hq-pbx" */
-    const char *field;   /* the key being read, NULL: none */
+    struct buf items;  /* the list being read */
+    char what[96];     /* the object being read, for errors: "trunk/hq-pbx" */
+    const char *field; /* the key being read, NULL: none */
 };
 
 /* Reads the rest of a mapping whose start was just taken from the cursor, or nothing when at is an empty scalar
@@ -24,7 +24,8 @@ MUST_CHECK enum err fields_read(struct field_reader *r, const struct schema *s, 
 /* An error at a node, prefixed with the object and the key. */
 enum err fields_fail(struct field_reader *r, const struct yaml_node *at, enum err e, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
-/* "unknown key" with the nearest of the names (stride bytes apart, each beginning with a const char *), or their list. */
+/* "unknown key" with the nearest of the names (stride bytes apart, each beginning with a const char *), or their list.
+ */
 enum err fields_unknown_key(struct field_reader *r, const struct yaml_node *key, const void *names, size_t stride,
                             size_t count);
 /* Copies a scalar into the arena. */

@@ -1,9 +1,9 @@
-/* lint: what is wrong with a plan as a whole, found before anything is touched. Runs in clusterctl without a node, and in
- * the node on every change. Errors refuse a change; warnings need --allow NAME.
+/* lint: what is wrong with a plan as a whole, found before anything is touched. Runs in clusterctl without a node, and
+ * in the node on every change. Errors refuse a change; warnings need --allow NAME.
  *
- * Errors: unknown-target, duplicate, foreign-block (a first-choice route inside another site's block), translation-loop.
- * Warnings: same-priority (same match and priority from two sites), shadowed, overlapping-blocks, unused-trunk, unused-account,
- * impossible-length, no-trust, block-full (over 80 % assigned). */
+ * Errors: unknown-target, duplicate, foreign-block (a first-choice route inside another site's block),
+ * translation-loop. Warnings: same-priority (same match and priority from two sites), shadowed, overlapping-blocks,
+ * unused-trunk, unused-account, impossible-length, no-trust, block-full (over 80 % assigned). */
 #ifndef TANDEM_PLAN_LINT_H
 #define TANDEM_PLAN_LINT_H
 

@@ -1,5 +1,5 @@
-/* lint_context: what the rules of lint share: the objects sorted by kind and name, and the list of findings. Internal to
- * node/plan. */
+/* lint_context: what the rules of lint share: the objects sorted by kind and name, and the list of findings. Internal
+ * to node/plan. */
 #ifndef TANDEM_PLAN_LINT_CONTEXT_H
 #define TANDEM_PLAN_LINT_CONTEXT_H
 

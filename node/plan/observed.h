@@ -1,7 +1,8 @@
 /* observed: the values of state records: what nodes see, never what an operator configured.
  *
- * A binding has two halves. The public half is what other nodes need ("account X has a contact at node N") and is gossiped;
- * the private half (expiry, Call-ID, CSeq) stays with the owner, so a refresh that changes nothing costs no byte. */
+ * A binding has two halves. The public half is what other nodes need ("account X has a contact at node N") and is
+ * gossiped; the private half (expiry, Call-ID, CSeq) stays with the owner, so a refresh that changes nothing costs no
+ * byte. */
 #ifndef TANDEM_PLAN_OBSERVED_H
 #define TANDEM_PLAN_OBSERVED_H
 
@@ -17,8 +18,8 @@ struct binding {
     struct slice received; /* "udp:192.0.2.7:5060": transport and address that the REGISTER came from */
     struct slice path;     /* Path header values, comma separated, "" none (RFC 3327) */
     struct slice user_agent;
-    struct wall since;     /* first registered */
-    uint32_t q_milli;      /* 0 .. 1000 */
+    struct wall since; /* first registered */
+    uint32_t q_milli;  /* 0 .. 1000 */
     /* private to the owner; zero at other nodes */
     struct slice call_id;
     uint32_t cseq;

@@ -5,8 +5,8 @@
  *
  * Index keys: a prefix is its own characters; an exact number is its characters and '='; a range becomes the fewest
  * prefixes that cover it (8150-8379: 815 816 .. 819 82 830 .. 837). A look-up searches for NUMBER "=", of which every
- * matching key is a prefix. Specificity, not key length, decides which match is longest: a prefix counts its characters,
- * a range those of a bound, an exact number LIMIT_NUMBER + 1. */
+ * matching key is a prefix. Specificity, not key length, decides which match is longest: a prefix counts its
+ * characters, a range those of a bound, an exact number LIMIT_NUMBER + 1. */
 #ifndef TANDEM_PLAN_PATTERN_H
 #define TANDEM_PLAN_PATTERN_H
 
@@ -37,7 +37,8 @@ bool number_valid(struct slice number);
  * parameters after ';' dropped. ERR_SYNTAX when what remains is not a number; ERR_LIMIT when too long.
  * out holds LIMIT_NUMBER + 1 bytes. */
 MUST_CHECK enum err number_normalise(struct slice dialled, char out[LIMIT_NUMBER + 1], size_t *len);
-/* strip and prepend. ERR_LIMIT when the result exceeds LIMIT_NUMBER; stripping more than there is leaves only prepend. */
+/* strip and prepend. ERR_LIMIT when the result exceeds LIMIT_NUMBER; stripping more than there is leaves only prepend.
+ */
 MUST_CHECK enum err number_rewrite(struct slice number, unsigned strip, struct slice prepend,
                                    char out[LIMIT_NUMBER + 1], size_t *len);
 

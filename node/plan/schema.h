@@ -1,8 +1,9 @@
-/* schema: the one table of what a plan object consists of: each key of the document, where its value lives in the struct,
- * its bounds and its default. The document reader, the writer, validation and the field-wise diff all walk it, so a new
- * key is one line here and is then read, written, checked and compared.
+/* schema: the one table of what a plan object consists of: each key of the document, where its value lives in the
+ * struct, its bounds and its default. The document reader, the writer, validation and the field-wise diff all walk it,
+ * so a new key is one line here and is then read, written, checked and compared.
  *
- * It knows nothing of YAML, and rules that concern several fields of an object are in validate.c. Internal to node/plan. */
+ * It knows nothing of YAML, and rules that concern several fields of an object are in validate.c. Internal to
+ * node/plan. */
 #ifndef TANDEM_PLAN_SCHEMA_H
 #define TANDEM_PLAN_SCHEMA_H
 
@@ -66,8 +67,14 @@ void schema_defaults(const struct schema *s, void *base);
 /* Access to a field's storage by its width (1 or 4 bytes). */
 uint32_t schema_number(const struct field *f, const void *base);
 void schema_set_number(const struct field *f, void *base, uint32_t value);
-static inline void *schema_at(void *base, uint16_t offset) { return (char *)base + offset; }
-static inline const void *schema_at_const(const void *base, uint16_t offset) { return (const char *)base + offset; }
+static inline void *schema_at(void *base, uint16_t offset)
+{
+    return (char *)base + offset;
+}
+static inline const void *schema_at_const(const void *base, uint16_t offset)
+{
+    return (const char *)base + offset;
+}
 /* Items in an array field (FIELD_TEXTS, FIELD_STRUCTS, FIELD_CODES). */
 size_t schema_list(const struct field *f, const void *base, const void **items);
 

@@ -1,8 +1,8 @@
 /* span: matches as intervals of numbers in text order, and the question "which of these contains that one?".
  *
- * A prefix 6 is everything from "6" up to, but not including, what follows all texts that begin with 6; a range goes from
- * its first bound to all continuations of its second; an exact number is itself. Look-ups take O(log n) whatever the nesting.
- * Internal to node/plan: lint asks it about blocks and routes. */
+ * A prefix 6 is everything from "6" up to, but not including, what follows all texts that begin with 6; a range goes
+ * from its first bound to all continuations of its second; an exact number is itself. Look-ups take O(log n) whatever
+ * the nesting. Internal to node/plan: lint asks it about blocks and routes. */
 #ifndef TANDEM_PLAN_SPAN_H
 #define TANDEM_PLAN_SPAN_H
 

@@ -1,4 +1,5 @@
-/* text: small helpers for what people wrote: is it decent text, how to show it in an error, and what was probably meant. */
+/* text: small helpers for what people wrote: is it decent text, how to show it in an error, and what was probably
+ * meant. */
 #ifndef TANDEM_PLAN_TEXT_H
 #define TANDEM_PLAN_TEXT_H
 
@@ -12,8 +13,8 @@ const char *text_shown(struct slice s, char out[TEXT_SHOWN]);
 /* Well-formed UTF-8 (RFC 3629) without control characters, noncharacters U+FFFE and U+FFFF, or a byte order mark. */
 bool text_valid(struct slice s);
 
-/* Whether somebody who wrote got may have meant name: few insertions, deletions, changes or swapped neighbours apart for
- * their length. *distance (smaller is closer) is set when true. Both at most LIMIT_NAME characters, else false. */
+/* Whether somebody who wrote got may have meant name: few insertions, deletions, changes or swapped neighbours apart
+ * for their length. *distance (smaller is closer) is set when true. Both at most LIMIT_NAME characters, else false. */
 bool text_near(struct slice got, struct slice name, unsigned *distance);
 
 #endif

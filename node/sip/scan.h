@@ -1,5 +1,5 @@
-/* scan: the small scanners that the view and the value parsers share: character classes, quoted strings, hosts, parameters, and
- * the outer shape of a name-addr and of a URI.
+/* scan: the small scanners that the view and the value parsers share: character classes, quoted strings, hosts,
+ * parameters, and the outer shape of a name-addr and of a URI.
  *
  * They work within [p, end), copy nothing and decide only what is well formed. This header is internal to node/sip.
  * Specification: RFC 3261 §25.1, RFC 3966 §3. */
@@ -8,26 +8,31 @@
 
 #include "node/base/bytes.h"
 
-#define SIP_CH_TOKEN 1  /* token */
-#define SIP_CH_HOST 2   /* host name: letters, digits, '-', '.', '_' */
-#define SIP_CH_URI 4    /* may stand in a URI ('%' apart) */
+#define SIP_CH_TOKEN 1 /* token */
+#define SIP_CH_HOST 2  /* host name: letters, digits, '-', '.', '_' */
+#define SIP_CH_URI 4   /* may stand in a URI ('%' apart) */
 #define SIP_CH_DIGIT 8
 #define SIP_CH_HEX 16
 #define SIP_CH_ALPHA 32
-#define SIP_CH_VALUE 64 /* may stand in an unquoted parameter value: visible, but none of ; , " < > */
+#define SIP_CH_VALUE 64  /* may stand in an unquoted parameter value: visible, but none of ; , " < > */
 #define SIP_CH_SPACE 128 /* SP, HT, CR, LF: CR and LF are folds wherever lines were checked before */
 
 extern const unsigned char sip_char_class[256];
-static inline bool sip_char_is(char c, unsigned classes) { return (sip_char_class[(unsigned char)c] & classes) != 0; }
+static inline bool sip_char_is(char c, unsigned classes)
+{
+    return (sip_char_class[(unsigned char)c] & classes) != 0;
+}
 
 static inline const char *sip_skip_space(const char *p, const char *end)
 {
-    while (p < end && sip_char_is(*p, SIP_CH_SPACE)) p++;
+    while (p < end && sip_char_is(*p, SIP_CH_SPACE))
+        p++;
     return p;
 }
 static inline const char *sip_skip(const char *p, const char *end, unsigned classes)
 {
-    while (p < end && sip_char_is(*p, classes)) p++;
+    while (p < end && sip_char_is(*p, classes))
+        p++;
     return p;
 }
 /* p stands on the opening quote; returns what follows the closing one, NULL when there is none. */
@@ -36,8 +41,9 @@ const char *sip_skip_quoted(const char *p, const char *end);
 bool sip_is_ipv4(struct slice s);
 bool sip_is_ipv6(struct slice s); /* without brackets */
 
-/* host [":" port] at p; white space is allowed around the colon (Via). host keeps the brackets of IPv6. Returns what follows, NULL when it is
- * malformed: an empty or impossible name, a number that is no IPv4 address, port 0 or above 65535. port is 0 when absent. */
+/* host [":" port] at p; white space is allowed around the colon (Via). host keeps the brackets of IPv6. Returns what
+ * follows, NULL when it is malformed: an empty or impossible name, a number that is no IPv4 address, port 0 or above
+ * 65535. port is 0 when absent. */
 const char *sip_scan_host_port(const char *p, const char *end, struct slice *host, uint16_t *port);
 
 struct sip_param_span {
@@ -46,8 +52,8 @@ struct sip_param_span {
     const char *start;  /* of the name */
     const char *end;
 };
-/* name ["=" value] at p, which follows the semicolon; NULL when malformed. White space around each part is skipped. A value may be
- * empty here. */
+/* name ["=" value] at p, which follows the semicolon; NULL when malformed. White space around each part is skipped. A
+ * value may be empty here. */
 const char *sip_scan_param(const char *p, const char *end, struct sip_param_span *out);
 
 struct sip_addr_shape {
@@ -60,14 +66,15 @@ bool sip_scan_addr(struct slice text, struct sip_addr_shape *out);
 
 struct sip_uri_shape {
     struct slice scheme;
-    bool is_sip; /* sip or sips: what follows is set */
-    bool is_tel; /* user is the number as written */
+    bool is_sip;       /* sip or sips: what follows is set */
+    bool is_tel;       /* user is the number as written */
     struct slice user; /* without the password */
     struct slice host; /* brackets kept */
     uint16_t port;
     struct slice params; /* "" or begins with a semicolon */
 };
-/* A URI over the whole of text; false when it is malformed. Schemes other than sip, sips and tel are checked for their characters only. */
+/* A URI over the whole of text; false when it is malformed. Schemes other than sip, sips and tel are checked for their
+ * characters only. */
 bool sip_scan_uri(struct slice text, struct sip_uri_shape *out);
 
 #endif

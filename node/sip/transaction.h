@@ -76,7 +76,7 @@ struct sip_tx {
     bool reliable;  /* TCP, TLS: no retransmission */
     uint8_t method; /* enum sip_method; ACK is never one */
     uint8_t key_len;
-    char key[SIP_TX_KEY_MAX];
+    const char *key; /* server: what it is found by, in the caller's storage */
 };
 
 struct sip_tx_table {

@@ -4,7 +4,8 @@
 
 #include "node/sip/value.h"
 
-/* A copy of text that ends in NUL, with folds turned into spaces. ERR_LIMIT over SIP_VALUE_MAX, ERR_SYNTAX when it holds a NUL. */
+/* A copy of text that ends in NUL, with folds turned into spaces. ERR_LIMIT over SIP_VALUE_MAX, ERR_SYNTAX when it
+ * holds a NUL. */
 MUST_CHECK enum err sip_value_text(struct slice text, char out[SIP_VALUE_MAX + 1]);
 /* A libosip2 string (may be NULL) into the arena; false when memory is out. */
 bool sip_value_keep(struct arena *arena, const char *text, struct slice *out);

@@ -12,7 +12,8 @@ enum sip_header sip_header_of(struct slice name);
 
 /* ---- view_first.c ---- */
 
-/* line is without its CRLF. Sets request, method, method_text, uri or code, reason. NONE, FIRST_LINE, VERSION or URI. */
+/* line is without its CRLF. Sets request, method, method_text, uri or code, reason. NONE, FIRST_LINE, VERSION or URI.
+ */
 enum sip_fault sip_first_line(struct sip_view *v, struct slice line);
 
 /* ---- view_field.c: values that every message must have ---- */

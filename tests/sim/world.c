@@ -215,6 +215,17 @@ static void trace_action(const struct world *w, size_t node, const struct repl_a
     printf("%" PRIu64 " n%zu %s peer=%s type=%d changes=%zu records=%zu status=%s\n", w->now_us, node, names[a->type],
            a->peer.s, a->type == REPL_DO_SEND ? (int)a->message.type : 0, a->change_count, a->record_count,
            a->type == REPL_DO_MEMBER ? member_status_name(a->member.status) : "-");
+    for (size_t i = 0; i < a->record_count; i++) {
+        printf("  record %s/%" PRIu64 " %.*s\n", a->records[i].owner.s, a->records[i].version,
+               SLICE_ARG(a->records[i].key));
+    }
+    for (size_t i = 0; i < a->upto_count && a->type == REPL_DO_PERSIST_STATE; i++) {
+        printf("  upto %s/%" PRIu64 "/%" PRIu64 "\n", a->upto[i].origin.s, a->upto[i].epoch, a->upto[i].high);
+    }
+    if (a->type == REPL_DO_SEND && a->message.type == REPL_PUSH && a->message.push.record_count > 0) {
+        printf("  state after %" PRIu64 " upto %" PRIu64 "\n", a->message.push.state_after,
+               a->message.push.state_upto[0].high);
+    }
     if (a->type != REPL_DO_SEND || a->message.type != REPL_WANT) return;
     for (size_t i = 0; i < a->message.want.plan_count; i++) {
         const struct vector_entry *e = &a->message.want.plan[i];

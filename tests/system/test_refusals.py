@@ -18,6 +18,7 @@ sites:
   here: { blocks: ["6"] }
 trunks:
   pbx: { site: here, address: ["127.0.5.10:5060"], trust: ["127.0.5.10/32"] }
+  other: { site: here, address: ["127.0.5.11:5060"], trust: ["127.0.5.11/32"] }
 accounts:
   "6001": { password: "right" }
 routes:
@@ -272,7 +273,7 @@ def test_a_full_disk_refuses_plan_changes_and_calls_go_on(tmp_path):
         assert "space" in result.stderr or "full" in result.stderr, result.stderr
         assert node.digest() == digest
         assert "refused" in node.ctl("status")[0]["verdict"]
-        sipp.call(("uac", "127.0.5.10", 5061, node.sip, {"caller": "1"}), ("uas", "127.0.5.10", 5060, {}), "6100")
+        sipp.call(("uac", "127.0.5.11", 5061, node.sip, {"caller": "1"}), ("uas", "127.0.5.10", 5060, {}), "6100")
         ballast.unlink()
         until(lambda: node.apply_unchecked("plan: 1\nroutes:\n  - { match: \"64\", to: trunk/pbx }\n").returncode == 0,
               "changes to be accepted again", 15)
