@@ -175,7 +175,6 @@ struct states {
     uint64_t version;    /* the last one given out */
     bool numbers_ours;   /* our versions end for everybody where they ended here at the start, or the epoch is new */
     uint64_t start_high; /* where they ended */
-    bool based;          /* version has been put above all that an earlier run gave out */
     bool mark_due;       /* a new epoch is to be shown at mark_at, even when nothing is left to report in it */
     struct mono mark_at;
     struct own_record **own; /* ring of cap (a power of two), own_head.. */

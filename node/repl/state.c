@@ -9,11 +9,21 @@
  * records of ours that it lost. Until every member has said what it has, or REPL_HOLD_MS have passed, records are
  * stored, but our entry in the vector stays where it was, and nothing is shown to anybody. Then either nobody has more
  * than we, and they are shown, or a new epoch begins, which takes the place of everything before. Versions of a run
- * begin at the hybrid time, so that they never meet those of an earlier run that were not shown. What is not here:
- * others' records (state_receive.c). */
+ * begin at its incarnation, so that they never meet those of an earlier run that were not shown.
+ *
+ * What is not here: others' records (state_receive.c). */
 #include "node/repl/core.h"
 
 #include <stdlib.h>
+
+#define VERSION_BITS 16
+
+/* The start's incarnation is higher than any before, in milliseconds, and no run makes 65,536 versions in one. */
+static uint64_t version_base(const struct repl_config *config)
+{
+    uint64_t base = config->incarnation;
+    return base < REPL_COUNT_MAX >> VERSION_BITS ? base << VERSION_BITS : base;
+}
 
 enum err repl_state_init(struct repl *r, const struct repl_config *config)
 {
@@ -30,7 +40,10 @@ enum err repl_state_init(struct repl *r, const struct repl_config *config)
     repl_vector_assign(&s->planned, &s->have);
     own = repl_vector_newest(&s->have, &r->self);
     s->epoch = own->epoch;
-    s->version = s->pushed = s->start_high = own->high;
+    s->start_high = own->high;
+    /* Below the base are records of earlier runs that were perhaps not shown: who knows no more asks for them. */
+    uint64_t base = version_base(config);
+    s->version = s->pushed = base > own->high ? base : own->high;
     return ERR_OK;
 }
 
@@ -68,19 +81,6 @@ static enum err own_room(struct states *s)
     return ERR_OK;
 }
 
-static uint64_t next_version(struct repl *r)
-{
-    struct states *s = &r->states;
-    uint64_t base = repl_clock_read(&r->clock, r->wall).v;
-    if (!s->based) {
-        if (base > s->version) s->version = base;
-        s->based = true;
-        s->pushed =
-            s->version; /* below it are records of earlier runs that were perhaps not shown: the peers will ask */
-    }
-    return ++s->version;
-}
-
 enum err repl_state_local(struct repl *r, const struct repl_event *ev)
 {
     struct states *s = &r->states;
@@ -95,7 +95,7 @@ enum err repl_state_local(struct repl *r, const struct repl_event *ev)
     o->driver_token = ev->token;
     o->record = (struct state_record){.owner = r->self,
                                       .epoch = s->epoch,
-                                      .version = next_version(r),
+                                      .version = ++s->version,
                                       .kind = ev->kind,
                                       .key = {o->text, ev->key.n},
                                       .value = {o->text + ev->key.n, value.n},
@@ -226,7 +226,7 @@ static bool mark(struct repl *r)
     struct own_record *o = own_room(s) == ERR_OK ? calloc(1, sizeof *o) : NULL;
     if (o == NULL) return false;
     o->mark = true;
-    o->record = (struct state_record){.owner = r->self, .epoch = s->epoch, .version = next_version(r)};
+    o->record = (struct state_record){.owner = r->self, .epoch = s->epoch, .version = ++s->version};
     *own_at(s, s->own_tail++) = o;
     s->mark_due = false;
     return true;
@@ -301,7 +301,6 @@ void repl_state_new_epoch(struct repl *r, uint64_t epoch)
     s->epoch = epoch;
     s->version = s->pushed = s->start_high = 0;
     s->numbers_ours = true;
-    s->based = true;
     s->mark_due = true;
     s->mark_at = r->now;
     repl_batch_drop(s->out);

@@ -2,8 +2,9 @@
  * says that nothing is missing in between. As with change-sets, one batch is on its way to disk at a time, and a failed
  * one takes with it what was built on it.
  *
- * A newer epoch of an owner replaces its older one. Records beyond a gap are stored at once, since they are true; the
- * vector stays below the gap, and the gap is asked for. */
+ * A newer epoch of an owner replaces its older one. What lies beyond a gap is not taken but asked for: a record above
+ * our vector could be one that its owner has lost, with an old disk, and would then never be corrected. So a replica
+ * never holds a record that its vector does not cover. */
 #include "node/repl/core.h"
 
 /* How far one owner's epoch is planned: 0 also when another epoch is known; older is set when that one is newer. */
@@ -33,17 +34,31 @@ static size_t push_bytes(const struct repl_push *p)
     return bytes;
 }
 
-/* The records that are new. What is said to be our own is not taken: it only shows what others know of us. */
+static const struct vector_entry *upto_of(const struct repl_push *p, const struct state_record *record)
+{
+    for (size_t i = 0; i < p->state_upto_count; i++) {
+        const struct vector_entry *u = &p->state_upto[i];
+        if (u->epoch == record->epoch && node_name_eq(&u->origin, &record->owner)) return u;
+    }
+    return NULL;
+}
+
+static bool same_run(const struct state_record *a, const struct state_record *b)
+{
+    return a->epoch == b->epoch && node_name_eq(&a->owner, &b->owner);
+}
+
+/* The records that are new, and that the push's own vector covers. */
 static enum err take_records(struct repl *r, const struct repl_push *p)
 {
+    const struct vector_entry *upto = NULL;
     for (size_t i = 0; i < p->record_count; i++) {
         const struct state_record *record = &p->records[i];
+        if (i == 0 || !same_run(record, &p->records[i - 1])) upto = upto_of(p, record);
+        /* What is said to be our own only shows what others know of us. */
+        if (upto == NULL || record->version > upto->high || node_name_eq(&record->owner, &r->self)) continue;
         bool older;
         uint64_t known = known_of(r, &record->owner, record->epoch, &older);
-        if (node_name_eq(&record->owner, &r->self)) {
-            repl_sync_own_state(r, record->epoch, record->version);
-            continue;
-        }
         if (older || record->version <= known) {
             repl_count(r, REPL_COUNT_state_stale, 1);
             continue;
@@ -68,36 +83,12 @@ static enum err raise_to(struct repl *r, const struct vector_entry *upto, uint64
     return plan_upto(r, &upto->origin, upto->epoch, high);
 }
 
-/* The push of an owner itself: complete in (state_after, upto]. */
-static enum err raise_unasked(struct repl *r, const struct repl_push *p, struct repl_taken *t)
+/* The push of an owner itself is complete in (state_after, upto]. Whether something before it is missing. */
+static bool is_gap(const struct repl *r, const struct repl_push *p)
 {
     bool older;
     const struct vector_entry *upto = &p->state_upto[0];
-    uint64_t known = known_of(r, &upto->origin, upto->epoch, &older);
-    if (older) return ERR_OK;
-    if (p->state_after > known) {
-        t->gap = true;
-        repl_count(r, REPL_COUNT_state_gaps, 1);
-    }
-    return raise_to(r, upto, p->state_after > known ? known : upto->high);
-}
-
-static const struct vector_entry *upto_of(const struct repl_push *p, const struct state_record *record)
-{
-    for (size_t i = 0; i < p->state_upto_count; i++) {
-        const struct vector_entry *u = &p->state_upto[i];
-        if (u->epoch == record->epoch && node_name_eq(&u->origin, &record->owner)) return u;
-    }
-    return NULL;
-}
-
-/* The last record of a run of one owner's. */
-static bool run_ends(const struct repl_push *p, size_t i)
-{
-    if (i + 1 == p->record_count) return true;
-    const struct state_record *a = &p->records[i];
-    const struct state_record *b = &p->records[i + 1];
-    return a->epoch != b->epoch || !node_name_eq(&a->owner, &b->owner);
+    return p->state_after > known_of(r, &upto->origin, upto->epoch, &older) && !older;
 }
 
 /* An answer is complete from our own vector on, in version order: up to the sender's vector, or, when more follows, up
@@ -112,7 +103,8 @@ static enum err raise_answer(struct repl *r, const struct repl_push *p)
         return ERR_OK;
     }
     for (size_t i = 0; i < p->record_count; i++) {
-        const struct vector_entry *upto = run_ends(p, i) ? upto_of(p, &p->records[i]) : NULL;
+        bool ends = i + 1 == p->record_count || !same_run(&p->records[i], &p->records[i + 1]);
+        const struct vector_entry *upto = ends ? upto_of(p, &p->records[i]) : NULL;
         if (upto == NULL) continue;
         uint64_t version = p->records[i].version;
         enum err e = raise_to(r, upto, version < upto->high ? version : upto->high);
@@ -121,21 +113,48 @@ static enum err raise_answer(struct repl *r, const struct repl_push *p)
     return ERR_OK;
 }
 
+/* Takes out of the next batch what this push has put into it. */
+static void take_back(struct repl *r, size_t records, size_t upto)
+{
+    struct states *s = &r->states;
+    s->next->record_count = records;
+    s->next->upto_count = upto;
+    repl_vector_assign(&s->planned, &s->have);
+    const struct repl_batch *batches[] = {s->storing, s->next};
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; batches[i] != NULL && k < batches[i]->upto_count; k++) {
+            const struct vector_entry *e = &batches[i]->upto[k];
+            repl_vector_renew(&s->planned, &e->origin, e->epoch, e->high);
+        }
+    }
+}
+
 enum err repl_state_take(struct repl *r, const struct repl_push *p, struct repl_taken *t)
 {
     struct states *s = &r->states;
     if (p->record_count == 0 && !p->answer) return ERR_OK;
+    if (!p->answer && is_gap(r, p)) {
+        t->gap = true;
+        repl_count(r, REPL_COUNT_state_gaps, 1);
+        return ERR_OK;
+    }
     if (s->next != NULL && s->next->bytes + push_bytes(p) > REPL_NEXT_BYTES) {
         repl_count(r, REPL_COUNT_state_dropped, p->record_count);
         return ERR_OK;
     }
     if (s->next == NULL && (s->next = repl_batch_new(++r->last_id)) == NULL) return ERR_NOMEM;
-    size_t before = s->next->record_count + s->next->upto_count;
+    size_t records = s->next->record_count;
+    size_t upto = s->next->upto_count;
     enum err e = take_records(r, p);
-    if (e == ERR_OK) e = p->answer ? raise_answer(r, p) : raise_unasked(r, p, t);
-    if (s->next->record_count + s->next->upto_count > before) t->state_batch = s->next->id;
-    /* Too many owners: their records are dropped with the rest of the message, and asked for in vain. */
-    return e == ERR_LIMIT ? ERR_OK : e;
+    if (e == ERR_OK) e = p->answer ? raise_answer(r, p) : raise_to(r, &p->state_upto[0], p->state_upto[0].high);
+    if (e != ERR_OK) {
+        take_back(r, records, upto);
+        if (e != ERR_LIMIT) return e;
+        repl_count(r, REPL_COUNT_state_dropped, p->record_count); /* more owners than any honest cluster has */
+        return ERR_OK;
+    }
+    if (s->next->upto_count > upto) t->state_batch = s->next->id;
+    return ERR_OK;
 }
 
 enum err repl_state_stored(struct repl *r, const struct repl_event *ev)

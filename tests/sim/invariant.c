@@ -42,6 +42,9 @@ static void state_claim(struct world *w, size_t at, size_t owner)
     for (size_t k = 0; k < SIM_RECORDS; k++) {
         const struct sim_record *o = &own->records[k];
         const struct sim_record *s = &seen->records[k];
+        if (s->version > seen->high) {
+            world_violate(w, "a replica holds what its vector covers", "n%zu of n%zu, key %zu", at, owner, k);
+        }
         bool claimed = o->version > 0 && o->version <= seen->high;
         bool differs = o->version == s->version && (o->value != s->value || o->removed != s->removed);
         if ((claimed && s->version < o->version) || differs) {
