@@ -149,7 +149,7 @@ def test_an_unknown_account_gets_the_same_answer_as_a_wrong_password(node):
     ("plan: 1\nroutes:\n  - { mach: \"6\", to: trunk/pbx }\n", ":3:", "mach"),
     ("plan: 1\nroutes:\n  - { match: \"6x\", to: trunk/pbx }\n", ":3:", "6x"),
     ("plan: 1\ntrunks:\n  t: { site: here, address: [\"10.0.0.1:99999\"] }\n", ":3:", "99999"),
-    ("plan: 1\ntrunks: { a: [\n", ":", "YAML"),
+    ("plan: \"1\n", ":2:", "YAML"),
     ("plan: 2\n", ":1:", "1"),
 ])
 def test_a_plan_file_with_an_error_names_file_line_and_column(node, text, where, what):
