@@ -1,12 +1,14 @@
 /* store: the LMDB replica of one node: plan objects with their stamps, the change log per origin, the prefix index,
  * and, in an environment of its own, state records.
  *
- * Threads: one thread writes (store's own, see store_submit_*; it commits queued jobs in groups). Readers are the loop
- * thread and short-lived workers, each with its own struct store_read. LMDB readers never block and never wait.
+ * Threads: each environment has one thread that writes (store's own, see store_submit_*; it commits queued jobs in
+ * groups): two, so that a long plan import never delays the answer to a REGISTER. Readers are the loop thread and
+ * short-lived workers, each with its own struct store_read. LMDB readers never block and never wait.
  * What it is not: it decides nothing. Which change wins is stamp_cmp's; what to send is the core's.
  * Durability: a job is reported done after its transaction is on disk (fsync). A full disk or map is ERR_FULL, the job
- * is undone, reading goes on; a full map is first grown. ERR_IO after EIO closes the environment to writes. Each record
- * carries an XXH3-64 checksum; a read that fails it is ERR_CORRUPT and counted. */
+ * is undone, reading goes on; a full map is first grown. ERR_IO after EIO closes the environment to writes. (A process
+ * with a limit on file sizes must ignore SIGXFSZ to see ERR_FULL.)
+ * Each record carries an XXH3-64 checksum; a read that fails it is ERR_CORRUPT and counted. */
 #ifndef TANDEM_STORE_STORE_H
 #define TANDEM_STORE_STORE_H
 
@@ -21,8 +23,8 @@ struct store_read;
 
 /* Opens DIR/plan and DIR/state (made with mode 0700 when missing) and takes the lock DIR/lock. Another live process
  * that holds it: ERR_EXISTS, and the text names its pid. A data directory of another format version: ERR_VERSION. wall
- * is used for the epoch of a new database. completed(ctx) is called on the writer thread whenever store_completed has
- * something new: it should wake the loop (uv_async_send) and do nothing else. */
+ * is used for the epoch of a new database. completed(ctx) is called on the writers' threads whenever store_completed
+ * has something new: it should wake the loop (uv_async_send) and do nothing else. */
 struct store_options {
     const char *dir;
     const struct log *log;

@@ -41,6 +41,7 @@ static int verify_tables(MDB_txn *txn)
         name[key.mv_size] = '\0';
         status = mdb_dbi_open(txn, name, 0, &table) == MDB_SUCCESS ? verify_table(txn, table) : VERIFY_DAMAGED;
     }
+    mdb_cursor_close(c);
     return status;
 }
 
@@ -48,13 +49,16 @@ static int verify(const char *path)
 {
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
-    if (mdb_env_create(&env) != MDB_SUCCESS || mdb_env_set_maxdbs(env, ENV_TABLE_MAX) != MDB_SUCCESS) {
-        return VERIFY_UNREADABLE;
-    }
-    int rc = mdb_env_open(env, path, MDB_RDONLY, 0600);
+    if (mdb_env_create(&env) != MDB_SUCCESS) return VERIFY_UNREADABLE;
+    int rc = mdb_env_set_maxdbs(env, ENV_TABLE_MAX);
+    if (rc == MDB_SUCCESS) rc = mdb_env_open(env, path, MDB_RDONLY, 0600);
     if (rc == MDB_SUCCESS) rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
-    if (rc != MDB_SUCCESS) return env_err(rc) == ERR_CORRUPT ? VERIFY_DAMAGED : VERIFY_UNREADABLE;
-    return verify_tables(txn);
+    int status = env_err(rc) == ERR_CORRUPT ? VERIFY_DAMAGED : VERIFY_UNREADABLE;
+    if (rc == MDB_SUCCESS) status = verify_tables(txn);
+    /* The reader's slot is given back, so that it does not hold old pages for the process that has the file open. */
+    if (txn != NULL) mdb_txn_abort(txn);
+    mdb_env_close(env);
+    return status;
 }
 
 enum err env_verify(const char *path, struct err_info *info)

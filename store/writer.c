@@ -8,6 +8,7 @@
  * second whether space is back input/output error  what is on the disk is unknown: no more writing until the process is
  * started again anything else       each job alone, so that one damaged object does not fail its neighbours */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@
 #define READER_CHECK_S 60
 #define SPACE_CHECK_S 1
 #define SPACE_MARGIN ((uint64_t)1 << 20)
+#define TRIM_BYTES ((uint64_t)16 << 20) /* after a group this large its memory goes back to the system */
 
 /* ---- health ---- */
 
@@ -190,6 +192,7 @@ static void *writer_main(void *arg)
                 store_finish(w->store, g.jobs[i]);
             w->store->completed(w->store->ctx);
             free(g.jobs);
+            if (g.bytes > TRIM_BYTES) (void)malloc_trim(0);
         } else if (stopping && g.count == 0) {
             return NULL;
         }

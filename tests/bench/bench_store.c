@@ -7,6 +7,7 @@
  * ones. Look-ups: numbers of twelve characters, nine of ten inside the plan, one snapshot per 64 look-ups, an arena for
  * each, timed one by one. */
 #include <ftw.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -192,6 +193,21 @@ static void bench_lookups(struct store_read *r, unsigned routes, bool with_decis
     free(took);
 }
 
+/* ---- memory ---- */
+
+/* Memory that is the process's own: not the mapped file. */
+static void bench_memory(const char *name)
+{
+    FILE *f = fopen("/proc/self/smaps_rollup", "r");
+    char text[256];
+    unsigned long kib = 0;
+    (void)malloc_trim(0); /* what this program itself had and gave back */
+    while (f != NULL && fgets(text, sizeof text, f) != NULL) {
+        if (sscanf(text, "Anonymous: %lu kB", &kib) == 1) line(name, (double)kib / 1024, "MiB");
+    }
+    if (f != NULL) (void)fclose(f);
+}
+
 /* ---- */
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -232,6 +248,8 @@ static void bench_bulk(struct store *s, unsigned routes)
     line("bulk_apply", routes * 1e9 / (double)(now_ns() - start), "routes/s");
     buf_fini(&packed);
     arena_fini(&arena);
+    bench_memory(
+        "private_memory_after_import"); /* LMDB keeps the pages of its largest transaction until it is closed */
 }
 
 int main(int argc, char **argv)
@@ -252,6 +270,7 @@ int main(int argc, char **argv)
     line("open", (double)(now_ns() - start) / 1e3, "us");
     bench_lookups(r, routes, false);
     bench_lookups(r, routes, true);
+    bench_memory("private_memory");
     store_read_free(r);
     store_close(s);
     (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

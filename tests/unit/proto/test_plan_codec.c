@@ -308,6 +308,7 @@ static void test_hostile_bytes(void **state)
         {{"\x7a\x00", 2}, ERR_SYNTAX},                            /* only an unknown field */
         {{"\x2a\x03\x28\xff\x01", 5}, ERR_SYNTAX},                /* route with target kind 255 */
         {{"\x2a\x06\x50\xff\xff\xff\xff\x0f", 8}, ERR_LIMIT},     /* route with strip 2^32 - 1 */
+        {{"\x2a\x02\x50\x21", 4}, ERR_LIMIT},                     /* with strip 33 */
         {{"\x2a\x05\x1a\x00\x18\xac\x02", 7}, ERR_SYNTAX},        /* a number field with a length */
         {{"\x2a\xff\xff\xff\xff\x0f", 6}, ERR_SYNTAX},            /* length far past the end */
         {{"\x22\x08\x0a\x01x\x12\x03\x0a\x01y", 10}, ERR_SYNTAX}, /* account with a hash of one byte */
