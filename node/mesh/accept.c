@@ -73,6 +73,7 @@ void listener_reply(struct listen_slot *s, struct mesh_frame *reply)
         return;
     }
     s->replying = true;
+    nng_aio_set_timeout(s->aio, MESH_REPLY_MS);
     nng_aio_set_msg(s->aio, msg);
     nng_ctx_send(s->ctx, s->aio);
 }
@@ -91,7 +92,13 @@ static void refuse_hello(struct listen_slot *s, const char *name, const char *wh
 {
     struct mesh *m = s->listener->mesh;
     mesh_count(m, MESH_COUNT_hello_refused);
-    log_event(m->options.log, LOG_WARN, "mesh", "hello-refused", "peer=%s reason=\"%s\"", name, why);
+    s->listener->refusals_unsaid++;
+    if (mono_reached(mesh_now(), s->listener->refusal_at)) {
+        log_event(m->options.log, LOG_WARN, "mesh", "hello-refused", "peer=%s reason=\"%s\" suppressed=%u", name, why,
+                  s->listener->refusals_unsaid - 1);
+        s->listener->refusals_unsaid = 0;
+        s->listener->refusal_at = mono_add_ms(mesh_now(), MESH_LOG_MS);
+    }
     listener_ack(s, MESH_ACK_REFUSED, why);
 }
 

@@ -46,7 +46,9 @@ struct listener {
     char host[LIMIT_HOST + 1];
     char address[LIMIT_URI + 1];
     struct listen_slot slots[MESH_LISTEN_SLOTS];
-    struct map peers; /* struct peer_pipe by pipe */
+    struct map peers;       /* struct peer_pipe by pipe */
+    struct mono refusal_at; /* the log takes a hello-refused again from then on */
+    unsigned refusals_unsaid;
     /* watch.c */
     struct probe *probe;
     struct mono watch_at;

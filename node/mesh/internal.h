@@ -33,7 +33,9 @@
     X(accept_failed)   /* connections to the listener that did not get through TLS: scans, strangers */                \
     X(links_up)                                                                                                        \
     X(links_lost)                                                                                                      \
-    X(links_timed_out) /* of those lost: no answer in time */                                                          \
+    X(links_timed_out)   /* of those lost: no answer in time */                                                        \
+    X(replies_timed_out) /* the peer reads nothing */                                                                  \
+    X(dials_restarted)   /* NNG's attempt was stuck while the address answers again */                                 \
     X(relays_refused)                                                                                                  \
     X(relays_timed_out)                                                                                                \
     X(listener_probes)                                                                                                 \
@@ -50,14 +52,17 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_WINDOW_BYTES 1048576  /* on the way to one peer */
 #define MESH_DEAD_MS 2000          /* no answer at all while some are due */
 #define MESH_DEAD_BYTES_PER_MS 256 /* and for each of this many bytes on the way a millisecond more: slow lines */
+#define MESH_REPLY_MS 5000         /* an answer that the peer does not take ends its connection */
+#define MESH_LOG_MS 10000          /* between two log lines of one kind that peers can cause */
 #define MESH_HELLO_MS 5000         /* from connection to proof */
 #define MESH_REFUSED_RETRY_MS 5000 /* hello again on a connection whose hello was refused */
 #define MESH_PROBE_FIRST_MS 300    /* a dial that has not come up by then is asked why */
-#define MESH_PROBE_MAX_MS 30000
-#define MESH_SEED_RETRY_MS 10000  /* while no peer is linked */
-#define MESH_WATCH_MS 5000        /* the watchdog's look at our own listener */
-#define MESH_RELAYS_OPEN 1024     /* each way */
-#define MESH_SERVER_NAME "tandem" /* every node's certificate carries it, since a seed's name is not known before */
+#define MESH_PROBE_MAX_MS 5000     /* between two looks at an address that does not connect */
+#define MESH_PROBE_TLS_MS 30000    /* at one that connects, and costs it a handshake */
+#define MESH_SEED_RETRY_MS 10000   /* while no peer is linked */
+#define MESH_WATCH_MS 5000         /* the watchdog's look at our own listener */
+#define MESH_RELAYS_OPEN 1024      /* each way */
+#define MESH_SERVER_NAME "tandem"  /* every node's certificate carries it, since a seed's name is not known before */
 
 struct link;
 struct listener;

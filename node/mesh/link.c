@@ -96,6 +96,7 @@ static void link_reset(struct link *l)
     l->next_address[0] = '\0';
     l->why[0] = '\0';
     l->why_refused = false;
+    l->stuck = false;
 }
 
 enum err link_get(struct mesh *m, struct link **out)
@@ -267,6 +268,7 @@ void link_lost(struct link *l, enum err err, const char *why)
 {
     forget_pipe(l);
     uint64_t left = l->generation + 1;
+    l->why_refused = false;
     link_leave(l, LINK_DIALLING, err, why);
     /* The callbacks may have parked or moved it. */
     if (l->generation == left && !l->mesh->closing) link_redial(l);
@@ -324,6 +326,17 @@ void link_on_pipe(struct link *l)
 
 /* ---- time ---- */
 
+/* NNG leaves a connection attempt to the kernel, which sends the next SYN up to a minute later. When the address
+ * answers again, a new attempt is better. */
+static void restart_dial(struct link *l)
+{
+    mesh_count(l->mesh, MESH_COUNT_dials_restarted);
+    stop_dialling(l);
+    l->generation++;
+    await_pipe(l);
+    if (start_dialer(l) != 0) (void)snprintf(l->why, sizeof l->why, "no memory to dial");
+}
+
 static void on_probe(void *ctx, enum probe_result result, const char *text)
 {
     struct link *l = ctx;
@@ -332,13 +345,18 @@ static void on_probe(void *ctx, enum probe_result result, const char *text)
     if (l->state != LINK_DIALLING) return;
     bool tls = result == PROBE_TLS_OURS || result == PROBE_TLS_THEIRS;
     bool news = strcmp(l->why, text) != 0;
+    bool was_stuck = l->stuck;
     l->why_refused = tls;
+    l->stuck = result == PROBE_TIMEOUT || (was_stuck && result == PROBE_NAME);
     (void)snprintf(l->why, sizeof l->why, "%s", result == PROBE_FINE ? "" : text);
+    if (result != PROBE_CONNECT && result != PROBE_TIMEOUT && result != PROBE_NAME)
+        l->probe_at = mono_add_ms(mesh_now(), MESH_PROBE_TLS_MS / 2 + rng_below(&m->rng, MESH_PROBE_TLS_MS));
     if (tls) mesh_count(m, MESH_COUNT_tls_refused);
     if (news && result != PROBE_FINE) {
         log_event(m->options.log, tls ? LOG_WARN : LOG_INFO, "mesh", tls ? "link-refused" : "dial-failed",
                   "peer=%s address=%s reason=\"%s\"", l->named ? l->name.s : "?", l->address, text);
     }
+    if (was_stuck && !l->stuck) restart_dial(l);
 }
 
 static void on_probe_ended(void *owner)

@@ -86,6 +86,7 @@ struct link {
     struct mono probe_at;
     uint64_t probe_wait_ms;
     struct probe *probe; /* running */
+    bool stuck;          /* the last probe timed out: NNG's attempt may wait for the kernel's next SYN */
     struct hello_transcript transcript;
     char why[LIMIT_TEXT]; /* what keeps it from being up, "" nothing known */
     bool why_refused;     /* why is a refusal, not a lack of connection */

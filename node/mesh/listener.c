@@ -9,6 +9,14 @@
 
 /* ---- NNG's threads ---- */
 
+/* A context that waits for the next request waits for ever; one that replies does not, since a peer that reads nothing
+ * must not hold the contexts of all. */
+static void receive(struct listen_slot *s)
+{
+    nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
+    nng_ctx_recv(s->ctx, s->aio);
+}
+
 static void on_slot(void *arg)
 {
     struct listen_slot *s = arg;
@@ -16,11 +24,14 @@ static void on_slot(void *arg)
     nng_msg *msg = nng_aio_get_msg(s->aio);
     nng_aio_set_msg(s->aio, NULL);
     if (s->replying || rv != 0) {
-        /* A reply is out, or could not be; or a receive ended without a request, which happens only when we close. */
-        bool sent = s->replying;
         if (rv != 0) nng_msg_free(msg);
+        if (s->replying && rv == NNG_ETIMEDOUT) {
+            mesh_count(s->listener->mesh, MESH_COUNT_replies_timed_out);
+            (void)nng_pipe_close((nng_pipe){.id = s->pipe});
+        }
+        bool go_on = s->replying || (rv != NNG_ECLOSED && rv != NNG_ECANCELED);
         s->replying = false;
-        if (sent || rv == NNG_ETIMEDOUT) nng_ctx_recv(s->ctx, s->aio);
+        if (go_on) receive(s);
         return;
     }
     struct slice bytes = {nng_msg_body(msg), nng_msg_len(msg)};
@@ -84,7 +95,6 @@ static int open_slot(struct listener *s, struct listen_slot *slot)
     list_init(&slot->item.node);
     int rv = nng_ctx_open(&slot->ctx, s->socket);
     if (rv == 0) rv = nng_aio_alloc(&slot->aio, on_slot, slot);
-    if (rv == 0) nng_aio_set_timeout(slot->aio, NNG_DURATION_INFINITE);
     return rv;
 }
 
@@ -130,7 +140,7 @@ void listener_start(struct listener *s)
 {
     s->watch_at = mono_add_ms(mesh_now(), MESH_WATCH_MS);
     for (size_t i = 0; i < MESH_LISTEN_SLOTS; i++)
-        nng_ctx_recv(s->slots[i].ctx, s->slots[i].aio);
+        receive(&s->slots[i]);
 }
 
 const char *listener_address(const struct listener *s)

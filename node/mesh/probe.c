@@ -108,7 +108,7 @@ static void on_timeout(uv_timer_t *t)
     if (p->connected) {
         finish(p, PROBE_SILENT, "connected, but no answer in TLS");
     } else {
-        finish(p, PROBE_CONNECT, "connection timed out");
+        finish(p, PROBE_TIMEOUT, "connection timed out");
     }
 }
 

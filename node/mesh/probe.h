@@ -17,7 +17,8 @@ enum probe_kind { PROBE_PEER, PROBE_LISTENER };
 enum probe_result {
     PROBE_FINE,       /* TLS is up, or the listener lives */
     PROBE_NAME,       /* the host name does not resolve */
-    PROBE_CONNECT,    /* refused, unreachable, timed out */
+    PROBE_CONNECT,    /* refused, unreachable */
+    PROBE_TIMEOUT,    /* no answer to the connection attempt */
     PROBE_TLS_THEIRS, /* their certificate does not please us */
     PROBE_TLS_OURS,   /* ours does not please them */
     PROBE_SILENT      /* connected, but no answer in time, or none of TLS */

@@ -4,7 +4,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 
 #include "rig.h"
@@ -90,6 +93,32 @@ static void test_long_messages(void **state)
     assert_int_equal(b.record_bytes, 250 * 60000 + 10);
     assert_int_equal(b.messages, 4);
     assert_true(rig_counter(&b, "fragments_received") > 56);
+    assert_int_equal(rig_counter(&b, "fragments_dropped"), 0);
+    rig_close(&a);
+    rig_close(&b);
+}
+
+static bool wholes_sent(void *ctx)
+{
+    const struct rig_node *n = ctx;
+    return n->sent[ERR_OK] + n->sent[ERR_TIMEOUT] + n->sent[ERR_UNREACHABLE] + n->sent[ERR_FULL] >= 24;
+}
+
+/* The receiver joins one message at a time, and its contexts are handled side by side: the next must not begin before
+ * the one before it is acknowledged. */
+static void test_many_long_messages(void **state)
+{
+    struct rig_node a;
+    struct rig_node b;
+    uint64_t sum;
+    rig_open(*state, &a, "a", NULL);
+    rig_open(*state, &b, "b", "127.0.0.1:0");
+    dial(&a, &b);
+    rig_wait_up(&a, "b");
+    for (uint64_t i = 0; i < 24; i++)
+        assert_int_equal(rig_push(&a, "b", 5, 60000, i, &sum), ERR_OK);
+    rig_wait(*state, wholes_sent, &a, "acknowledgements");
+    assert_int_equal(a.sent[ERR_OK], 24);
     assert_int_equal(rig_counter(&b, "fragments_dropped"), 0);
     rig_close(&a);
     rig_close(&b);
@@ -252,6 +281,7 @@ static void test_silent_peer(void **state)
     struct rig *r = *state;
     struct rig other = *r;
     struct err_info info = {0};
+    uint64_t sum;
     assert_int_equal(uv_loop_init(&other.loop), 0);
     rig_open(r, &a, "a", NULL);
     struct mesh_options o = rig_options(r, &b, "b", "b", "127.0.0.1:0");
@@ -266,10 +296,14 @@ static void test_silent_peer(void **state)
         (void)uv_run(&other.loop, UV_RUN_NOWAIT);
     }
     assert_int_equal(rig_beat(&a, "b", 1, 1), ERR_OK);
+    assert_int_equal(rig_push(&a, "b", 5, 60000, 2, &sum), ERR_OK);
+    assert_int_equal(rig_push(&a, "b", 5, 60000, 3, &sum), ERR_OK);
     uint64_t start = uv_hrtime();
     rig_wait_down(&a, "b");
-    assert_in_range((uv_hrtime() - start) / 1000000, 1500, 6000);
-    assert_int_equal(a.sent[ERR_TIMEOUT], 1);
+    assert_in_range((uv_hrtime() - start) / 1000000, 1500, 10000);
+    assert_int_equal(a.sent[ERR_TIMEOUT], 3);
+    /* The second long message waited for the first, though there was room for it on the way. */
+    assert_int_equal(rig_counter(&a, "fragments_sent"), 2);
     assert_int_equal(rig_counter(&a, "links_timed_out"), 1);
     struct mesh *closing = b.mesh;
     mesh_close(closing, NULL, NULL);
@@ -311,6 +345,38 @@ static void test_hangup_and_move(void **state)
                                       "::1:5", "[::1:5", "a b:1", "a/b:1", "user@b:1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(mesh_dial(a.mesh, &name, slice_of(bad[i])), ERR_SYNTAX);
+    rig_close(&a);
+    rig_close(&b);
+}
+
+/* An address that swallows connection attempts, as a host does that is switched off: a listener whose queue is full. */
+static void test_host_returns(void **state)
+{
+    struct rig_node a;
+    struct rig_node b;
+    struct node_name name = rig_name("b");
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof sa;
+    char address[64];
+    int client[4];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    for (size_t i = 0; i < 4; i++) {
+        client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)!connect(client[i], (struct sockaddr *)&sa, sizeof sa);
+    }
+    (void)snprintf(address, sizeof address, "127.0.0.1:%d", ntohs(sa.sin_port));
+    rig_open(*state, &a, "a", NULL);
+    assert_int_equal(mesh_dial(a.mesh, &name, slice_of(address)), ERR_OK);
+    rig_wait_text(&a, "b", "dialling: connection timed out");
+    for (size_t i = 0; i < 4; i++)
+        (void)close(client[i]);
+    (void)close(fd);
+    rig_open(*state, &b, "b", address);
+    rig_wait_up(&a, "b");
+    assert_true(rig_counter(&a, "dials_restarted") <= 1); /* the kernel's next attempt may have been first */
     rig_close(&a);
     rig_close(&b);
 }
@@ -489,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_long_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_message_is_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_queue_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bytes_full, setup, teardown),
@@ -497,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_loss_ends_each_message_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_peer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hangup_and_move, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_host_returns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_calls_inside_callbacks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_three_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seeds, setup, teardown),
