@@ -175,7 +175,9 @@ struct states {
     uint64_t version;    /* the last one given out */
     bool numbers_ours;   /* our versions end for everybody where they ended here at the start, or the epoch is new */
     uint64_t start_high; /* where they ended */
-    bool mark_due;       /* a new epoch is to be shown at mark_at, even when nothing is left to report in it */
+    uint64_t base; /* this run gives out versions above it, and earlier runs none between start_high and it that were
+                      shown */
+    bool mark_due; /* a new epoch is to be shown at mark_at, even when nothing is left to report in it */
     struct mono mark_at;
     struct own_record **own; /* ring of cap (a power of two), own_head.. */
     size_t own_cap;
@@ -376,6 +378,8 @@ MUST_CHECK enum err repl_sync_asked(struct repl *r, struct member *m, const stru
                                     struct repl_actions *out);
 /* The disk took something: peers may be asked again. */
 void repl_sync_disk_works(struct repl *r);
+/* It did not: everybody is left alone for a growing while. */
+void repl_sync_disk_failed(struct repl *r);
 /* A batch is durable, or failed: whoever's answer it holds may be asked on. */
 void repl_sync_batch_done(struct repl *r, uint64_t id, bool stored);
 /* How many peers owe an answer or are being stored; those over their time are given up first. */

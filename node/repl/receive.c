@@ -185,6 +185,7 @@ static void failed(struct repl *r)
 {
     struct changes *c = &r->changes;
     repl_count(r, REPL_COUNT_store_failures, 1);
+    repl_sync_disk_failed(r);
     repl_sync_batch_done(r, c->storing->id, false);
     if (c->next != NULL) repl_sync_batch_done(r, c->next->id, false);
     repl_batch_drop(c->storing);
@@ -222,6 +223,7 @@ enum err repl_changes_stored(struct repl *r, const struct repl_event *ev)
     }
     memcpy(r->plan_digest, ev->plan_digest.b, sizeof r->plan_digest);
     c->storing = NULL;
+    repl_sync_disk_works(r);
     repl_sync_batch_done(r, b->id, true);
     if (flood) {
         repl_changes_flood(r, b);

@@ -42,8 +42,9 @@ enum err repl_state_init(struct repl *r, const struct repl_config *config)
     s->epoch = own->epoch;
     s->start_high = own->high;
     /* Below the base are records of earlier runs that were perhaps not shown: who knows no more asks for them. */
-    uint64_t base = version_base(config);
-    s->version = s->pushed = base > own->high ? base : own->high;
+    s->base = version_base(config);
+    if (s->base < own->high) s->base = own->high;
+    s->version = s->pushed = s->base;
     return ERR_OK;
 }
 
@@ -299,7 +300,7 @@ void repl_state_new_epoch(struct repl *r, uint64_t epoch)
 {
     struct states *s = &r->states;
     s->epoch = epoch;
-    s->version = s->pushed = s->start_high = 0;
+    s->version = s->pushed = s->start_high = s->base = 0;
     s->numbers_ours = true;
     s->mark_due = true;
     s->mark_at = r->now;

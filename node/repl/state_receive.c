@@ -167,11 +167,13 @@ enum err repl_state_stored(struct repl *r, const struct repl_event *ev)
     bool stored = ev->type == REPL_EV_STORED;
     repl_sync_batch_done(r, b->id, stored);
     if (stored) {
+        repl_sync_disk_works(r);
         for (size_t i = 0; i < b->upto_count; i++) {
             repl_vector_renew(&s->have, &b->upto[i].origin, b->upto[i].epoch, b->upto[i].high);
         }
     } else {
         repl_count(r, REPL_COUNT_store_failures, 1);
+        repl_sync_disk_failed(r);
         if (s->next != NULL) repl_sync_batch_done(r, s->next->id, false);
         repl_batch_drop(s->next);
         s->next = NULL;

@@ -296,7 +296,7 @@ static bool flush(struct repl *r, bool look, struct repl_actions *out)
 {
     return repl_state_settle(r) && repl_changes_settle(r) && flush_alarms(r, out) && repl_changes_local_flush(r, out) &&
            repl_changes_received_flush(r, out) && repl_state_flush(r, out) && flush_self(r, out) &&
-           repl_flood_flush(r, out) && repl_state_push_flush(r, out) && (!look || flush_members(r, out));
+           repl_flood_flush(r, out) && repl_state_push_flush(r, out) && (!(look || r->scan) || flush_members(r, out));
 }
 
 /* ---- the step ---- */
@@ -341,7 +341,7 @@ enum err repl_step(struct repl *r, const struct repl_event *ev, struct repl_acti
     bool look = r->scan || mono_reached(r->now, r->timer);
     if (look) r->timer = MONO_NEVER;
     if (flush(r, look, out)) {
-        if (look) r->scan = false;
+        r->scan = false;
     } else {
         repl_count(r, REPL_COUNT_retries_without_memory, 1);
         r->scan = true;

@@ -131,7 +131,7 @@ enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push
     return ERR_OK;
 }
 
-static void back_off(struct repl *r)
+void repl_sync_disk_failed(struct repl *r)
 {
     uint64_t next = r->store_retry_ms * 2;
     if (next < REPL_STORE_RETRY_MIN_MS) next = REPL_STORE_RETRY_MIN_MS;
@@ -148,11 +148,6 @@ void repl_sync_disk_works(struct repl *r)
 
 void repl_sync_batch_done(struct repl *r, uint64_t id, bool stored)
 {
-    if (stored) {
-        repl_sync_disk_works(r);
-    } else {
-        back_off(r);
-    }
     for (size_t i = 0; i < r->members.count; i++) {
         struct member *m = r->members.items[i];
         if (m->want != WANT_STORING || (m->answer_changes != id && m->answer_state != id)) continue;
@@ -242,13 +237,14 @@ void repl_sync_new_state(struct repl *r, uint64_t known)
 void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high)
 {
     struct states *s = &r->states;
-    /* Before the versions are known to be ours, nothing that was made in this run has left the house. */
-    uint64_t have = s->numbers_ours ? repl_vector_get(&s->have, &r->self, s->epoch) : s->start_high;
-    if (high == 0 || epoch < s->epoch || (epoch == s->epoch && high <= have)) return;
+    if (high == 0 || epoch < s->epoch) return;
+    uint64_t end = s->start_high;
+    bool from_before = high <= end;
+    bool of_this_run = s->numbers_ours && high > s->base && high <= repl_vector_get(&s->have, &r->self, s->epoch);
+    if (epoch == s->epoch && (from_before || of_this_run)) return;
     repl_sync_new_state(r, epoch);
-    repl_alarm(
-        r, ALARM_OLD_STATE,
-        "others know state %llu of this node, and its own database ends at %llu: the database is older than it was. "
-        "What this node observes is reported again",
-        (unsigned long long)high, (unsigned long long)have);
+    repl_alarm(r, ALARM_OLD_STATE,
+               "others know state %llu of this node, and its own database ended at %llu: the database is older than it "
+               "was. What this node observes is reported again",
+               (unsigned long long)high, (unsigned long long)end);
 }

@@ -1,0 +1,331 @@
+#include "tests/unit/repl/drive.h"
+
+static struct drive fresh(void)
+{
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    drive_open(&d, &c);
+    return d;
+}
+
+static void expect_member(const struct drive *d, const char *name, enum member_status status)
+{
+    const struct repl_action *a = action(d, REPL_DO_MEMBER);
+    struct node_name n = name_of(name);
+    assert_true(node_name_eq(&a->member.name, &n));
+    assert_int_equal(a->member.status, status);
+    assert_int_equal(repl_member_status(d->r, &n), status);
+}
+
+static void self_comes_first(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    assert_int_equal(repl_member_count(d.r), 1);
+    struct repl_member_view v = repl_member_at(d.r, 0);
+    assert_string_equal(v.name.s, "n1");
+    assert_int_equal(v.status, MEMBER_ALIVE);
+    assert_true(slice_is(v.site, "hq"));
+    struct node_name nobody = name_of("nobody");
+    assert_int_equal(repl_member_status(d.r, &nobody), MEMBER_DEAD);
+    drive_close(&d);
+}
+
+static void a_peer_that_speaks_is_a_member_and_is_dialled(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_heartbeat(&d, "n2");
+    expect_member(&d, "n2", MEMBER_ALIVE);
+    const struct repl_action *a = action(&d, REPL_DO_DIAL);
+    assert_string_equal(a->peer.s, "n2");
+    assert_true(slice_is(a->address, "10.0.0.2:7400"));
+    drive_heartbeat(&d, "n2");
+    assert_int_equal(action_count(&d, REPL_DO_DIAL) + action_count(&d, REPL_DO_MEMBER), 0);
+    drive_close(&d);
+}
+
+static void a_new_link_is_greeted_with_every_note(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_heartbeat(&d, "n2");
+    drive_tick(&d, 60000); /* n2 is no longer news */
+    drive_link(&d, "n3", true);
+    const struct repl_message *m = sent(&d, "n3", REPL_HEARTBEAT);
+    assert_non_null(m);
+    assert_int_equal(m->heartbeat.note_count, 3);
+    assert_string_equal(m->heartbeat.notes[0].name.s, "n1");
+    uint64_t token = sent_token(&d, "n3", REPL_HEARTBEAT);
+    drive_tick(&d, 1100);
+    m = sent(&d, "n3", REPL_HEARTBEAT);
+    assert_int_equal(m->heartbeat.note_count, 3); /* until one is acknowledged */
+    drive_sent(&d, "n3", token);                  /* not that one: it was the last but one */
+    drive_sent(&d, "n3", token + 1);
+    drive_tick(&d, 40000);
+    drive_tick(&d, 1100);
+    m = sent(&d, "n3", REPL_HEARTBEAT);
+    assert_non_null(m);
+    assert_true(m->heartbeat.note_count < 3 || counted(&d, "own_stalls") > 0);
+    drive_close(&d);
+}
+
+static void heartbeats_come_once_a_second(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    uint64_t last = d.now_ms;
+    unsigned beats = 0;
+    while (d.now_ms < last + 20000) {
+        uint64_t deadline = d.out.deadline.us / 1000 + 1;
+        assert_true(deadline > d.now_ms);
+        drive_tick(&d, deadline - d.now_ms);
+        if (sent(&d, "n2", REPL_HEARTBEAT) != NULL) beats++;
+    }
+    assert_in_range(beats, 18, 22);
+    drive_close(&d);
+}
+
+static void silence_is_suspicion_and_then_death(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_tick(&d, 1000);
+    drive_tick(&d, 1000);
+    drive_tick(&d, 499);
+    assert_int_equal(action_count(&d, REPL_DO_MEMBER), 0);
+    drive_tick(&d, 1);
+    expect_member(&d, "n2", MEMBER_SUSPECT);
+    drive_tick(&d, 999);
+    assert_int_equal(action_count(&d, REPL_DO_MEMBER), 0);
+    drive_tick(&d, 1);
+    expect_member(&d, "n2", MEMBER_DEAD);
+    drive_tick(&d, 1000);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_DEAD); /* never forgotten */
+    drive_heartbeat(&d, "n2");
+    expect_member(&d, "n2", MEMBER_ALIVE);
+    drive_close(&d);
+}
+
+static void any_message_is_a_sign_of_life(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    for (unsigned i = 0; i < 8; i++) {
+        drive_tick(&d, 1000);
+        assert_int_equal(drive_message(&d, "n2", (struct repl_message){.type = REPL_PUSH}), ERR_OK);
+    }
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_ALIVE);
+    drive_close(&d);
+}
+
+/* After a stop of the whole process the others have not been silent; we have been deaf. */
+static void our_own_stall_accuses_nobody(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_tick(&d, 30000);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_ALIVE);
+    assert_int_equal(counted(&d, "own_stalls"), 1);
+    for (unsigned i = 0; i < 5; i++)
+        drive_tick(&d, 1000);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_DEAD);
+    drive_close(&d);
+}
+
+static void an_accusation_is_refuted(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    uint64_t before = repl_member_at(d.r, 0).incarnation;
+    struct member_note notes[] = {note_of("n2", MEMBER_ALIVE), note_of("n1", MEMBER_SUSPECT)};
+    notes[1].incarnation = before;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 2)), ERR_OK);
+    assert_true(repl_member_at(d.r, 0).incarnation > before);
+    assert_non_null(sent(&d, "n2", REPL_HEARTBEAT)); /* at once */
+    before = repl_member_at(d.r, 0).incarnation;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 2)), ERR_OK); /* old news */
+    assert_int_equal(repl_member_at(d.r, 0).incarnation, before);
+    drive_close(&d);
+}
+
+/* Of three others two are gone at once: it is we who are cut off, and we do not call them dead. */
+static void the_isolated_accuse_nobody(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_join(&d, "n3");
+    drive_join(&d, "n4");
+    for (unsigned i = 0; i < 5; i++) {
+        drive_tick(&d, 1000);
+        drive_heartbeat(&d, "n4");
+    }
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_DEAD);
+    drive_tick(&d, 1100);
+    const struct repl_message *m = sent(&d, "n4", REPL_HEARTBEAT);
+    assert_non_null(m);
+    for (size_t i = 0; i < m->heartbeat.note_count; i++)
+        assert_int_not_equal(m->heartbeat.notes[i].status, MEMBER_DEAD);
+    drive_heartbeat(&d, "n3");
+    drive_tick(&d, 1100);
+    m = sent(&d, "n4", REPL_HEARTBEAT);
+    bool accused = false;
+    for (size_t i = 0; i < m->heartbeat.note_count; i++)
+        accused = accused || m->heartbeat.notes[i].status == MEMBER_DEAD;
+    assert_true(accused);
+    drive_close(&d);
+}
+
+static void notes_bring_members_but_no_deaths(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    struct member_note notes[] = {note_of("n2", MEMBER_ALIVE), note_of("n3", MEMBER_ALIVE), note_of("n4", MEMBER_DEAD)};
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 3)), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_DIAL), 3);
+    assert_int_equal(view_of(&d, "n4").status, MEMBER_DEAD);
+    drive_heartbeat(&d, "n3");
+    notes[1].status = MEMBER_DEAD;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 3)), ERR_OK);
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_ALIVE); /* we hear it */
+    drive_close(&d);
+}
+
+static void a_newer_incarnation_moves_the_address(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_heartbeat(&d, "n2");
+    struct member_note note = note_of("n2", MEMBER_ALIVE);
+    note.mesh_address = SLICE("10.9.9.9:7400");
+    note.incarnation--;
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &note, 1)), ERR_OK);
+    assert_true(slice_is(view_of(&d, "n2").mesh_address, "10.0.0.2:7400"));
+    note.incarnation += 2;
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &note, 1)), ERR_OK);
+    assert_true(slice_is(action(&d, REPL_DO_DIAL)->address, "10.9.9.9:7400"));
+    drive_close(&d);
+}
+
+static void the_evicted_are_out_for_good(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_join(&d, "n3");
+    drive(&d, (struct repl_event){.type = REPL_EV_EVICT, .peer = name_of("n2")});
+    expect_member(&d, "n2", MEMBER_EVICTED);
+    assert_non_null(sent(&d, "n2", REPL_HEARTBEAT)); /* it is told why */
+    assert_non_null(sent(&d, "n3", REPL_HEARTBEAT));
+    assert_string_equal(action(&d, REPL_DO_HANGUP)->peer.s, "n2");
+    struct member_note self = note_of("n2", MEMBER_ALIVE);
+    self.incarnation += 1000;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &self, 1)), ERR_REFUSED);
+    assert_int_equal(action_count(&d, REPL_DO_HANGUP), 1);
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &self, 1)), ERR_OK); /* nor by hearsay */
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_EVICTED);
+    drive_link(&d, "n2", true);
+    assert_int_equal(action_count(&d, REPL_DO_HANGUP), 1);
+    assert_int_equal(drive_try(&d, (struct repl_event){.type = REPL_EV_EVICT, .peer = name_of("n9")}), ERR_NOTFOUND);
+    drive_close(&d);
+}
+
+static void an_eviction_spreads_and_is_obeyed(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    struct member_note notes[] = {note_of("n2", MEMBER_ALIVE), note_of("n1", MEMBER_EVICTED)};
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 2)), ERR_OK);
+    expect_member(&d, "n1", MEMBER_EVICTED);
+    assert_int_equal(action_count(&d, REPL_DO_ALARM), 1);
+    assert_int_equal(drive_local_change(&d, 1, "too late"), ERR_REFUSED);
+    drive_close(&d);
+}
+
+static void leaving_is_said_to_all(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive(&d, (struct repl_event){.type = REPL_EV_LEAVE});
+    expect_member(&d, "n1", MEMBER_LEFT);
+    assert_int_equal(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.notes[0].status, MEMBER_LEFT);
+    struct drive other = fresh();
+    drive_join(&other, "n3");
+    struct member_note note = note_of("n3", MEMBER_LEFT);
+    assert_int_equal(drive_message(&other, "n3", heartbeat_of(&other, &note, 1)), ERR_OK);
+    expect_member(&other, "n3", MEMBER_LEFT);
+    assert_int_equal(action_count(&other, REPL_DO_HANGUP), 1);
+    drive_close(&other);
+    drive_close(&d);
+}
+
+static void known_members_are_dialled_at_the_start(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE), note_of("n3", MEMBER_EVICTED),
+                                    note_of("n4", MEMBER_DEAD), note_of("n1", MEMBER_ALIVE)};
+    struct repl_config c = config_of("n1");
+    c.members = members;
+    c.member_count = 4;
+    drive_open(&d, &c);
+    assert_int_equal(action_count(&d, REPL_DO_DIAL), 2);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_SUSPECT); /* not heard in this run */
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_EVICTED);
+    assert_int_equal(repl_member_count(d.r), 4);
+    for (unsigned i = 0; i < 4; i++)
+        drive_tick(&d, 1000);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_DEAD);
+    drive_close(&d);
+}
+
+static void members_are_bounded(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    struct member_note *notes = calloc(LIMIT_MEMBERS, sizeof *notes);
+    assert_non_null(notes);
+    for (unsigned i = 0; i < LIMIT_MEMBERS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "m%u", i);
+        notes[i] = note_of(name, MEMBER_DEAD);
+    }
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, LIMIT_MEMBERS)), ERR_OK);
+    assert_int_equal(repl_member_count(d.r), LIMIT_MEMBERS + 1);
+    assert_int_equal(counted(&d, "members_over_limit"), 1);
+    drive_heartbeat(&d, "n2"); /* those that we have are still heard */
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, NULL, 0)), ERR_LIMIT);
+    free(notes);
+    drive_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(self_comes_first),
+        cmocka_unit_test(a_peer_that_speaks_is_a_member_and_is_dialled),
+        cmocka_unit_test(a_new_link_is_greeted_with_every_note),
+        cmocka_unit_test(heartbeats_come_once_a_second),
+        cmocka_unit_test(silence_is_suspicion_and_then_death),
+        cmocka_unit_test(any_message_is_a_sign_of_life),
+        cmocka_unit_test(our_own_stall_accuses_nobody),
+        cmocka_unit_test(an_accusation_is_refuted),
+        cmocka_unit_test(the_isolated_accuse_nobody),
+        cmocka_unit_test(notes_bring_members_but_no_deaths),
+        cmocka_unit_test(a_newer_incarnation_moves_the_address),
+        cmocka_unit_test(the_evicted_are_out_for_good),
+        cmocka_unit_test(an_eviction_spreads_and_is_obeyed),
+        cmocka_unit_test(leaving_is_said_to_all),
+        cmocka_unit_test(known_members_are_dialled_at_the_start),
+        cmocka_unit_test(members_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+#include "tests/unit/repl/drive.h"
+
+static void differs(struct drive *d, const char *from)
+{
+    struct member_note self = note_of(from, MEMBER_ALIVE);
+    struct repl_message beat = heartbeat_of(d, &self, 1);
+    beat.heartbeat.plan_root[3] ^= 9;
+    assert_int_equal(drive_message(d, from, beat), ERR_OK);
+}
+
+static struct drive with_peers(const char *const *names)
+{
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    drive_open(&d, &c);
+    for (; *names != NULL; names++)
+        drive_join(&d, *names);
+    return d;
+}
+
+static struct repl_message answer_of(const struct changeset *changes, size_t count, bool more)
+{
+    return (struct repl_message){.type = REPL_PUSH,
+                                 .push = {.changes = changes, .change_count = count, .answer = true, .more = more}};
+}
+
+static void equal_roots_ask_nothing(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct vector_entry plan[] = {{name_of("n1"), DRIVE_EPOCH, 4}, {name_of("n2"), DRIVE_EPOCH, 2}};
+    struct vector_entry swapped[] = {plan[1], plan[0]};
+    c.plan_vector = plan;
+    c.plan_count = 2;
+    drive_open(&d, &c);
+    struct drive other;
+    struct repl_config oc = config_of("n2");
+    oc.plan_vector = swapped;
+    oc.plan_count = 2;
+    drive_open(&other, &oc);
+    drive_link(&other, "n1", true);
+    struct repl_message beat = *sent(&other, "n1", REPL_HEARTBEAT);
+    repl_vector_root(&d.r->states.have, beat.heartbeat.state_root); /* of each one's own state they differ */
+    drive_link(&d, "n2", true);
+    assert_int_equal(drive_message(&d, "n2", beat), ERR_OK);
+    assert_null(sent(&d, "n2", REPL_WANT));
+    assert_true(view_of(&d, "n2").in_step);
+    assert_true(view_of(&d, "n2").plan_known);
+    drive_close(&other);
+    drive_close(&d);
+}
+
+static void a_difference_is_asked_for_with_our_vectors(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct vector_entry plan[] = {{name_of("n3"), DRIVE_EPOCH, 4}};
+    struct vector_entry have[] = {{name_of("n3"), DRIVE_EPOCH, 8}};
+    c.plan_vector = plan;
+    c.state_vector = have;
+    c.plan_count = c.state_count = 1;
+    drive_open(&d, &c);
+    drive_join(&d, "n2");
+    assert_null(sent(&d, "n2", REPL_WANT));
+    differs(&d, "n2");
+    const struct repl_message *m = sent(&d, "n2", REPL_WANT);
+    assert_non_null(m);
+    bool plan_seen = false;
+    bool state_seen = false;
+    for (size_t i = 0; i < m->want.plan_count; i++)
+        plan_seen = plan_seen || m->want.plan[i].high == 4;
+    for (size_t i = 0; i < m->want.state_count; i++)
+        state_seen = state_seen || m->want.state[i].high == 8;
+    assert_true(plan_seen && state_seen);
+    assert_false(view_of(&d, "n2").in_step);
+    drive_close(&d);
+}
+
+static void one_question_at_a_time_and_again_after_a_while(void **state)
+{
+    (void)state;
+    struct drive d = with_peers((const char *const[]){"n2", NULL});
+    differs(&d, "n2");
+    assert_non_null(sent(&d, "n2", REPL_WANT));
+    differs(&d, "n2");
+    assert_null(sent(&d, "n2", REPL_WANT));
+    drive_tick(&d, 1000);
+    assert_int_equal(counted(&d, "wants_timed_out"), 1);
+    assert_non_null(sent(&d, "n2", REPL_WANT));
+    uint64_t token = sent_token(&d, "n2", REPL_WANT);
+    drive(&d, (struct repl_event){.type = REPL_EV_SEND_FAILED, .peer = name_of("n2"), .token = token});
+    differs(&d, "n2"); /* one that never left is no question */
+    assert_non_null(sent(&d, "n2", REPL_WANT));
+    drive_close(&d);
+}
+
+static void few_peers_are_asked_at_once(void **state)
+{
+    (void)state;
+    struct drive d = with_peers((const char *const[]){"n2", "n3", "n4", NULL});
+    differs(&d, "n2");
+    assert_non_null(sent(&d, "n2", REPL_WANT));
+    differs(&d, "n3");
+    assert_non_null(sent(&d, "n3", REPL_WANT));
+    differs(&d, "n4");
+    assert_null(sent(&d, "n4", REPL_WANT));
+    assert_int_equal(drive_message(&d, "n2", answer_of(NULL, 0, false)), ERR_OK);
+    assert_non_null(sent(&d, "n4", REPL_WANT)); /* its turn */
+    drive_close(&d);
+}
+
+/* "more": the next batch is asked for when this one is durable, not before. */
+static void a_long_answer_is_fetched_batch_by_batch(void **state)
+{
+    (void)state;
+    struct drive d = with_peers((const char *const[]){"n2", NULL});
+    differs(&d, "n2");
+    for (uint64_t seq = 1; seq <= 5; seq++) {
+        struct changeset c = change_of("n2", seq);
+        assert_int_equal(drive_message(&d, "n2", answer_of(&c, 1, seq < 5)), ERR_OK);
+        assert_null(sent(&d, "n2", REPL_WANT));
+        drive_stored(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token);
+        assert_true((sent(&d, "n2", REPL_WANT) != NULL) == (seq < 5));
+    }
+    drive_close(&d);
+}
+
+/* A peer that says "more" for ever and sends nothing new is not asked in a circle. */
+static void an_empty_more_is_not_followed(void **state)
+{
+    (void)state;
+    struct drive d = with_peers((const char *const[]){"n2", NULL});
+    differs(&d, "n2");
+    assert_int_equal(drive_message(&d, "n2", answer_of(NULL, 0, true)), ERR_OK);
+    assert_null(sent(&d, "n2", REPL_WANT));
+    drive_close(&d);
+}
+
+static void a_question_is_answered_from_the_store(void **state)
+{
+    (void)state;
+    struct drive d = with_peers((const char *const[]){"n2", NULL});
+    struct vector_entry plan = {name_of("n3"), DRIVE_EPOCH, 7};
+    struct repl_message m = {.type = REPL_WANT, .want = {.plan = &plan, .plan_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", m), ERR_OK);
+    const struct repl_action *a = action(&d, REPL_DO_SEND_MISSING);
+    assert_string_equal(a->peer.s, "n2");
+    assert_int_equal(a->want.plan_count, 1);
+    assert_int_equal(a->want.plan[0].high, 7);
+    assert_int_equal(a->want.state_count, 0);
+    drive_close(&d);
+}
+
+static struct repl_message knows(const struct drive *d, const struct member_note *self, uint64_t plan, uint64_t have)
+{
+    struct repl_message beat = heartbeat_of(d, self, 1);
+    beat.heartbeat.your_plan = (struct vector_entry){.epoch = DRIVE_EPOCH, .high = plan};
+    beat.heartbeat.your_state = (struct vector_entry){.epoch = DRIVE_EPOCH, .high = have};
+    return beat;
+}
+
+static void an_old_disk_begins_a_new_epoch(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE)};
+    struct vector_entry own = {name_of("n1"), DRIVE_EPOCH, 5};
+    c.plan_vector = &own;
+    c.state_vector = &own;
+    c.plan_count = c.state_count = 1;
+    c.members = members;
+    c.member_count = 1;
+    drive_open(&d, &c);
+    assert_int_equal(drive_local_change(&d, 1, "waits until n2 has spoken"), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_CHANGE), 0);
+    assert_int_equal(drive_message(&d, "n2", knows(&d, members, 9, 7)), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_NEW_EPOCH), 2);
+    assert_int_equal(action_count(&d, REPL_DO_ALARM), 2);
+    uint64_t epoch = repl_plan_epoch(d.r);
+    assert_true(epoch > DRIVE_EPOCH);
+    const struct repl_action *a = action(&d, REPL_DO_PERSIST_CHANGE);
+    assert_int_equal(a->changes[0].id.epoch, epoch);
+    assert_int_equal(a->changes[0].id.seq, 1);
+    a = action(&d, REPL_DO_PERSIST_STATE); /* shows the new epoch, should nothing be left to report */
+    assert_int_equal(a->record_count, 0);
+    assert_int_equal(a->upto[0].epoch, repl_state_epoch(d.r));
+    assert_int_equal(drive_message(&d, "n2", knows(&d, members, 9, 7)), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_NEW_EPOCH), 0); /* once */
+    struct changeset old = change_of("n1", 6);
+    assert_int_equal(drive_message(&d, "n2", answer_of(&old, 1, false)), ERR_OK);
+    assert_int_equal(action(&d, REPL_DO_PERSIST_CHANGE)->changes[0].id.seq, 6); /* the old log comes back */
+    drive_close(&d);
+}
+
+/* Every way in which somebody can tell us that our disk is old. */
+static void each_kind_of_message_shows_it(void **state)
+{
+    (void)state;
+    struct vector_entry own = {name_of("n1"), DRIVE_EPOCH, 3};
+    struct changeset change = change_of("n1", 3);
+    struct log_id id = change.id;
+    const struct repl_message rows[] = {
+        {.type = REPL_WANT, .want = {.plan = &own, .plan_count = 1}},
+        {.type = REPL_PUSH, .push = {.changes = &change, .change_count = 1}},
+        {.type = REPL_RECEIPT, .receipt = {&id, 1}},
+        {.type = REPL_WANT, .want = {.state = &own, .state_count = 1}},
+        {.type = REPL_PUSH, .push = {.answer = true, .state_upto = &own, .state_upto_count = 1}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct drive d;
+        struct repl_config c = config_of("n1");
+        drive_open(&d, &c);
+        assert_int_equal(drive_message(&d, "n2", rows[i]), ERR_OK);
+        assert_int_equal(action_count(&d, REPL_DO_NEW_EPOCH), 1);
+        assert_true(action(&d, REPL_DO_NEW_EPOCH)->of_state == (i >= 3));
+        drive_close(&d);
+    }
+}
+
+static void a_silent_member_makes_it_a_new_epoch_too(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE), note_of("n3", MEMBER_ALIVE)};
+    struct vector_entry own = {name_of("n1"), DRIVE_EPOCH, 5};
+    c.plan_vector = &own;
+    c.plan_count = 1;
+    c.members = members;
+    c.member_count = 2;
+    drive_open(&d, &c);
+    assert_int_equal(drive_local_change(&d, 1, "x"), ERR_OK);
+    assert_int_equal(drive_message(&d, "n2", knows(&d, members, 5, 0)), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_CHANGE), 0);
+    for (unsigned i = 0; i < 4; i++)
+        drive_tick(&d, 1000);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_CHANGE), 0);
+    drive_tick(&d, 1000);
+    const struct repl_action *a = action(&d, REPL_DO_PERSIST_CHANGE);
+    assert_true(a->changes[0].id.epoch > DRIVE_EPOCH);
+    assert_int_equal(action_count(&d, REPL_DO_ALARM), 0); /* nothing is known to be wrong */
+    drive_close(&d);
+}
+
+static void when_all_have_spoken_the_log_goes_on(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE), note_of("n3", MEMBER_EVICTED)};
+    struct vector_entry own = {name_of("n1"), DRIVE_EPOCH, 5};
+    c.plan_vector = &own;
+    c.state_vector = &own;
+    c.plan_count = c.state_count = 1;
+    c.members = members;
+    c.member_count = 2;
+    drive_open(&d, &c);
+    assert_int_equal(drive_local_change(&d, 1, "x"), ERR_OK);
+    assert_int_equal(drive_local_state(&d, 2, "binding"), ERR_OK);
+    const struct repl_action *a = action(&d, REPL_DO_PERSIST_STATE);
+    assert_int_equal(a->upto_count, 0); /* stored, but not shown: our entry stays */
+    assert_true(a->records[0].version > 5);
+    uint64_t token = a->token;
+    drive_stored(&d, token);
+    assert_int_equal(action_count(&d, REPL_DO_STATE_STORED), 1); /* a REGISTER need not wait for anybody */
+    struct vector_entry nothing = {name_of("n2"), DRIVE_EPOCH, 1};
+    struct repl_message want = {.type = REPL_WANT, .want = {.plan = &nothing, .plan_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", want), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_SEND_MISSING), 0); /* the store would show it */
+    drive_link(&d, "n2", true);
+    assert_int_equal(drive_message(&d, "n2", knows(&d, members, 5, 5)), ERR_OK);
+    a = action(&d, REPL_DO_PERSIST_CHANGE);
+    assert_int_equal(a->changes[0].id.epoch, DRIVE_EPOCH);
+    assert_int_equal(a->changes[0].id.seq, 6);
+    a = action(&d, REPL_DO_PERSIST_STATE);
+    assert_int_equal(a->record_count, 0);
+    assert_int_equal(a->upto[0].epoch, DRIVE_EPOCH); /* now our entry rises over it */
+    drive_stored(&d, a->token);
+    assert_non_null(sent(&d, "n2", REPL_HEARTBEAT)); /* and the peers are shown that there is something */
+    assert_int_equal(action_count(&d, REPL_DO_NEW_EPOCH), 0);
+    drive_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_roots_ask_nothing),
+        cmocka_unit_test(a_difference_is_asked_for_with_our_vectors),
+        cmocka_unit_test(one_question_at_a_time_and_again_after_a_while),
+        cmocka_unit_test(few_peers_are_asked_at_once),
+        cmocka_unit_test(a_long_answer_is_fetched_batch_by_batch),
+        cmocka_unit_test(an_empty_more_is_not_followed),
+        cmocka_unit_test(a_question_is_answered_from_the_store),
+        cmocka_unit_test(an_old_disk_begins_a_new_epoch),
+        cmocka_unit_test(each_kind_of_message_shows_it),
+        cmocka_unit_test(a_silent_member_makes_it_a_new_epoch_too),
+        cmocka_unit_test(when_all_have_spoken_the_log_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
