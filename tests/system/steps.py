@@ -215,6 +215,8 @@ def phones(w):
         one.dial("9001", w.node("hq").sip)
         until(lambda: one.in_call() and two.in_call(), "the call to be established", 15)
         until(lambda: all(len(p.heard()[1]) > 3 * tone.RATE for p in (one, two)), "three seconds of sound", 20)
+        one.hang_up()
+        until(lambda: w.node("hq").ctl("status")[0]["calls"] == 0, "the call to end", 10)
     for phone, other in ((one, two), (two, one)):
         rate, samples = phone.heard()
         theirs, own = tone.share(samples, rate, other.hertz), tone.share(samples, rate, phone.hertz)

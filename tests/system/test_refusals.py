@@ -259,8 +259,8 @@ def test_a_full_disk_refuses_plan_changes_and_calls_go_on(tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode != 0:
         pytest.skip("no right to mount here")
+    node = Node(tmp_path, "one", "here", ADDRESS, mesh=False)
     try:
-        node = Node(tmp_path, "one", "here", ADDRESS, mesh=False)
         node.config.write_text(node.config.read_text().replace(f"data: {node.data}", f"data: {disk}/data"))
         node.start()
         node.apply(PLAN, "test", "--allow", "all")
@@ -279,4 +279,5 @@ def test_a_full_disk_refuses_plan_changes_and_calls_go_on(tmp_path):
               "changes to be accepted again", 15)
         assert node.stop() == 0
     finally:
+        node.stop()
         subprocess.run(["umount", str(disk)], check=False)

@@ -40,6 +40,7 @@ class Node:
         self.log = self.folder / f"{name}.log"
         self.config = pathlib.Path(config) if config else self.folder / f"{name}.yaml"
         self.process = None
+        self.environment = {}  # beside ours, for the next start
         if config is None:
             self.write_config(mesh, seeds, extra)
 
@@ -63,7 +64,8 @@ class Node:
     def start(self, wait=True):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([str(TANDEMD), str(self.config)], stdout=log, stderr=log, cwd=self.folder)
+            self.process = subprocess.Popen([str(TANDEMD), str(self.config)], stdout=log, stderr=log, cwd=self.folder,
+                                            env={**os.environ, **self.environment})
         if wait:
             until(self.ready, f"node {self.name} to be ready", 20)
         return self
@@ -88,6 +90,19 @@ class Node:
 
     def nodes(self):
         return {r["node"]: r for r in self.ctl("nodes")}
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def status(self):
+        return self.ctl("status")[0]
+
+    def changes(self):
+        """The whole history of the plan, the newest first."""
+        return self.ctl("plan", "log", "-n", "0")
+
+    def counters(self, module):
+        return {r["name"]: r["value"] for r in self.ctl("counters") if r["module"] == module}
 
     def counter(self, module, name):
         for r in self.ctl("counters"):
@@ -155,7 +170,7 @@ class Cluster:
     def wait_linked(self, timeout=15):
         """Every running node sees every other alive, linked, in step, and knows where its SIP edge is."""
         def look():
-            running = [n for n in self.nodes.values() if n.process and n.process.poll() is None]
+            running = [n for n in self.nodes.values() if n.running()]
             for node in running:
                 seen = node.nodes()
                 for other in running:

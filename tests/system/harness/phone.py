@@ -34,7 +34,7 @@ class Phone:
     def start(self):
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(["baresip", "-f", str(self.folder)], cwd=self.folder, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, start_new_session=True)
         until(lambda: "200 OK" in self.text(), f"phone {self.user} to register", 15)
         return self
 
@@ -49,6 +49,9 @@ class Phone:
 
     def dial(self, number, domain):
         self.command("dial", f"sip:{number}@{domain}")
+
+    def hang_up(self):
+        self.command("hangup")
 
     def in_call(self):
         return "Call established" in self.text()
