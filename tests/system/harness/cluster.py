@@ -65,7 +65,7 @@ class Node:
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([str(TANDEMD), str(self.config)], stdout=log, stderr=log, cwd=self.folder,
-                                            env={**os.environ, **self.environment})
+                                            env={**os.environ, **self.environment}, start_new_session=True)
         if wait:
             until(self.ready, f"node {self.name} to be ready", 20)
         return self
