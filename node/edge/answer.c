@@ -56,9 +56,11 @@ static bool same_host(struct slice a, struct slice b)
 bool edge_is_ours(const struct edge *e, const struct sip_uri *uri)
 {
     enum plan_transport transport = PLAN_UDP;
+    union sock_address literal;
     if (uri->host.n == 0 || !edge_uri_transport(uri, &transport)) return false;
-    if (same_host(uri->host, e->o.advertise) || same_host(uri->host, e->o.hooks.domain(e->o.hooks.ctx))) {
-        return port_is_ours(e, uri->port);
+    if (same_host(uri->host, e->o.advertise)) return port_is_ours(e, uri->port);
+    if (sock_address_parse(uri->host, 1, &literal) != ERR_OK) {
+        return same_host(uri->host, e->o.hooks.domain(e->o.hooks.ctx)) && port_is_ours(e, uri->port);
     }
     if (transport_is_local(e->transport, transport, uri->host, uri->port)) return true;
     if (sip_uri_param(uri, "transport").p != NULL || transport == PLAN_TLS) return false;
@@ -67,13 +69,11 @@ bool edge_is_ours(const struct edge *e, const struct sip_uri *uri)
 
 /* ---- flows ---- */
 
-struct flow edge_reply_flow(const struct flow *from, const struct sip_view *v)
+uint16_t edge_reply_port(const struct flow *from, const struct sip_view *v)
 {
-    struct flow to = *from;
-    uint16_t port = v->via.port != 0 ? v->via.port : sip_default_port(from->transport);
     /* A connection is answered on itself; the sent-by port is for when it is gone. */
-    if (from->transport != PLAN_UDP || !v->via.rport) sock_address_set_port(&to.remote, port);
-    return to;
+    if (from->transport == PLAN_UDP && v->via.rport) return sock_address_port(&from->remote);
+    return v->via.port != 0 ? v->via.port : sip_default_port(from->transport);
 }
 
 /* Leading bits that two addresses of one family have in common. */
@@ -89,6 +89,12 @@ static unsigned common_bits(const union sock_address *a, const union sock_addres
     return bits;
 }
 
+static unsigned score_of(const struct edge *e, size_t listener, const union sock_address *to, const struct flow *from)
+{
+    const struct transport_listener *l = transport_listener_at(e->transport, listener);
+    return 2 * common_bits(&l->local, to) + (listener == from->listener) + 1;
+}
+
 enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const union sock_address *address,
                       const struct flow *from, struct flow *out)
 {
@@ -97,8 +103,9 @@ enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const
     for (size_t i = 0; i < transport_listener_count(e->transport); i++) {
         const struct transport_listener *l = transport_listener_at(e->transport, i);
         if (l->transport != transport || l->local.any.sa_family != address->any.sa_family) continue;
-        unsigned score = 2 * common_bits(&l->local, address) + (i == from->listener) + 1;
-        if (score > best_score) {
+        if (best != SIZE_MAX && best_score == 0) best_score = score_of(e, best, address, from);
+        unsigned score = best != SIZE_MAX ? score_of(e, i, address, from) : 0; /* the only one needs none */
+        if (best == SIZE_MAX || score > best_score) {
             best = i;
             best_score = score;
         }
@@ -110,9 +117,18 @@ enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const
 
 void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN])
 {
-    const void *bytes = a->any.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr;
-    if (inet_ntop(a->any.sa_family, bytes, out, INET6_ADDRSTRLEN) == NULL)
-        (void)snprintf(out, INET6_ADDRSTRLEN, "0.0.0.0");
+    const unsigned char *v4 = (const unsigned char *)&a->v4.sin_addr;
+    if (a->any.sa_family == AF_INET6) {
+        if (inet_ntop(AF_INET6, &a->v6.sin6_addr, out, INET6_ADDRSTRLEN) == NULL) out[0] = '\0';
+        return;
+    }
+    /* By hand: it is done for each message, and inet_ntop prints through a format. */
+    for (int i = 0; i < 4; i++) {
+        if (v4[i] >= 100) *out++ = (char)('0' + v4[i] / 100);
+        if (v4[i] >= 10) *out++ = (char)('0' + v4[i] / 10 % 10);
+        *out++ = (char)('0' + v4[i] % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
 }
 
 /* ---- answers ---- */
@@ -142,7 +158,8 @@ enum err edge_response(struct edge *e, const struct flow *from, const struct sip
 void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
                            struct slice extra)
 {
-    struct flow to = edge_reply_flow(from, v);
+    struct flow to = *from;
+    sock_address_set_port(&to.remote, edge_reply_port(from, v));
     if (edge_response(e, from, v, code, extra) != ERR_OK) {
         edge_count(e, EC_no_memory);
         return;

@@ -1,7 +1,8 @@
 #include "node/edge/calls.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "node/sip/cookie.h"
 
 struct call {
     struct sip_dialog dialog;
@@ -21,6 +22,8 @@ struct call {
     struct wall ended;
     unsigned code;
     unsigned rule;
+    uint8_t cookie_len;
+    char cookie[SIP_COOKIE_TEXT];
     char target[LIMIT_NAME + 16];
     char peer[LIMIT_NAME + 1];
     char text[];
@@ -88,10 +91,17 @@ void edge_call_rule(struct call *c, unsigned rule)
     c->rule = rule;
 }
 
+static void keep(char *out, size_t size, struct slice text)
+{
+    size_t n = text.n < size ? text.n : size - 1;
+    if (n > 0) memcpy(out, text.p, n);
+    out[n] = '\0';
+}
+
 void edge_call_target(struct call *c, struct slice target, struct slice node)
 {
-    (void)snprintf(c->target, sizeof c->target, "%.*s", SLICE_ARG(target));
-    (void)snprintf(c->peer, sizeof c->peer, "%.*s", SLICE_ARG(node));
+    keep(c->target, sizeof c->target, target);
+    keep(c->peer, sizeof c->peer, node);
     report(c, SLICE(""));
 }
 
@@ -131,6 +141,21 @@ void edge_call_end(struct call *c, unsigned code, struct slice reason)
     c->code = code;
     report(c, reason);
     drop(c);
+}
+
+void edge_call_set_cookie(struct call *c, struct slice cookie)
+{
+    if (cookie.n > sizeof c->cookie) return;
+    memcpy(c->cookie, cookie.p, cookie.n);
+    c->cookie_len = (uint8_t)cookie.n;
+}
+
+struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v)
+{
+    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
+    if (d == NULL) return SLICE("");
+    struct call *c = CONTAINER_OF(d, struct call, dialog);
+    return (struct slice){c->cookie, c->cookie_len};
 }
 
 void edge_call_request(struct edge *e, const struct sip_view *v)

@@ -26,6 +26,11 @@ void edge_call_ringing(struct call *c);
 void edge_call_answered(struct call *c, unsigned code);
 /* Reports the end and frees the record. */
 void edge_call_end(struct call *c, unsigned code, struct slice reason);
+/* The cookie that the call's Record-Route carries: what it was made from is the record's key, so it need not be made
+ * again. */
+void edge_call_set_cookie(struct call *c, struct slice cookie);
+/* Of the call that the request belongs to; "" when there is none. */
+struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v);
 /* A request inside a dialog came by: keeps its record alive, or ends it (BYE). */
 void edge_call_request(struct edge *e, const struct sip_view *v);
 void edge_call_timer(struct sip_timer *timer);

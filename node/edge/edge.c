@@ -195,6 +195,8 @@ static enum err init_memory(struct edge *e)
     e->armed = MONO_NEVER;
     e->relay_pool.kept_max = POOL_KEPT;
     e->branch_pool.kept_max = POOL_KEPT;
+    for (size_t i = 0; i < EDGE_MESSAGE_POOLS; i++)
+        e->message_pools[i].kept_max = POOL_KEPT;
     e->table = (struct counter_table){"edge", names, e->counts, EC_COUNT};
     if (e->o.no_answer_ms == 0) e->o.no_answer_ms = DEFAULT_NO_ANSWER_MS;
     enum err err = copy_texts(e);
@@ -223,6 +225,9 @@ static void free_memory(struct edge *e)
     mac_free(e->nonce_mac);
     pool_fini(&e->relay_pool);
     pool_fini(&e->branch_pool);
+    for (size_t i = 0; i < EDGE_MESSAGE_POOLS; i++)
+        pool_fini(&e->message_pools[i]);
+    arena_fini(&e->scratch);
     buf_fini(&e->out);
     buf_fini(&e->lines);
     buf_fini(&e->via);

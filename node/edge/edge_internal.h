@@ -78,6 +78,10 @@ struct edge_place {
     char uri[EDGE_URI_TEXT];       /* "sip:10.1.0.1:5060;transport=tcp" */
 };
 
+/* Blocks of 512, 1024 and 2048 bytes for messages that are kept. */
+#define EDGE_MESSAGE_POOLS 3
+#define EDGE_MESSAGE_SMALLEST 512
+
 struct registrar;
 
 struct edge {
@@ -106,6 +110,8 @@ struct edge {
     struct mac *nonce_mac;
     struct pool relay_pool;
     struct pool branch_pool;
+    struct pool message_pools[EDGE_MESSAGE_POOLS];
+    struct arena scratch; /* what parsing one message needs; emptied now and then */
 
     struct buf out;        /* the message being built */
     struct buf lines;      /* header lines that go into it */
@@ -142,8 +148,8 @@ struct slice edge_realm(const struct edge *e);
 bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
 /* Of the transport parameter and the scheme; false for one that we do not speak. */
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
-/* Where the response to this request goes (RFC 3261 §18.2.2, RFC 3581 §4). */
-struct flow edge_reply_flow(const struct flow *from, const struct sip_view *v);
+/* The port at the sender's address to which the response goes (RFC 3261 §18.2.2, RFC 3581 §4). */
+uint16_t edge_reply_port(const struct flow *from, const struct sip_view *v);
 /* The flow to an address: the listener nearest to it. ERR_NOTFOUND: no listener of that transport and family. */
 MUST_CHECK enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const union sock_address *address,
                                  const struct flow *from, struct flow *out);

@@ -14,13 +14,15 @@
 #define RELAY_ADDRESSES 8
 #define PROXY_TIMER_C_MS 180000
 
+/* The bytes of a message, kept. Small ones lie in pooled blocks. */
 struct message {
     char *p;
-    size_t n;
+    uint32_t n;
+    uint32_t cap;
 };
-/* Keeps a copy of exact size; false: no memory, m is then empty. */
-bool proxy_message_set(struct message *m, struct slice text);
-void proxy_message_drop(struct message *m);
+/* Keeps a copy in place of what m held; false: no memory, m is then empty. */
+bool proxy_message_set(struct edge *e, struct message *m, struct slice text);
+void proxy_message_drop(struct edge *e, struct message *m);
 
 struct branch;
 
@@ -28,16 +30,16 @@ struct relay {
     struct sip_tx server;
     struct list_node node; /* in edge.relays */
     struct edge *edge;
-    struct flow from;  /* where the request came from */
-    struct flow reply; /* where responses go */
+    struct flow from;    /* where the request came from */
+    uint16_t reply_port; /* where responses go at its address */
     struct message request;
-    struct message last; /* the response that a repeated request gets; only where it may be repeated */
-    struct arena arena;  /* the targets; gone after the final response */
-    const struct edge_target *targets;
+    struct message last;         /* the response that a repeated request gets; only where it may be repeated */
+    struct edge_target *targets; /* one block with all that they refer to; gone after the final response */
     size_t target_count;
     size_t target_at;
-    size_t hop_at;                                 /* the next hop to try of the target */
-    union sock_address addresses[RELAY_ADDRESSES]; /* of the hop before hop_at */
+    size_t hop_at;                 /* the next hop to try of the target */
+    union sock_address address;    /* of the hop before hop_at, */
+    union sock_address *addresses; /* or several: a block of their own */
     uint8_t address_count;
     uint8_t address_at;
     uint8_t pop_count; /* Route values of ours at the top */
@@ -55,6 +57,8 @@ struct relay {
     struct message best; /* its bytes, Via popped; empty: our own */
     char best_words[96]; /* why, where the code is our own */
     struct call *call;
+    uint64_t mark;            /* against loops: in our Via */
+    char key[SIP_TX_KEY_MAX]; /* of server */
 };
 
 struct branch {
@@ -81,6 +85,8 @@ void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *
 
 /* ---- proxy_response.c ---- */
 void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v);
+/* The response without its topmost Via, in e->out; false: counted. */
+bool proxy_pop_via(struct edge *e, const struct sip_view *v);
 /* A client transaction's own event: timer or failure to send. */
 void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev);
 void proxy_progress_timer(struct edge *e, struct sip_timer *timer);
@@ -97,6 +103,8 @@ void proxy_branch_ack(struct branch *b, const struct sip_view *response);
 /* Starts, or goes on with, the next address, hop or target; ends the relay with its best response when none is left. v
  * is the request when it is at hand, else NULL. */
 void proxy_relay_try(struct relay *r, const struct sip_view *v);
+/* Keeps the targets, deep, in one block. false: no memory, counted. */
+bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets, size_t count);
 /* Whether proxy_relay_try would find another place. */
 bool proxy_relay_has_more(const struct relay *r);
 

@@ -42,7 +42,7 @@ static void send_to(struct edge *e, const struct sip_view *v, const struct ack_w
 static void ack_free(struct ack *w)
 {
     list_remove(&w->node);
-    proxy_message_drop(&w->text);
+    proxy_message_drop(w->edge, &w->text);
     free(w);
 }
 
@@ -64,7 +64,7 @@ static void send_by_name(struct arrival *a, const struct ack_way *way)
     struct edge *e = a->e;
     struct slice host = way->hop.host;
     struct ack *w = calloc(1, sizeof *w);
-    if (w == NULL || host.n > LIMIT_HOST || !proxy_message_set(&w->text, (struct slice){a->v->data, a->v->len})) {
+    if (w == NULL || host.n > LIMIT_HOST || !proxy_message_set(e, &w->text, (struct slice){a->v->data, a->v->len})) {
         edge_count(e, EC_acks_dropped);
         free(w);
         return;

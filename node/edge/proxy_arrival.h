@@ -22,7 +22,6 @@ struct arrival {
     struct edge *e;
     const struct flow *from;
     struct sip_view *v;
-    struct arena arena; /* what parsing needs; passes to the relay when there is one */
     struct route_set routes;
 };
 

@@ -61,7 +61,7 @@ static void send_cancel(struct branch *b)
     sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), SIP_T64_MS));
     if (c == NULL || sent == NULL || build(e, sent, "CANCEL", sip_view_value(sent, SIP_TO)) != ERR_OK) goto no_memory;
     *c = (struct branch){.relay = r, .to = b->to, .id = b->id, .expect_member = b->expect_member, .is_cancel = true};
-    if (!proxy_message_set(&c->sent, buf_view(&e->out))) goto no_memory;
+    if (!proxy_message_set(e, &c->sent, buf_view(&e->out))) goto no_memory;
     sip_timer_init(&c->progress, EDGE_TIMER_PROGRESS);
     list_append(&r->branches, &c->node);
     sip_tx_start_client(&e->tx, &c->client, c->id, SIP_CANCEL, c->to.transport != PLAN_UDP, edge_now(e));

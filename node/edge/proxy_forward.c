@@ -47,12 +47,11 @@ bool proxy_forward_looped(const struct sip_view *v, uint64_t mark)
     return false;
 }
 
-static void add_via(struct edge *e, const struct sip_view *v, const struct forward *f)
+static void add_via(struct edge *e, const struct forward *f)
 {
     char branch[SIP_TX_BRANCH];
     struct buf *b = &e->lines;
-    uint64_t mark = f->relay != NULL && !f->relay->in_dialog ? proxy_forward_loop_mark(e, v) : 0;
-    sip_tx_branch(f->id, mark, branch);
+    sip_tx_branch(f->id, f->relay != NULL ? f->relay->mark : 0, branch);
     buf_text(b, "Via: SIP/2.0/");
     buf_text(b, via_transport(f->to->transport));
     buf_text(b, " ");
@@ -80,6 +79,7 @@ static enum err add_record_routes(struct edge *e, const struct sip_view *v, cons
     if (err != ERR_OK) return err;
     add_record_route(e, f->to->listener, cookie);
     if (f->from->listener != f->to->listener) add_record_route(e, f->from->listener, cookie);
+    if (f->relay != NULL && f->relay->call != NULL) edge_call_set_cookie(f->relay->call, slice_of(cookie));
     return ERR_OK;
 }
 
@@ -104,16 +104,19 @@ static enum err add_transit_route(struct edge *e, const struct sip_view *v, cons
 static void add_session_id(struct edge *e, const struct sip_view *v)
 {
     if (v->first[SIP_SESSION_ID] != SIP_NO_LINE) return;
-    buf_printf(&e->lines, "Session-ID: %016llx%016llx;remote=00000000000000000000000000000000\r\n",
-               (unsigned long long)map_hash(&e->tx.servers, v->call_id),
-               (unsigned long long)map_hash(&e->tx.servers, v->from_tag));
+    uint64_t id[2] = {map_hash(&e->tx.servers, v->call_id), map_hash(&e->tx.servers, v->from_tag)};
+    char text[33];
+    hex_encode(id, sizeof id, text);
+    buf_text(&e->lines, "Session-ID: ");
+    buf_text(&e->lines, text);
+    buf_text(&e->lines, ";remote=00000000000000000000000000000000\r\n");
 }
 
 static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
     enum err err = ERR_OK;
     buf_reset(&e->lines);
-    add_via(e, v, f);
+    add_via(e, f);
     if (f->record_route) err = add_record_routes(e, v, f);
     if (err == ERR_OK && f->target != NULL && f->target->node.n > 0) err = add_transit_route(e, v, f);
     if (f->hop->route.n > 0) {
@@ -141,13 +144,11 @@ static struct slice transit_uri(struct edge *e, const struct forward *f)
 /* Credentials for our realm end here; those for realms further on pass (RFC 3261 §22.3). */
 static void remove_own_auth(struct edge *e, const struct sip_view *v, struct sip_edits *edits)
 {
-    struct arena scratch = {0};
     for (unsigned i = v->first[SIP_PROXY_AUTHORIZATION]; i != SIP_NO_LINE; i = v->lines[i].next) {
         struct sip_credentials c;
-        if (sip_credentials_parse(&scratch, sip_line_value(v, i), &c) != ERR_OK) continue;
+        if (sip_credentials_parse(&e->scratch, sip_line_value(v, i), &c) != ERR_OK) continue;
         if (slice_eq(c.realm, edge_realm(e))) sip_edit_remove_line(edits, i);
     }
-    arena_fini(&scratch);
 }
 
 enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)

@@ -31,8 +31,8 @@ static bool identify_member(struct arrival *a, struct edge_query *q)
         return false;
     }
     q->source.kind = EDGE_SOURCE_MEMBER;
-    q->source.name = arena_copy(&a->arena, a->from->member ? slice_of(a->from->peer_name) : SLICE(""));
-    q->named_target = arena_copy(&a->arena, r->target);
+    q->source.name = arena_copy(&a->e->scratch, a->from->member ? slice_of(a->from->peer_name) : SLICE(""));
+    q->named_target = arena_copy(&a->e->scratch, r->target);
     q->number_in_contact = r->number_in_contact;
     return true;
 }
@@ -40,7 +40,7 @@ static bool identify_member(struct arrival *a, struct edge_query *q)
 static bool identify_account(struct arrival *a, struct edge_query *q)
 {
     struct plan_account account;
-    enum auth_verdict verdict = edge_auth(a->e, &a->arena, a->v, SIP_PROXY_AUTHORIZATION, &account);
+    enum auth_verdict verdict = edge_auth(a->e, &a->e->scratch, a->v, SIP_PROXY_AUTHORIZATION, &account);
     switch (verdict) {
     case AUTH_OK: q->source = (struct edge_source){EDGE_SOURCE_ACCOUNT, account.name}; return true;
     case AUTH_REFUSED: edge_answer_stateless(a->e, a->from, a->v, 403, SLICE("")); break;
@@ -55,7 +55,7 @@ static bool identify(struct arrival *a, struct edge_query *q)
 {
     struct edge *e = a->e;
     if (is_transit(a)) return identify_member(a, q);
-    e->o.hooks.source(e->o.hooks.ctx, &a->arena, a->from, &q->source);
+    e->o.hooks.source(e->o.hooks.ctx, &a->e->scratch, a->from, &q->source);
     return q->source.kind != EDGE_SOURCE_UNKNOWN || identify_account(a, q);
 }
 
@@ -64,35 +64,42 @@ static bool identify(struct arrival *a, struct edge_query *q)
 static struct slice caller(struct arrival *a)
 {
     struct sip_name_addr from;
-    if (sip_name_addr_parse(&a->arena, sip_view_value(a->v, SIP_FROM), &from) != ERR_OK) return SLICE("");
+    if (sip_name_addr_parse(&a->e->scratch, sip_view_value(a->v, SIP_FROM), &from) != ERR_OK) return SLICE("");
     return from.uri.number;
 }
 
 /* A call crosses the mesh at most once: what a member sent us goes to targets of our own. */
-static size_t keep_own(struct edge_target *targets, size_t count)
+static size_t keep_own(struct edge_target *own, const struct edge_target *targets, size_t count)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (targets[i].node.n == 0) targets[kept++] = targets[i];
+        if (targets[i].node.n == 0) own[kept++] = targets[i];
     }
     return kept;
 }
 
-static void ask_plan(struct relay *r, const struct edge_query *q, struct edge_answer *answer)
+/* Asks and keeps the targets; notes the failure when there are none. */
+static void ask_plan(struct relay *r, const struct edge_query *q)
 {
     struct edge *e = r->edge;
-    e->o.hooks.route(e->o.hooks.ctx, &r->arena, q, answer);
-    r->targets = answer->targets;
-    r->target_count = answer->target_count;
-    if (q->named_target.n == 0 || r->target_count == 0) return;
-    struct edge_target *own = arena_alloc(&r->arena, r->target_count * sizeof *own);
-    if (own == NULL) {
-        r->target_count = 0;
-        return;
+    struct arena arena = {0};
+    struct edge_answer answer = {0};
+    e->o.hooks.route(e->o.hooks.ctx, &arena, q, &answer);
+    const struct edge_target *targets = answer.targets;
+    size_t count = answer.target_count;
+    if (q->named_target.n > 0 && count > 0) {
+        struct edge_target *own = arena_alloc(&arena, count * sizeof *own);
+        count = own != NULL ? keep_own(own, targets, count) : 0;
+        targets = own;
     }
-    memcpy(own, answer->targets, r->target_count * sizeof *own);
-    r->targets = own;
-    r->target_count = keep_own(own, r->target_count);
+    if (r->call != NULL) edge_call_rule(r->call, answer.rule);
+    if (count == 0) {
+        edge_count(e, EC_refused_no_target);
+        proxy_relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
+    } else if (!proxy_relay_set_targets(r, targets, count)) {
+        proxy_relay_note(r, 500, "no memory", SLICE(""));
+    }
+    arena_fini(&arena);
 }
 
 static bool forms_dialog(enum sip_method m)
@@ -100,23 +107,18 @@ static bool forms_dialog(enum sip_method m)
     return m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER;
 }
 
-static void relay_out(struct arrival *a, const struct edge_query *q)
+static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t mark)
 {
     struct edge *e = a->e;
-    struct edge_answer answer = {0};
     struct slice from = a->v->method == SIP_INVITE ? caller(a) : SLICE("");
     struct relay *r = proxy_relay_new(e, a->from, a->v);
     if (r == NULL) return;
-    r->arena = a->arena;
-    a->arena = (struct arena){0};
     r->pop_count = (uint8_t)a->routes.own;
     r->forms_dialog = forms_dialog(a->v->method);
+    r->mark = mark;
     if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);
-    ask_plan(r, q, &answer);
-    if (r->call != NULL) edge_call_rule(r->call, answer.rule);
+    ask_plan(r, q);
     if (r->target_count == 0) {
-        edge_count(e, EC_refused_no_target);
-        proxy_relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
         proxy_relay_finish(r);
     } else {
         if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
@@ -129,7 +131,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q)
 
 static bool uri_usable(struct arrival *a, struct sip_uri *uri)
 {
-    if (sip_uri_parse(&a->arena, a->v->uri, uri) != ERR_OK) {
+    if (sip_uri_parse(&a->e->scratch, a->v->uri, uri) != ERR_OK) {
         proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
         return false;
     }
@@ -193,15 +195,16 @@ void proxy_arrival_outside(struct arrival *a)
     }
     if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri)) return;
     if (!tag_usable(a) || !proxy_arrival_may_pass(a)) return;
-    if (proxy_forward_looped(a->v, proxy_forward_loop_mark(a->e, a->v))) {
+    uint64_t mark = proxy_forward_loop_mark(a->e, a->v);
+    if (proxy_forward_looped(a->v, mark)) {
         proxy_arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
         return;
     }
-    q.dialled = arena_copy(&a->arena, uri.number);
-    q.call_id = arena_copy(&a->arena, a->v->call_id);
+    q.dialled = arena_copy(&a->e->scratch, uri.number);
+    q.call_id = arena_copy(&a->e->scratch, a->v->call_id);
     if (q.dialled.p == NULL || q.call_id.p == NULL) {
         edge_count(a->e, EC_no_memory);
         return;
     }
-    if (identify(a, &q)) relay_out(a, &q);
+    if (identify(a, &q)) relay_out(a, &q, mark);
 }

@@ -4,19 +4,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool proxy_message_set(struct message *m, struct slice text)
+/* The pool whose blocks hold n bytes; EDGE_MESSAGE_POOLS: none, the heap serves. */
+static size_t pool_of(size_t n)
 {
-    proxy_message_drop(m);
-    m->p = malloc(text.n);
-    if (m->p == NULL) return false;
+    size_t which = 0;
+    while (which < EDGE_MESSAGE_POOLS && ((size_t)EDGE_MESSAGE_SMALLEST << which) < n)
+        which++;
+    return which;
+}
+
+bool proxy_message_set(struct edge *e, struct message *m, struct slice text)
+{
+    if (text.n > m->cap) {
+        proxy_message_drop(e, m);
+        size_t which = pool_of(text.n);
+        size_t cap = which < EDGE_MESSAGE_POOLS ? (size_t)EDGE_MESSAGE_SMALLEST << which : text.n;
+        m->p = which < EDGE_MESSAGE_POOLS ? pool_get(&e->message_pools[which], cap) : malloc(cap);
+        if (m->p == NULL) return false;
+        m->cap = (uint32_t)cap;
+    }
     memcpy(m->p, text.p, text.n);
-    m->n = text.n;
+    m->n = (uint32_t)text.n;
     return true;
 }
 
-void proxy_message_drop(struct message *m)
+void proxy_message_drop(struct edge *e, struct message *m)
 {
-    free(m->p);
+    if (m->p == NULL) return;
+    size_t which = pool_of(m->cap);
+    if (which < EDGE_MESSAGE_POOLS) {
+        pool_put(&e->message_pools[which], m->p);
+    } else {
+        free(m->p);
+    }
     *m = (struct message){0};
 }
 
@@ -32,14 +52,14 @@ struct relay *proxy_relay_new(struct edge *e, const struct flow *from, const str
     *r = (struct relay){.edge = e, .from = *from, .invite = v->method == SIP_INVITE};
     list_init(&r->branches);
     bool reliable = from->transport != PLAN_UDP;
-    if (!proxy_message_set(&r->request, (struct slice){v->data, v->len}) ||
-        sip_tx_start_server(&e->tx, &r->server, v, reliable, edge_now(e)) != ERR_OK) {
-        proxy_message_drop(&r->request);
+    if (!proxy_message_set(e, &r->request, (struct slice){v->data, v->len}) ||
+        sip_tx_start_server(&e->tx, &r->server, r->key, v, reliable, edge_now(e)) != ERR_OK) {
+        proxy_message_drop(e, &r->request);
         pool_put(&e->relay_pool, r);
         edge_count(e, EC_no_memory);
         return NULL;
     }
-    r->reply = edge_reply_flow(from, v);
+    r->reply_port = edge_reply_port(from, v);
     list_append(&e->relays, &r->node);
     e->open_relays++;
     return r;
@@ -55,22 +75,33 @@ const struct sip_view *proxy_relay_request(struct relay *r)
 
 /* ---- responses ---- */
 
+static void drop_targets(struct relay *r)
+{
+    free(r->targets);
+    free(r->addresses);
+    r->targets = NULL;
+    r->addresses = NULL;
+    r->target_count = 0;
+    r->address_count = 0;
+    r->address_at = 0;
+}
+
 /* After the final response the targets and the bytes have served. */
 static void close_relay(struct relay *r)
 {
     if (r->final_sent) return;
     r->final_sent = true;
     r->edge->open_relays--;
-    r->targets = NULL;
-    r->target_count = 0;
-    arena_fini(&r->arena);
-    proxy_message_drop(&r->request);
-    proxy_message_drop(&r->best);
+    drop_targets(r);
+    proxy_message_drop(r->edge, &r->request);
+    proxy_message_drop(r->edge, &r->best);
 }
 
 static void transmit(struct relay *r, struct slice text)
 {
-    if (transport_send(r->edge->transport, &r->reply, false, text, 0) != ERR_OK) edge_count(r->edge, EC_send_failures);
+    struct flow to = r->from;
+    sock_address_set_port(&to.remote, r->reply_port);
+    if (transport_send(r->edge->transport, &to, false, text, 0) != ERR_OK) edge_count(r->edge, EC_send_failures);
 }
 
 /* A 2xx to INVITE is repeated by its sender, never by us (RFC 6026 §8.7); nothing is repeated on reliable transports.
@@ -79,10 +110,10 @@ static void keep(struct relay *r, unsigned code, struct slice text)
 {
     bool success = code >= 200 && code < 300;
     if (r->server.reliable || (r->invite && success)) {
-        if (code >= 200) proxy_message_drop(&r->last);
+        if (code >= 200) proxy_message_drop(r->edge, &r->last);
         return;
     }
-    if (!proxy_message_set(&r->last, text)) edge_count(r->edge, EC_no_memory);
+    if (!proxy_message_set(r->edge, &r->last, text)) edge_count(r->edge, EC_no_memory);
 }
 
 void proxy_relay_send(struct relay *r, unsigned code, struct slice text)
@@ -140,7 +171,7 @@ static bool better(const struct relay *r, unsigned code)
 void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct slice detail)
 {
     if (r->final_sent || !better(r, code)) return;
-    proxy_message_drop(&r->best);
+    proxy_message_drop(r->edge, &r->best);
     r->best_code = code;
     (void)snprintf(r->best_words, sizeof r->best_words, "%s%s%.*s", words, words[0] != '\0' && detail.n > 0 ? ": " : "",
                    SLICE_ARG(detail));
@@ -149,14 +180,10 @@ void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct 
 void proxy_relay_note_response(struct relay *r, const struct sip_view *v)
 {
     struct edge *e = r->edge;
-    struct sip_edits edits;
     if (r->final_sent || !better(r, v->code)) return;
-    sip_edits_init(&edits, v);
-    sip_edit_pop_value(&edits, SIP_VIA);
-    buf_reset(&e->out);
-    if (sip_edit_apply(&edits, &e->out) != ERR_OK || !proxy_message_set(&r->best, buf_view(&e->out))) {
+    if (!proxy_pop_via(e, v) || !proxy_message_set(e, &r->best, buf_view(&e->out))) {
         edge_count(e, EC_no_memory);
-        proxy_message_drop(&r->best);
+        proxy_message_drop(e, &r->best);
     }
     r->best_code = v->code;
     (void)snprintf(r->best_words, sizeof r->best_words, "%u %.*s", v->code, SLICE_ARG(v->reason));
@@ -176,7 +203,7 @@ void proxy_relay_finish(struct relay *r)
         struct message best = r->best;
         r->best = (struct message){0};
         proxy_relay_send(r, code, (struct slice){best.p, best.n});
-        proxy_message_drop(&best);
+        proxy_message_drop(r->edge, &best);
     } else {
         /* One target's 503 must not keep the caller away from all of us: RFC 3261 §16.7 item 6. */
         unsigned cause = code;
@@ -191,7 +218,7 @@ void proxy_relay_drop(struct relay *r)
 {
     struct call *call = r->call;
     sip_tx_remove(&r->edge->tx, &r->server);
-    proxy_message_drop(&r->last);
+    proxy_message_drop(r->edge, &r->last);
     close_relay(r);
     r->call = NULL;
     if (call != NULL) edge_call_end(call, 408, SLICE("no answer"));
@@ -211,7 +238,7 @@ void proxy_relay_server_event(struct relay *r, enum sip_tx_event ev)
     if ((actions & SIP_TX_DO_RESEND) && r->last.p != NULL) transmit(r, (struct slice){r->last.p, r->last.n});
     if (actions & SIP_TX_DO_TRYING) proxy_relay_answer(r, NULL, 100, 0, SLICE(""));
     if (actions & SIP_TX_DO_TIMED_OUT) edge_count(e, EC_unacknowledged);
-    if (actions & SIP_TX_DO_FREE) proxy_message_drop(&r->last);
+    if (actions & SIP_TX_DO_FREE) proxy_message_drop(r->edge, &r->last);
 }
 
 /* ---- death ---- */
@@ -225,7 +252,7 @@ void proxy_branch_free(struct branch *b)
     if (b->is_waiting) map_remove(&e->waiting, &b->waiting);
     if (r->current == b) r->current = NULL;
     list_remove(&b->node);
-    proxy_message_drop(&b->sent);
+    proxy_message_drop(e, &b->sent);
     pool_put(&e->branch_pool, b);
 }
 
@@ -243,9 +270,9 @@ void proxy_relay_free(struct relay *r)
     sip_tx_remove(&e->tx, &r->server);
     if (!r->final_sent) e->open_relays--;
     list_remove(&r->node);
-    arena_fini(&r->arena);
-    proxy_message_drop(&r->request);
-    proxy_message_drop(&r->last);
-    proxy_message_drop(&r->best);
+    drop_targets(r);
+    proxy_message_drop(e, &r->request);
+    proxy_message_drop(e, &r->last);
+    proxy_message_drop(e, &r->best);
     pool_put(&e->relay_pool, r);
 }

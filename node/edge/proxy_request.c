@@ -5,6 +5,8 @@
  * §16.10, §16.12. */
 #include "node/edge/proxy_arrival.h"
 
+#define SCRATCH_KEPT 65536 /* bytes: some thirty messages share a few blocks */
+
 void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
 {
     edge_count(a->e, why);
@@ -32,20 +34,6 @@ static bool dialog_proved(struct arrival *a)
     return false;
 }
 
-/* One target with one hop: the one that the Route set names. Nothing here outlives the relay's arena. */
-static bool single_target(struct relay *r, const struct edge_hop *hop)
-{
-    struct edge_target *t = arena_alloc(&r->arena, sizeof *t);
-    struct edge_hop *h = arena_alloc(&r->arena, sizeof *h);
-    if (t == NULL || h == NULL) return false;
-    *h = *hop;
-    h->host = arena_copy(&r->arena, hop->host);
-    *t = (struct edge_target){.hops = h, .hop_count = 1};
-    r->targets = t;
-    r->target_count = 1;
-    return h->host.p != NULL;
-}
-
 static void inside(struct arrival *a)
 {
     struct edge_hop hop;
@@ -59,13 +47,10 @@ static void inside(struct arrival *a)
     edge_call_request(a->e, a->v);
     struct relay *r = proxy_relay_new(a->e, a->from, a->v);
     if (r == NULL) return;
-    r->arena = a->arena;
-    a->arena = (struct arena){0};
     r->in_dialog = true;
     r->to_member = a->routes.to_member;
     r->pop_count = (uint8_t)a->routes.own;
-    if (!single_target(r, &hop)) {
-        edge_count(a->e, EC_no_memory);
+    if (!proxy_relay_set_targets(r, &(struct edge_target){.hops = &hop, .hop_count = 1}, 1)) {
         proxy_relay_free(r);
         return;
     }
@@ -123,5 +108,5 @@ void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *
     struct arrival a = {.e = e, .from = from, .v = v};
     edge_count(e, EC_requests);
     judge(&a);
-    arena_fini(&a.arena);
+    if (e->scratch.used_total > SCRATCH_KEPT) arena_fini(&e->scratch);
 }

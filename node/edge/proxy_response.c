@@ -8,12 +8,14 @@ static void stop_waiting(struct branch *b)
     b->is_waiting = false;
 }
 
-/* The response with its topmost Via popped, in e->out. */
-static bool popped(struct edge *e, const struct sip_view *v)
+bool proxy_pop_via(struct edge *e, const struct sip_view *v)
 {
     struct sip_edits edits;
     sip_edits_init(&edits, v);
-    sip_edit_pop_value(&edits, SIP_VIA);
+    const struct sip_line *line = &v->lines[v->first[SIP_VIA]];
+    size_t next = v->via.more ? v->via.next_value : line->end;
+    size_t from = v->via.more ? line->value : line->start;
+    sip_edit_replace(&edits, (struct slice){v->data + from, next - from}, SLICE(""));
     buf_reset(&e->out);
     if (sip_edit_apply(&edits, &e->out) == ERR_OK) return true;
     edge_count(e, EC_no_memory);
@@ -22,7 +24,7 @@ static bool popped(struct edge *e, const struct sip_view *v)
 
 static void pass(struct relay *r, const struct sip_view *v)
 {
-    if (popped(r->edge, v)) proxy_relay_send(r, v->code, buf_view(&r->edge->out));
+    if (proxy_pop_via(r->edge, v)) proxy_relay_send(r, v->code, buf_view(&r->edge->out));
 }
 
 /* The branch is no longer the one that counts. */
@@ -58,7 +60,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
     bool first = !r->final_sent;
     sip_timer_stop(&r->edge->tx, &b->progress);
     leave(b);
-    proxy_message_drop(&b->sent);
+    proxy_message_drop(r->edge, &b->sent);
     if (!r->invite && !first) {
         edge_count(r->edge, EC_responses_dropped);
         return;
@@ -86,7 +88,7 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     bool current = r->current == b;
     sip_timer_stop(&r->edge->tx, &b->progress);
     leave(b);
-    if (!r->invite) proxy_message_drop(&b->sent); /* INVITE: the ACK is made from it */
+    if (!r->invite) proxy_message_drop(r->edge, &b->sent); /* INVITE: the ACK is made from it */
     if (r->final_sent || !current) return;
     if (b->timed_out) {
         proxy_relay_note(r, 408, "no final answer in time", SLICE(""));

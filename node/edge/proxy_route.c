@@ -7,6 +7,8 @@
 #include "node/sip/cookie.h"
 
 #define OWN_ROUTES_MAX 8
+#define OWN_PARAMS ";lr;ck="
+#define OWN_PARAMS_LEN (sizeof OWN_PARAMS - 1 + SIP_COOKIE_TEXT - 1)
 
 static void note_own(struct route_set *r, const struct sip_uri *uri)
 {
@@ -16,26 +18,50 @@ static void note_own(struct route_set *r, const struct sip_uri *uri)
     r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
 }
 
+/* Our Record-Route as we wrote it, which is how it nearly always comes back. False: it may still be ours. */
+static bool is_own_text(struct arrival *a, struct slice value)
+{
+    const struct edge *e = a->e;
+    if (value.n < 2 || value.p[0] != '<' || value.p[value.n - 1] != '>') return false;
+    struct slice uri = {value.p + 1, value.n - 2};
+    for (size_t i = 0; i < transport_listener_count(e->transport); i++) {
+        struct slice own = slice_of(e->places[i].uri);
+        if (!slice_starts(uri, own)) continue;
+        struct slice rest = {uri.p + own.n, uri.n - own.n};
+        if (rest.n != OWN_PARAMS_LEN || !slice_starts(rest, SLICE(OWN_PARAMS))) continue;
+        struct slice cookie = {rest.p + sizeof OWN_PARAMS - 1, SIP_COOKIE_TEXT - 1};
+        if (memchr(cookie.p, ';', cookie.n) != NULL || memchr(cookie.p, '>', cookie.n) != NULL) return false;
+        if (a->routes.own == 0) a->routes.cookie = cookie;
+        return true;
+    }
+    return false;
+}
+
+static bool count_own(struct route_set *r)
+{
+    if (++r->own > OWN_ROUTES_MAX) r->bad = true;
+    return !r->bad;
+}
+
 /* False: what follows does not concern us. */
 static bool read_route(struct arrival *a, struct slice value)
 {
     struct route_set *r = &a->routes;
     struct sip_name_addr addr;
-    if (sip_name_addr_parse(&a->arena, value, &addr) != ERR_OK || addr.star) {
+    if (is_own_text(a, value)) return count_own(r);
+    if (sip_name_addr_parse(&a->e->scratch, value, &addr) != ERR_OK || addr.star) {
         r->bad = true;
         return false;
     }
-    if (!edge_is_ours(a->e, &addr.uri)) {
-        struct slice cookie = sip_uri_param(&addr.uri, "ck");
-        r->has_next = true;
-        r->next = addr.uri;
-        r->to_member = r->own > 0 && cookie.n > 0 && slice_eq(cookie, r->cookie);
-        return false;
+    if (edge_is_ours(a->e, &addr.uri)) {
+        if (r->own == 0) note_own(r, &addr.uri);
+        return count_own(r);
     }
-    if (r->own == 0) note_own(r, &addr.uri);
-    r->own++;
-    if (r->own > OWN_ROUTES_MAX) r->bad = true;
-    return !r->bad;
+    struct slice cookie = sip_uri_param(&addr.uri, "ck");
+    r->has_next = true;
+    r->next = addr.uri;
+    r->to_member = r->own > 0 && cookie.n > 0 && slice_eq(cookie, r->cookie);
+    return false;
 }
 
 void proxy_arrival_read_routes(struct arrival *a)
@@ -57,7 +83,7 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
     if (!a->routes.has_next) {
         uri = &parsed;
         *why = EC_refused_syntax;
-        if (sip_uri_parse(&a->arena, a->v->uri, &parsed) != ERR_OK) return 400;
+        if (sip_uri_parse(&a->e->scratch, a->v->uri, &parsed) != ERR_OK) return 400;
         *why = EC_refused_own_address; /* a Contact that names us: it would come straight back */
         if (edge_is_ours(a->e, uri)) return 404;
     }
@@ -69,7 +95,9 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
 bool proxy_arrival_cookie_ok(const struct arrival *a)
 {
     const struct sip_view *v = a->v;
-    return sip_dialog_cookie_ok(a->e->dialog_mac, a->routes.cookie, v->call_id, v->from_tag, v->to_tag);
+    struct slice known = edge_call_cookie(a->e, v);
+    bool same = known.n > 0 && a->routes.cookie.n == known.n && secret_equal(known.p, a->routes.cookie.p, known.n);
+    return same || sip_dialog_cookie_ok(a->e->dialog_mac, a->routes.cookie, v->call_id, v->from_tag, v->to_tag);
 }
 
 bool proxy_arrival_may_pass(struct arrival *a)

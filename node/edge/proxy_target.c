@@ -2,25 +2,108 @@
  * in order, one at a time (DESIGN "The decision", failover). */
 #include "node/edge/proxy.h"
 
+#include <stdlib.h>
+
 bool proxy_relay_has_more(const struct relay *r)
 {
     if (r->address_at < r->address_count || r->target_at + 1 < r->target_count) return true;
     return r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count;
 }
 
+/* ---- the targets, kept ---- */
+
+/* What deep copies of texts and lists take beyond the arrays themselves. */
+static size_t texts_len(const struct edge_target *t)
+{
+    size_t n = t->text.n + t->node.n + t->number.n;
+    for (size_t i = 0; i < t->hop_count; i++) {
+        const struct edge_hop *h = &t->hops[i];
+        n += h->host.n + h->request_uri.n + h->received.n + h->route.n;
+    }
+    return n;
+}
+
+static void keep_text(struct slice *s, char **at)
+{
+    if (s->n > 0) memcpy(*at, s->p, s->n);
+    s->p = *at;
+    *at += s->n;
+}
+
+static void keep_target(struct edge_target *t, struct edge_hop **hop_at, uint16_t **code_at, char **text_at)
+{
+    struct edge_hop *hops = *hop_at;
+    uint16_t *codes = *code_at;
+    if (t->hop_count > 0) memcpy(hops, t->hops, t->hop_count * sizeof *hops);
+    if (t->route.failover_count > 0) memcpy(codes, t->route.failover, t->route.failover_count * sizeof *codes);
+    *hop_at += t->hop_count;
+    *code_at += t->route.failover_count;
+    t->hops = hops;
+    /* Of the route only the codes are looked at again. */
+    t->route = (struct plan_route){.failover = codes, .failover_count = t->route.failover_count};
+    keep_text(&t->text, text_at);
+    keep_text(&t->node, text_at);
+    keep_text(&t->number, text_at);
+    for (size_t i = 0; i < t->hop_count; i++) {
+        keep_text(&hops[i].host, text_at);
+        keep_text(&hops[i].request_uri, text_at);
+        keep_text(&hops[i].received, text_at);
+        keep_text(&hops[i].route, text_at);
+    }
+}
+
+bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets, size_t count)
+{
+    size_t hops = 0;
+    size_t codes = 0;
+    size_t texts = 0;
+    for (size_t i = 0; i < count; i++) {
+        hops += targets[i].hop_count;
+        codes += targets[i].route.failover_count;
+        texts += texts_len(&targets[i]);
+    }
+    struct edge_target *block =
+        malloc(count * sizeof *block + hops * sizeof(struct edge_hop) + codes * sizeof(uint16_t) + texts);
+    if (block == NULL) {
+        edge_count(r->edge, EC_no_memory);
+        return false;
+    }
+    memcpy(block, targets, count * sizeof *block);
+    struct edge_hop *hop_at = (struct edge_hop *)(void *)(block + count);
+    uint16_t *code_at = (uint16_t *)(void *)(hop_at + hops);
+    char *text_at = (char *)(code_at + codes);
+    for (size_t i = 0; i < count; i++)
+        keep_target(&block[i], &hop_at, &code_at, &text_at);
+    r->targets = block;
+    r->target_count = count;
+    return true;
+}
+
 /* ---- the addresses of a hop ---- */
+
+static union sock_address *addresses_of(struct relay *r)
+{
+    return r->addresses != NULL ? r->addresses : &r->address;
+}
+
+/* One is kept in place; several get a block of their own. */
+static void set_addresses(struct relay *r, const union sock_address *list, size_t count)
+{
+    if (count > RELAY_ADDRESSES) count = RELAY_ADDRESSES;
+    free(r->addresses);
+    r->addresses = count > 1 ? malloc(count * sizeof *list) : NULL;
+    if (r->addresses == NULL && count > 1) count = 1; /* no memory: the first must do */
+    if (count > 0) memcpy(addresses_of(r), list, count * sizeof *list);
+    r->address_at = 0;
+    r->address_count = (uint8_t)count;
+}
 
 static void resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
 {
     struct relay *r = ctx;
     r->resolving = false;
     if (r->edge->closing) return; /* the transport may be gone; the edge frees us */
-    r->address_at = 0;
-    r->address_count = 0;
-    if (err == ERR_OK) {
-        for (size_t i = 0; i < count && i < RELAY_ADDRESSES; i++)
-            r->addresses[r->address_count++] = addresses[i];
-    }
+    set_addresses(r, addresses, err == ERR_OK ? count : 0);
     if (r->address_count == 0) {
         edge_count(r->edge, EC_names_unresolved);
         if (!r->final_sent)
@@ -36,13 +119,9 @@ static void resolve(struct relay *r, const struct edge_hop *hop)
 {
     enum plan_transport transport = hop->transport;
     uint16_t port = hop->port != 0 ? hop->port : sip_default_port(transport);
-    r->address_at = 0;
-    r->address_count = 0;
-    if (hop->received.n > 0 && listen_parse(hop->received, &transport, &r->addresses[0], NULL) == ERR_OK) {
-        r->address_count = 1;
-        return;
-    }
-    if (sock_address_parse(hop->host, port, &r->addresses[0]) == ERR_OK) {
+    set_addresses(r, NULL, 0);
+    if ((hop->received.n > 0 && listen_parse(hop->received, &transport, &r->address, NULL) == ERR_OK) ||
+        sock_address_parse(hop->host, port, &r->address) == ERR_OK) {
         r->address_count = 1;
         return;
     }
@@ -71,7 +150,7 @@ static struct branch *branch_new(struct relay *r, const struct flow *to, uint64_
     if (b == NULL) return NULL;
     *b = (struct branch){.relay = r, .to = *to, .id = id};
     sip_timer_init(&b->progress, EDGE_TIMER_PROGRESS);
-    if (!proxy_message_set(&b->sent, buf_view(&e->out))) {
+    if (!proxy_message_set(e, &b->sent, buf_view(&e->out))) {
         pool_put(&e->branch_pool, b);
         return NULL;
     }
@@ -152,7 +231,7 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v)
             return;
         }
         if (r->address_at < r->address_count) {
-            if (attempt(r, &r->addresses[r->address_at++], v)) return;
+            if (attempt(r, &addresses_of(r)[r->address_at++], v)) return;
         } else if (r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count) {
             if (r->hop_at == 0) name_target(r);
             resolve(r, &r->targets[r->target_at].hops[r->hop_at++]);

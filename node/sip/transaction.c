@@ -244,15 +244,16 @@ struct sip_tx *sip_tx_find_server(const struct sip_tx_table *t, const struct sip
     return NULL;
 }
 
-enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *tx, const struct sip_view *request, bool reliable,
-                             struct mono now)
+enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *tx, char key[SIP_TX_KEY_MAX],
+                             const struct sip_view *request, bool reliable, struct mono now)
 {
     struct key k;
     bool invite = request->method == SIP_INVITE;
     enum err e = server_key(request, request->method, &k);
     if (e != ERR_OK) return e;
     tx_init(tx, invite ? SIP_TX_INVITE_SERVER : SIP_TX_SERVER, request->method, reliable);
-    memcpy(tx->key, k.text, k.n);
+    memcpy(key, k.text, k.n);
+    tx->key = key;
     tx->key_len = (uint8_t)k.n;
     map_insert(&t->servers, &tx->node, map_hash(&t->servers, key_slice(&k)));
     tx->state = invite ? SIP_TX_PROCEEDING : SIP_TX_TRYING;

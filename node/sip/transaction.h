@@ -92,10 +92,10 @@ void sip_tx_table_fini(struct sip_tx_table *t); /* frees the table, not the tran
  * the magic cookie, Via, Call-ID, From tag and CSeq. For an ACK the INVITE's is found. method replaces the request's
  * own: SIP_INVITE for a CANCEL finds what it cancels (§9.2). NULL. */
 struct sip_tx *sip_tx_find_server(const struct sip_tx_table *t, const struct sip_view *request, enum sip_method method);
-/* Starts the transaction of a new request; tx is the caller's storage. It is in the Trying (INVITE: Proceeding) state.
- * ERR_NOMEM. */
-MUST_CHECK enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *tx, const struct sip_view *request,
-                                        bool reliable, struct mono now);
+/* Starts the transaction of a new request; tx and key are the caller's storage as long as it lives. It is in the Trying
+ * (INVITE: Proceeding) state. ERR_NOMEM. */
+MUST_CHECK enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *tx, char key[SIP_TX_KEY_MAX],
+                                        const struct sip_view *request, bool reliable, struct mono now);
 
 /* The branch of a client transaction carries its id, which the caller draws at random, and a loop mark that the
  * transaction does not look at: "z9hG4bK" 16 digits "." 16 digits. */

@@ -143,6 +143,25 @@ static void repeated_answers_pass(void **state)
     assert_int_equal(kit_count(&w->n, "edge", "calls_answered"), 1);
 }
 
+static void vias_in_one_line(void **state)
+{
+    struct world *w = world_of(state);
+    struct slice vias[2];
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect_code(&w->k, &w->a, 100);
+    ua_expect(&w->k, &w->b, "INVITE");
+    vias[0] = sip_line_value(&w->b.v, w->b.v.first[SIP_VIA]);
+    vias[1] = sip_line_value(&w->b.v, w->b.v.last[SIP_VIA]);
+    ua_send(&w->b, w->n.port,
+            "SIP/2.0 486 Busy\r\nv: %.*s, %.*s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: call-1\r\nCSeq: 1 INVITE\r\n"
+            "Content-Length: 0\r\n\r\n",
+            SLICE_ARG(vias[0]), SLICE_ARG(vias[1]), CALLER, CALLEE);
+    ua_expect_code(&w->k, &w->a, 486);
+    ua_has(&w->a, "SIP/2.0 486 Busy\r\nv: SIP/2.0/UDP 127.0.0.1:");
+    ua_has(&w->a, ";branch=z9hG4bKi1;rport=");
+    assert_false(w->a.v.via.more);
+}
+
 static void other_methods(void **state)
 {
     struct world *w = world_of(state);
@@ -420,6 +439,7 @@ int main(void)
         WITH_WORLD(no_max_forwards_and_a_session_id),
         WITH_WORLD(repeats_are_absorbed),
         WITH_WORLD(repeated_answers_pass),
+        WITH_WORLD(vias_in_one_line),
         WITH_WORLD(other_methods),
         WITH_WORLD(refused),
         WITH_WORLD(our_route_with_a_foreign_one_behind),

@@ -24,6 +24,7 @@ static void view_of(struct sip_view *v, const char *text)
 struct world {
     struct sip_tx_table table;
     struct sip_tx tx;
+    char key[SIP_TX_KEY_MAX];
     struct mono now;
     char said[1024];
 };
@@ -266,7 +267,7 @@ static void start(struct world *w, const struct scenario *s)
     *w = (struct world){.now = {0}};
     assert_int_equal(sip_tx_table_init(&w->table, 1, w->now), ERR_OK);
     if (s->kind == SIP_TX_INVITE_SERVER || s->kind == SIP_TX_SERVER) {
-        assert_int_equal(sip_tx_start_server(&w->table, &w->tx, &v, s->reliable, w->now), ERR_OK);
+        assert_int_equal(sip_tx_start_server(&w->table, &w->tx, w->key, &v, s->reliable, w->now), ERR_OK);
     } else {
         sip_tx_start_client(&w->table, &w->tx, 42, v.method, s->reliable, w->now);
     }
@@ -359,10 +360,11 @@ static void server_matching(void **state)
         const struct match_case *c = &matches[i];
         struct sip_tx_table t;
         struct sip_tx tx;
+        char key[SIP_TX_KEY_MAX];
         struct sip_view v;
         assert_int_equal(sip_tx_table_init(&t, 99, (struct mono){0}), ERR_OK);
         view_of(&v, c->first);
-        assert_int_equal(sip_tx_start_server(&t, &tx, &v, false, (struct mono){0}), ERR_OK);
+        assert_int_equal(sip_tx_start_server(&t, &tx, key, &v, false, (struct mono){0}), ERR_OK);
         view_of(&v, c->second);
         struct sip_tx *found = sip_tx_find_server(&t, &v, c->as);
         if ((found == &tx) != c->found) fail_msg("%s", c->name);
