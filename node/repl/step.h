@@ -47,7 +47,8 @@ enum repl_event_type {
     REPL_EV_LINK_DOWN,
     REPL_EV_SENT,         /* the peer acknowledged an action's message: token, rtt_us */
     REPL_EV_SEND_FAILED,  /* or did not */
-    REPL_EV_LOCAL_CHANGE, /* the operator's change: author, message, ops */
+    REPL_EV_LOCAL_CHANGE, /* the operator's change: author, message, ops. The first one after a start is stored when
+                             every member was heard, or after 5 s */
     REPL_EV_LOCAL_STATE,  /* this node observed something: kind, key, value / removed; token */
     REPL_EV_STORED,       /* what a PERSIST action asked is durable: token */
     REPL_EV_STORE_FAILED, /* or could not be stored: err; nothing of it was applied */
@@ -87,7 +88,7 @@ enum repl_action_type {
     REPL_DO_SEND_MISSING,
     REPL_DO_PERSIST_CHANGE, /* store changes (in order, each atomic), then STORED(token) */
     REPL_DO_PERSIST_STATE,  /* store records, and raise the stored state vector by upto (a newer epoch replaces the
-                               owner's older one), then STORED(token) */
+                               owner's older one) and by nothing else, then STORED(token). Either may be empty */
     REPL_DO_DIAL,     /* keep a link to peer at address (again after each loss, with back-off: the mesh's matter) */
     REPL_DO_HANGUP,   /* close the link: evicted or left */
     REPL_DO_MEMBER,   /* a member's status changed: remember it durably, log it */
@@ -146,11 +147,13 @@ void repl_actions_fini(struct repl_actions *a);
 MUST_CHECK enum err repl_new(const struct repl_config *config, struct repl **out);
 void repl_free(struct repl *r);
 
-/* Appends actions. ERR_NOMEM leaves the state as it was before; ERR_LIMIT/ERR_SYNTAX for a message that no honest peer
- * sends (counted by the driver, dropped). Never blocks; bounded work per event. ERR_REFUSED: a message or a local
- * change where one side has left or is evicted. An error for a LOCAL_* event means that nothing of it was taken
- * (ERR_FULL: too many wait already; ERR_LIMIT, ERR_SYNTAX: over a cap). ERR_NOTFOUND: an unknown token or peer.
- * Whatever it returns, the actions appended are to be carried out. */
+/* Appends actions. Never blocks; bounded work per event. Whatever it returns, the actions appended are to be carried
+ * out. ERR_LIMIT, ERR_SYNTAX: a message that no honest peer sends; it changed nothing. ERR_REFUSED: a message or a
+ * local change where one side has left or is evicted. ERR_NOTFOUND: an unknown token or peer. An error for a LOCAL_*
+ * event means that nothing of it was taken (ERR_FULL: too many wait already; ERR_LIMIT, ERR_SYNTAX: over a cap;
+ * ERR_NOMEM). ERR_NOMEM otherwise: feed the event again. What was taken of a message stays taken, and taking it again
+ * is harmless. Memory that is short when actions are made is no error: what could not be said is said in the next step,
+ * soon. */
 MUST_CHECK enum err repl_step(struct repl *r, const struct repl_event *ev, struct repl_actions *out);
 
 /* What the core knows of each member, for people and for routing. Borrowed until the next step. Self is first. */
@@ -162,7 +165,7 @@ struct repl_member_view {
     uint64_t incarnation;
     bool linked;
     uint32_t rtt_us;   /* of the last acknowledged message, 0 unknown */
-    struct mono heard; /* last heartbeat from it, {0} never in this run */
+    struct mono heard; /* last message from it, {0} never in this run */
     struct mono since; /* of the present status */
     unsigned char plan_digest[32];
     bool plan_known; /* plan_digest is of its last heartbeat */

@@ -127,6 +127,37 @@ static void a_long_answer_is_fetched_batch_by_batch(void **state)
     drive_close(&d);
 }
 
+static struct repl_message state_answer_of(const struct state_record *r, const struct vector_entry *upto)
+{
+    return (struct repl_message){
+        .type = REPL_PUSH,
+        .push = {.records = r, .record_count = 1, .state_upto = upto, .state_upto_count = 1, .answer = true}};
+}
+
+/* The disk fails with one answer on its way and another behind it: both are asked for again. */
+static void a_failed_disk_frees_every_answer(void **state)
+{
+    (void)state;
+    struct changeset c[] = {change_of("n2", 1), change_of("n3", 1)};
+    struct state_record s[] = {record_of("n2", 1, "a"), record_of("n3", 1, "a")};
+    struct vector_entry upto[] = {{name_of("n2"), DRIVE_EPOCH, 1}, {name_of("n3"), DRIVE_EPOCH, 1}};
+    for (unsigned of_state = 0; of_state < 2; of_state++) {
+        struct drive d = with_peers((const char *const[]){"n2", "n3", NULL});
+        differs(&d, "n2");
+        differs(&d, "n3");
+        assert_int_equal(
+            drive_message(&d, "n2", of_state ? state_answer_of(&s[0], &upto[0]) : answer_of(&c[0], 1, false)), ERR_OK);
+        uint64_t token = action(&d, of_state ? REPL_DO_PERSIST_STATE : REPL_DO_PERSIST_CHANGE)->token;
+        assert_int_equal(
+            drive_message(&d, "n3", of_state ? state_answer_of(&s[1], &upto[1]) : answer_of(&c[1], 1, false)), ERR_OK);
+        drive_store_failed(&d, token, ERR_FULL);
+        drive_tick(&d, 1000);
+        assert_non_null(sent(&d, "n2", REPL_WANT));
+        assert_non_null(sent(&d, "n3", REPL_WANT));
+        drive_close(&d);
+    }
+}
+
 /* A peer that says "more" for ever and sends nothing new is not asked in a circle. */
 static void an_empty_more_is_not_followed(void **state)
 {
@@ -292,6 +323,7 @@ int main(void)
         cmocka_unit_test(one_question_at_a_time_and_again_after_a_while),
         cmocka_unit_test(few_peers_are_asked_at_once),
         cmocka_unit_test(a_long_answer_is_fetched_batch_by_batch),
+        cmocka_unit_test(a_failed_disk_frees_every_answer),
         cmocka_unit_test(an_empty_more_is_not_followed),
         cmocka_unit_test(a_question_is_answered_from_the_store),
         cmocka_unit_test(an_old_disk_begins_a_new_epoch),
