@@ -1,7 +1,7 @@
 /* edge: the SIP edge of a node: transports, proxy and registrar put together, and what it asks of the rest of the node.
  *
- * The edge holds no plan and no replica: it asks through struct edge_hooks, which node/app fills. Hooks marked "at once" are
- * called on the loop thread and must not block; results live in the arena given. */
+ * The edge holds no plan and no replica: it asks through struct edge_hooks, which node/app fills. Hooks marked "at
+ * once" are called on the loop thread and must not block; results live in the arena given. */
 #ifndef TANDEM_EDGE_EDGE_H
 #define TANDEM_EDGE_EDGE_H
 
@@ -21,17 +21,17 @@ struct edge_source {
 /* One way to reach a target, tried in order. */
 struct edge_hop {
     enum plan_transport transport;
-    struct slice host; /* name or IP literal, without brackets */
-    uint16_t port;     /* 0: by DNS or the default */
+    struct slice host;        /* name or IP literal, without brackets */
+    uint16_t port;            /* 0: by DNS or the default */
     struct slice request_uri; /* what the Request-URI becomes, "sip:8123@10.2.0.20:5070" */
     struct slice received;    /* a binding's "udp:192.0.2.7:5060": send there instead (NAT), "" none */
     struct slice route;       /* Path of a binding: Route header values to add, "" none */
 };
 
 struct edge_target {
-    struct slice text; /* "trunk/factory-pbx" */
-    struct slice node; /* "" : served here; else the member that carries it (the call crosses the mesh once) */
-    struct slice number; /* what it is sent */
+    struct slice text;      /* "trunk/factory-pbx" */
+    struct slice node;      /* "" : served here; else the member that carries it (the call crosses the mesh once) */
+    struct slice number;    /* what it is sent */
     bool number_in_contact; /* account: the number replaces the contact's user part */
     const struct edge_hop *hops; /* here: addresses or contacts; other node: its SIP addresses */
     size_t hop_count;
@@ -39,7 +39,7 @@ struct edge_target {
 };
 
 struct edge_query {
-    struct slice dialled;      /* user part of the Request-URI, or tel number */
+    struct slice dialled; /* user part of the Request-URI, or tel number */
     struct edge_source source;
     struct slice call_id;
     /* A call that crossed the mesh: the target that the first node named; only targets of this node may be used. */
@@ -71,7 +71,7 @@ struct call_report {
     struct wall ended;    /* 0: not */
     unsigned code;        /* final answer, 0 while none */
     unsigned rule;
-    struct slice reason;  /* why it ended, in words */
+    struct slice reason; /* why it ended, in words */
 };
 
 struct edge_hooks {
@@ -87,7 +87,8 @@ struct edge_hooks {
     /* Stores puts and removes (keys by account and contact) of one REGISTER; done once, when durable or not. */
     void (*bindings_write)(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                            size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
-    /* Our domain, which is the digest realm; "" until the plan has one: then the node's own address is used. Valid for the call. */
+    /* Our domain, which is the digest realm; "" until the plan has one: then the node's own address is used. Valid for
+     * the call. */
     struct slice (*domain)(void *ctx);
     /* At once. The digest algorithms that a challenge offers; NULL: all of them. */
     struct digest_offer (*digests)(void *ctx);
@@ -97,11 +98,13 @@ struct edge_hooks {
 struct edge_options {
     uv_loop_t *loop;
     const struct log *log;
-    struct node_label { struct slice name, site, version; } node;
+    struct node_label {
+        struct slice name, site, version;
+    } node;
     const char *const *listen;
     size_t listen_count;
     const char *tls_cert_file, *tls_key_file, *tls_ca_file;
-    struct slice advertise; /* host to put into Via and Record-Route, "" : the listener's */
+    struct slice advertise;                  /* host to put into Via and Record-Route, "" : the listener's */
     unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
     uint64_t seed;
     struct edge_hooks hooks;
@@ -114,7 +117,10 @@ void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), vo
 const struct transport *edge_transport(const struct edge *e);
 /* transport, proxy, registrar. */
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap);
-struct edge_load { uint32_t calls; uint32_t transactions; };
+struct edge_load {
+    uint32_t calls;
+    uint32_t transactions;
+};
 struct edge_load edge_load(const struct edge *e);
 
 #endif
