@@ -86,17 +86,35 @@ static void codes_that_end(void **state)
     ua_expect_nothing(&w->k, &w->c);
 }
 
+/* Each target's own codes, and no others. */
 static void codes_of_the_route(void **state)
 {
-    static const uint16_t codes[] = {480};
+    static const uint16_t first[] = {480};
+    static const uint16_t second[] = {403, 404};
     struct world *w = *state;
-    w->n.targets[0].route.failover = codes;
-    w->n.targets[0].route.failover_count = 1;
+    struct ua d;
+    ua_open(&d);
     (void)kit_target(&w->n, "trunk/second", w->c.port);
+    (void)kit_target(&w->n, "trunk/third", d.port);
+    w->n.targets[0].route.failover = first;
+    w->n.targets[0].route.failover_count = 1;
+    w->n.targets[1].route.failover = second;
+    w->n.targets[1].route.failover_count = 2;
     invite(w);
     ua_expect(&w->k, &w->b, "INVITE");
     ua_reply(&w->b, 480, "");
     ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 404, "");
+    ua_expect(&w->k, &d, "INVITE");
+    ua_reply(&d, 200, contact_line(&d));
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i2", .call_id = "call-2"});
+    ua_expect_code(&w->k, &w->a, 100);
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 503, ""); /* not among them */
+    ua_expect_code(&w->k, &w->a, 500);
+    ua_close(&d);
 }
 
 static void next_hop_before_next_target(void **state)
