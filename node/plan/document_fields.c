@@ -245,27 +245,54 @@ static enum err keep_list(struct field_reader *r, const struct field *f, char *b
     return ERR_OK;
 }
 
+/* Reads one item behind the count items that are in r->items. */
+static enum err add_item(struct field_reader *r, const struct field *f, size_t count, const struct yaml_node *at)
+{
+    _Alignas(max_align_t) char item[ITEM_SIZE_MAX] = {0};
+    ASSERT(item_size(f) <= ITEM_SIZE_MAX);
+    if (count == f->max) return fields_fail(r, at, ERR_LIMIT, "at most %u items are allowed", f->max);
+    enum err e = read_item(r, f, item, at);
+    r->field = f->name; /* reading an inner mapping has moved it */
+    if (e == ERR_OK) e = same_before(r, f, item, at);
+    if (e == ERR_OK) buf_add(&r->items, item, item_size(f));
+    return e;
+}
+
 static enum err read_list(struct field_reader *r, const struct field *f, char *base, const struct yaml_node *v)
 {
     size_t count = 0;
     if (v->kind != NODE_LIST)
         return fields_fail(r, v, ERR_SYNTAX, "a list is wanted here; write %s: %s", f->name, f->example);
-    ASSERT(item_size(f) <= ITEM_SIZE_MAX);
     buf_reset(&r->items);
     for (;; count++) {
-        _Alignas(max_align_t) char item[ITEM_SIZE_MAX] = {0};
         struct yaml_node at;
         enum err e = cursor_next(&r->cursor, &at);
         if (e != ERR_OK) return e;
         if (at.kind == NODE_END) break;
-        if (count == f->max) return fields_fail(r, &at, ERR_LIMIT, "at most %u items are allowed", f->max);
-        e = read_item(r, f, item, &at);
-        r->field = f->name; /* reading an inner mapping has moved it */
-        if (e == ERR_OK) e = same_before(r, f, item, &at);
+        e = add_item(r, f, count, &at);
         if (e != ERR_OK) return e;
-        buf_add(&r->items, item, item_size(f));
     }
     if (count == 0 && f->required) return fields_fail(r, v, ERR_SYNTAX, "is empty; write %s: %s", f->name, f->example);
+    return keep_list(r, f, base, count);
+}
+
+enum err fields_read_items(struct field_reader *r, const struct field *f, void *base, struct slice text,
+                           const char *separators)
+{
+    size_t count = 0;
+    struct yaml_node at = {.kind = NODE_SCALAR};
+    buf_reset(&r->items);
+    while (text.n > 0) {
+        size_t n = 0;
+        while (n < text.n && (text.p[n] == '\0' || strchr(separators, text.p[n]) == NULL))
+            n++;
+        at.text = (struct slice){text.p, n};
+        n += n < text.n;
+        text = (struct slice){text.p + n, text.n - n};
+        if (at.text.n == 0) continue; /* two separators in a row */
+        enum err e = add_item(r, f, count++, &at);
+        if (e != ERR_OK) return e;
+    }
     return keep_list(r, f, base, count);
 }
 
@@ -278,6 +305,12 @@ static field_read_fn *const readers[FIELD_TYPE_COUNT] = {
     [FIELD_HEX] = read_hex,       [FIELD_PASSWORD] = read_password, [FIELD_TARGET] = read_target,
     [FIELD_LENGTH] = read_length, [FIELD_CODES] = read_list,
 };
+
+enum err fields_read_value(struct field_reader *r, const struct field *f, void *base, const struct yaml_node *v)
+{
+    r->field = f->name;
+    return readers[f->type](r, f, base, v);
+}
 
 /* ---- the mapping ---- */
 

@@ -21,6 +21,14 @@ struct field_reader {
  * ("hq:" alone). base is zeroed and gets defaults and values. */
 MUST_CHECK enum err fields_read(struct field_reader *r, const struct schema *s, void *base, const struct yaml_node *at);
 
+/* Reads the value of one field, whose node was just taken from the cursor (or is a scalar from elsewhere), into base,
+ * where the field has its default. */
+MUST_CHECK enum err fields_read_value(struct field_reader *r, const struct field *f, void *base,
+                                      const struct yaml_node *v);
+/* The same for a list of texts or codes that stand in one text between any of the separators. */
+MUST_CHECK enum err fields_read_items(struct field_reader *r, const struct field *f, void *base, struct slice text,
+                                      const char *separators);
+
 /* An error at a node, prefixed with the object and the key. */
 enum err fields_fail(struct field_reader *r, const struct yaml_node *at, enum err e, const char *fmt, ...)
     PRINTF_LIKE(4, 5);

@@ -296,6 +296,11 @@ static int compare_objects(const void *left, const void *right)
     return slice_cmp(*(const struct slice *)schema_base_const(a), *(const struct slice *)schema_base_const(b));
 }
 
+void document_sort(const struct plan_object **objects, size_t count)
+{
+    if (count > 1) qsort((void *)objects, count, sizeof *objects, compare_objects);
+}
+
 static const char *const section_names[PLAN_KIND_COUNT] = {
     [PLAN_DEFAULTS] = "defaults", [PLAN_SITE] = "sites",   [PLAN_TRUNK] = "trunks",
     [PLAN_ACCOUNT] = "accounts",  [PLAN_ROUTE] = "routes",
@@ -346,7 +351,7 @@ enum err plan_document_write(const struct plan_object *const *objects, size_t co
     const struct plan_object **sorted = malloc((count + 1) * sizeof *sorted);
     if (sorted == NULL) return ERR_NOMEM;
     if (count > 0) memcpy(sorted, objects, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare_objects);
+    document_sort(sorted, count);
     if (start(&w, out)) write_sections(&w, sorted, count);
     enum err e = stop(&w);
     free(sorted);

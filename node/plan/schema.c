@@ -122,6 +122,17 @@ static bool registration_secret_stored(const void *owner)
     return ((const struct plan_registration *)owner)->sealed.n > 0;
 }
 
+static void account_forget_secret(void *owner)
+{
+    struct plan_secret *secret = &((struct plan_account *)owner)->secret;
+    *secret = (struct plan_secret){.set = false};
+}
+
+static void registration_forget_secret(void *owner)
+{
+    ((struct plan_registration *)owner)->sealed = SLICE_NONE;
+}
+
 /* ---- the tables ---- */
 
 #define AT(type, member) .offset = offsetof(struct type, member)
@@ -140,43 +151,59 @@ static const struct schema rule_schema = SCHEMA(rule_fields, plan_rule, false);
 #define RULES_EXAMPLE "[ { match: \"0\", strip: 1, prepend: \"+49\" } ]"
 
 static const struct field defaults_fields[] = {
-    {"domain", "example.org", FIELD_TEXT, AT(plan_defaults, domain), .check = check_domain},
-    {"digest", "[sha-256, md5]", FIELD_TEXTS, LIST_OF(plan_defaults, digest, digest_count), .check = check_digest},
+    {"domain", "example.org", FIELD_TEXT, AT(plan_defaults, domain), .check = check_domain, .value = "DOMAIN",
+     .help = "our SIP domain, and the realm of every password"},
+    {"digest", "[sha-256, md5]", FIELD_TEXTS, LIST_OF(plan_defaults, digest, digest_count), .check = check_digest,
+     .value = "NAME", .help = "what a challenge offers, in this order: sha-256, sha-512-256, md5"},
 };
 
 static const char *const media_words[] = {"direct", "relay", NULL};
 static const struct field site_fields[] = {
-    {"blocks", "[\"6\"]", FIELD_TEXTS, LIST_OF(plan_site, blocks, block_count), .check = check_block},
-    {"dial", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_site, dial, dial_count), .inner = &rule_schema},
-    {"media", "relay", FIELD_WORD, .width = sizeof(bool), AT(plan_site, media_relay), .words = media_words},
+    {"blocks", "[\"6\"]", FIELD_TEXTS, LIST_OF(plan_site, blocks, block_count), .check = check_block, .value = "BLOCK",
+     .help = "the number space that the site owns: prefixes and ranges"},
+    {"dial", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_site, dial, dial_count), .inner = &rule_schema,
+     .value = "RULES", .help = "from what is dialled there to a plan number; the first that matches"},
+    {"media", "relay", FIELD_WORD, .width = sizeof(bool), AT(plan_site, media_relay), .words = media_words,
+     .value = "WORD", .help = "whether audio and video pass the site's relay"},
 };
 
 static const struct field registration_fields[] = {
-    {"user", "\"4930123\"", FIELD_TEXT, .required = true, AT(plan_registration, user), .check = check_user},
+    {"user", "\"4930123\"", FIELD_TEXT, .required = true, AT(plan_registration, user), .check = check_user,
+     .value = "USER", .help = "the user name that we register there"},
     {"password", "\"...\"", FIELD_PASSWORD, AT(plan_registration, password),
      .other = offsetof(struct plan_registration, password_keep), .check = check_password,
-     .stored = registration_secret_stored},
+     .stored = registration_secret_stored, .forget = registration_forget_secret, .value = "PASSWORD",
+     .help = "the password that the other side knows"},
     {"expires", "600s", FIELD_DURATION, AT(plan_registration, expires_s), .min = 60, .max = 86400,
-     .fallback = PLAN_EXPIRES_DEFAULT_S, .unit_ms = 1000},
+     .fallback = PLAN_EXPIRES_DEFAULT_S, .unit_ms = 1000, .value = "TIME", .help = "how long a registration lasts"},
 };
 static const struct schema registration_schema = SCHEMA(registration_fields, plan_registration, false);
 
 static const char *const transport_words[] = {[PLAN_UDP] = "udp", [PLAN_TCP] = "tcp", [PLAN_TLS] = "tls", NULL};
 static const struct field trunk_fields[] = {
-    {"site", "hq", FIELD_TEXT, .required = true, AT(plan_trunk, site), .check = check_name},
+    {"site", "hq", FIELD_TEXT, .required = true, AT(plan_trunk, site), .check = check_name, .value = "SITE",
+     .help = "the site whose nodes reach it"},
     {"address", "[\"10.1.0.10:5060\"]", FIELD_TEXTS, .required = true, LIST_OF(plan_trunk, address, address_count),
-     .check = check_host},
+     .check = check_host, .value = "ADDRESS", .help = "where it is, tried in this order: HOST or HOST:PORT"},
     {"transport", "udp", FIELD_WORD, .width = sizeof(enum plan_transport), AT(plan_trunk, transport),
-     .words = transport_words},
-    {"trust", "[\"10.1.0.10/32\"]", FIELD_TEXTS, LIST_OF(plan_trunk, trust, trust_count), .check = check_range},
-    {"probe", "10s", FIELD_DURATION, AT(plan_trunk, probe_ms), .max = 86400000, .unit_ms = 1},
-    {"calls", "60", FIELD_NUMBER, .width = 4, AT(plan_trunk, calls), .max = PLAN_NUMBER_MAX},
-    {"rate", "10/s", FIELD_RATE, .width = 4, AT(plan_trunk, rate_per_s), .max = PLAN_NUMBER_MAX},
+     .words = transport_words, .value = "WORD", .help = "how SIP travels"},
+    {"trust", "[\"10.1.0.10/32\"]", FIELD_TEXTS, LIST_OF(plan_trunk, trust, trust_count), .check = check_range,
+     .value = "RANGE", .help = "where its requests come from: 10.1.0.10/32"},
+    {"probe", "10s", FIELD_DURATION, AT(plan_trunk, probe_ms), .max = 86400000, .unit_ms = 1, .value = "TIME",
+     .help = "how often to look whether it answers; 0 never"},
+    {"calls", "60", FIELD_NUMBER, .width = 4, AT(plan_trunk, calls), .max = PLAN_NUMBER_MAX, .value = "N",
+     .help = "most calls at a time; 0 no limit"},
+    {"rate", "10/s", FIELD_RATE, .width = 4, AT(plan_trunk, rate_per_s), .max = PLAN_NUMBER_MAX, .value = "N/s",
+     .help = "most new calls in a second; 0/s no limit"},
     {"register", "{ user: \"4930123\", password: \"...\" }", FIELD_INNER, AT(plan_trunk, registration),
-     .other = offsetof(struct plan_trunk, registration.set), .inner = &registration_schema},
-    {"in", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, in, in_count), .inner = &rule_schema},
-    {"out", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, out, out_count), .inner = &rule_schema},
-    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_trunk, disabled)},
+     .other = offsetof(struct plan_trunk, registration.set), .inner = &registration_schema, .value = "none",
+     .help = "none: no longer register there"},
+    {"in", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, in, in_count), .inner = &rule_schema, .value = "RULES",
+     .help = "from the number as received to a plan number"},
+    {"out", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, out, out_count), .inner = &rule_schema, .value = "RULES",
+     .help = "from the plan number to the number as sent"},
+    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_trunk, disabled),
+     .help = "take it out of service and keep it in the plan"},
 };
 
 /* All three are required: the registrar offers every algorithm, and a hash that is missing must not read as zeros. */
@@ -189,37 +216,53 @@ static const struct schema hash_schema = SCHEMA(hash_fields, plan_secret, false)
 
 static const struct field account_fields[] = {
     {"password", "\"...\"", FIELD_PASSWORD, AT(plan_account, password),
-     .other = offsetof(struct plan_account, password_keep), .check = check_password, .stored = account_secret_stored},
+     .other = offsetof(struct plan_account, password_keep), .check = check_password, .stored = account_secret_stored,
+     .forget = account_forget_secret, .value = "PASSWORD", .help = "the password with which it registers"},
     {"hashes", "{ md5: ..., sha256: ..., sha512_256: ... }", FIELD_INNER, .hidden = true, AT(plan_account, secret),
      .other = offsetof(struct plan_account, secret.set), .inner = &hash_schema},
-    {"numbers", "[\"8\"]", FIELD_TEXTS, LIST_OF(plan_account, numbers, number_count), .check = check_pattern},
-    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_account, strip), .max = LIMIT_NUMBER},
-    {"prepend", "\"0\"", FIELD_TEXT, AT(plan_account, prepend), .check = check_digits},
-    {"site", "campus", FIELD_TEXT, AT(plan_account, site), .check = check_name},
+    {"numbers", "[\"8\"]", FIELD_TEXTS, LIST_OF(plan_account, numbers, number_count), .check = check_pattern,
+     .value = "MATCH", .help = "what lies behind it, while it is registered"},
+    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_account, strip), .max = LIMIT_NUMBER, .value = "N",
+     .help = "characters to take off the front of the number sent to it"},
+    {"prepend", "\"0\"", FIELD_TEXT, AT(plan_account, prepend), .check = check_digits, .value = "DIGITS",
+     .help = "digits to put in front of what is left"},
+    {"site", "campus", FIELD_TEXT, AT(plan_account, site), .check = check_name, .value = "SITE",
+     .help = "only nodes of this site accept it; without it any node"},
     {"max_contacts", "1", FIELD_NUMBER, .width = 4, AT(plan_account, max_contacts), .min = 1, .max = PLAN_CONTACTS_MAX,
-     .fallback = 1},
-    {"calls", "2", FIELD_NUMBER, .width = 4, AT(plan_account, calls), .max = PLAN_NUMBER_MAX},
-    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_account, disabled)},
+     .fallback = 1, .value = "N", .help = "most devices that are registered at a time"},
+    {"calls", "2", FIELD_NUMBER, .width = 4, AT(plan_account, calls), .max = PLAN_NUMBER_MAX, .value = "N",
+     .help = "most calls at a time; 0 no limit"},
+    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_account, disabled),
+     .help = "take it out of service and keep it in the plan"},
 };
 
 static const struct field route_fields[] = {
-    {"match", "\"6\"", FIELD_TEXT, .required = true, AT(plan_route, match), .check = check_pattern},
-    {"to", "trunk/hq-pbx", FIELD_TARGET, .required = true, AT(plan_route, target)},
+    {"match", "\"6\"", FIELD_TEXT, .required = true, AT(plan_route, match), .check = check_pattern, .value = "MATCH",
+     .help = "a prefix (6, +49), one number (=6001) or a range (8150-8379)"},
+    {"to", "trunk/hq-pbx", FIELD_TARGET, .required = true, AT(plan_route, target), .value = "TARGET",
+     .help = "trunk/NAME, account/NAME, site/NAME or reject/CODE"},
     {"priority", "10", FIELD_NUMBER, .width = 4, AT(plan_route, priority), .max = PLAN_NUMBER_MAX,
-     .fallback = PLAN_PRIORITY_DEFAULT},
+     .fallback = PLAN_PRIORITY_DEFAULT, .value = "N", .help = "which is tried first: the lowest"},
     {"weight", "10", FIELD_NUMBER, .width = 4, AT(plan_route, weight), .max = PLAN_NUMBER_MAX,
-     .fallback = PLAN_WEIGHT_DEFAULT},
-    {"scope", "hq", FIELD_TEXT, AT(plan_route, scope), .check = check_name},
+     .fallback = PLAN_WEIGHT_DEFAULT, .value = "N", .help = "its share among routes of one priority; 0: last of them"},
+    {"scope", "hq", FIELD_TEXT, AT(plan_route, scope), .check = check_name, .value = "SITE",
+     .help = "only for calls as seen from this site"},
     {"length", "4-15", FIELD_LENGTH, AT(plan_route, length_min), .other = offsetof(struct plan_route, length_max),
-     .max = LIMIT_NUMBER},
-    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_route, strip), .max = LIMIT_NUMBER},
-    {"prepend", "\"0\"", FIELD_TEXT, AT(plan_route, prepend), .check = check_digits},
-    {"hours", "\"Mo-Fr 08:00-18:00\"", FIELD_TEXT, AT(plan_route, hours), .check = hours_validate},
-    {"overflow", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_route, overflow)},
+     .max = LIMIT_NUMBER, .value = "N-M", .help = "only numbers of so many characters"},
+    {"strip", "1", FIELD_NUMBER, .width = 1, AT(plan_route, strip), .max = LIMIT_NUMBER, .value = "N",
+     .help = "characters to take off the front of the number"},
+    {"prepend", "\"0\"", FIELD_TEXT, AT(plan_route, prepend), .check = check_digits, .value = "DIGITS",
+     .help = "digits to put in front of what is left"},
+    {"hours", "\"Mo-Fr 08:00-18:00\"", FIELD_TEXT, AT(plan_route, hours), .check = hours_validate, .value = "HOURS",
+     .help = "only then: \"Mo-Fr 08:00-18:00\""},
+    {"overflow", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_route, overflow),
+     .help = "go on to the next shorter match when no target is left"},
     {"failover", "[408, 503]", FIELD_CODES, AT(plan_route, failover),
-     .other = offsetof(struct plan_route, failover_count), .max = PLAN_FAILOVER_MAX},
-    {"note", "\"...\"", FIELD_TEXT, AT(plan_route, note), .check = check_note},
-    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_route, disabled)},
+     .other = offsetof(struct plan_route, failover_count), .max = PLAN_FAILOVER_MAX, .value = "CODE",
+     .help = "the answers on which the next target is tried"},
+    {"note", "\"...\"", FIELD_TEXT, AT(plan_route, note), .check = check_note, .value = "TEXT", .help = "a remark"},
+    {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_route, disabled),
+     .help = "take it out of service and keep it in the plan"},
 };
 
 const struct schema *schema_of(enum plan_kind kind)

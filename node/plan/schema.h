@@ -1,6 +1,7 @@
 /* schema: the one table of what a plan object consists of: each key of the document, where its value lives in the
- * struct, its bounds and its default. The document reader, the writer, validation and the field-wise diff all walk it,
- * so a new key is one line here and is then read, written, checked and compared.
+ * struct, its bounds and its default. The document reader, the writer, the table view (CSV), validation, the field-wise
+ * diff and the options of clusterctl all walk it, so a new key is one line here and is then read, written, checked,
+ * compared and offered.
  *
  * It knows nothing of YAML, and rules that concern several fields of an object are in validate.c. Internal to
  * node/plan. */
@@ -46,6 +47,9 @@ struct field {
     const char *const *words;                                    /* NULL-terminated */
     const struct schema *inner;
     bool (*stored)(const void *owner); /* FIELD_PASSWORD: whether the owner holds a secret in another form */
+    void (*forget)(void *owner);       /* FIELD_PASSWORD: drops that form */
+    const char *value;                 /* what a value is called in a synopsis: "SITE" */
+    const char *help;                  /* one sentence for people, lower case, no full stop; no group has one */
 };
 
 struct schema {

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include "node/plan/csv.h"
 #include "node/plan/diff.h"
+#include "node/plan/edit.h"
 #include "node/plan/lint.h"
 #include "tests/unit/plan/plan_test.h"
 
@@ -110,6 +112,44 @@ static enum err do_object_diff(struct arena *arena, const struct subject *s)
     return e;
 }
 
+static enum err do_csv_parse(struct arena *arena, const struct subject *s)
+{
+    struct plan_csv csv = {.rows = NULL};
+    (void)s;
+    enum err e = plan_csv_parse(arena, SLICE("match,to,failover,note\n6,trunk/a,408 503,\"a \"\"b\"\"\"\n7,site/b,,\n"),
+                                &csv, NULL);
+    assert_true(e == ERR_OK || csv.rows == NULL);
+    return e;
+}
+
+static enum err do_csv_write(struct arena *arena, const struct subject *s)
+{
+    struct buf out = {0};
+    (void)arena;
+    enum err e = plan_csv_write(PLAN_ROUTE, s->list, s->doc.object_count, ',', &out);
+    buf_fini(&out);
+    return e;
+}
+
+/* Every field of a trunk, with the value that its help shows. */
+static enum err do_edit(struct arena *arena, const struct subject *s)
+{
+    struct plan_object o;
+    struct plan_field f;
+    enum err e = ERR_OK;
+    (void)s;
+    plan_object_init(&o, PLAN_TRUNK);
+    for (size_t k = 0; e == ERR_OK && plan_field_at(PLAN_TRUNK, k, &f); k++) {
+        struct slice example = slice_of(f.example);
+        if (f.form == PLAN_FIELD_LIST) example = SLICE("10.0.0.1/32");
+        if (f.form == PLAN_FIELD_LIST && strcmp(f.name, "address") == 0) example = SLICE("a,b");
+        e = plan_field_set(arena, &o, k, example, NULL);
+        assert_true(e == ERR_OK || e == ERR_NOMEM || e == ERR_SYNTAX);
+        if (e == ERR_SYNTAX) e = ERR_OK; /* an example in quotes where the value has none */
+    }
+    return e;
+}
+
 static void sweep(enum err (*call)(struct arena *, const struct subject *), const struct subject *s, size_t at_least)
 {
     size_t i = 0;
@@ -136,6 +176,9 @@ static void test_sweep(void **state)
         sweep(do_parse, &s, 4);
         sweep(do_write, &s, 2);
         sweep(do_lint, &s, 12);
+        sweep(do_csv_parse, &s, 5);
+        sweep(do_csv_write, &s, 3);
+        sweep(do_edit, &s, 5);
         sweep(do_diff, &s, 3);
         sweep(do_object_diff, &s, 10);
     }

@@ -1,0 +1,54 @@
+/* csv: routes or accounts as a table, the second view of that part of a plan, for spreadsheets.
+ *
+ * The header names the columns: the keys of the document, "name" for accounts, and "action". A table of accounts has
+ * the column name, one of routes has match and to, which with scope are a route's identity. Any column that is no part
+ * of the identity may be missing. A row changes fields of one object:
+ *   a blank cell    leaves what is stored (with replace: the default, except for a password)
+ *   REMOVE          takes the default; in the column action it removes the object
+ *   (set)           leaves the password; no password is ever written, only this
+ *   '...            the text behind the apostrophe, whatever it looks like
+ * Items of a list stand between spaces. The writer puts the apostrophe before what a spreadsheet would run as a formula
+ * or rewrite as a number or date (+49, =6001, 0049, 4-15, long numbers); the reader says so when it finds the traces of
+ * one that did (8.61E+12, #NAME?). Pure: no file is opened here. Specification: README.md "The plan". */
+#ifndef TANDEM_PLAN_CSV_H
+#define TANDEM_PLAN_CSV_H
+
+#include "node/plan/object.h"
+
+struct plan_csv_row {
+    struct plan_object object; /* its identity and what is given; everything else has its default; line is set */
+    uint32_t given;            /* bit k: the k-th field of the schema has a value */
+    uint32_t cleared;          /* bit k: it goes back to its default */
+    bool remove;
+};
+
+struct plan_csv {
+    enum plan_kind kind; /* PLAN_ROUTE or PLAN_ACCOUNT */
+    uint32_t columns;    /* bit k: the k-th field has a column */
+    struct plan_csv_row *rows;
+    size_t row_count;
+};
+
+/* Rows and texts live in arena; each object stands in one row at most. ERR_SYNTAX, ERR_LIMIT (info: line, column, the
+ * cell as a spreadsheet names it, and what to write), ERR_NOMEM. */
+MUST_CHECK enum err plan_csv_parse(struct arena *arena, struct slice text, struct plan_csv *out, struct err_info *info);
+
+/* The object that a row (of csv, not to be removed) makes of the stored one, NULL when there is none. Texts are
+ * borrowed from both. replace: blank cells mean the default. ERR_SYNTAX, ERR_LIMIT when it does not stand up (info:
+ * line and why). */
+MUST_CHECK enum err plan_csv_merge(const struct plan_csv *csv, const struct plan_csv_row *row,
+                                   const struct plan_object *stored, bool replace, struct plan_object *out,
+                                   struct err_info *info);
+
+/* Whether stored is what a new row's object may have been before a spreadsheet took the zeros, the + or the = from the
+ * front of its number: tries keys of that kind, one after the other, until find returns an object. NULL: no trace. */
+const struct plan_object *plan_csv_original(const struct plan_csv_row *row,
+                                            const struct plan_object *(*find)(void *ctx, struct slice key), void *ctx);
+
+/* All objects of that kind among those given, in the order of a document, with a header row; lines end in CRLF. It
+ * begins with a byte order mark when there is text that a spreadsheet would misread without. Sorts objects. ERR_NOMEM.
+ */
+MUST_CHECK enum err plan_csv_write(enum plan_kind kind, const struct plan_object **objects, size_t count,
+                                   char separator, struct buf *out);
+
+#endif
