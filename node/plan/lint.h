@@ -3,7 +3,8 @@
  *
  * Errors: unknown-target, duplicate, foreign-block (a first-choice route inside another site's block),
  * translation-loop. Warnings: same-priority (same match and priority from two sites), shadowed, overlapping-blocks,
- * unused-trunk, unused-account, impossible-length, no-trust, block-full (over 80 % assigned). */
+ * unused-trunk, unused-account, impossible-length, no-trust, no-password, block-full (over 80 % assigned); of a change
+ * also new-domain (stored passwords become worthless). */
 #ifndef TANDEM_PLAN_LINT_H
 #define TANDEM_PLAN_LINT_H
 
@@ -31,5 +32,19 @@ struct lint_report {
 /* objects: the whole plan as it would be. Findings live in arena. ERR_NOMEM only. */
 MUST_CHECK enum err plan_lint(struct arena *arena, const struct plan_object *const *objects, size_t count,
                               struct lint_report *out);
+
+/* What is wrong with a change: the findings of the plan after it that the plan before it had not, and new-domain, which
+ * neither plan shows alone. In after, an account with password_keep has the secret of the one before. ERR_NOMEM only.
+ */
+MUST_CHECK enum err plan_lint_change(struct arena *arena, const struct plan_object *const *before, size_t before_count,
+                                     const struct plan_object *const *after, size_t after_count,
+                                     struct lint_report *out);
+
+/* new-domain alone: defaults.domain is the realm of every stored hash (RFC 7616 §3.4.2), so that accounts which keep
+ * theirs over a change of it can never register again. Other objects than defaults and accounts are not looked at.
+ * *found: there is such a finding. ERR_NOMEM only. */
+MUST_CHECK enum err plan_lint_domain(struct arena *arena, const struct plan_object *const *before, size_t before_count,
+                                     const struct plan_object *const *after, size_t after_count,
+                                     struct lint_finding *out, bool *found);
 
 #endif

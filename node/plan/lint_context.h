@@ -34,9 +34,10 @@ const struct plan_object *lint_find(const struct lint *l, enum plan_kind kind, s
 struct slice lint_site_of(const struct lint *l, const struct plan_target *t);
 
 /* The rules, in files of their own. Each adds findings and sets failed when memory is out. */
-void lint_references(struct lint *l); /* unknown-target, duplicate, unused-trunk, unused-account, no-trust */
-void lint_routes(struct lint *l);     /* same-priority, impossible-length, shadowed */
-void lint_blocks(struct lint *l);     /* foreign-block, overlapping-blocks, block-full */
-void lint_loops(struct lint *l);      /* translation-loop */
+void lint_references(
+    struct lint *l);              /* unknown-target, duplicate, unused-trunk, unused-account, no-trust, no-password */
+void lint_routes(struct lint *l); /* same-priority, impossible-length, shadowed */
+void lint_blocks(struct lint *l); /* foreign-block, overlapping-blocks, block-full */
+void lint_loops(struct lint *l);  /* translation-loop */
 
 #endif

@@ -81,6 +81,10 @@ static void check_accounts(struct lint *l)
     for (size_t i = 0; i < o->count; i++) {
         const struct plan_account *a = &o->list[i]->account;
         if (a->site.n > 0) need(l, o->list[i], PLAN_SITE, a->site, "it is at");
+        if (!a->secret.set && a->password.n == 0 && !a->password_keep) {
+            lint_add(l, LINT_WARNING, "no-password", o->list[i],
+                     "it has no password, so nobody can register with it: write password: \"...\", or remove it");
+        }
         if (o->used[i] || a->number_count > 0 || number_valid(a->name)) continue;
         lint_add(l, LINT_WARNING, "unused-account", o->list[i],
                  "nobody can call it: its name is no number, it has no numbers:, and no route leads to it");

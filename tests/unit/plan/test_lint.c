@@ -22,7 +22,9 @@
     "  h2: {site: hq, address: [h], trust: [10.1.0.1]}\n"                                                              \
     "  c: {site: campus, address: [c], trust: [10.2.0.1]}\n"                                                           \
     "  l: {site: lab, address: [l], trust: [10.3.0.1]}\n"
-#define ACCOUNTS "accounts:\n  gw: {site: campus}\n  gw2: {}\n"
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define P "password: (set)"
+#define ACCOUNTS "accounts:\n  gw: {" P ", site: campus}\n  gw2: {" P "}\n"
 /* Keeps every trunk and account used. */
 #define USED                                                                                                           \
     "routes:\n"                                                                                                        \
@@ -41,8 +43,9 @@ static const struct {
     {ROUTES("- {match: \"1\", to: site/h}\n"), "unknown-target route//1/site/h\n"},
     {ROUTES("- {match: \"1\", to: site/hq}\n- {match: \"2\", to: reject/404}\n"), ""},
     {ROUTES("- {match: \"1\", to: trunk/h, scope: nope}\n"), "unknown-target route/nope/1/trunk/h\n"},
-    {HOUSE "accounts: {\"1\": {site: nope}}\n" USED, "unknown-target account/1\nunknown-target route//*5/account/gw\n"
-                                                     "unknown-target route//*6/account/gw2\n"},
+    {HOUSE "accounts: {\"1\": {" P ", site: nope}}\n" USED,
+     "unknown-target account/1\nunknown-target route//*5/account/gw\n"
+     "unknown-target route//*6/account/gw2\n"},
     /* foreign-block */
     {ROUTES("- {match: \"8\", to: trunk/h}\n"), "foreign-block route//8/trunk/h\n"},
     {ROUTES("- {match: \"81\", to: trunk/h}\n"), "foreign-block route//81/trunk/h\n"},
@@ -60,9 +63,9 @@ static const struct {
     {ROUTES("- {match: 8-9, to: trunk/h}\n"), ""},
     {ROUTES("- {match: 950-959, to: trunk/h}\n"), "foreign-block route//950-959/trunk/h\n"},
     {ROUTES("- {match: 890-959, to: trunk/h}\n"), ""},
-    {HOUSE "accounts:\n  gw: {site: campus, numbers: [\"61\"]}\n  gw2: {numbers: [\"62\"]}\n" USED,
+    {HOUSE "accounts:\n  gw: {" P ", site: campus, numbers: [\"61\"]}\n  gw2: {" P ", numbers: [\"62\"]}\n" USED,
      "foreign-block account/gw\n"},
-    {HOUSE "accounts:\n  gw: {site: campus, numbers: [\"81\"]}\n  gw2: {}\n" USED, ""},
+    {HOUSE "accounts:\n  gw: {" P ", site: campus, numbers: [\"81\"]}\n  gw2: {" P "}\n" USED, ""},
     /* translation-loop */
     {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"12\"}\n"), "translation-loop route//1/site/hq\n"},
     {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"22\"}\n"), ""},
@@ -97,21 +100,27 @@ static const struct {
     {"plan: 1\nsites: { a: {blocks: [\"6\", \"61\"]}, b: {blocks: [\"7\"]} }\n", ""},
     {"plan: 1\nsites: { a: {blocks: [600-649]}, b: {blocks: [650-699]} }\n", ""},
     {"plan: 1\nsites: { a: {blocks: [600-650]}, b: {blocks: [650-699]} }\n", "overlapping-blocks site/b\n"},
-    {"plan: 1\nsites: { a: {blocks: [60-64]} }\naccounts: { \"60\": {}, \"61\": {}, \"62\": {}, \"63\": {} }\n", ""},
-    {"plan: 1\nsites: { a: {blocks: [60-64]} }\naccounts: { \"60\": {}, \"61\": {}, \"62\": {}, \"63\": {}, \"64\": "
-     "{}, \"65\": {} }\n",
+    {"plan: 1\nsites: { a: {blocks: [60-64]} }\naccounts: { \"60\": {" P "}, \"61\": {" P "}, \"62\": {" P
+     "}, \"63\": {" P "} }\n",
+     ""},
+    {"plan: 1\nsites: { a: {blocks: [60-64]} }\naccounts: { \"60\": {" P "}, \"61\": {" P "}, \"62\": {" P
+     "}, \"63\": {" P "}, \"64\": {" P "}, \"65\": {" P "} }\n",
      "block-full site/a\n"},
-    {"plan: 1\nsites: { a: {blocks: [\"6\"]} }\naccounts: { \"60\": {}, \"61\": {}, \"62\": {}, \"63\": {}, \"64\": "
-     "{}, \"65\": {},\n"
-     " \"66\": {}, \"67\": {numbers: [=68, =69]} }\n",
+    {"plan: 1\nsites: { a: {blocks: [\"6\"]} }\naccounts: { \"60\": {" P "}, \"61\": {" P "}, \"62\": {" P
+     "}, \"63\": {" P "}, \"64\": {" P "}, \"65\": {" P "},\n"
+     " \"66\": {" P "}, \"67\": {" P ", numbers: [=68, =69]} }\n",
      "block-full site/a\n"},
-    {"plan: 1\nsites: { a: {blocks: [\"6\"]} }\naccounts: { \"60\": {}, \"61\": {}, \"62\": {}, \"63\": {}, \"64\": "
-     "{}, \"65\": {},\n"
-     " \"66\": {}, \"67\": {numbers: [=67]}, \"6888\": {}, \"7\": {} }\n",
+    {"plan: 1\nsites: { a: {blocks: [\"6\"]} }\naccounts: { \"60\": {" P "}, \"61\": {" P "}, \"62\": {" P
+     "}, \"63\": {" P "}, \"64\": {" P "}, \"65\": {" P "},\n"
+     " \"66\": {" P "}, \"67\": {" P ", numbers: [=67]}, \"6888\": {" P "}, \"7\": {" P "} }\n",
      ""},
     /* unused, no-trust */
     {"plan: 1\nsites: {a: {}}\ntrunks: { t: {site: a, address: [h]} }\n", "no-trust trunk/t\nunused-trunk trunk/t\n"},
-    {"plan: 1\naccounts: { soft: {}, \"6001\": {}, gw: {numbers: [\"7\"]} }\n", "unused-account account/soft\n"},
+    {"plan: 1\naccounts: { soft: {" P "}, \"6001\": {" P "}, gw: {" P ", numbers: [\"7\"]} }\n",
+     "unused-account account/soft\n"},
+    {"plan: 1\naccounts: { \"6001\": {}, \"6002\": {password: x}, \"6003\": {hashes: {md5: "
+     "00000000000000000000000000000000, sha256: " ZEROS ", sha512_256: " ZEROS "}} }\n",
+     "no-password account/6001\n"},
     /* impossible-length */
     {ROUTES("- {match: \"123\", to: trunk/h, length: -2}\n"), "impossible-length route//123/trunk/h\n"},
     {ROUTES("- {match: 100-199, to: trunk/h, length: 2}\n"), "impossible-length route//100-199/trunk/h\n"},
@@ -147,6 +156,66 @@ static const struct {
     {ROUTES("- {match: \"0\", to: trunk/h}\n- {match: 00-09, to: trunk/h2}\n"), "shadowed route//0/trunk/h\n"},
     {ROUTES("- {match: +9, to: trunk/h}\n- {match: +90-+99, to: trunk/h2}\n"), "shadowed route//+9/trunk/h\n"},
 };
+
+/* What neither the plan before nor the one after shows alone. Of "before" every account has hashes. */
+static const struct {
+    const char *before;
+    const char *after;
+    const char *findings; /* "id key" each */
+    const char *text;     /* part of the last one's */
+} changes[] = {
+    {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}, \"2\": {password: x}}\n",
+     "defaults: {domain: b.example}\naccounts: {\"1\": {password: (set)}, \"2\": {password: y}}\n",
+     "new-domain defaults\n", "1 account (1) keeps a password"},
+    {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}, \"2\": {password: x}}\n",
+     "accounts: {\"1\": {password: (set)}, \"2\": {password: (set)}}\n", "new-domain defaults\n",
+     "to none, and 2 accounts (1, 2) keep"},
+    {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}}\n",
+     "defaults: {domain: b.example}\naccounts: {\"1\": {password: y}, \"2\": {password: z}}\n", "", ""},
+    {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}}\n",
+     "defaults: {domain: A.example}\naccounts: {\"1\": {password: (set)}}\n", "", ""},
+    {"accounts: {\"1\": {password: x}}\n", "defaults: {domain: b.example}\naccounts: {\"1\": {password: (set)}}\n", "",
+     ""},
+    {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}}\n", "defaults: {domain: b.example}\n", "", ""},
+    {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}, old: {password: x}}\n",
+     "accounts: {\"1\": {password: y}, old: {password: y}, gw: {password: z}, \"3\": {}}\n",
+     "no-password account/3\nunused-account account/gw\n", ""}, /* that of "old" is an old one */
+};
+
+static void test_changes(void **state)
+{
+    (void)state;
+    for (size_t e = 0; e < sizeof changes / sizeof changes[0]; e++) {
+        struct arena arena = {0};
+        struct buf got = {0};
+        struct buf before = {0};
+        struct buf after = {0};
+        struct lint_report report;
+        buf_printf(&before, "plan: 1\n%s", changes[e].before);
+        buf_printf(&after, "plan: 1\n%s", changes[e].after);
+        struct plan_document old = test_parse(&arena, buf_view(&before));
+        struct plan_document new = test_parse(&arena, buf_view(&after));
+        for (size_t i = 0; i < old.object_count; i++) {
+            struct plan_object *o = &old.objects[i];
+            if (o->kind != PLAN_ACCOUNT) continue;
+            assert_int_equal(plan_account_hash_password(&o->account, SLICE("a.example")), ERR_OK);
+            o->account.password = SLICE_NONE;
+        }
+        assert_int_equal(plan_lint_change(&arena, test_objects(&arena, &old), old.object_count,
+                                          test_objects(&arena, &new), new.object_count, &report),
+                         ERR_OK);
+        for (size_t i = 0; i < report.count; i++)
+            buf_printf(&got, "%s %.*s\n", report.findings[i].id, SLICE_ARG(report.findings[i].object));
+        if (!slice_is(buf_view(&got), changes[e].findings)) {
+            fail_msg("%s\nto\n%s\ngives\n%.*s", changes[e].before, changes[e].after, SLICE_ARG(buf_view(&got)));
+        }
+        if (report.count > 0) assert_non_null(strstr(report.findings[report.count - 1].text.p, changes[e].text));
+        buf_fini(&got);
+        buf_fini(&before);
+        buf_fini(&after);
+        arena_fini(&arena);
+    }
+}
 
 static void test_examples(void **state)
 {
@@ -271,8 +340,8 @@ static void test_not_quadratic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_duplicates),    cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_nothing),  cmocka_unit_test(test_not_quadratic),
+        cmocka_unit_test(test_examples),  cmocka_unit_test(test_changes), cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_nothing), cmocka_unit_test(test_not_quadratic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,12 @@ static enum err do_lint(struct arena *arena, const struct subject *s)
     return e;
 }
 
+static enum err do_lint_change(struct arena *arena, const struct subject *s)
+{
+    struct lint_report report = {0};
+    return plan_lint_change(arena, s->list, s->doc.object_count, s->list, s->doc.object_count - 1, &report);
+}
+
 static enum err do_diff(struct arena *arena, const struct subject *s)
 {
     static const struct plan_item before[] = {{SLICE("trunk/a"), SLICE("1")}};
@@ -176,6 +182,7 @@ static void test_sweep(void **state)
         sweep(do_parse, &s, 4);
         sweep(do_write, &s, 2);
         sweep(do_lint, &s, 12);
+        sweep(do_lint_change, &s, 24);
         sweep(do_csv_parse, &s, 5);
         sweep(do_csv_write, &s, 3);
         sweep(do_edit, &s, 5);
