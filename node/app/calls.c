@@ -1,6 +1,5 @@
 #include "node/app/calls.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/base/list.h"
@@ -9,6 +8,7 @@
 struct slot {
     struct list_node node; /* in live or ended, newest first */
     struct map_node by_id;
+    bool has_ended; /* once, and for good */
     struct call_entry entry;
 };
 
@@ -81,9 +81,12 @@ static struct slot *add(struct calls *c, uint64_t id)
     return s;
 }
 
+/* As much as fits; several times for each call, so no printf. */
 static void copy(char *out, size_t size, struct slice text)
 {
-    (void)snprintf(out, size, "%.*s", SLICE_ARG(text));
+    size_t n = text.n < size ? text.n : size - 1;
+    if (n > 0) memcpy(out, text.p, n);
+    out[n] = '\0';
 }
 
 static const char *source_prefix(enum edge_source_kind kind)
@@ -108,7 +111,9 @@ static void fill(struct call_entry *e, const struct call_report *r)
     copy(e->call_id, sizeof e->call_id, r->call_id);
     copy(e->from, sizeof e->from, r->from);
     copy(e->dialled, sizeof e->dialled, r->dialled);
-    (void)snprintf(e->source, sizeof e->source, "%s%.*s", source_prefix(r->source.kind), SLICE_ARG(r->source.name));
+    struct slice prefix = slice_of(source_prefix(r->source.kind));
+    copy(e->source, sizeof e->source, prefix);
+    copy(e->source + prefix.n, sizeof e->source - prefix.n, r->source.name);
     if (r->target.n > 0) copy(e->target, sizeof e->target, r->target);
     if (r->target.n > 0) copy(e->node, sizeof e->node, r->node);
     copy(e->reason, sizeof e->reason, r->reason);
@@ -119,9 +124,10 @@ void calls_report(struct calls *c, const struct call_report *report)
     struct slot *s = find(c, report->id);
     if (s == NULL) s = add(c, report->id);
     if (s == NULL) return; /* no memory: the call goes on without a record */
-    bool was_live = s->entry.state != CALL_ENDED;
+    if (s->has_ended) return;
     fill(&s->entry, report);
-    if (!was_live || report->state != CALL_ENDED) return;
+    if (report->state != CALL_ENDED) return;
+    s->has_ended = true;
     list_remove(&s->node);
     push_front(&c->ended, &s->node);
     c->live_count--;
