@@ -259,6 +259,24 @@ static void finish(struct raw *raw)
     if (c->mesh_advertise == NULL) c->mesh_advertise = "";
 }
 
+/* What follows the first document would be ignored in silence. */
+static enum err only_one(yaml_parser_t *parser, struct err_info *info)
+{
+    yaml_document_t next;
+    enum err e = ERR_OK;
+    if (yaml_parser_load(parser, &next) == 0) {
+        return err_fail_at(info, ERR_SYNTAX, (unsigned)parser->problem_mark.line + 1,
+                           (unsigned)parser->problem_mark.column + 1, "not YAML: %s",
+                           parser->problem != NULL ? parser->problem : "cannot be read");
+    }
+    if (yaml_document_get_root_node(&next) != NULL) {
+        e = err_fail_at(info, ERR_SYNTAX, (unsigned)next.start_mark.line + 1, 1,
+                        "a second document: a configuration is one; remove what follows \"---\"");
+    }
+    yaml_document_delete(&next);
+    return e;
+}
+
 enum err config_parse(struct arena *arena, struct slice text, struct config *out, struct err_info *info)
 {
     struct raw raw = {0};
@@ -281,6 +299,7 @@ enum err config_parse(struct arena *arena, struct slice text, struct config *out
                         "the file is empty: a configuration has at least node, site, data, sip and control");
     } else {
         e = read_mapping(&r, root, "configuration", top_fields, COUNT(top_fields));
+        if (e == ERR_OK) e = only_one(&parser, info);
     }
     yaml_document_delete(&document);
     yaml_parser_delete(&parser);

@@ -9,34 +9,59 @@
 
 #include <openssl/rand.h>
 
-static enum err read_key(struct arena *arena, const char *path, unsigned char key[HASH_KEY_LEN], struct err_info *info)
+#include "node/plan/object.h"
+
+#define SALT_DIGITS 8 /* of a cluster id, behind its name */
+
+/* mend: what an operator does about a file that holds no key. */
+static enum err read_key(struct arena *arena, const char *path, const char *mend, unsigned char key[HASH_KEY_LEN],
+                         struct err_info *info)
 {
     struct slice text = SLICE_NONE;
     enum err e = file_read(arena, path, 1024, &text, info);
     if (e != ERR_OK) return e;
     if (hex_decode(slice_trim(text), key, HASH_KEY_LEN) != ERR_OK) {
-        e = err_fail(info, ERR_SYNTAX, "%s: expected %d hexadecimal digits; restore the file or join the node again",
-                     path, 2 * HASH_KEY_LEN);
+        e = err_fail(info, ERR_SYNTAX, "%s: expected %d hexadecimal digits; %s", path, 2 * HASH_KEY_LEN, mend);
     }
     secret_wipe((char *)(uintptr_t)text.p, text.n);
     return e;
 }
 
+static bool write_whole(int fd, const char *text, size_t n)
+{
+    return write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
+}
+
+/* By way of a second file, so that a start that is cut off leaves no half of a key. */
+static enum err write_key(struct arena *arena, const char *path, const unsigned char key[HASH_KEY_LEN],
+                          struct err_info *info)
+{
+    char text[2 * HASH_KEY_LEN + 2];
+    const char *made = arena_printf(arena, "%s.new", path);
+    if (made == NULL) return ERR_NOMEM;
+    (void)unlink(made);
+    int fd = open(made, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return err_fail(info, ERR_IO, "%s: %s", made, strerror(errno));
+    hex_encode(key, HASH_KEY_LEN, text);
+    text[2 * HASH_KEY_LEN] = '\n';
+    bool written = write_whole(fd, text, 2 * HASH_KEY_LEN + 1);
+    int failed = errno;
+    (void)close(fd);
+    secret_wipe(text, sizeof text);
+    if (written && rename(made, path) == 0) return ERR_OK;
+    if (written) failed = errno;
+    (void)unlink(made);
+    return err_fail(info, ERR_IO, "%s: cannot be written: %s", path, strerror(failed));
+}
+
 /* A node on its own: its key is made once and kept, so that calls survive a restart. */
 static enum err own_key(struct arena *arena, const char *path, unsigned char key[HASH_KEY_LEN], struct err_info *info)
 {
-    char text[2 * HASH_KEY_LEN + 2];
-    enum err e = read_key(arena, path, key, NULL);
-    if (e != ERR_NOTFOUND) return e == ERR_OK ? e : read_key(arena, path, key, info);
+    struct err_info why = {{0}, 0, 0};
+    enum err e = read_key(arena, path, "restore the file, or remove it: a new key is then made", key, &why);
+    if (e != ERR_NOTFOUND) return e == ERR_OK ? e : err_fail(info, e, "%s", why.text);
     if (RAND_bytes(key, HASH_KEY_LEN) != 1) return err_fail(info, ERR_IO, "the system gives no random bytes");
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return err_fail(info, ERR_IO, "%s: %s", path, strerror(errno));
-    hex_encode(key, HASH_KEY_LEN, text);
-    text[2 * HASH_KEY_LEN] = '\n';
-    bool written = write(fd, text, 2 * HASH_KEY_LEN + 1) == 2 * HASH_KEY_LEN + 1 && fsync(fd) == 0;
-    (void)close(fd);
-    secret_wipe(text, sizeof text);
-    return written ? ERR_OK : err_fail(info, ERR_IO, "%s: cannot be written", path);
+    return write_key(arena, path, key, info);
 }
 
 static enum err tls_path(struct arena *arena, const struct config *config, const char *name, const char **out,
@@ -68,6 +93,22 @@ static enum err read_seeds(struct arena *arena, struct slice text, struct identi
     return ERR_OK;
 }
 
+/* The cluster id is the name that the CA was given and some random digits ("example-1f2e3d4c"): the configuration may
+ * say either. */
+static enum err check_cluster(const struct config *config, struct slice id, struct err_info *info)
+{
+    struct slice wanted = slice_of(config->cluster);
+    if (!plan_name_valid(id)) {
+        return err_fail(info, ERR_SYNTAX, "%s/tls/cluster: not the id of a cluster; join the node again", config->data);
+    }
+    bool salted = id.n == wanted.n + 1 + SALT_DIGITS && slice_starts(id, wanted) && id.p[wanted.n] == '-';
+    if (wanted.n == 0 || salted || slice_eq(id, wanted)) return ERR_OK;
+    return err_fail(info, ERR_AUTH,
+                    "cluster: the configuration says %s, but the certificates in %s/tls are of cluster %.*s; correct "
+                    "the configuration or join the node again",
+                    config->cluster, config->data, SLICE_ARG(id));
+}
+
 static enum err load_joined(struct arena *arena, const struct config *config, struct identity *out,
                             struct err_info *info)
 {
@@ -77,9 +118,11 @@ static enum err load_joined(struct arena *arena, const struct config *config, st
     if (e == ERR_OK) e = tls_path(arena, config, "node.pem", &out->cert_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "node.key", &out->key_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "cluster.key", &path, info);
-    if (e == ERR_OK) e = read_key(arena, path, out->cluster_key, info);
+    if (e == ERR_OK) e = read_key(arena, path, "restore the file or join the node again", out->cluster_key, info);
     if (e == ERR_OK) e = tls_path(arena, config, "cluster", &path, info);
     if (e == ERR_OK) e = file_read(arena, path, 1024, &text, info);
+    if (e != ERR_OK) return e;
+    e = check_cluster(config, slice_trim(text), info);
     if (e != ERR_OK) return e;
     struct slice cluster = arena_copy(arena, slice_trim(text));
     if (cluster.p == NULL) return ERR_NOMEM;
