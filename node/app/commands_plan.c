@@ -1,507 +1,372 @@
-/* commands_plan: plan show, plan log, plan apply and plan diff.
+/* commands_plan: plan show and plan log.
  *
- * An apply goes: copy of the request -> worker thread (plan_change) -> back on the loop: refused, or handed to the
- * replication core -> durable here -> receipts of the members -> end. */
+ * A plan or a history may be large. What takes long to read is read on a worker thread, with a reader of its own; what
+ * is much to say goes out in pages, and the next one when the client has read the last. No reader stays begun in
+ * between, so a plan that moves while it is shown ends the reply: half of one plan and half of another is none. */
 #include "node/app/node.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "node/app/plan_change.h"
 #include "proto/plan_codec.h"
 
-#define RECEIPT_WAIT_MS 5000
+#define PAGE_RECORDS 500
+#define LOG_ROWS_MAX 100000
 
-static void send_record(struct control_reply *reply, struct control_builder *b)
-{
-    struct control_record record;
-    if (control_record_done(b, &record) == ERR_OK) control_reply_record(reply, &record);
-}
-
-static void change_id_text(const struct log_id *id, char *out, size_t size)
-{
-    (void)snprintf(out, size, "%s/%" PRIx64 "/%" PRIu64, id->origin.s, id->epoch, id->seq);
-}
-
-/* ---- plan show ---- */
-
-struct show {
-    struct control_reply *reply;
-    struct slice prefix;
-    size_t shown;
-};
-
-static void show_object(struct show *s, struct slice key, struct slice packed)
+static void send_object(struct control_reply *reply, struct slice key, struct slice packed)
 {
     struct arena arena = {0};
     struct control_builder b;
     control_record_start(&b, &arena, "object");
     control_text(&b, "key", key);
     control_bytes(&b, "packed", packed);
-    send_record(s->reply, &b);
+    command_record(reply, &b);
     arena_fini(&arena);
-    s->shown++;
 }
 
-static bool visit_show(void *ctx, struct slice key, struct slice packed)
+static void send_digest(struct control_reply *reply, struct plan_digest digest)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    char text[PLAN_DIGEST_TEXT];
+    plan_digest_text(digest, text);
+    control_record_start(&b, &arena, "plan");
+    control_text(&b, "digest", slice_of(text));
+    command_record(reply, &b);
+    arena_fini(&arena);
+}
+
+/* ---- plan show: the objects as they are ---- */
+
+struct show {
+    struct node *n;
+    struct control_reply *reply;
+    struct slice prefix; /* of keys; the request's, which lives until the end */
+    struct plan_digest digest;
+    char last[PLAN_KEY_MAX]; /* the key shown last */
+    size_t last_len;
+    size_t shown;
+    size_t page;
+    bool started;
+    bool more;
+};
+
+static void show_end(struct show *s, int status, const char *text)
+{
+    control_reply_end(s->reply, status, slice_of(text));
+    free(s);
+}
+
+static bool visit_object(void *ctx, struct slice key, struct slice packed)
 {
     struct show *s = ctx;
     if (!slice_starts(key, s->prefix)) return false;
-    show_object(s, key, packed);
-    return !control_reply_gone(s->reply);
+    s->more = s->page == PAGE_RECORDS || control_reply_pending(s->reply) > CONTROL_PENDING_PAUSE;
+    if (s->more || key.n > sizeof s->last) return false;
+    send_object(s->reply, key, packed);
+    memcpy(s->last, key.p, key.n);
+    s->last_len = key.n;
+    s->shown++;
+    s->page++;
+    return true;
+}
+
+static enum err show_objects(struct show *s, bool *moved)
+{
+    struct plan_digest digest;
+    struct slice last = {s->last, s->last_len};
+    s->page = 0;
+    s->more = false;
+    enum err e = node_read_begin(s->n);
+    if (e != ERR_OK) return e;
+    store_plan_digest(s->n->read, &digest);
+    *moved = s->started && !plan_digest_eq(digest, s->digest);
+    if (!s->started) send_digest(s->reply, digest);
+    if (!s->started) s->digest = digest;
+    s->started = true;
+    if (!*moved) e = store_objects(s->n->read, s->shown > 0 ? last : s->prefix, s->shown > 0, visit_object, s);
+    node_read_end(s->n);
+    return e;
+}
+
+static void show_page(void *ctx, struct control_reply *reply)
+{
+    struct show *s = ctx;
+    bool moved = false;
+    if (s->n->stopping || control_reply_gone(reply)) {
+        show_end(s, 5, "the node is stopping");
+        return;
+    }
+    enum err e = show_objects(s, &moved);
+    if (e != ERR_OK) {
+        show_end(s, 1, err_name(e));
+    } else if (moved) {
+        show_end(s, 3, "the plan changed while it was being shown: ask again");
+    } else if (s->more) {
+        control_reply_on_drain(reply, show_page, s);
+    } else if (s->prefix.n > 0 && s->shown == 0) {
+        show_end(s, 1, "no such object; \"clusterctl plan show\" prints them all");
+    } else {
+        show_end(s, 0, "");
+    }
+}
+
+/* ---- what is gathered on a worker thread and said in pages ---- */
+
+struct row {
+    struct log_id id;
+    struct wall time;
+    struct slice author;
+    struct slice message;
+    size_t ops;
+    struct slice summary;
+};
+
+struct listing {
+    uv_work_t work;
+    struct node *n;
+    struct control_reply *reply;
+    struct store_read *read;
+    struct arena arena;
+    enum err err;
+    enum err (*gather)(struct listing *l);
+    void (*send)(struct listing *l, size_t i);
+    size_t count; /* of what gather found */
+    size_t sent;
+    /* one change */
+    struct log_id id;
+    struct changeset change;
+    struct plan_digest digest;
+    /* the log */
+    size_t limit;
+    struct row *rows;
+    size_t row_cap;
+};
+
+static void listing_end(struct listing *l, int status, const char *text)
+{
+    control_reply_end(l->reply, status, slice_of(text));
+    if (l->read != NULL) store_read_free(l->read);
+    free(l->rows);
+    arena_fini(&l->arena);
+    free(l);
+}
+
+static void listing_page(void *ctx, struct control_reply *reply)
+{
+    struct listing *l = ctx;
+    if (l->n->stopping || control_reply_gone(reply)) {
+        listing_end(l, 5, "the node is stopping");
+        return;
+    }
+    for (size_t i = 0; i < PAGE_RECORDS && l->sent < l->count; i++) {
+        if (control_reply_pending(reply) > CONTROL_PENDING_PAUSE) break;
+        l->send(l, l->sent++);
+    }
+    if (l->sent < l->count) {
+        control_reply_on_drain(reply, listing_page, l);
+    } else {
+        listing_end(l, 0, "");
+    }
+}
+
+static void listing_work(uv_work_t *work)
+{
+    struct listing *l = CONTAINER_OF(work, struct listing, work);
+    l->err = store_read_begin(l->read);
+    if (l->err != ERR_OK) return;
+    l->err = l->gather(l);
+    store_read_end(l->read);
+}
+
+static void listing_after_work(uv_work_t *work, int status)
+{
+    struct listing *l = CONTAINER_OF(work, struct listing, work);
+    if (status != 0) {
+        listing_end(l, 5, "the node is stopping");
+    } else if (l->err == ERR_NOTFOUND) {
+        listing_end(l, 1, "no such change; \"clusterctl plan log\" lists them");
+    } else if (l->err != ERR_OK) {
+        listing_end(l, 1, err_name(l->err));
+    } else {
+        listing_page(l, l->reply);
+    }
+}
+
+/* like is copied. */
+static void listing_start(const struct listing *like)
+{
+    struct listing *l = malloc(sizeof *l);
+    if (l == NULL) {
+        command_end(like->reply, ERR_NOMEM);
+        return;
+    }
+    *l = *like;
+    enum err e = l->n->stopping ? ERR_CLOSED : store_read_new(l->n->store, &l->read);
+    if (e == ERR_OK && uv_queue_work(l->n->loop, &l->work, listing_work, listing_after_work) != 0) e = ERR_NOMEM;
+    if (e != ERR_OK) listing_end(l, 1, err_name(e));
+}
+
+/* ---- plan show CHANGE ---- */
+
+/* "hq-1/18f3a/12", as plan log prints it. */
+static bool parse_change_id(struct slice text, struct log_id *id)
+{
+    struct slice origin;
+    struct slice epoch;
+    struct slice rest = slice_cut(text, '/', &origin);
+    rest = slice_cut(rest, '/', &epoch);
+    id->epoch = 0;
+    for (size_t i = 0; i < epoch.n; i++) {
+        char c = epoch.p[i];
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
+        if (digit == 16) return false;
+        id->epoch = id->epoch << 4 | digit;
+    }
+    return epoch.n > 0 && epoch.n <= 16 && node_name_set(&id->origin, origin) == ERR_OK &&
+           slice_u64(rest, UINT64_MAX, &id->seq) == ERR_OK;
 }
 
 struct find_change {
-    struct slice wanted;
-    struct show *show;
+    struct listing *l;
     bool found;
+    enum err err;
 };
 
 static bool visit_change(void *ctx, const struct log_id *id, struct slice packed)
 {
     struct find_change *f = ctx;
-    struct arena arena = {0};
-    struct changeset c;
-    char text[LIMIT_NAME + 48];
-    change_id_text(id, text, sizeof text);
-    if (!slice_is(f->wanted, text)) return true;
+    struct slice copy = SLICE_NONE;
+    if (id->seq != f->l->id.seq) return false;
     f->found = true;
-    if (changeset_unpack(&arena, packed, &c, NULL) == ERR_OK) {
-        for (size_t i = 0; i < c.op_count; i++) {
-            if (c.ops[i].kind == CHANGE_PUT) show_object(f->show, c.ops[i].key, c.ops[i].value);
-        }
-    }
-    arena_fini(&arena);
+    copy = arena_copy(&f->l->arena, packed);
+    f->err = copy.p != NULL ? changeset_unpack(&f->l->arena, copy, &f->l->change, NULL) : ERR_NOMEM;
     return false;
+}
+
+static enum err gather_change(struct listing *l)
+{
+    struct find_change f = {.l = l};
+    store_plan_digest(l->read, &l->digest);
+    enum err e = store_log(l->read, &l->id.origin, l->id.epoch, l->id.seq, visit_change, &f);
+    if (e == ERR_OK) e = f.err;
+    if (e == ERR_OK && !f.found) e = ERR_NOTFOUND;
+    l->count = l->change.op_count;
+    return e;
+}
+
+static void send_op(struct listing *l, size_t i)
+{
+    const struct change_op *op = &l->change.ops[i];
+    struct arena arena = {0};
+    struct control_builder b;
+    if (i == 0) send_digest(l->reply, l->digest);
+    if (op->kind == CHANGE_PUT) {
+        send_object(l->reply, op->key, op->value);
+        return;
+    }
+    control_record_start(&b, &arena, "removed");
+    control_text(&b, "key", op->key);
+    command_record(l->reply, &b);
+    arena_fini(&arena);
 }
 
 NODE_COMMAND(command_plan_show)
 {
     struct node *n = ctx;
-    struct show s = {.reply = reply, .prefix = control_get_text(&request->args, "object")};
-    struct find_change f = {.wanted = control_get_text(&request->args, "change"), .show = &s};
-    struct arena arena = {0};
-    struct control_builder b;
-    struct plan_digest digest;
-    char text[PLAN_DIGEST_TEXT];
-    enum err e = node_read_begin(n);
-    if (e != ERR_OK) {
-        control_reply_end(reply, 1, slice_of(err_name(e)));
+    struct slice change = control_get_text(&request->args, "change");
+    if (change.n > 0) {
+        struct listing l = {.n = n, .reply = reply, .gather = gather_change, .send = send_op};
+        if (parse_change_id(change, &l.id)) {
+            listing_start(&l);
+        } else {
+            control_reply_end(reply, 1, SLICE("not the id of a change: \"clusterctl plan log\" lists them"));
+        }
         return;
     }
-    store_plan_digest(n->read, &digest);
-    plan_digest_text(digest, text);
-    control_record_start(&b, &arena, "plan");
-    control_text(&b, "digest", slice_of(text));
-    send_record(reply, &b);
-    arena_fini(&arena);
-    if (f.wanted.n > 0) {
-        e = store_history(n->read, SIZE_MAX, visit_change, &f);
-    } else {
-        e = store_objects(n->read, s.prefix, false, visit_show, &s);
+    struct show *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        command_end(reply, ERR_NOMEM);
+        return;
     }
-    node_read_end(n);
-    if (e != ERR_OK) {
-        control_reply_end(reply, 1, slice_of(err_name(e)));
-    } else if (f.wanted.n > 0 && !f.found) {
-        control_reply_end(reply, 1, SLICE("no such change; \"clusterctl plan log\" lists them"));
-    } else if (s.prefix.n > 0 && s.shown == 0) {
-        control_reply_end(reply, 1, SLICE("no such object; \"clusterctl plan show\" prints them all"));
-    } else {
-        control_reply_end(reply, 0, SLICE(""));
-    }
+    *s = (struct show){.n = n, .reply = reply, .prefix = control_get_text(&request->args, "object")};
+    show_page(s, reply);
 }
 
 /* ---- plan log ---- */
 
-static void summary(const struct changeset *c, struct buf *out)
+static struct slice summary(struct arena *arena, const struct changeset *c)
 {
+    struct buf text = {0};
     for (size_t i = 0; i < c->op_count && i < 3; i++) {
-        buf_printf(out, "%s%s %.*s", i > 0 ? ", " : "", c->ops[i].kind == CHANGE_PUT ? "put" : "remove",
+        buf_printf(&text, "%s%s %.*s", i > 0 ? ", " : "", c->ops[i].kind == CHANGE_PUT ? "put" : "remove",
                    SLICE_ARG(c->ops[i].key));
     }
-    if (c->op_count > 3) buf_printf(out, " and %zu more", c->op_count - 3);
+    if (c->op_count > 3) buf_printf(&text, " and %zu more", c->op_count - 3);
+    struct slice copy = text.failed ? SLICE_NONE : arena_copy(arena, buf_view(&text));
+    buf_fini(&text);
+    return copy;
 }
 
 static bool visit_log(void *ctx, const struct log_id *id, struct slice packed)
 {
-    struct control_reply *reply = ctx;
-    struct arena arena = {0};
+    struct listing *l = ctx;
+    struct arena scratch = {0};
     struct changeset c;
-    struct control_builder b;
-    struct buf text = {0};
-    char id_text[LIMIT_NAME + 48];
-    char when[WALL_TEXT_SIZE];
-    change_id_text(id, id_text, sizeof id_text);
-    if (changeset_unpack(&arena, packed, &c, NULL) == ERR_OK) {
-        summary(&c, &text);
-        control_record_start(&b, &arena, "change");
-        control_text(&b, "id", slice_of(id_text));
-        control_text(&b, "time", slice_of(wall_text((struct wall){(int64_t)(c.time.v >> 16)}, when)));
-        control_text(&b, "author", c.author);
-        control_text(&b, "message", c.message);
-        control_int(&b, "ops", (int64_t)c.op_count);
-        control_text(&b, "summary", buf_view(&text));
-        send_record(reply, &b);
+    if (l->count == l->row_cap) {
+        size_t cap = l->row_cap == 0 ? 32 : l->row_cap * 2;
+        struct row *grown = realloc(l->rows, cap * sizeof *grown);
+        if (grown == NULL) {
+            l->err = ERR_NOMEM;
+            return false;
+        }
+        l->rows = grown;
+        l->row_cap = cap;
     }
-    buf_fini(&text);
+    l->err = changeset_unpack(&scratch, packed, &c, NULL);
+    if (l->err == ERR_OK) {
+        l->rows[l->count++] = (struct row){.id = *id,
+                                           .time = {(int64_t)(c.time.v >> 16)},
+                                           .author = arena_copy(&l->arena, c.author),
+                                           .message = arena_copy(&l->arena, c.message),
+                                           .ops = c.op_count,
+                                           .summary = summary(&l->arena, &c)};
+    }
+    arena_fini(&scratch);
+    if (l->err != ERR_NOMEM) l->err = ERR_OK; /* one that cannot be read does not hide the others */
+    return l->err == ERR_OK;
+}
+
+static enum err gather_log(struct listing *l)
+{
+    enum err e = store_history(l->read, l->limit, visit_log, l);
+    return e == ERR_OK ? l->err : e;
+}
+
+static void send_row(struct listing *l, size_t i)
+{
+    const struct row *row = &l->rows[i];
+    struct arena arena = {0};
+    struct control_builder b;
+    char id[CHANGE_ID_TEXT];
+    change_id_text(&row->id, id);
+    control_record_start(&b, &arena, "change");
+    control_text(&b, "id", slice_of(id));
+    command_time(&b, "time", row->time);
+    control_text(&b, "author", row->author);
+    control_text(&b, "message", row->message);
+    control_int(&b, "ops", (int64_t)row->ops);
+    control_text(&b, "summary", row->summary);
+    command_record(l->reply, &b);
     arena_fini(&arena);
-    return !control_reply_gone(reply);
 }
 
 NODE_COMMAND(command_plan_log)
 {
-    struct node *n = ctx;
+    struct listing l = {.n = ctx, .reply = reply, .gather = gather_log, .send = send_row, .limit = LOG_ROWS_MAX};
     int64_t limit = control_get_int(&request->args, "limit", 20);
-    enum err e = node_read_begin(n);
-    if (e == ERR_OK) {
-        e = store_history(n->read, limit > 0 ? (size_t)limit : SIZE_MAX, visit_log, reply);
-        node_read_end(n);
-    }
-    control_reply_end(reply, e == ERR_OK ? 0 : 1, e == ERR_OK ? SLICE("") : slice_of(err_name(e)));
-}
-
-/* ---- plan apply, plan diff ---- */
-
-struct apply {
-    uv_work_t work;
-    struct change_wait wait; /* linked while receipts are awaited */
-    uv_timer_t timer;
-    bool timer_open;
-    struct node *n;
-    struct control_reply *reply;
-    struct arena arena;
-    struct store_read *read;
-    struct wanted_put *puts;
-    struct slice *deletes;
-    struct plan_change change;
-    enum err err;
-    struct err_info info;
-    /* arguments */
-    struct slice base_digest;
-    struct slice message;
-    struct slice allow;
-    struct slice wait_for;
-    int64_t timeout_ms;
-    bool dry_run;
-    bool force;
-    unsigned tries;
-    /* receipts */
-    size_t expected;
-    size_t received;
-    struct mono started;
-};
-
-static void apply_free(struct apply *a)
-{
-    if (a->read != NULL) store_read_free(a->read);
-    arena_fini(&a->arena);
-    free(a);
-}
-
-static void timer_closed(uv_handle_t *handle)
-{
-    apply_free(handle->data);
-}
-
-/* Says the last word and lets go of everything. */
-static void apply_end(struct apply *a, int status, const char *text)
-{
-    control_reply_end(a->reply, status, slice_of(text));
-    if (a->timer_open) {
-        uv_close((uv_handle_t *)&a->timer, timer_closed);
-    } else {
-        apply_free(a);
-    }
-}
-
-static enum err copy_lists(struct apply *a, const struct control_record *args)
-{
-    const struct control_field *puts = control_find(args, "puts");
-    const struct control_field *deletes = control_find(args, "deletes");
-    size_t put_count = puts != NULL ? puts->item_count : 0;
-    size_t delete_count = deletes != NULL ? deletes->item_count : 0;
-    a->puts = arena_alloc(&a->arena, put_count * sizeof *a->puts);
-    a->deletes = arena_alloc(&a->arena, delete_count * sizeof *a->deletes);
-    if (a->puts == NULL || a->deletes == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < put_count; i++) {
-        a->puts[i].packed = arena_copy(&a->arena, control_get_text(&puts->items[i], "packed"));
-        a->puts[i].secret = arena_copy(&a->arena, control_get_text(&puts->items[i], "secret"));
-        a->puts[i].keep = control_get_int(&puts->items[i], "keep", 0) != 0;
-        if (a->puts[i].packed.p == NULL || a->puts[i].secret.p == NULL) return ERR_NOMEM;
-    }
-    for (size_t i = 0; i < delete_count; i++) {
-        a->deletes[i] = arena_copy(&a->arena, control_get_text(&deletes->items[i], "key"));
-        if (a->deletes[i].p == NULL) return ERR_NOMEM;
-    }
-    a->change.puts = a->puts;
-    a->change.put_count = put_count;
-    a->change.deletes = a->deletes;
-    a->change.delete_count = delete_count;
-    return ERR_OK;
-}
-
-static enum err copy_request(struct apply *a, const struct control_request *request)
-{
-    const struct control_record *args = &request->args;
-    a->base_digest = arena_copy(&a->arena, control_get_text(args, "base_digest"));
-    a->message = arena_copy(&a->arena, control_get_text(args, "message"));
-    a->allow = arena_copy(&a->arena, control_get_text(args, "allow"));
-    a->wait_for = arena_copy(&a->arena, control_get_text(args, "wait"));
-    a->timeout_ms = control_get_int(args, "timeout_ms", RECEIPT_WAIT_MS);
-    a->dry_run = control_get_int(args, "dry_run", 0) != 0 || slice_is(request->command, "plan diff");
-    a->force = control_get_int(args, "force", 0) != 0;
-    a->change.cluster_key = a->n->identity.cluster_key;
-    if (a->base_digest.p == NULL || a->message.p == NULL || a->allow.p == NULL || a->wait_for.p == NULL)
-        return ERR_NOMEM;
-    return copy_lists(a, args);
-}
-
-static bool list_has(struct slice list, const char *id)
-{
-    while (list.n > 0) {
-        struct slice item;
-        list = slice_cut(list, ',', &item);
-        if (slice_is(slice_trim(item), id) || slice_is(slice_trim(item), "all")) return true;
-    }
-    return false;
-}
-
-/* Sends what lint found; returns how many findings stand in the way. */
-static size_t send_findings(struct apply *a)
-{
-    size_t blocking = 0;
-    for (size_t i = 0; i < a->change.report.count; i++) {
-        const struct lint_finding *f = &a->change.report.findings[i];
-        struct arena arena = {0};
-        struct control_builder b;
-        control_record_start(&b, &arena, "finding");
-        control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
-        control_text(&b, "id", slice_of(f->id));
-        control_text(&b, "object", f->object);
-        control_int(&b, "line", f->line);
-        control_text(&b, "text", f->text);
-        send_record(a->reply, &b);
-        arena_fini(&arena);
-        blocking += f->severity == LINT_ERROR || !list_has(a->allow, f->id);
-    }
-    return blocking;
-}
-
-static void send_applied(struct apply *a, const struct log_id *id)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    char text[PLAN_DIGEST_TEXT];
-    char id_text[LIMIT_NAME + 48] = "";
-    if (id != NULL) change_id_text(id, id_text, sizeof id_text);
-    plan_digest_text(id != NULL ? a->n->plan_digest : a->change.digest, text);
-    control_record_start(&b, &arena, "applied");
-    control_text(&b, "change", slice_of(id_text));
-    control_int(&b, "added", (int64_t)a->change.added);
-    control_int(&b, "changed", (int64_t)a->change.changed);
-    control_int(&b, "removed", (int64_t)a->change.removed);
-    control_text(&b, "digest", slice_of(text));
-    send_record(a->reply, &b);
-    arena_fini(&arena);
-}
-
-static void send_ops(struct apply *a)
-{
-    for (size_t i = 0; i < a->change.op_count; i++) {
-        struct arena arena = {0};
-        struct control_builder b;
-        control_record_start(&b, &arena, "op");
-        control_text(&b, "action",
-                     a->change.ops[i].kind == CHANGE_DELETE ? SLICE("remove")
-                     : a->change.op_added[i]                ? SLICE("add")
-                                                            : SLICE("change"));
-        control_text(&b, "object", a->change.ops[i].key);
-        send_record(a->reply, &b);
-        arena_fini(&arena);
-    }
-}
-
-static void send_receipt(struct apply *a, struct slice node, uint64_t ms, bool durable, const char *note)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    control_record_start(&b, &arena, "receipt");
-    control_text(&b, "node", node);
-    if (durable)
-        control_int(&b, "ms", (int64_t)ms);
-    else
-        control_null(&b, "ms");
-    control_bool(&b, "durable", durable);
-    control_text(&b, "note", slice_of(note));
-    send_record(a->reply, &b);
-    arena_fini(&arena);
-}
-
-/* Members that will get it later are named, never counted. */
-static size_t send_unreachable(struct apply *a)
-{
-    size_t away = 0;
-    for (size_t i = 1; i < repl_member_count(a->n->repl); i++) {
-        struct repl_member_view m = repl_member_at(a->n->repl, i);
-        if (m.status == MEMBER_ALIVE || m.status == MEMBER_EVICTED || m.status == MEMBER_LEFT) continue;
-        send_receipt(a, node_name_slice(&m.name), 0, false, "unreachable, will catch up");
-        away++;
-    }
-    return away;
-}
-
-static void receipts_end(struct apply *a)
-{
-    change_wait_end(&a->wait);
-    size_t away = send_unreachable(a);
-    if (a->received < a->expected) {
-        apply_end(a, 4,
-                  "not every live node has confirmed the change in time; it is durable here and they will catch up");
-    } else if (away > 0) {
-        apply_end(a, 4, "done on the nodes that can be reached; the others will catch up");
-    } else {
-        apply_end(a, 0, "");
-    }
-}
-
-static void on_receipt(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms)
-{
-    struct apply *a = CONTAINER_OF(w, struct apply, wait);
-    send_receipt(a, node_name_slice(peer), elapsed_ms, true, "");
-    if (++a->received >= a->expected) receipts_end(a);
-}
-
-static void on_receipt_timeout(uv_timer_t *timer)
-{
-    receipts_end(timer->data);
-}
-
-/* --wait: how many members must confirm before the answer. "live" (default), "all", or a number that includes this
- * node. */
-static size_t receipts_expected(const struct apply *a)
-{
-    uint64_t wanted = 0;
-    size_t live = 0;
-    size_t all = 0;
-    for (size_t i = 1; i < repl_member_count(a->n->repl); i++) {
-        enum member_status s = repl_member_at(a->n->repl, i).status;
-        live += s == MEMBER_ALIVE;
-        all += s != MEMBER_EVICTED && s != MEMBER_LEFT;
-    }
-    if (slice_is(a->wait_for, "all")) return all;
-    if (slice_u64(a->wait_for, LIMIT_MEMBERS, &wanted) == ERR_OK) return wanted > 0 ? (size_t)wanted - 1 : 0;
-    return live;
-}
-
-static void on_applied(struct change_wait *w, enum err err, const struct log_id *id)
-{
-    struct apply *a = CONTAINER_OF(w, struct apply, wait);
-    if (err != ERR_OK) {
-        struct err_info info = {0};
-        char text[LIMIT_TEXT];
-        change_wait_end(w);
-        if (store_health(a->n->store, &info) != ERR_OK) {
-            (void)snprintf(text, sizeof text, "the change was refused and nothing of it applied: %s", info.text);
-        } else {
-            (void)snprintf(text, sizeof text, "the change was refused and nothing of it applied: %s", err_name(err));
-        }
-        apply_end(a, 1, text);
-        return;
-    }
-    send_applied(a, id);
-    send_receipt(a, node_name_slice(&a->n->self), mono_ms_between(a->started, node_mono()), true, "this node");
-    a->expected = receipts_expected(a);
-    if (a->expected == 0) {
-        receipts_end(a);
-        return;
-    }
-    if (uv_timer_init(a->n->loop, &a->timer) == 0) {
-        a->timer_open = true;
-        a->timer.data = a;
-        (void)uv_timer_start(&a->timer, on_receipt_timeout, (uint64_t)(a->timeout_ms > 0 ? a->timeout_ms : 1), 0);
-    }
-}
-
-static void apply_work(uv_work_t *work)
-{
-    struct apply *a = CONTAINER_OF(work, struct apply, work);
-    a->err = plan_change_prepare(a->read, &a->arena, &a->change, &a->info);
-}
-
-/* Refuses, or hands the operations to the core. */
-static void apply_decide(struct apply *a)
-{
-    char text[LIMIT_TEXT];
-    char seen[PLAN_DIGEST_TEXT];
-    plan_digest_text(a->change.digest, seen);
-    if (a->base_digest.n > 0 && !a->force && !slice_is(a->base_digest, seen)) {
-        apply_end(a, 3, "the plan moved since you looked: run \"plan diff\" again, or --force to apply all the same");
-        return;
-    }
-    size_t blocking = send_findings(a);
-    if (a->dry_run) {
-        send_ops(a);
-        send_applied(a, NULL);
-        apply_end(a, blocking > 0 ? 3 : 0, "");
-        return;
-    }
-    if (blocking > 0) {
-        (void)snprintf(text, sizeof text, "%zu findings stand in the way: mend them, or accept warnings with --allow",
-                       blocking);
-        apply_end(a, 3, text);
-        return;
-    }
-    if (a->change.op_count == 0) {
-        send_applied(a, NULL);
-        apply_end(a, 0, "nothing to change: the plan already says so");
-        return;
-    }
-    struct slice user = control_reply_user(a->reply);
-    const char *author = arena_printf(&a->arena, "%.*s@%s", SLICE_ARG(user), a->n->config.node);
-    a->started = node_mono();
-    a->wait.on_applied = on_applied;
-    a->wait.on_receipt = on_receipt;
-    replica_change(a->n, &a->wait, slice_of(author), a->message, a->change.ops, a->change.op_count);
-}
-
-static void apply_after_work(uv_work_t *work, int status)
-{
-    struct apply *a = CONTAINER_OF(work, struct apply, work);
-    if (status != 0 || a->n->stopping) {
-        apply_end(a, 5, "the node is stopping");
-        return;
-    }
-    if (a->err != ERR_OK) {
-        apply_end(a, 1, a->info.text[0] != '\0' ? a->info.text : err_name(a->err));
-        return;
-    }
-    /* Somebody else's change came in while we looked: look again, so that what was linted is what will be. */
-    if (!plan_digest_eq(a->change.digest, a->n->plan_digest) && a->tries++ < 3) {
-        struct plan_change *c = &a->change;
-        *c = (struct plan_change){.puts = c->puts,
-                                  .put_count = c->put_count,
-                                  .deletes = c->deletes,
-                                  .delete_count = c->delete_count,
-                                  .cluster_key = c->cluster_key};
-        if (uv_queue_work(a->n->loop, &a->work, apply_work, apply_after_work) == 0) return;
-    }
-    apply_decide(a);
-}
-
-NODE_COMMAND(command_plan_apply)
-{
-    struct apply *a = calloc(1, sizeof *a);
-    if (a == NULL) {
-        control_reply_end(reply, 1, SLICE("no memory"));
-        return;
-    }
-    a->n = ctx;
-    a->reply = reply;
-    list_init(&a->wait.node);
-    enum err e = copy_request(a, request);
-    if (e == ERR_OK) e = store_read_new(a->n->store, &a->read);
-    if (e == ERR_OK && uv_queue_work(a->n->loop, &a->work, apply_work, apply_after_work) != 0) e = ERR_NOMEM;
-    if (e != ERR_OK) apply_end(a, 1, err_name(e));
+    if (limit > 0 && limit < LOG_ROWS_MAX) l.limit = (size_t)limit;
+    listing_start(&l);
 }

@@ -22,28 +22,13 @@ static void start(struct sender *s, const char *kind)
 
 static void finish(struct sender *s)
 {
-    struct control_record record;
-    if (control_record_done(&s->b, &record) == ERR_OK) control_reply_record(s->reply, &record);
+    command_record(s->reply, &s->b);
 }
 
 static void end(struct sender *s, enum err e)
 {
     arena_fini(&s->arena);
-    if (e == ERR_OK) {
-        control_reply_end(s->reply, 0, SLICE(""));
-    } else {
-        control_reply_end(s->reply, 1, slice_of(err_name(e)));
-    }
-}
-
-static void time_field(struct control_builder *b, const char *name, struct wall t)
-{
-    char text[WALL_TEXT_SIZE];
-    if (t.ms == 0) {
-        control_null(b, name);
-    } else {
-        control_text(b, name, slice_of(wall_text(t, text)));
-    }
+    command_end(s->reply, e);
 }
 
 static void digest_field(struct sender *s, const char *name, const struct plan_digest *d)
@@ -59,17 +44,19 @@ size_t node_counters(struct node *n, const struct counter_table *out[], size_t c
 {
     size_t count = edge_counters(n->edge, out, cap);
     if (count < cap) out[count++] = store_counters(n->store);
+    if (count < cap) out[count++] = repl_counters(n->repl);
     if (n->mesh != NULL && count < cap) out[count++] = mesh_counters(n->mesh);
     if (n->control != NULL && count < cap) out[count++] = control_counters(n->control);
+    if (n->http != NULL && count < cap) out[count++] = http_counters(n->http); /* its own page adds them itself */
     return count;
 }
 
 NODE_COMMAND(command_counters)
 {
     struct sender s = {.n = ctx, .reply = reply};
-    const struct counter_table *tables[8];
+    const struct counter_table *tables[NODE_COUNTER_TABLES];
     (void)request;
-    size_t count = node_counters(ctx, tables, 8);
+    size_t count = node_counters(ctx, tables, NODE_COUNTER_TABLES);
     for (size_t t = 0; t < count; t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
             start(&s, "counter");
@@ -90,38 +77,6 @@ static size_t members_alive(const struct node *n)
     for (size_t i = 0; i < repl_member_count(n->repl); i++)
         alive += repl_member_at(n->repl, i).status == MEMBER_ALIVE;
     return alive;
-}
-
-void node_verdict(struct node *n, char *out, size_t out_size)
-{
-    struct err_info info = {0};
-    enum err e = store_health(n->store, &info);
-    if (e != ERR_OK) {
-        (void)snprintf(out, out_size, "plan changes are refused: %s", info.text);
-        return;
-    }
-    size_t behind = 0;
-    size_t away = 0;
-    char first[LIMIT_NAME + 1] = "";
-    for (size_t i = 1; i < repl_member_count(n->repl); i++) {
-        struct repl_member_view m = repl_member_at(n->repl, i);
-        if (m.status == MEMBER_LEFT || m.status == MEMBER_EVICTED) continue;
-        if (m.status != MEMBER_ALIVE) {
-            if (away++ == 0) (void)snprintf(first, sizeof first, "%s", m.name.s);
-        } else if (!m.in_step) {
-            behind++;
-        }
-    }
-    if (away > 0) {
-        (void)snprintf(out, out_size, "%zu of %zu nodes cannot be reached (%s%s): see clusterctl nodes", away,
-                       repl_member_count(n->repl), first, away > 1 ? ", ..." : "");
-    } else if (n->alarm[0] != '\0') {
-        (void)snprintf(out, out_size, "%s", n->alarm);
-    } else if (behind > 0) {
-        (void)snprintf(out, out_size, "%zu nodes are catching up with the plan", behind);
-    } else {
-        (void)snprintf(out, out_size, "ok");
-    }
 }
 
 static bool count_record(void *ctx, const struct state_record *record)
@@ -155,7 +110,7 @@ NODE_COMMAND(command_status)
     control_text(&s.b, "site", slice_of(n->config.site));
     control_text(&s.b, "cluster", slice_of(n->identity.cluster));
     control_text(&s.b, "version", SLICE(TANDEM_VERSION));
-    time_field(&s.b, "started", n->started);
+    command_time(&s.b, "started", n->started);
     digest_field(&s, "plan_digest", &digest);
     uint64_t objects = 0;
     for (size_t k = 0; k < PLAN_KIND_COUNT; k++)
@@ -168,7 +123,8 @@ NODE_COMMAND(command_status)
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
     control_int(&s.b, "registrations", (int64_t)bindings);
     control_int(&s.b, "calls", (int64_t)edge_load(n->edge).calls);
-    control_text(&s.b, "store", slice_of(store_health(n->store, &info) == ERR_OK ? "ok" : info.text));
+    bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
+    control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
     finish(&s);
     end(&s, e);
 }
@@ -185,7 +141,7 @@ struct card_find {
 static bool visit_card(void *ctx, const struct state_record *record)
 {
     struct card_find *f = ctx;
-    if (!slice_eq(node_name_slice(&record->owner), f->owner)) return true;
+    if (!slice_eq(node_name_slice(&record->owner), f->owner) || !slice_eq(record->key, f->owner)) return true;
     f->found = node_card_unpack(f->arena, record->value, &f->card) == ERR_OK;
     return false;
 }
@@ -199,7 +155,7 @@ static void card_fields(struct sender *s, struct slice owner)
             buf_printf(&sip, "%s%.*s", i > 0 ? " " : "", SLICE_ARG(f.card.sip_addresses[i]));
         }
         control_text(&s->b, "version", f.card.version);
-        time_field(&s->b, "started", f.card.started);
+        command_time(&s->b, "started", f.card.started);
     }
     control_text(&s->b, "sip", buf_view(&sip));
     buf_fini(&sip);
@@ -217,15 +173,17 @@ static void send_member(struct sender *s, const struct repl_member_view *m, bool
     control_text(&s->b, "status", slice_of(member_status_name(m->status)));
     control_bool(&s->b, "linked", self || m->linked);
     control_text(&s->b, "link", slice_of(link));
-    if (self || m->rtt_us == 0)
+    if (self || m->rtt_us == 0) {
         control_null(&s->b, "rtt_us");
-    else
+    } else {
         control_int(&s->b, "rtt_us", m->rtt_us);
-    if (self || m->heard.us == 0)
+    }
+    if (self || m->heard.us == 0) {
         control_null(&s->b, "heard_ms");
-    else
+    } else {
         control_int(&s->b, "heard_ms", (int64_t)mono_ms_between(m->heard, now));
-    time_field(&s->b, "since", (struct wall){node_wall().ms - (int64_t)mono_ms_between(m->since, now)});
+    }
+    command_time(&s->b, "since", (struct wall){node_wall().ms - (int64_t)mono_ms_between(m->since, now)});
     if (self || m->plan_known) {
         struct plan_digest d = n->plan_digest;
         if (!self) memcpy(&d, m->plan_digest, sizeof d);
@@ -257,9 +215,24 @@ NODE_COMMAND(command_nodes)
 
 /* ---- registrations ---- */
 
-static bool owner_alive(const struct node *n, const struct node_name *owner)
+/* Why callers are offered this binding, or are not. */
+static const char *binding_state(struct node *n, const struct node_name *owner, const struct binding *b)
 {
-    return node_name_eq(owner, &n->self) || repl_member_status(n->repl, owner) == MEMBER_ALIVE;
+    struct arena arena = {0};
+    struct plan_object o;
+    enum err e = plan_get(n, &arena, PLAN_ACCOUNT, b->account, &o);
+    const char *state = "up";
+    if (e == ERR_NOTFOUND) {
+        state = "not in the plan";
+    } else if (e == ERR_OK && o.account.disabled) {
+        state = "disabled";
+    } else if (node_name_eq(owner, &n->self)) {
+        state = registrations_live(n, b->account) ? "up" : "ending";
+    } else if (repl_member_status(n->repl, owner) != MEMBER_ALIVE) {
+        state = "stale";
+    }
+    arena_fini(&arena);
+    return state;
 }
 
 static bool visit_registration(void *ctx, const struct state_record *record)
@@ -268,22 +241,25 @@ static bool visit_registration(void *ctx, const struct state_record *record)
     struct binding b;
     struct slice private_half = SLICE_NONE;
     bool own = node_name_eq(&record->owner, &s->n->self);
+    int64_t left_s = 0;
     start(s, "registration");
     if (binding_unpack(&s->arena, record->value, &b) != ERR_OK) return true;
     if (own && store_private(s->n->read, STATE_BINDING, record->key, &private_half) == ERR_OK) {
         (void)!binding_unpack(&s->arena, private_half, &b);
+        left_s = (b.expires.ms - node_wall().ms) / 1000;
     }
     control_text(&s->b, "account", b.account);
     control_text(&s->b, "node", node_name_slice(&record->owner));
     control_text(&s->b, "contact", b.contact);
     control_text(&s->b, "received", b.received);
-    time_field(&s->b, "since", b.since);
-    if (own && b.expires.ms > 0)
-        control_int(&s->b, "expires_s", (b.expires.ms - node_wall().ms) / 1000);
-    else
+    command_time(&s->b, "since", b.since);
+    if (own && b.expires.ms > 0) {
+        control_int(&s->b, "expires_s", left_s > 0 ? left_s : 0);
+    } else {
         control_null(&s->b, "expires_s");
+    }
     control_text(&s->b, "user_agent", b.user_agent);
-    control_text(&s->b, "state", owner_alive(s->n, &record->owner) ? SLICE("up") : SLICE("stale"));
+    control_text(&s->b, "state", slice_of(binding_state(s->n, &record->owner, &b)));
     finish(s);
     return !control_reply_gone(s->reply);
 }
@@ -314,9 +290,9 @@ static bool visit_call(void *ctx, const struct call_entry *c)
     control_text(&s->b, "target", slice_of(c->target));
     control_text(&s->b, "node", slice_of(c->node[0] != '\0' ? c->node : s->n->config.node));
     control_text(&s->b, "state", slice_of(call_state_name(c->state)));
-    time_field(&s->b, "started", c->started);
-    time_field(&s->b, "answered", c->answered);
-    time_field(&s->b, "ended", c->ended);
+    command_time(&s->b, "started", c->started);
+    command_time(&s->b, "answered", c->answered);
+    command_time(&s->b, "ended", c->ended);
     control_int(&s->b, "code", c->code);
     control_int(&s->b, "rule", c->rule);
     control_text(&s->b, "reason", slice_of(c->reason));
@@ -409,20 +385,3 @@ NODE_COMMAND(command_evict)
     }
     control_reply_end(reply, 1, SLICE("node evict: no node of that name; see \"clusterctl nodes\""));
 }
-
-const struct control_command node_commands[] = {
-    {"status", command_status},
-    {"nodes", command_nodes},
-    {"registrations", command_registrations},
-    {"calls", command_calls},
-    {"trunks", command_trunks},
-    {"counters", command_counters},
-    {"plan show", command_plan_show},
-    {"plan log", command_plan_log},
-    {"plan apply", command_plan_apply},
-    {"plan diff", command_plan_apply},
-    {"route explain", command_route_explain},
-    {"node invite-info", command_invite_info},
-    {"node evict", command_evict},
-};
-const size_t node_command_count = sizeof node_commands / sizeof node_commands[0];

@@ -7,7 +7,7 @@
 
 void log_sink_init(struct log_sink *s, FILE *stream)
 {
-    *s = (struct log_sink){.stream = stream};
+    *s = (struct log_sink){.stream = stream, .max = LOG_DEBUG};
     (void)pthread_mutex_init(&s->lock, NULL);
 }
 
@@ -35,6 +35,7 @@ static void sink(void *ctx, enum log_level level, const char *module, const char
 {
     struct log_sink *s = ctx;
     struct timespec now;
+    if ((int)level > atomic_load_explicit(&s->max, memory_order_relaxed)) return;
     char when[WALL_TEXT_SIZE];
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)wall_text((struct wall){(int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000}, when);
@@ -58,7 +59,13 @@ static void sink(void *ctx, enum log_level level, const char *module, const char
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+void log_sink_level(struct log_sink *s, enum log_level max)
+{
+    atomic_store_explicit(&s->max, (int)max, memory_order_relaxed);
+}
+
 struct log log_sink_log(struct log_sink *s, enum log_level max)
 {
+    log_sink_level(s, max);
     return (struct log){.max = max, .sink = sink, .ctx = s};
 }

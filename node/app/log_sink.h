@@ -1,9 +1,11 @@
 /* log_sink: log events to a stream as logfmt lines: ts level module ev key=value. Repeats of one event within a second
- * are counted and shown as suppressed=n on its next line. Any thread. */
+ * are counted and shown as suppressed=n on its next line. Events above its level are dropped, so that it can be changed
+ * under those who keep a struct log. Any thread. */
 #ifndef TANDEM_APP_LOG_SINK_H
 #define TANDEM_APP_LOG_SINK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "node/base/log.h"
@@ -13,6 +15,7 @@
 
 struct log_sink {
     FILE *stream;
+    _Atomic int max; /* an enum log_level */
     pthread_mutex_t lock;
     struct log_sink_event {
         char key[64]; /* module/ev */
@@ -24,7 +27,9 @@ struct log_sink {
 
 void log_sink_init(struct log_sink *s, FILE *stream);
 void log_sink_fini(struct log_sink *s);
-/* A struct log that writes here; s must outlive it. */
+/* A struct log that writes here, and the level of s; s must outlive it. */
 struct log log_sink_log(struct log_sink *s, enum log_level max);
+/* The level of s from now on. A struct log that was made before filters by its own max too. */
+void log_sink_level(struct log_sink *s, enum log_level max);
 
 #endif

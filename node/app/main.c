@@ -17,12 +17,18 @@
 static const char usage_text[] = "usage: tandemd CONFIG          run the node that CONFIG describes\n"
                                  "       tandemd --check CONFIG  say whether CONFIG is right, and do nothing else\n"
                                  "       tandemd --version\n"
-                                 "SIGTERM and SIGINT end it: calls in progress get up to 5 s, new ones go elsewhere.\n";
+                                 "SIGTERM and SIGINT end it: calls in progress get up to 5 s, new ones go elsewhere.\n"
+                                 "SIGHUP takes over log: and seeds: of a changed CONFIG.\n";
+
+static const int watched[] = {SIGTERM, SIGINT, SIGHUP};
+#define WATCHED_COUNT (sizeof watched / sizeof watched[0])
 
 struct program {
+    const char *path;
+    struct log_sink sink; /* the store's and NNG's threads may log until node_fini returns */
     struct node node;
-    uv_signal_t term;
-    uv_signal_t interrupt;
+    uv_signal_t signals[WATCHED_COUNT];
+    size_t signal_count;
 };
 
 /* Tells systemd where it asks (sd_notify(3)): one datagram to the socket it named. */
@@ -40,6 +46,7 @@ static void notify(const char *state)
     (void)close(fd);
 }
 
+/* path: of what has the lines and columns. */
 static void print_error(const char *path, const struct err_info *info)
 {
     if (info->line > 0) {
@@ -49,20 +56,34 @@ static void print_error(const char *path, const struct err_info *info)
     }
 }
 
-static void signals_close(struct program *p)
+static void reload(struct program *p)
 {
-    uv_close((uv_handle_t *)&p->term, NULL);
-    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    struct arena arena = {0};
+    struct config fresh;
+    struct err_info info = {0};
+    enum err e = config_read(&arena, p->path, &fresh, &info);
+    if (e == ERR_OK) {
+        log_sink_level(&p->sink, fresh.log_level);
+        node_reload(&p->node, &fresh);
+    } else {
+        log_event(&p->node.log, LOG_ERROR, "main", "config-refused", "file=%s line=%u column=%u why=\"%s\"", p->path,
+                  info.line, info.column, info.text[0] != '\0' ? info.text : err_name(e));
+    }
+    arena_fini(&arena);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct program *p = handle->data;
-    if (p->node.stopping) return;
-    log_event(&p->node.log, LOG_INFO, "main", "stopping", "signal=%d", number);
-    notify("STOPPING=1");
-    signals_close(p);
-    node_stop(&p->node, DRAIN_MS);
+    if (p->node.stopping) {
+        log_event(&p->node.log, LOG_INFO, "main", "stopping-already", "signal=%d", number);
+    } else if (number == SIGHUP) {
+        reload(p);
+    } else {
+        log_event(&p->node.log, LOG_INFO, "main", "stopping", "signal=%d", number);
+        notify("STOPPING=1");
+        node_stop(&p->node, DRAIN_MS);
+    }
 }
 
 /* A parent's blocked signals are inherited; ours must arrive. A full disk and a gone peer are errors, not signals. */
@@ -75,47 +96,66 @@ static void signals_prepare(void)
     (void)signal(SIGXFSZ, SIG_IGN);
 }
 
+/* They are watched until the very end, but do not keep the loop alive. */
 static bool signals_open(struct program *p, uv_loop_t *loop)
 {
-    if (uv_signal_init(loop, &p->term) != 0 || uv_signal_init(loop, &p->interrupt) != 0) return false;
-    p->term.data = p;
-    p->interrupt.data = p;
-    return uv_signal_start(&p->term, on_signal, SIGTERM) == 0 && uv_signal_start(&p->interrupt, on_signal, SIGINT) == 0;
+    for (; p->signal_count < WATCHED_COUNT; p->signal_count++) {
+        uv_signal_t *s = &p->signals[p->signal_count];
+        if (uv_signal_init(loop, s) != 0) return false;
+        s->data = p;
+        uv_unref((uv_handle_t *)s);
+        if (uv_signal_start(s, on_signal, watched[p->signal_count]) == 0) continue;
+        p->signal_count++;
+        return false;
+    }
+    return true;
 }
 
-static int run(const struct config *config)
+static void signals_close(struct program *p)
 {
-    static struct log_sink sink; /* NNG's and the store's threads may log until the very end */
-    struct program *p = calloc(1, sizeof *p);
+    for (size_t i = 0; i < p->signal_count; i++)
+        uv_close((uv_handle_t *)&p->signals[i], NULL);
+}
+
+static bool open_all(struct program *p, uv_loop_t *loop, const struct config *config)
+{
+    struct log log = log_sink_log(&p->sink, config->log_level);
     struct err_info info = {0};
+    if (node_open(&p->node, loop, config, &log, &info) != ERR_OK) {
+        print_error(p->path, &info);
+        return false;
+    }
+    if (!signals_open(p, loop)) {
+        (void)fprintf(stderr, "tandemd: signals cannot be watched\n");
+        node_stop(&p->node, 0);
+        return false;
+    }
+    log_event(&log, LOG_INFO, "main", "ready", "node=%s site=%s version=%s", config->node, config->site,
+              TANDEM_VERSION);
+    notify("READY=1");
+    return true;
+}
+
+static int run(const char *path, const struct config *config)
+{
+    struct program *p = calloc(1, sizeof *p);
     uv_loop_t loop;
-    int status = 0;
     if (p == NULL || uv_loop_init(&loop) != 0) {
         (void)fprintf(stderr, "tandemd: no memory\n");
         free(p);
         return 1;
     }
-    log_sink_init(&sink, stderr);
-    struct log log = log_sink_log(&sink, config->log_level);
-    enum err e = node_open(&p->node, &loop, config, &log, &info);
-    if (e != ERR_OK) {
-        print_error("", &info);
-        status = 1;
-    } else if (!signals_open(p, &loop)) {
-        (void)fprintf(stderr, "tandemd: signals cannot be watched\n");
-        node_stop(&p->node, 0);
-        status = 1;
-    } else {
-        log_event(&log, LOG_INFO, "main", "ready", "node=%s site=%s version=%s", config->node, config->site,
-                  TANDEM_VERSION);
-        notify("READY=1");
-    }
+    p->path = path;
+    log_sink_init(&p->sink, stderr);
+    bool opened = open_all(p, &loop, config);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
+    signals_close(p);
     node_fini(&p->node);
-    (void)uv_loop_close(&loop);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&loop) != 0) log_event(&p->node.log, LOG_ERROR, "main", "handles-left", "%s", "");
+    log_sink_fini(&p->sink);
     free(p);
-    log_sink_fini(&sink);
-    return status;
+    return opened ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -149,7 +189,7 @@ int main(int argc, char **argv)
     if (check) {
         (void)printf("%s: ok: node %s at site %s\n", path, config.node, config.site);
     } else {
-        status = run(&config);
+        status = run(path, &config);
     }
     arena_fini(&arena);
     return status;

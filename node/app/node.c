@@ -1,13 +1,9 @@
 #include "node/app/node.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include <openssl/rand.h>
-
-#include "proto/plan_codec.h"
 
 #define SECOND_MS 1000
 
@@ -37,53 +33,6 @@ void node_read_end(struct node *n)
 {
     ASSERT(n->read_depth > 0);
     if (--n->read_depth == 0) store_read_end(n->read);
-}
-
-/* ---- this node's card ---- */
-
-/* Members reach our SIP edge by TLS; where the operator gave no TLS listener, by TCP. */
-static size_t card_addresses(const struct node *n, struct arena *arena, const struct slice **out)
-{
-    static const enum plan_transport wanted[] = {PLAN_TLS, PLAN_TCP};
-    const struct transport *t = edge_transport(n->edge);
-    size_t listeners = transport_listener_count(t);
-    struct slice *list = arena_alloc(arena, listeners * sizeof *list);
-    size_t count = 0;
-    for (size_t w = 0; list != NULL && w < 2 && count == 0; w++) {
-        for (size_t i = 0; i < listeners; i++) {
-            const struct transport_listener *l = transport_listener_at(t, i);
-            if (l->transport != wanted[w]) continue;
-            const char *text = n->config.sip_advertise[0] == '\0'
-                                   ? arena_printf(arena, "%s", l->text)
-                                   : arena_printf(arena, "%s:%s:%u", plan_transport_name(l->transport),
-                                                  n->config.sip_advertise, sock_address_port(&l->local));
-            if (text != NULL) list[count++] = slice_of(text);
-        }
-    }
-    *out = list;
-    return count;
-}
-
-static void observe_card(struct node *n)
-{
-    struct arena arena = {0};
-    struct buf packed = {0};
-    struct node_card card = {.site = slice_of(n->config.site),
-                             .version = SLICE(TANDEM_VERSION),
-                             .started = n->started,
-                             .calls = n->card_calls};
-    card.sip_address_count = card_addresses(n, &arena, &card.sip_addresses);
-    if (node_card_pack(&card, &packed) == ERR_OK) {
-        replica_observe(n, STATE_NODE_CARD, node_name_slice(&n->self), buf_view(&packed), false, NULL, NULL);
-    }
-    buf_fini(&packed);
-    arena_fini(&arena);
-}
-
-void node_observe_again(struct node *n)
-{
-    observe_card(n);
-    registrations_observe_again(n);
 }
 
 /* ---- callbacks of the adapters ---- */
@@ -130,7 +79,9 @@ static void on_call(void *ctx, const struct call_report *report)
 static void on_second(uv_timer_t *timer)
 {
     struct node *n = timer->data;
-    registrations_expire(n);
+    registrations_tick(n);
+    if (n->card_due && n->edge != NULL) card_observe(n);
+    verdict_look(n);
 }
 
 /* ---- opening ---- */
@@ -139,11 +90,14 @@ static enum err open_store(struct node *n, struct err_info *info)
 {
     if (uv_async_init(n->loop, &n->store_async, on_store_async) != 0) return err_fail(info, ERR_IO, "no event loop");
     n->store_async.data = n;
+    /* The store keeps its own copy of the log, so the sink chooses: its level can change while the node runs. */
+    struct log log = n->log;
+    log.max = LOG_DEBUG;
     struct store_options options = {
-        .dir = n->config.data, .log = &n->log, .wall = n->started, .completed = store_wakes, .ctx = n};
+        .dir = n->config.data, .log = &log, .wall = n->started, .completed = store_wakes, .ctx = n};
     enum err e = store_open(&options, &n->store, info);
-    if (e != ERR_OK) return e;
-    return store_read_new(n->store, &n->read);
+    if (e == ERR_OK) e = store_read_new(n->store, &n->read);
+    return e;
 }
 
 static enum err open_edge(struct node *n, struct err_info *info)
@@ -186,6 +140,17 @@ static enum err dial_seeds(struct node *n, const char *const *seeds, size_t coun
     return ERR_OK;
 }
 
+/* Those that were evicted in an earlier run: the mesh remembers nothing. */
+static enum err refuse_evicted(struct node *n)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 1; e == ERR_OK && i < repl_member_count(n->repl); i++) {
+        struct repl_member_view m = repl_member_at(n->repl, i);
+        if (m.status == MEMBER_EVICTED) e = mesh_evict(n->mesh, &m.name);
+    }
+    return e;
+}
+
 static enum err open_mesh(struct node *n, struct err_info *info)
 {
     if (!n->config.mesh) return ERR_OK;
@@ -207,6 +172,7 @@ static enum err open_mesh(struct node *n, struct err_info *info)
         .ctx = n,
     };
     enum err e = mesh_open(&options, &n->mesh, info);
+    if (e == ERR_OK) e = refuse_evicted(n);
     if (e == ERR_OK) e = dial_seeds(n, n->config.seeds, n->config.seed_count, info);
     if (e == ERR_OK) e = dial_seeds(n, n->identity.seeds, n->identity.seed_count, info);
     return e;
@@ -236,25 +202,17 @@ static void gauges(void *ctx, struct metrics_writer *w)
                   (double)repl_member_count(n->repl));
 }
 
-static bool healthz(void *ctx, struct buf *text)
-{
-    char verdict[LIMIT_TEXT];
-    node_verdict(ctx, verdict, sizeof verdict);
-    buf_printf(text, "%s\n", verdict);
-    return strcmp(verdict, "ok") == 0;
-}
-
 static enum err open_http(struct node *n, struct err_info *info)
 {
     if (n->config.http == NULL) return ERR_OK;
-    const struct counter_table *tables[8];
+    const struct counter_table *tables[NODE_COUNTER_TABLES];
     struct http_options options = {.loop = n->loop,
                                    .log = &n->log,
                                    .listen = n->config.http,
                                    .tables = tables,
-                                   .table_count = node_counters(n, tables, 8),
+                                   .table_count = node_counters(n, tables, NODE_COUNTER_TABLES),
                                    .gauges = gauges,
-                                   .healthz = healthz,
+                                   .healthz = node_fit,
                                    .ctx = n};
     return http_open(&options, &n->http, info);
 }
@@ -280,6 +238,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     list_init(&n->pending_events);
     list_init(&n->waiting_changes);
     list_init(&n->relays);
+    list_init(&n->applies);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return err_fail(info, ERR_IO, "the system gives no random bytes");
     rng_init(&n->rng, seed);
@@ -297,25 +256,19 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
         return e;
     }
     (void)uv_timer_start(&n->second, on_second, SECOND_MS, SECOND_MS);
-    observe_card(n);
+    card_observe(n);
     replica_tick(&n->repl_timer);
     return ERR_OK;
 }
 
 /* ---- closing ---- */
 
-static void handle_closed(uv_handle_t *handle)
-{
-    (void)handle;
-}
-
-/* Everything that could still call into the store is gone. */
+/* Every adapter has ended. What the store still writes may be reported as long as the loop turns; it keeps nobody. */
 static void all_closed(struct node *n)
 {
-    replica_store_completed(n);
-    if (n->store_async.data != NULL) uv_close((uv_handle_t *)&n->store_async, handle_closed);
-    if (n->repl_timer.data != NULL) uv_close((uv_handle_t *)&n->repl_timer, handle_closed);
-    if (n->second.data != NULL) uv_close((uv_handle_t *)&n->second, handle_closed);
+    if (n->store_async.data != NULL) uv_unref((uv_handle_t *)&n->store_async);
+    if (n->repl_timer.data != NULL) uv_close((uv_handle_t *)&n->repl_timer, NULL);
+    if (n->second.data != NULL) uv_close((uv_handle_t *)&n->second, NULL);
 }
 
 static void one_closed(void *ctx)
@@ -331,11 +284,9 @@ static void edge_closed(void *ctx)
     one_closed(n);
 }
 
-void node_stop(struct node *n, uint32_t drain_ms)
+/* The faces first: nobody may ask a node of which parts are gone. */
+static void close_faces(struct node *n)
 {
-    if (n->stopping) return;
-    n->stopping = true;
-    n->closing = 1;
     if (n->http != NULL) {
         n->closing++;
         http_close(n->http, one_closed, n);
@@ -346,10 +297,20 @@ void node_stop(struct node *n, uint32_t drain_ms)
         control_close(n->control, one_closed, n);
         n->control = NULL;
     }
+}
+
+void node_stop(struct node *n, uint32_t drain_ms)
+{
+    if (n->stopping) return;
+    n->stopping = true;
+    n->closing = 1;
+    relay_stop(n);
+    applies_stop(n);
+    close_faces(n);
     if (n->mesh != NULL) {
-        n->closing++;
         struct mesh *mesh = n->mesh;
-        n->mesh = NULL;
+        n->closing++;
+        n->mesh = NULL; /* what would be sent from now on has failed */
         mesh_close(mesh, one_closed, n);
     }
     if (n->edge != NULL) {
@@ -359,19 +320,30 @@ void node_stop(struct node *n, uint32_t drain_ms)
     one_closed(n);
 }
 
+/* The store's threads wake the loop until store_close returns, so its handle goes after them. */
+static void close_store(struct node *n)
+{
+    if (n->read != NULL) store_read_free(n->read);
+    if (n->store != NULL) store_close(n->store);
+    if (n->store_async.data == NULL) return;
+    uv_close((uv_handle_t *)&n->store_async, NULL);
+    (void)uv_run(n->loop, UV_RUN_DEFAULT);
+}
+
 void node_fini(struct node *n)
 {
     struct map_walk walk = {0};
     struct map_node *m = NULL;
-    if (n->read != NULL) store_read_free(n->read);
-    if (n->store != NULL) store_close(n->store);
-    while (n->jobs.buckets != NULL && (m = map_walk(&n->jobs, &walk)) != NULL)
+    close_store(n);
+    while (n->jobs.buckets != NULL && (m = map_walk(&n->jobs, &walk)) != NULL) {
+        map_remove(&n->jobs, m);
         replica_job_free(m);
+    }
     map_fini(&n->jobs);
     registrations_stop(n);
     calls_free(n->calls);
     repl_actions_fini(&n->actions);
-    if (n->repl != NULL) repl_free(n->repl);
+    repl_free(n->repl);
     arena_fini(&n->cache.arena);
     secret_wipe(&n->identity.cluster_key, sizeof n->identity.cluster_key);
     arena_fini(&n->arena);

@@ -1,7 +1,13 @@
 /* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
  *
- * One loop thread owns everything here. Rooms: replica.c drives the replication core, registrations.c owns this node's
- * bindings, routing.c answers the edge's questions, calls.c keeps call records, commands_*.c answer clusterctl. */
+ * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
+ * registrations.c owns this node's bindings, plan_cache.c, routing.c and hops.c answer the edge's questions, calls.c
+ * keeps call records, card.c says what this node is, verdict.c how it does, commands_*.c answer clusterctl, reload.c
+ * takes over a changed configuration.
+ *
+ * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
+ * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
+ * and memory goes. */
 #ifndef TANDEM_APP_NODE_H
 #define TANDEM_APP_NODE_H
 
@@ -34,7 +40,7 @@ struct plan_cache {
     struct plan_digest digest;
     bool filled;
     struct arena arena;
-    struct slice domain;
+    char domain[LIMIT_HOST + 1]; /* a place of its own: who holds a slice of it never holds freed memory */
     struct digest_offer digests;
     struct trust_range *trust;
     size_t trust_count;
@@ -64,6 +70,8 @@ struct node {
     uv_timer_t repl_timer;
     struct list_node waiting_changes; /* commands that wait for APPLIED and receipts */
     struct list_node relays;          /* commands on their way to another node */
+    struct list_node applies;         /* plan applies and diffs under way, in the order of their arrival */
+    struct apply *applying;           /* the one that may change the plan: from reading it to its change on disk */
 
     struct mesh *mesh;
     struct edge *edge;
@@ -73,13 +81,17 @@ struct node {
     struct plan_cache cache;
     struct registrations *registrations;
     struct calls *calls;
-    uv_timer_t second; /* expiry, card, reader check */
-    uint32_t card_calls;
+    uv_timer_t second; /* expiry, what is to be reported again, the verdict's memory */
+    bool card_due;     /* the card has not been stored yet */
 
-    struct plan_digest plan_digest; /* as of the last stored change */
-    unsigned closing;               /* adapters that still have to report closed */
+    struct plan_digest plan_digest;                       /* as of the last stored change */
+    struct mono plan_stored_at;                           /* when that was, {0}: not in this run */
+    struct mono out_of_step_since;                        /* a live member's plan differs since then, {0}: none does */
+    char store_error[sizeof((struct err_info *)0)->text]; /* why the store refused the last change it refused */
+    unsigned closing;                                     /* adapters that still have to report closed */
     bool stopping;
     char alarm[LIMIT_TEXT]; /* the last alarm of the core, "" none */
+    struct mono alarm_at;
 };
 
 /* Opens everything in order and says in info what failed. On an error everything opened is closed again when the loop
@@ -88,7 +100,7 @@ MUST_CHECK enum err node_open(struct node *n, uv_loop_t *loop, const struct conf
                               struct err_info *info);
 /* Drains for drain_ms, then closes everything; the loop then runs out. */
 void node_stop(struct node *n, uint32_t drain_ms);
-/* After the loop ran out. */
+/* After the loop ran out; turns it once more for the last handle. Waits for what the store has queued. */
 void node_fini(struct node *n);
 
 struct mono node_mono(void);
@@ -97,16 +109,29 @@ struct wall node_wall(void);
 /* Begin and end nest; ERR_OK or what the store says. */
 MUST_CHECK enum err node_read_begin(struct node *n);
 void node_read_end(struct node *n);
-/* The cache of the plan as of now. Call between begin and end. */
-MUST_CHECK enum err node_plan_cache(struct node *n);
 
-/* ---- replica.c ---- */
-/* Fills now and wall, steps the core, carries out its actions. */
-void replica_feed(struct node *n, struct repl_event *ev);
-void replica_store_completed(struct node *n);
-void replica_tick(uv_timer_t *timer);
-MUST_CHECK enum err replica_start(struct node *n, struct err_info *info);
+/* ---- card.c ---- */
+/* Reports what this node is (addresses, site, version); again each second until it is stored. */
+void card_observe(struct node *n);
+/* Reports everything that this node observes and that still holds once more: its card and its bindings. */
+void node_observe_again(struct node *n);
 
+/* ---- verdict.c ---- */
+#define VERDICT_BEHIND_MS 3000 /* heartbeats come once a second: a difference that is younger is no news */
+#define VERDICT_ALARM_MS 300000
+/* Looks whether a live member's plan differs from ours. Once a second. */
+void verdict_look(struct node *n);
+/* "ok", or a sentence that says what is wrong first. */
+void node_verdict(struct node *n, char *out, size_t out_size);
+/* Whether the node is fit for calls; text gets the verdict. Other branches that are away make no node unfit. */
+bool node_fit(void *ctx, struct buf *text);
+
+/* ---- reload.c ---- */
+/* Takes over what can change without a restart: log level and seeds. Logs what differs and cannot. fresh is borrowed.
+ */
+void node_reload(struct node *n, const struct config *fresh);
+
+/* ---- jobs.c ---- */
 /* What happens when a queued store job ends. */
 typedef void job_done(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c);
 /* Remembers done for a new token of the store. ERR_NOMEM. */
@@ -114,6 +139,17 @@ MUST_CHECK enum err replica_job(struct node *n, job_done *done, void *ctx, uint6
 void replica_job_free(struct map_node *by_token); /* at the very end, of a job that nobody answered */
 /* The store refused the job at submit: forget it. */
 void replica_job_cancel(struct node *n, uint64_t token);
+/* The store has finished something. */
+void replica_store_completed(struct node *n);
+/* The same for an observation on its way through the core: replica_observed ends it. ERR_NOMEM. */
+MUST_CHECK enum err replica_observer(struct node *n, void (*done)(void *ctx, enum err err), void *ctx, uint64_t *token);
+void replica_observed(struct node *n, uint64_t token, enum err err);
+
+/* ---- replica.c ---- */
+/* Fills now and wall, steps the core, carries out its actions. */
+void replica_feed(struct node *n, struct repl_event *ev);
+void replica_tick(uv_timer_t *timer);
+MUST_CHECK enum err replica_start(struct node *n, struct err_info *info);
 
 /* An operator's change on its way: callbacks on the loop thread. */
 struct change_wait {
@@ -124,7 +160,7 @@ struct change_wait {
     void (*on_applied)(struct change_wait *w, enum err err, const struct log_id *id);
     void (*on_receipt)(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms);
 };
-/* Hands the change to the core. w stays linked until change_wait_end. */
+/* Hands the change to the core; not from inside a callback of it. w stays linked until change_wait_end. */
 void replica_change(struct node *n, struct change_wait *w, struct slice author, struct slice message,
                     const struct change_op *ops, size_t op_count);
 void change_wait_end(struct change_wait *w);
@@ -133,48 +169,72 @@ void change_wait_end(struct change_wait *w);
 void replica_observe(struct node *n, enum state_kind kind, struct slice key, struct slice value, bool removed,
                      void (*done)(void *ctx, enum err err), void *ctx);
 
-/* Reports everything that this node observes and that still holds once more: its card and its bindings. */
-void node_observe_again(struct node *n);
-
 /* ---- registrations.c ---- */
+/* Loads what was stored. Bindings that have expired meanwhile, and halves without their other half, end at the first
+ * tick. */
 MUST_CHECK enum err registrations_start(struct node *n);
-void registrations_stop(struct node *n);
-void registrations_expire(struct node *n); /* once a second */
+void registrations_stop(struct node *n); /* writes under way are forgotten, not reported */
+void registrations_tick(struct node *n); /* once a second */
 void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                          size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
 enum err registrations_own(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
 size_t registrations_count(const struct node *n);
+/* Whether the account has a binding here. */
+bool registrations_live(const struct node *n, struct slice account);
 void registrations_observe_again(struct node *n);
 
 /* Account NUL contact: the state key of a binding. */
 #define BINDING_KEY_MAX (LIMIT_NAME + 1 + LIMIT_URI)
 struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX]);
 
-/* ---- routing.c ---- */
-struct routing_result {
-    struct candidate *candidates;
-    size_t candidate_count;
-    char plan_number[LIMIT_NUMBER + 1];
-    size_t plan_number_len;
-    bool normalised; /* false: the dialled string is no number */
-    int matched_in;
-    int matched_dial;
-    struct slice source_site;
-    struct decision decision;
-};
-/* Rules 1-6 for a call that begins here (or as if at another site: site not empty). Between read begin and end. */
-MUST_CHECK enum err routing_decide(struct node *n, struct arena *arena, const struct edge_query *q, struct slice site,
-                                   struct routing_result *out);
-void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
+/* ---- plan_cache.c ---- */
+/* The cache of the plan as of now. Between read begin and end. */
+MUST_CHECK enum err node_plan_cache(struct node *n);
+/* An object of the plan in arena. Between read begin and end. ERR_NOTFOUND. */
+MUST_CHECK enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name,
+                             struct plan_object *out);
 void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
 enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
 struct slice routing_domain_hook(void *ctx);
 struct digest_offer routing_digests_hook(void *ctx);
 
+/* ---- routing.c ---- */
+struct routing_result {
+    struct candidate *candidates;
+    size_t candidate_count;
+    char plan_number[LIMIT_NUMBER + 1];
+    size_t plan_number_len; /* 0: the dialled string is no number */
+    bool normalised;
+    int matched_in;
+    int matched_dial;
+    struct slice source_site;
+    struct decision decision;
+};
+/* Rules 1-6 for a call that begins here. Between read begin and end. */
+MUST_CHECK enum err routing_decide(struct node *n, struct arena *arena, const struct edge_query *q,
+                                   struct routing_result *out);
+void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
+/* The account whose name is what was dialled (rule 2): its name need not be a number. */
+bool routing_is_named(const struct candidate *c);
+/* What the decision's target is asked for: after strip and prepend, or the account's own name. */
+struct slice routing_number(const struct decided_target *t);
+
+/* ---- hops.c ---- */
+/* Fills t->hops (and the number, by a trunk's out rules) for a target that this node serves. ERR_NOTFOUND: no way. */
+MUST_CHECK enum err hops_own(struct node *n, struct arena *arena, struct edge_target *t);
+/* The SIP addresses of a member. */
+MUST_CHECK enum err hops_member(struct node *n, struct arena *arena, struct edge_target *t, struct slice member);
+/* The number as the trunk's out rules send it; {NULL, 0}: no memory. */
+struct slice hops_trunk_number(struct arena *arena, const struct plan_trunk *trunk, struct slice number);
+/* The contact with number as its user part: what a gateway with a range behind it expects. {NULL, 0}: no memory, or no
+ * SIP URI. */
+struct slice hops_contact_number(struct arena *arena, struct slice contact, struct slice number);
+
 /* ---- relay.c ---- */
 void relay_hook(void *ctx, const struct control_request *request, struct slice frame, struct control_reply *reply);
 void relay_on_request(void *ctx, const struct node_name *from, uint64_t id, struct slice request);
 void relay_on_reply(void *ctx, uint64_t token, enum err err, struct slice frames);
+void relay_stop(struct node *n); /* ends what waits for another node */
 
 /* ---- commands ---- */
 extern const struct control_command node_commands[];
@@ -192,8 +252,16 @@ NODE_COMMAND(command_plan_apply);
 NODE_COMMAND(command_route_explain);
 NODE_COMMAND(command_invite_info);
 NODE_COMMAND(command_evict);
+#define NODE_COUNTER_TABLES 12
 size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap);
-/* "ok", or a sentence that says what is wrong first. */
-void node_verdict(struct node *n, char *out, size_t out_size);
+/* Sends what was built; a record that cannot be built makes the end an error by itself. */
+void command_record(struct control_reply *reply, struct control_builder *b);
+/* Ends the reply: status 0, or 1 with the error's name. */
+void command_end(struct control_reply *reply, enum err e);
+void command_time(struct control_builder *b, const char *name, struct wall t); /* {0} is null */
+#define CHANGE_ID_TEXT (LIMIT_NAME + 48)
+void change_id_text(const struct log_id *id, char out[CHANGE_ID_TEXT]);
+/* Ends applies and diffs that wait: for their turn, for the disk, for receipts. */
+void applies_stop(struct node *n);
 
 #endif

@@ -1,6 +1,5 @@
 #include "node/app/plan_change.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/app/seal.h"
@@ -14,6 +13,7 @@ struct want {
     struct slice key;
     struct plan_object *object; /* NULL: delete */
     struct slice packed;
+    bool keep; /* its password stays as it is, so there must be one */
     bool existed;
     bool same;
 };
@@ -44,13 +44,13 @@ static struct want *find_want(const struct work *w, struct slice key)
     return NULL;
 }
 
-static enum err add_want(struct work *w, struct slice key, struct plan_object *object, struct slice packed)
+static enum err add_want(struct work *w, struct slice key, struct plan_object *object, struct slice packed, bool keep)
 {
     if (find_want(w, key) != NULL) {
         return err_fail(w->info, ERR_SYNTAX, "%.*s: given twice in one change; keep one", SLICE_ARG(key));
     }
     struct want *want = &w->list[w->list_count++];
-    *want = (struct want){.key = key, .object = object, .packed = packed};
+    *want = (struct want){.key = key, .object = object, .packed = packed, .keep = keep};
     map_insert(&w->wants, &want->by_key, map_hash(&w->wants, key));
     return ERR_OK;
 }
@@ -107,12 +107,11 @@ static enum err read_put(struct work *w, const struct wanted_put *put)
     struct slice key = arena_copy(w->arena, buf_view(&key_text));
     buf_fini(&key_text);
     if (key.p == NULL) return ERR_NOMEM;
-    if (o->kind == PLAN_ACCOUNT) o->account.password_keep = put->keep;
     if (o->kind == PLAN_TRUNK && put->secret.n > 0) {
         e = seal_registration(w, key, o, put->secret);
         if (e == ERR_OK) e = pack_again(w->arena, o, &packed);
     }
-    return e == ERR_OK ? add_want(w, key, o, packed) : e;
+    return e == ERR_OK ? add_want(w, key, o, packed, put->keep) : e;
 }
 
 static enum err read_wants(struct work *w)
@@ -124,33 +123,31 @@ static enum err read_wants(struct work *w)
     for (size_t i = 0; i < c->put_count && e == ERR_OK; i++)
         e = read_put(w, &c->puts[i]);
     for (size_t i = 0; i < c->delete_count && e == ERR_OK; i++)
-        e = add_want(w, c->deletes[i], NULL, SLICE_NONE);
+        e = add_want(w, c->deletes[i], NULL, SLICE_NONE, false);
     return e;
 }
 
 /* ---- against what there is ---- */
 
-/* An account or trunk keeps the stored secret where the document did not bring one. */
+/* An account keeps its password where the document says so; a trunk's registration does where it brings none. */
 static enum err keep_secret(struct work *w, struct want *want, const struct plan_object *stored)
 {
-    bool changed = false;
-    if (want->object->kind == PLAN_ACCOUNT && want->object->account.password_keep && stored->kind == PLAN_ACCOUNT) {
-        want->object->account.secret = stored->account.secret;
-        changed = true;
+    struct plan_object *o = want->object;
+    if (o->kind == PLAN_ACCOUNT && want->keep) {
+        o->account.secret = stored->account.secret;
+    } else if (o->kind == PLAN_TRUNK && o->trunk.registration.set && o->trunk.registration.sealed.n == 0) {
+        o->trunk.registration.sealed = stored->trunk.registration.sealed;
+    } else {
+        return ERR_OK;
     }
-    if (want->object->kind == PLAN_TRUNK && want->object->trunk.registration.set &&
-        want->object->trunk.registration.sealed.n == 0 && stored->kind == PLAN_TRUNK) {
-        want->object->trunk.registration.sealed = stored->trunk.registration.sealed;
-        changed = true;
-    }
-    return changed ? pack_again(w->arena, want->object, &want->packed) : ERR_OK;
+    return pack_again(w->arena, o, &want->packed);
 }
 
 static bool visit_object(void *ctx, struct slice key, struct slice packed)
 {
     struct work *w = ctx;
     struct plan_object *o = arena_alloc(w->arena, sizeof *o);
-    w->err = o != NULL ? plan_object_unpack(w->arena, packed, o, w->info) : ERR_NOMEM;
+    w->err = o != NULL ? plan_object_unpack_stored(w->arena, packed, o, w->info) : ERR_NOMEM;
     if (w->err == ERR_OK) w->err = push(&w->before, &w->before_count, &w->before_cap, o);
     if (w->err != ERR_OK) return false;
     struct want *want = find_want(w, key);
@@ -159,39 +156,60 @@ static bool visit_object(void *ctx, struct slice key, struct slice packed)
         return w->err == ERR_OK;
     }
     want->existed = true;
-    if (want->object != NULL) {
+    if (want->object != NULL && want->object->kind == o->kind) {
         w->err = keep_secret(w, want, o);
         want->same = slice_eq(want->packed, packed);
     }
     return w->err == ERR_OK;
 }
 
+/* "(set)" for a password that nobody knows would make an account that can never register. */
+static bool password_is_there(const struct want *want)
+{
+    const struct plan_object *o = want->object;
+    if (!want->keep) return true;
+    return o->kind == PLAN_ACCOUNT ? o->account.secret.set : o->trunk.registration.sealed.n > 0;
+}
+
+static enum err check_want(struct work *w, const struct want *want)
+{
+    if (want->object == NULL && !want->existed) {
+        return err_fail(w->info, ERR_NOTFOUND, "remove %.*s: the plan has no such object; see \"clusterctl plan show\"",
+                        SLICE_ARG(want->key));
+    }
+    if (want->object != NULL && !password_is_there(want)) {
+        return err_fail(w->info, ERR_SYNTAX,
+                        "%.*s: \"(set)\" keeps the password as it is, and the plan has none for it: write the password",
+                        SLICE_ARG(want->key));
+    }
+    return ERR_OK;
+}
+
+static enum err make_op(struct work *w, const struct want *want)
+{
+    struct plan_change *c = w->c;
+    enum err e = check_want(w, want);
+    if (e == ERR_OK && want->object != NULL) e = push(&w->after, &w->after_count, &w->after_cap, want->object);
+    if (e != ERR_OK || want->same) return e;
+    c->added += !want->existed;
+    c->changed += want->existed && want->object != NULL;
+    c->removed += want->object == NULL;
+    c->op_added[c->op_count] = !want->existed;
+    c->ops[c->op_count++] = (struct change_op){
+        .kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE, .key = want->key, .value = want->packed};
+    return ERR_OK;
+}
+
 static enum err make_ops(struct work *w)
 {
     struct plan_change *c = w->c;
+    enum err e = ERR_OK;
     c->ops = arena_alloc(w->arena, w->list_count * sizeof *c->ops);
     c->op_added = arena_alloc(w->arena, w->list_count * sizeof *c->op_added);
     if (c->ops == NULL || c->op_added == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < w->list_count; i++) {
-        struct want *want = &w->list[i];
-        if (want->object == NULL && !want->existed) {
-            return err_fail(w->info, ERR_NOTFOUND,
-                            "remove %.*s: the plan has no such object; see \"clusterctl plan show\"",
-                            SLICE_ARG(want->key));
-        }
-        if (want->object != NULL) {
-            enum err e = push(&w->after, &w->after_count, &w->after_cap, want->object);
-            if (e != ERR_OK) return e;
-        }
-        if (want->same) continue;
-        c->added += !want->existed;
-        c->changed += want->existed && want->object != NULL;
-        c->removed += want->object == NULL;
-        c->op_added[c->op_count] = !want->existed;
-        c->ops[c->op_count++] = (struct change_op){
-            .kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE, .key = want->key, .value = want->packed};
-    }
-    return ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < w->list_count; i++)
+        e = make_op(w, &w->list[i]);
+    return e;
 }
 
 /* Keeps of after what before did not have: an old warning does not stand in the way of every later change. */
@@ -203,7 +221,8 @@ static void keep_new(const struct lint_report *before, struct lint_report *after
         const struct lint_finding *f = &after->findings[i];
         bool old = false;
         for (size_t k = 0; k < before->count && !old; k++) {
-            old = before->findings[k].id == f->id && slice_eq(before->findings[k].object, f->object);
+            const struct lint_finding *b = &before->findings[k];
+            old = strcmp(b->id, f->id) == 0 && slice_eq(b->object, f->object);
         }
         if (old) continue;
         after->error_count += f->severity == LINT_ERROR;
@@ -224,6 +243,10 @@ static enum err lint_both(struct work *w)
 enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c, struct err_info *info)
 {
     struct work w = {.arena = arena, .c = c, .info = info};
+    c->ops = NULL;
+    c->op_added = NULL;
+    c->op_count = c->added = c->changed = c->removed = 0;
+    c->report = (struct lint_report){.count = 0};
     enum err e = read_wants(&w);
     if (e == ERR_OK) e = store_read_begin(read);
     if (e != ERR_OK) goto out;

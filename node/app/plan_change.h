@@ -11,7 +11,7 @@
 
 struct wanted_put {
     struct slice packed;
-    bool keep;           /* an account whose password stays as it is */
+    bool keep;           /* an account or trunk whose password stays as it is */
     struct slice secret; /* clear text of a trunk's registration password, "" none */
 };
 
@@ -33,8 +33,9 @@ struct plan_change {
     struct plan_digest digest; /* of the snapshot that was read */
 };
 
-/* ERR_SYNTAX (an object that does not stand up; info says which), ERR_NOTFOUND (a delete of nothing), ERR_NOMEM, what
- * the store says. */
+/* May be called again for another look: everything below "out" is made anew. ERR_SYNTAX (an object that does not stand
+ * up, one that is given twice, a password to be kept that is not there; info says which), ERR_NOTFOUND (a delete of
+ * nothing), ERR_NOMEM, what the store says. */
 MUST_CHECK enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c,
                                         struct err_info *info);
 

@@ -1,27 +1,26 @@
 /* registrations: the bindings that this node owns: written before the 200, expired here and nowhere else.
  *
- * A binding is stored in two halves (node/plan/observed.h). The private half is stored first, the public one goes
- * through the replication core and only when it changed, so that a refresh costs no byte on the mesh. In memory there
- * is one small entry per binding: its key and its timer. A binding whose private half is gone is not offered to callers
- * and ends with its owner's next write of that key. */
-#include "node/app/node.h"
+ * A binding is stored in two halves (node/plan/observed.h). The private half holds all of it and stays here; the public
+ * one goes through the replication core and only when it changed, so that a refresh costs no byte on the mesh. Each
+ * half is durable by itself, so a crash may leave one without the other: at the start, and whenever the core begins a
+ * new epoch of state, the private halves are what counts.
+ *
+ * In memory there is one small entry per binding: its key, when it ends by the monotonic clock (a step of the calendar
+ * clock ends nobody), and whether the others know it. An entry changes when its write is durable, not before.
+ *
+ *   put -> LIVE -- refresh, expiry, removal --> ... ; expiry or removal -> gone; a removal that the disk refuses is
+ *   tried again, and the binding is offered to nobody meanwhile. */
+#include "node/app/registrations_entry.h"
 
 #include <stdlib.h>
 
 #include "proto/plan_codec.h"
 
-struct entry {
-    struct map_node by_key;
-    struct wheel_timer expiry;
-    uint16_t key_len;
-    char key[];
-};
-
-struct registrations {
-    struct node *n;
-    struct map entries;
-    struct wheel wheel; /* monotonic: a step of the calendar clock expires nobody */
-};
+#define LEFT_MAX_MS                                                                                                    \
+    3600000 /* more is granted to nobody; a stored time further off comes from a clock that was wrong                  \
+             */
+#define EXPIRED_PER_TICK 2000
+#define SHOWN_PER_TICK 2000
 
 struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX])
 {
@@ -36,185 +35,91 @@ struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX])
 
 /* ---- entries ---- */
 
-static struct mono expiry_deadline(struct wall expires)
+static struct slice account_of(struct slice key)
 {
-    int64_t left = expires.ms - node_wall().ms;
-    return mono_add_ms(node_mono(), left > 0 ? (uint64_t)left : 0);
+    struct slice account = SLICE_NONE;
+    (void)slice_cut(key, '\0', &account);
+    return account;
 }
 
-static struct entry *find(struct registrations *r, struct slice key)
+/* The next entry of the account, from m on. */
+static struct entry *of_account(struct map_node *m, struct slice account)
 {
-    struct map_node *m = map_first(&r->entries, map_hash(&r->entries, key));
     for (; m != NULL; m = map_next(m)) {
-        struct entry *e = CONTAINER_OF(m, struct entry, by_key);
-        if (slice_eq((struct slice){e->key, e->key_len}, key)) return e;
+        struct entry *e = CONTAINER_OF(m, struct entry, by_account);
+        if (slice_eq((struct slice){e->key, e->account_len}, account)) return e;
     }
     return NULL;
 }
 
-static enum err remember(struct registrations *r, struct slice key, struct wall expires)
+struct entry *entry_first(const struct registrations *r, struct slice account)
 {
-    struct entry *e = find(r, key);
-    if (e == NULL) {
-        e = malloc(sizeof *e + key.n);
-        if (e == NULL) return ERR_NOMEM;
-        wheel_timer_init(&e->expiry);
-        e->key_len = (uint16_t)key.n;
-        memcpy(e->key, key.p, key.n);
-        map_insert(&r->entries, &e->by_key, map_hash(&r->entries, key));
-    }
-    wheel_start(&r->wheel, &e->expiry, expiry_deadline(expires));
-    return ERR_OK;
+    return of_account(map_first(&r->entries, map_hash(&r->entries, account)), account);
 }
 
-static void forget(struct registrations *r, struct entry *e)
+struct entry *entry_next(struct entry *e)
 {
-    wheel_stop(&r->wheel, &e->expiry);
-    map_remove(&r->entries, &e->by_key);
+    return of_account(map_next(&e->by_account), (struct slice){e->key, e->account_len});
+}
+
+struct entry *entry_find(const struct registrations *r, struct slice key)
+{
+    struct entry *e = entry_first(r, account_of(key));
+    while (e != NULL && !slice_eq(entry_key(e), key))
+        e = entry_next(e);
+    return e;
+}
+
+struct entry *entry_add(struct registrations *r, struct slice key)
+{
+    struct entry *e = calloc(1, sizeof *e + key.n);
+    if (e == NULL) return NULL;
+    wheel_timer_init(&e->timer);
+    list_init(&e->unshown);
+    e->account_len = (uint16_t)account_of(key).n;
+    e->key_len = (uint16_t)key.n;
+    memcpy(e->key, key.p, key.n);
+    map_insert(&r->entries, &e->by_account, map_hash(&r->entries, account_of(key)));
+    return e;
+}
+
+void entry_forget(struct registrations *r, struct entry *e)
+{
+    wheel_stop(&r->wheel, &e->timer);
+    list_remove(&e->unshown);
+    map_remove(&r->entries, &e->by_account);
     free(e);
 }
 
-/* ---- writing ---- */
-
-/* One REGISTER on its way to the disk. */
-struct write {
-    size_t outstanding;
-    enum err err;
-    void (*done)(void *ctx, enum err err);
-    void *ctx;
-};
-
-static void part_done(struct write *w, enum err err)
+void entry_set_shown(struct registrations *r, struct entry *e, bool shown, uint64_t hash)
 {
-    if (err != ERR_OK && w->err == ERR_OK) w->err = err;
-    if (--w->outstanding > 0) return;
-    if (w->done != NULL) w->done(w->ctx, w->err);
-    free(w);
+    e->shown = shown;
+    e->public_hash = hash;
+    list_remove(&e->unshown);
+    if (!shown) list_append(&r->unshown, &e->unshown);
 }
 
-static void public_done(void *ctx, enum err err)
+struct mono entry_deadline(struct wall expires)
 {
-    part_done(ctx, err);
-}
-
-static void private_done(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
-{
-    (void)n;
-    (void)core_token;
-    part_done(ctx, c->err);
-}
-
-static void write_private(struct node *n, struct write *w, const struct store_private_put *puts, size_t count)
-{
-    uint64_t token = 0;
-    w->outstanding++;
-    enum err e = replica_job(n, private_done, w, 0, &token);
-    if (e == ERR_OK) {
-        e = store_submit_state(n->store, NULL, 0, puts, count, NULL, 0, token);
-        if (e != ERR_OK) replica_job_cancel(n, token);
-    }
-    if (e != ERR_OK) part_done(w, e);
-}
-
-struct same_walk {
-    const struct node_name *self;
-    struct slice key;
-    struct slice value;
-    bool same;
-};
-
-static bool visit_same(void *ctx, const struct state_record *record)
-{
-    struct same_walk *w = ctx;
-    if (!node_name_eq(&record->owner, w->self) || !slice_eq(record->key, w->key)) return true;
-    w->same = slice_eq(record->value, w->value);
-    return false;
-}
-
-/* Whether the public half is already what the others know. */
-static bool public_known(struct node *n, struct slice key, struct slice value)
-{
-    struct same_walk w = {.self = &n->self, .key = key, .value = value};
-    if (node_read_begin(n) != ERR_OK) return false;
-    (void)!store_state_find(n->read, STATE_BINDING, key, visit_same, &w);
-    node_read_end(n);
-    return w.same;
-}
-
-static void put_binding(struct node *n, struct write *w, const struct binding *b)
-{
-    char key_bytes[BINDING_KEY_MAX];
-    struct slice key = binding_key(b, key_bytes);
-    struct buf private_half = {0};
-    struct buf public_half = {0};
-    enum err e = binding_pack(b, false, &private_half);
-    if (e == ERR_OK) e = binding_pack(b, true, &public_half);
-    if (e == ERR_OK) e = remember(n->registrations, key, b->expires);
-    w->outstanding++;
-    if (e == ERR_OK) {
-        struct store_private_put put = {STATE_BINDING, key, buf_view(&private_half)};
-        write_private(n, w, &put, 1);
-        if (!public_known(n, key, buf_view(&public_half))) {
-            w->outstanding++;
-            replica_observe(n, STATE_BINDING, key, buf_view(&public_half), false, public_done, w);
-        }
-    }
-    buf_fini(&private_half);
-    buf_fini(&public_half);
-    part_done(w, e);
-}
-
-static void remove_key(struct node *n, struct write *w, struct slice key)
-{
-    struct store_private_put put = {STATE_BINDING, key, SLICE_NONE};
-    struct entry *e = find(n->registrations, key);
-    w->outstanding += 2;
-    replica_observe(n, STATE_BINDING, key, SLICE_NONE, true, public_done, w);
-    write_private(n, w, &put, 1);
-    if (e != NULL) forget(n->registrations, e);
-    part_done(w, ERR_OK);
-}
-
-void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
-                         size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx)
-{
-    struct node *n = ctx;
-    struct write *w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        if (done != NULL) done(done_ctx, ERR_NOMEM);
-        return;
-    }
-    *w = (struct write){.outstanding = 1, .done = done, .ctx = done_ctx};
-    for (size_t i = 0; i < remove_count; i++) {
-        char key[BINDING_KEY_MAX];
-        remove_key(n, w, binding_key(&removes[i], key));
-    }
-    for (size_t i = 0; i < put_count; i++)
-        put_binding(n, w, &puts[i]);
-    part_done(w, ERR_OK);
+    int64_t left = expires.ms - node_wall().ms;
+    if (left < 0) left = 0;
+    return mono_add_ms(node_mono(), left < LEFT_MAX_MS ? (uint64_t)left : LEFT_MAX_MS);
 }
 
 /* ---- reading ---- */
 
-struct own_walk {
-    struct node *n;
-    struct arena *arena;
-    struct binding *list;
-    size_t count;
-    size_t cap;
-    enum err err;
-};
-
-static bool visit_own(void *ctx, const struct state_record *record)
+static bool is_live(const struct entry *e, struct mono now)
 {
-    struct own_walk *w = ctx;
-    struct slice value = SLICE_NONE;
-    if (!node_name_eq(&record->owner, &w->n->self)) return true;
-    if (w->count == w->cap) return false;
-    if (store_private(w->n->read, STATE_BINDING, record->key, &value) != ERR_OK) return true;
-    struct binding *b = &w->list[w->count];
-    if (binding_unpack(w->arena, value, b) == ERR_OK && b->expires.ms > node_wall().ms) w->count++;
-    return true;
+    return e->live && !mono_reached(now, e->expires);
+}
+
+bool registrations_live(const struct node *n, struct slice account)
+{
+    struct mono now = node_mono();
+    struct entry *e = n->registrations != NULL ? entry_first(n->registrations, account) : NULL;
+    while (e != NULL && !is_live(e, now))
+        e = entry_next(e);
+    return e != NULL;
 }
 
 static int by_age(const void *a, const void *b)
@@ -224,23 +129,40 @@ static int by_age(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The binding, with its end as the entry knows it. */
+static enum err read_binding(struct node *n, struct arena *arena, const struct entry *e, struct binding *b)
+{
+    struct slice value = SLICE_NONE;
+    enum err err = store_private(n->read, STATE_BINDING, entry_key(e), &value);
+    if (err == ERR_OK) err = binding_unpack(arena, value, b);
+    if (err == ERR_OK) b->expires.ms = node_wall().ms + (int64_t)mono_ms_between(node_mono(), e->expires);
+    return err;
+}
+
 enum err registrations_own(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count)
 {
-    char prefix[LIMIT_NAME + 1];
-    struct own_walk w = {.n = ctx, .arena = arena, .cap = 64};
-    if (account.n > LIMIT_NAME) return ERR_NOTFOUND;
-    memcpy(prefix, account.p, account.n);
-    prefix[account.n] = '\0';
-    w.list = arena_alloc(arena, w.cap * sizeof *w.list);
-    if (w.list == NULL) return ERR_NOMEM;
-    enum err e = node_read_begin(w.n);
-    if (e != ERR_OK) return e;
-    e = store_state_find(w.n->read, STATE_BINDING, (struct slice){prefix, account.n + 1}, visit_own, &w);
-    node_read_end(w.n);
-    if (e != ERR_OK) return e;
-    qsort(w.list, w.count, sizeof *w.list, by_age);
-    *list = w.list;
-    *count = w.count;
+    struct node *n = ctx;
+    struct mono now = node_mono();
+    size_t found = 0;
+    size_t room = 0;
+    enum err err = ERR_OK;
+    for (struct entry *e = entry_first(n->registrations, account); e != NULL; e = entry_next(e))
+        room += is_live(e, now);
+    struct binding *made = arena_alloc(arena, room * sizeof *made);
+    if (made == NULL) return ERR_NOMEM;
+    if (room > 0) err = node_read_begin(n);
+    if (err != ERR_OK) return err;
+    for (struct entry *e = entry_first(n->registrations, account); err == ERR_OK && e != NULL; e = entry_next(e)) {
+        if (!is_live(e, now)) continue;
+        err = read_binding(n, arena, e, &made[found]);
+        if (err == ERR_OK) found++;
+        if (err != ERR_NOMEM) err = ERR_OK; /* its removal was refused halfway, or the record is damaged */
+    }
+    if (room > 0) node_read_end(n);
+    if (err != ERR_OK) return err;
+    if (found > 1) qsort(made, found, sizeof *made, by_age);
+    *list = made;
+    *count = found;
     return ERR_OK;
 }
 
@@ -254,63 +176,141 @@ size_t registrations_count(const struct node *n)
 static void expire(void *ctx, struct wheel_timer *t)
 {
     struct registrations *r = ctx;
-    struct entry *e = CONTAINER_OF(t, struct entry, expiry);
-    char key[BINDING_KEY_MAX];
-    struct write *w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        wheel_start(&r->wheel, t, mono_add_ms(node_mono(), 1000)); /* again in a second */
+    struct entry *e = CONTAINER_OF(t, struct entry, timer);
+    bool live = e->live;
+    bool early = live && !mono_reached(node_mono(), e->expires); /* beyond the wheel's horizon */
+    bool begun = !early && r->expired < EXPIRED_PER_TICK && registrations_end_entry(r, e) == ERR_OK;
+    if (!begun) {
+        wheel_start(&r->wheel, t, early ? e->expires : mono_add_ms(node_mono(), 1)); /* the next tick */
         return;
     }
-    w->outstanding = 1;
-    memcpy(key, e->key, e->key_len);
-    struct slice name = slice_of(key); /* up to the NUL: the account */
-    log_event(&r->n->log, LOG_INFO, "registrar", "expired", "account=%.*s", SLICE_ARG(name));
-    remove_key(r->n, w, (struct slice){key, e->key_len});
-    part_done(w, ERR_OK);
+    r->expired++;
+    if (live) log_event(&r->n->log, LOG_INFO, "registrar", "expired", "account=%.*s", (int)e->account_len, e->key);
 }
 
-void registrations_expire(struct node *n)
+/* ---- telling the others again ---- */
+
+struct show {
+    struct list_node node;
+    struct registrations *r;
+    uint64_t generation;
+    uint64_t hash;
+    size_t key_len;
+    char key[];
+};
+
+static void show_done(void *ctx, enum err err)
 {
-    wheel_advance(&n->registrations->wheel, node_mono(), expire, n->registrations);
+    struct show *s = ctx;
+    struct entry *e = entry_find(s->r, (struct slice){s->key, s->key_len});
+    /* Meanwhile it may have been written again, or have ended. */
+    if (e != NULL && !e->writing && !e->shown)
+        entry_set_shown(s->r, e, err == ERR_OK && s->generation == s->r->generation, s->hash);
+    list_remove(&s->node);
+    free(s);
 }
 
-/* ---- start, and start of a new epoch ---- */
+static enum err show(struct registrations *r, struct entry *e)
+{
+    struct arena arena = {0};
+    struct binding b;
+    struct slice value = SLICE_NONE;
+    enum err err = node_read_begin(r->n);
+    if (err != ERR_OK) return err;
+    err = read_binding(r->n, &arena, e, &b);
+    if (err == ERR_OK) err = binding_half(&arena, &b, true, &value);
+    node_read_end(r->n);
+    struct show *s = err == ERR_OK ? calloc(1, sizeof *s + e->key_len) : NULL;
+    if (s != NULL) {
+        s->r = r;
+        s->generation = r->generation;
+        s->hash = map_hash(&r->entries, value);
+        s->key_len = e->key_len;
+        memcpy(s->key, e->key, e->key_len);
+        list_append(&r->shows, &s->node);
+        replica_observe(r->n, STATE_BINDING, (struct slice){s->key, s->key_len}, value, false, show_done, s);
+    }
+    arena_fini(&arena);
+    return err == ERR_OK && s == NULL ? ERR_NOMEM : err;
+}
+
+/* A part of those that wait; each leaves the list, and comes back when it fails. */
+static void show_some(struct registrations *r)
+{
+    for (size_t i = 0; i < SHOWN_PER_TICK && !list_empty(&r->unshown); i++) {
+        struct entry *e = CONTAINER_OF(r->unshown.next, struct entry, unshown);
+        list_remove(&e->unshown);
+        /* The end of a write puts it here again where that is needed. */
+        if (e->live && !e->writing && show(r, e) == ERR_NOMEM) {
+            list_append(&r->unshown, &e->unshown);
+            return;
+        }
+    }
+}
+
+void registrations_tick(struct node *n)
+{
+    struct registrations *r = n->registrations;
+    r->expired = 0;
+    wheel_advance(&r->wheel, node_mono(), expire, r);
+    show_some(r);
+}
 
 void registrations_observe_again(struct node *n)
 {
+    struct registrations *r = n->registrations;
     struct map_walk walk = {0};
     struct map_node *m = NULL;
-    while ((m = map_walk(&n->registrations->entries, &walk)) != NULL) {
-        struct entry *e = CONTAINER_OF(m, struct entry, by_key);
-        struct arena arena = {0};
-        struct buf packed = {0};
-        struct slice value = SLICE_NONE;
-        struct binding b;
-        struct slice key = {e->key, e->key_len};
-        if (node_read_begin(n) != ERR_OK) return;
-        bool found = store_private(n->read, STATE_BINDING, key, &value) == ERR_OK &&
-                     binding_unpack(&arena, value, &b) == ERR_OK && binding_pack(&b, true, &packed) == ERR_OK;
-        node_read_end(n);
-        if (found) replica_observe(n, STATE_BINDING, key, buf_view(&packed), false, NULL, NULL);
-        buf_fini(&packed);
-        arena_fini(&arena);
-    }
+    if (r == NULL) return;
+    r->generation++;
+    while ((m = map_walk(&r->entries, &walk)) != NULL)
+        entry_set_shown(r, CONTAINER_OF(m, struct entry, by_account), false, 0);
+    show_some(r);
 }
+
+/* ---- start and end ---- */
 
 struct load_walk {
     struct registrations *r;
-    struct arena arena;
     enum err err;
 };
 
 static bool visit_private(void *ctx, struct slice key, struct slice value)
 {
     struct load_walk *w = ctx;
+    struct arena arena = {0};
     struct binding b;
-    if (binding_unpack(&w->arena, value, &b) != ERR_OK) return true;
-    w->err = remember(w->r, key, b.expires);
-    if (w->arena.used_total > 65536) arena_fini(&w->arena);
+    struct slice public_half = SLICE_NONE;
+    struct entry *e = NULL;
+    if (binding_unpack(&arena, value, &b) == ERR_OK && binding_half(&arena, &b, true, &public_half) == ERR_OK) {
+        e = entry_add(w->r, key);
+        if (e == NULL) w->err = ERR_NOMEM;
+    }
+    if (e != NULL) {
+        e->live = true;
+        e->expires = entry_deadline(b.expires);
+        entry_set_shown(w->r, e, false, map_hash(&w->r->entries, public_half));
+        wheel_start(&w->r->wheel, &e->timer, e->expires);
+    }
+    arena_fini(&arena);
     return w->err == ERR_OK;
+}
+
+/* What the others believe of us. A public half alone ends at the next tick, by an entry that is not live. */
+static bool visit_public(void *ctx, const struct state_record *record)
+{
+    struct load_walk *w = ctx;
+    struct registrations *r = w->r;
+    if (!node_name_eq(&record->owner, &r->n->self)) return true;
+    struct entry *e = entry_find(r, record->key);
+    if (e != NULL) {
+        if (e->public_hash == map_hash(&r->entries, record->value)) entry_set_shown(r, e, true, e->public_hash);
+        return true;
+    }
+    e = entry_add(r, record->key);
+    if (e == NULL) w->err = ERR_NOMEM;
+    if (e != NULL) wheel_start(&r->wheel, &e->timer, node_mono());
+    return e != NULL;
 }
 
 enum err registrations_start(struct node *n)
@@ -319,26 +319,35 @@ enum err registrations_start(struct node *n)
     struct load_walk w = {.r = r};
     if (r == NULL) return ERR_NOMEM;
     r->n = n;
+    list_init(&r->unshown);
+    list_init(&r->writes);
+    list_init(&r->shows);
     wheel_init(&r->wheel, node_mono());
-    enum err e = map_init(&r->entries, 64, rng_next(&n->rng));
     n->registrations = r;
+    enum err e = map_init(&r->entries, 64, rng_next(&n->rng));
     if (e == ERR_OK) e = node_read_begin(n);
     if (e != ERR_OK) return e;
     e = store_private_each(n->read, STATE_BINDING, visit_private, &w);
+    if (e == ERR_OK) e = w.err;
+    if (e == ERR_OK) e = store_state_find(n->read, STATE_BINDING, SLICE(""), visit_public, &w);
+    if (e == ERR_OK) e = w.err;
     node_read_end(n);
-    arena_fini(&w.arena);
-    return e == ERR_OK ? w.err : e;
+    return e;
 }
 
 void registrations_stop(struct node *n)
 {
+    struct registrations *r = n->registrations;
     struct map_walk walk = {0};
     struct map_node *m = NULL;
-    if (n->registrations == NULL) return;
-    while (n->registrations->entries.buckets != NULL && (m = map_walk(&n->registrations->entries, &walk)) != NULL) {
-        forget(n->registrations, CONTAINER_OF(m, struct entry, by_key));
-    }
-    map_fini(&n->registrations->entries);
-    free(n->registrations);
+    struct list_node *i = NULL;
+    if (r == NULL) return;
+    registrations_drop_writes(r);
+    while ((i = list_pop(&r->shows)) != NULL)
+        free(CONTAINER_OF(i, struct show, node));
+    while (r->entries.buckets != NULL && (m = map_walk(&r->entries, &walk)) != NULL)
+        entry_forget(r, CONTAINER_OF(m, struct entry, by_account));
+    map_fini(&r->entries);
+    free(r);
     n->registrations = NULL;
 }

@@ -1,0 +1,415 @@
+/* commands_apply: plan apply and plan diff.
+ *
+ *   QUEUED -> WORKING (plan_change on a worker thread) -> STORING (handed to the core) -> WAITING (for receipts) -> end
+ *
+ * One apply at a time goes from reading the plan to its change on disk (node.applying): so what was linted is what will
+ * be, unless another node changes the plan in that moment; then it is looked at again. A diff waits for nobody. Until
+ * the change is handed to the core nothing has happened: a client that goes away before takes its apply along.
+ * Receipts: who was reachable when the change was stored is waited for; who was not is named, never counted. */
+#include "node/app/node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/app/plan_change.h"
+#include "node/app/receipts.h"
+#include "proto/plan_codec.h"
+
+#define LOOKS_MAX 4 /* at a plan that moves meanwhile */
+
+enum apply_state { APPLY_QUEUED, APPLY_WORKING, APPLY_STORING, APPLY_WAITING };
+struct apply {
+    struct list_node node; /* of node.applies */
+    enum apply_state state;
+    uv_work_t work;
+    struct change_wait wait;
+    uv_timer_t timer;
+    bool timer_open;
+    struct node *n;
+    struct control_reply *reply;
+    struct store_read *read;
+    struct arena arena; /* of what the request brought; its texts are the request's, which lives until the end */
+    struct wanted_put *puts;
+    struct slice *deletes;
+    struct arena change_arena; /* of one look at the plan */
+    struct plan_change change;
+    unsigned looks;
+    enum err err;
+    struct err_info info;
+    /* arguments */
+    struct slice base_digest;
+    struct slice message;
+    struct slice allow;
+    bool dry_run;
+    bool force;
+    /* receipts */
+    struct mono started;
+    struct receipts receipts;
+};
+
+/* ---- the end ---- */
+
+static void next_apply(struct node *n);
+
+static void apply_free(struct apply *a)
+{
+    if (a->read != NULL) store_read_free(a->read);
+    arena_fini(&a->change_arena);
+    arena_fini(&a->arena);
+    receipts_fini(&a->receipts);
+    free(a);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    apply_free(handle->data);
+}
+
+/* The next one may read the plan. */
+static void step_aside(struct apply *a)
+{
+    if (a->n->applying != a) return;
+    a->n->applying = NULL;
+    next_apply(a->n);
+}
+
+/* Says the last word and lets go of everything. The client's next request may be served inside, so a is out of sight
+ * before. */
+static void apply_end(struct apply *a, int status, const char *text)
+{
+    list_remove(&a->node);
+    change_wait_end(&a->wait);
+    step_aside(a);
+    control_reply_end(a->reply, status, slice_of(text));
+    if (a->timer_open) {
+        uv_close((uv_handle_t *)&a->timer, timer_closed);
+    } else {
+        apply_free(a);
+    }
+}
+
+/* ---- what is said ---- */
+
+static bool list_has(struct slice list, const char *id)
+{
+    while (list.n > 0) {
+        struct slice item;
+        list = slice_cut(list, ',', &item);
+        if (slice_is(slice_trim(item), id) || slice_is(slice_trim(item), "all")) return true;
+    }
+    return false;
+}
+
+/* Sends what lint found; returns how many findings stand in the way. */
+static size_t send_findings(struct apply *a)
+{
+    size_t blocking = 0;
+    for (size_t i = 0; i < a->change.report.count; i++) {
+        const struct lint_finding *f = &a->change.report.findings[i];
+        struct arena arena = {0};
+        struct control_builder b;
+        control_record_start(&b, &arena, "finding");
+        control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
+        control_text(&b, "id", slice_of(f->id));
+        control_text(&b, "object", f->object);
+        control_int(&b, "line", f->line);
+        control_text(&b, "text", f->text);
+        command_record(a->reply, &b);
+        arena_fini(&arena);
+        blocking += f->severity == LINT_ERROR || !list_has(a->allow, f->id);
+    }
+    return blocking;
+}
+
+static void send_applied(struct apply *a, const struct log_id *id)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    char text[PLAN_DIGEST_TEXT];
+    char id_text[CHANGE_ID_TEXT] = "";
+    if (id != NULL) change_id_text(id, id_text);
+    plan_digest_text(id != NULL ? a->n->plan_digest : a->change.digest, text);
+    control_record_start(&b, &arena, "applied");
+    control_text(&b, "change", slice_of(id_text));
+    control_int(&b, "added", (int64_t)a->change.added);
+    control_int(&b, "changed", (int64_t)a->change.changed);
+    control_int(&b, "removed", (int64_t)a->change.removed);
+    control_text(&b, "digest", slice_of(text));
+    command_record(a->reply, &b);
+    arena_fini(&arena);
+}
+
+static void send_ops(struct apply *a)
+{
+    for (size_t i = 0; i < a->change.op_count; i++) {
+        struct arena arena = {0};
+        struct control_builder b;
+        const char *action = a->change.ops[i].kind == CHANGE_DELETE ? "remove"
+                             : a->change.op_added[i]                ? "add"
+                                                                    : "change";
+        control_record_start(&b, &arena, "op");
+        control_text(&b, "action", slice_of(action));
+        control_text(&b, "object", a->change.ops[i].key);
+        command_record(a->reply, &b);
+        arena_fini(&arena);
+    }
+}
+
+/* ---- receipts ---- */
+
+static void receipts_end(struct apply *a)
+{
+    bool enough = receipts_enough(&a->receipts);
+    size_t away = receipts_send_missing(&a->receipts, a->n, a->reply);
+    if (a->n->stopping && !enough) {
+        apply_end(a, 4, "the node is stopping; the change is durable here and the others will catch up");
+    } else if (!enough) {
+        apply_end(a, 4, "not every node has confirmed the change in time; it is durable here and they will catch up");
+    } else if (away > 0) {
+        apply_end(a, 4, "done on the nodes that can be reached; the others will catch up");
+    } else {
+        apply_end(a, 0, "");
+    }
+}
+
+static void on_receipt(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms)
+{
+    struct apply *a = CONTAINER_OF(w, struct apply, wait);
+    receipts_take(&a->receipts, a->reply, peer, elapsed_ms);
+    if (receipts_enough(&a->receipts)) receipts_end(a);
+}
+
+static void on_receipt_timeout(uv_timer_t *timer)
+{
+    receipts_end(timer->data);
+}
+
+static void wait_for_receipts(struct apply *a)
+{
+    bool waits = receipts_address(&a->receipts, a->n) == ERR_OK && !receipts_enough(&a->receipts) &&
+                 uv_timer_init(a->n->loop, &a->timer) == 0;
+    if (!waits) {
+        receipts_end(a);
+        return;
+    }
+    a->timer_open = true;
+    a->timer.data = a;
+    (void)uv_timer_start(&a->timer, on_receipt_timeout, a->receipts.timeout_ms, 0);
+}
+
+static void refused(struct apply *a, enum err err)
+{
+    char text[LIMIT_TEXT];
+    const char *why = a->n->store_error[0] != '\0' ? a->n->store_error : err_name(err);
+    (void)snprintf(text, sizeof text, "the change was refused and nothing of it applied: %s", why);
+    apply_end(a, 1, text);
+}
+
+static void on_applied(struct change_wait *w, enum err err, const struct log_id *id)
+{
+    struct apply *a = CONTAINER_OF(w, struct apply, wait);
+    uint64_t ms = mono_ms_between(a->started, node_mono());
+    if (err != ERR_OK) {
+        refused(a, err);
+        return;
+    }
+    a->state = APPLY_WAITING;
+    step_aside(a);
+    send_applied(a, id);
+    receipts_send(a->reply, &a->n->self, &ms, "this node");
+    wait_for_receipts(a);
+}
+
+/* ---- the decision ---- */
+
+/* "alice@hq-1". The name of one who asked through another node has that node's already. */
+static struct slice author_of(struct apply *a)
+{
+    struct slice user = control_reply_user(a->reply);
+    for (size_t i = 1; i < repl_member_count(a->n->repl); i++) {
+        struct repl_member_view m = repl_member_at(a->n->repl, i);
+        struct slice node = node_name_slice(&m.name);
+        if (user.n <= node.n || user.p[user.n - node.n - 1] != '@') continue;
+        if (slice_eq((struct slice){user.p + user.n - node.n, node.n}, node)) return user;
+    }
+    return slice_of(arena_printf(&a->change_arena, "%.*s@%s", SLICE_ARG(user), a->n->config.node));
+}
+
+static void hand_over(struct apply *a)
+{
+    a->state = APPLY_STORING;
+    a->started = node_mono();
+    a->wait.on_applied = on_applied;
+    a->wait.on_receipt = on_receipt;
+    replica_change(a->n, &a->wait, author_of(a), a->message, a->change.ops, a->change.op_count);
+}
+
+static bool base_moved(const struct apply *a)
+{
+    char seen[PLAN_DIGEST_TEXT];
+    plan_digest_text(a->change.digest, seen);
+    return a->base_digest.n > 0 && !a->force && !slice_is(a->base_digest, seen);
+}
+
+/* Refuses, or hands the operations to the core. */
+static void apply_decide(struct apply *a)
+{
+    char text[LIMIT_TEXT];
+    if (base_moved(a)) {
+        apply_end(a, 3, "the plan moved since you looked: run \"plan diff\" again, or --force to apply all the same");
+        return;
+    }
+    size_t blocking = send_findings(a);
+    if (a->dry_run) {
+        send_ops(a);
+        send_applied(a, NULL);
+        apply_end(a, blocking > 0 ? 3 : 0, "");
+    } else if (blocking > 0) {
+        (void)snprintf(text, sizeof text, "%zu finding%s in the way: mend %s, or accept warnings with --allow",
+                       blocking, blocking == 1 ? " stands" : "s stand", blocking == 1 ? "it" : "them");
+        apply_end(a, 3, text);
+    } else if (a->change.op_count == 0) {
+        send_applied(a, NULL);
+        apply_end(a, 0, "nothing to change: the plan already says so");
+    } else if (a->change.op_count > LIMIT_CHANGE_OPS) {
+        (void)snprintf(text, sizeof text, "the change has %zu objects, and one change at most %d: apply it in parts",
+                       a->change.op_count, LIMIT_CHANGE_OPS);
+        apply_end(a, 1, text);
+    } else if (control_reply_gone(a->reply)) {
+        apply_end(a, 1, "the client has gone");
+    } else {
+        hand_over(a);
+    }
+}
+
+/* ---- the look at the plan ---- */
+
+static void apply_work(uv_work_t *work)
+{
+    struct apply *a = CONTAINER_OF(work, struct apply, work);
+    a->err = plan_change_prepare(a->read, &a->change_arena, &a->change, &a->info);
+}
+
+static void apply_after_work(uv_work_t *work, int status);
+
+static enum err look(struct apply *a)
+{
+    arena_fini(&a->change_arena);
+    a->info = (struct err_info){{0}, 0, 0};
+    a->looks++;
+    a->state = APPLY_WORKING;
+    return uv_queue_work(a->n->loop, &a->work, apply_work, apply_after_work) == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+static void apply_after_work(uv_work_t *work, int status)
+{
+    struct apply *a = CONTAINER_OF(work, struct apply, work);
+    if (status != 0 || a->n->stopping) {
+        apply_end(a, 5, "the node is stopping; nothing was changed");
+        return;
+    }
+    if (a->err != ERR_OK) {
+        apply_end(a, 1, a->info.text[0] != '\0' ? a->info.text : err_name(a->err));
+        return;
+    }
+    /* Another node's change came in while we looked: so that what was linted is what will be, look again. */
+    bool moved = !plan_digest_eq(a->change.digest, a->n->plan_digest);
+    if (moved && !a->dry_run && a->looks < LOOKS_MAX && look(a) == ERR_OK) return;
+    apply_decide(a);
+}
+
+/* Lets the first one that waits for its turn begin. */
+static void next_apply(struct node *n)
+{
+    struct list_node *i = n->applies.next;
+    while (i != &n->applies && n->applying == NULL && !n->stopping) {
+        struct apply *a = CONTAINER_OF(i, struct apply, node);
+        i = i->next;
+        if (a->state != APPLY_QUEUED) continue;
+        n->applying = a;
+        if (look(a) == ERR_OK) return;
+        n->applying = NULL;
+        apply_end(a, 1, "no memory; nothing was changed");
+        i = n->applies.next; /* the end may have served another request */
+    }
+}
+
+void applies_stop(struct node *n)
+{
+    struct list_node *i = n->applies.next;
+    while (i != &n->applies) {
+        struct apply *a = CONTAINER_OF(i, struct apply, node);
+        i = i->next;
+        if (a->state == APPLY_WORKING) continue; /* ends when the worker has */
+        if (a->state == APPLY_QUEUED) {
+            apply_end(a, 5, "the node is stopping; nothing was changed");
+        } else if (a->state == APPLY_STORING) {
+            apply_end(a, 5, "the node is stopping; whether the change was stored, \"plan log\" tells after its start");
+        } else {
+            receipts_end(a);
+        }
+        i = n->applies.next;
+    }
+}
+
+/* ---- the request ---- */
+
+static enum err take_lists(struct apply *a, const struct control_record *args)
+{
+    const struct control_field *puts = control_find(args, "puts");
+    const struct control_field *deletes = control_find(args, "deletes");
+    size_t put_count = puts != NULL ? puts->item_count : 0;
+    size_t delete_count = deletes != NULL ? deletes->item_count : 0;
+    a->puts = arena_alloc(&a->arena, put_count * sizeof *a->puts);
+    a->deletes = arena_alloc(&a->arena, delete_count * sizeof *a->deletes);
+    if (a->puts == NULL || a->deletes == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < put_count; i++) {
+        a->puts[i] = (struct wanted_put){.packed = control_get_text(&puts->items[i], "packed"),
+                                         .secret = control_get_text(&puts->items[i], "secret"),
+                                         .keep = control_get_int(&puts->items[i], "keep", 0) != 0};
+    }
+    for (size_t i = 0; i < delete_count; i++)
+        a->deletes[i] = control_get_text(&deletes->items[i], "key");
+    a->change = (struct plan_change){.puts = a->puts,
+                                     .put_count = put_count,
+                                     .deletes = a->deletes,
+                                     .delete_count = delete_count,
+                                     .cluster_key = a->n->identity.cluster_key};
+    return ERR_OK;
+}
+
+static enum err take_request(struct apply *a, const struct control_request *request)
+{
+    const struct control_record *args = &request->args;
+    a->base_digest = control_get_text(args, "base_digest");
+    a->message = control_get_text(args, "message");
+    a->allow = control_get_text(args, "allow");
+    a->dry_run = control_get_int(args, "dry_run", 0) != 0 || slice_is(request->command, "plan diff");
+    a->force = control_get_int(args, "force", 0) != 0;
+    receipts_arguments(&a->receipts, args);
+    if (a->message.n > LIMIT_TEXT)
+        return err_fail(&a->info, ERR_LIMIT, "the message has over %d characters", LIMIT_TEXT);
+    enum err e = take_lists(a, args);
+    return e == ERR_OK ? store_read_new(a->n->store, &a->read) : e;
+}
+
+NODE_COMMAND(command_plan_apply)
+{
+    struct node *n = ctx;
+    struct apply *a = calloc(1, sizeof *a);
+    if (a == NULL) {
+        command_end(reply, ERR_NOMEM);
+        return;
+    }
+    a->n = n;
+    a->reply = reply;
+    list_init(&a->wait.node);
+    list_append(&n->applies, &a->node);
+    enum err e = n->stopping ? ERR_CLOSED : take_request(a, request);
+    if (e == ERR_OK && a->dry_run) e = look(a);
+    if (e != ERR_OK) {
+        apply_end(a, 1, a->info.text[0] != '\0' ? a->info.text : err_name(e));
+    } else if (!a->dry_run) {
+        next_apply(n);
+    }
+}

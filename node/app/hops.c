@@ -1,0 +1,211 @@
+/* hops: the ways to a target: the addresses of a trunk, the contacts of an account registered here, the SIP addresses
+ * of a member. Request-URIs are made here. It chooses nothing. */
+#include "node/app/node.h"
+
+#include <stdlib.h>
+
+#include "node/plan/pattern.h"
+#include "node/sip/value.h"
+#include "proto/plan_codec.h"
+
+static enum plan_transport transport_of(struct slice text)
+{
+    if (slice_is(text, "tls")) return PLAN_TLS;
+    return slice_is(text, "tcp") ? PLAN_TCP : PLAN_UDP;
+}
+
+/* ---- URIs ---- */
+
+/* A plan number, or an account's name, as the user part of a URI: of their characters only '#' is not allowed there
+ * (RFC 3261 §25.1). */
+static void add_user(struct buf *b, struct slice number)
+{
+    for (size_t i = 0; i < number.n; i++) {
+        if (number.p[i] == '#') {
+            buf_text(b, "%23");
+        } else {
+            buf_add(b, &number.p[i], 1);
+        }
+    }
+}
+
+/* The text in arena; {NULL, 0}: no memory. */
+static struct slice uri_done(struct arena *arena, struct buf *b)
+{
+    struct slice text = b->failed ? SLICE_NONE : arena_copy(arena, buf_view(b));
+    buf_fini(b);
+    return text;
+}
+
+static struct slice trunk_uri(struct arena *arena, struct slice number, const struct address_host *at,
+                              enum plan_transport transport)
+{
+    static const char *const params[] = {[PLAN_UDP] = "", [PLAN_TCP] = ";transport=tcp", [PLAN_TLS] = ";transport=tls"};
+    struct buf b = {0};
+    bool v6 = memchr(at->host.p, ':', at->host.n) != NULL;
+    buf_text(&b, "sip:");
+    add_user(&b, number);
+    buf_printf(&b, "@%s%.*s%s", v6 ? "[" : "", SLICE_ARG(at->host), v6 ? "]" : "");
+    if (at->port != 0) buf_printf(&b, ":%u", at->port);
+    buf_text(&b, params[transport]);
+    return uri_done(arena, &b);
+}
+
+struct slice hops_contact_number(struct arena *arena, struct slice contact, struct slice number)
+{
+    struct buf b = {0};
+    struct sip_uri uri;
+    struct slice scheme = SLICE_NONE;
+    struct slice user = SLICE_NONE;
+    if (sip_uri_parse(arena, contact, &uri) != ERR_OK || uri.host.n == 0) return SLICE_NONE;
+    struct slice rest = slice_cut(contact, ':', &scheme);
+    /* Without a user part the first '@' is none of its: it may stand in a parameter. */
+    struct slice host = uri.user.n > 0 ? slice_cut(rest, '@', &user) : rest;
+    buf_slice(&b, scheme);
+    buf_text(&b, ":");
+    add_user(&b, number);
+    buf_text(&b, "@");
+    buf_slice(&b, host);
+    return uri_done(arena, &b);
+}
+
+/* ---- a trunk ---- */
+
+struct slice hops_trunk_number(struct arena *arena, const struct plan_trunk *trunk, struct slice number)
+{
+    for (size_t i = 0; i < trunk->out_count; i++) {
+        struct pattern p;
+        char sent[LIMIT_NUMBER + 1];
+        size_t len = 0;
+        if (pattern_parse(trunk->out[i].match, &p, NULL) != ERR_OK || !pattern_matches(&p, number)) continue;
+        if (number_rewrite(number, trunk->out[i].strip, trunk->out[i].prepend, sent, &len) != ERR_OK || len == 0)
+            continue;
+        return arena_copy(arena, (struct slice){sent, len});
+    }
+    return number;
+}
+
+static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_target *t)
+{
+    struct plan_object o;
+    enum err e = plan_get(n, arena, PLAN_TRUNK, t->route.target.name, &o);
+    if (e != ERR_OK) return e;
+    struct edge_hop *hops = arena_alloc(arena, o.trunk.address_count * sizeof *hops);
+    t->number = hops_trunk_number(arena, &o.trunk, t->number);
+    if (hops == NULL || t->number.p == NULL) return ERR_NOMEM;
+    t->hops = hops;
+    for (size_t i = 0; i < o.trunk.address_count; i++) {
+        struct address_host at;
+        if (address_host_parse(o.trunk.address[i], &at, NULL) != ERR_OK) continue;
+        struct edge_hop *h = &hops[t->hop_count];
+        *h = (struct edge_hop){.transport = o.trunk.transport, .host = at.host, .port = at.port};
+        h->request_uri = trunk_uri(arena, t->number, &at, o.trunk.transport);
+        if (h->request_uri.p == NULL) return ERR_NOMEM;
+        t->hop_count++;
+    }
+    return ERR_OK;
+}
+
+/* ---- an account ---- */
+
+/* Whether the contact is reached at its own address: the REGISTER came from that host by UDP, so that no NAT and no
+ * connection stands between, and the contact asks for nothing else. */
+static bool is_direct(struct arena *arena, const struct binding *b, const struct edge_hop *h, struct sip_uri *contact)
+{
+    if (h->transport != PLAN_UDP || sip_uri_parse(arena, b->contact, contact) != ERR_OK) return false;
+    struct slice transport = sip_uri_param(contact, "transport");
+    return slice_is(contact->scheme, "sip") && slice_eq(contact->host, h->host) &&
+           (transport.p == NULL || slice_eq_nocase(transport, SLICE("udp")));
+}
+
+static enum err binding_hop(struct arena *arena, const struct binding *b, const struct edge_target *t,
+                            struct edge_hop *h)
+{
+    struct slice transport = SLICE_NONE;
+    struct slice address = slice_cut(b->received, ':', &transport);
+    struct address_host from;
+    struct sip_uri contact;
+    if (address_host_parse(address, &from, NULL) != ERR_OK) return ERR_NOTFOUND;
+    *h = (struct edge_hop){.transport = transport_of(transport), .host = from.host, .port = from.port};
+    h->route = b->path;
+    h->request_uri = t->number_in_contact ? hops_contact_number(arena, b->contact, t->number) : b->contact;
+    if (h->request_uri.p == NULL) return ERR_NOTFOUND;
+    if (is_direct(arena, b, h, &contact)) {
+        h->port = contact.port != 0 ? contact.port : 5060;
+    } else {
+        h->received = b->received;
+    }
+    return ERR_OK;
+}
+
+/* RFC 3261 §16.6: by q; of equal ones the newest first. */
+static int by_preference(const void *a, const void *b)
+{
+    const struct binding *x = a;
+    const struct binding *y = b;
+    if (x->q_milli != y->q_milli) return x->q_milli > y->q_milli ? -1 : 1;
+    return (x->since.ms < y->since.ms) - (x->since.ms > y->since.ms);
+}
+
+static enum err account_hops(struct node *n, struct arena *arena, struct edge_target *t)
+{
+    struct binding *list = NULL;
+    size_t count = 0;
+    enum err e = registrations_own(n, arena, t->route.target.name, &list, &count);
+    if (e != ERR_OK) return e;
+    struct edge_hop *hops = arena_alloc(arena, count * sizeof *hops);
+    if (hops == NULL) return ERR_NOMEM;
+    if (count > 1) qsort(list, count, sizeof *list, by_preference);
+    t->hops = hops;
+    for (size_t i = 0; i < count; i++)
+        if (binding_hop(arena, &list[i], t, &hops[t->hop_count]) == ERR_OK) t->hop_count++;
+    return ERR_OK;
+}
+
+enum err hops_own(struct node *n, struct arena *arena, struct edge_target *t)
+{
+    switch (t->route.target.kind) {
+    case PLAN_TO_TRUNK: return trunk_hops(n, arena, t);
+    case PLAN_TO_ACCOUNT: return account_hops(n, arena, t);
+    case PLAN_TO_SITE: /* our own site: nothing longer matched, so there is nothing here to send it to */
+    case PLAN_TO_REJECT: break;
+    }
+    return ERR_NOTFOUND;
+}
+
+/* ---- a member ---- */
+
+struct card_walk {
+    struct arena *arena;
+    struct slice member;
+    struct node_card card;
+    bool found;
+};
+
+/* Only what a node says of itself counts. */
+static bool visit_card(void *ctx, const struct state_record *record)
+{
+    struct card_walk *w = ctx;
+    if (!slice_eq(record->key, w->member) || !slice_eq(node_name_slice(&record->owner), w->member)) return true;
+    w->found = node_card_unpack(w->arena, record->value, &w->card) == ERR_OK;
+    return false;
+}
+
+enum err hops_member(struct node *n, struct arena *arena, struct edge_target *t, struct slice member)
+{
+    struct card_walk w = {.arena = arena, .member = member};
+    enum err e = store_state_find(n->read, STATE_NODE_CARD, member, visit_card, &w);
+    if (e != ERR_OK || !w.found) return e != ERR_OK ? e : ERR_NOTFOUND;
+    struct edge_hop *hops = arena_alloc(arena, w.card.sip_address_count * sizeof *hops);
+    if (hops == NULL) return ERR_NOMEM;
+    t->hops = hops;
+    for (size_t i = 0; i < w.card.sip_address_count; i++) {
+        struct address_host at;
+        struct slice transport = SLICE_NONE;
+        struct slice address = slice_cut(w.card.sip_addresses[i], ':', &transport);
+        if (address_host_parse(address, &at, NULL) != ERR_OK) continue;
+        hops[t->hop_count++] =
+            (struct edge_hop){.transport = transport_of(transport), .host = at.host, .port = at.port};
+    }
+    return t->hop_count > 0 ? ERR_OK : ERR_NOTFOUND;
+}

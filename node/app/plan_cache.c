@@ -1,0 +1,186 @@
+/* plan_cache: what the edge asks of the plan for every packet: our domain, the digests offered, which trunk an address
+ * belongs to, one account. The first three are kept in memory until the plan's digest changes. */
+#include "node/app/node.h"
+
+#include <stdio.h>
+
+#include "proto/plan_codec.h"
+
+/* ---- filling ---- */
+
+struct trust_walk {
+    struct node *n;
+    struct arena scratch;
+    bool fill; /* the first walk only counts */
+    size_t count;
+};
+
+static void take_trust(struct trust_walk *w, const struct plan_trunk *t)
+{
+    for (size_t i = 0; i < t->trust_count; i++) {
+        struct trust_range r;
+        if (address_range_parse(t->trust[i], &r.range, NULL) != ERR_OK) continue;
+        if (w->fill) {
+            (void)snprintf(r.trunk, sizeof r.trunk, "%.*s", SLICE_ARG(t->name));
+            r.own_site = slice_is(t->site, w->n->config.site);
+            w->n->cache.trust[w->count] = r;
+        }
+        w->count++;
+    }
+}
+
+static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
+{
+    struct trust_walk *w = ctx;
+    struct plan_object o;
+    if (!slice_starts(key, SLICE("trunk/"))) return false;
+    if (plan_object_unpack_stored(&w->scratch, packed, &o, NULL) == ERR_OK && o.kind == PLAN_TRUNK &&
+        !o.trunk.disabled) {
+        take_trust(w, &o.trunk);
+    }
+    return true;
+}
+
+static enum err fill_trust(struct node *n)
+{
+    struct plan_cache *c = &n->cache;
+    struct trust_walk w = {.n = n};
+    enum err e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &w);
+    if (e == ERR_OK) {
+        c->trust = arena_alloc(&c->arena, w.count * sizeof *c->trust);
+        if (c->trust == NULL) e = ERR_NOMEM;
+        w.fill = true;
+        w.count = 0;
+    }
+    if (e == ERR_OK) e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &w);
+    if (e == ERR_OK) c->trust_count = w.count;
+    arena_fini(&w.scratch);
+    return e;
+}
+
+static void keep_offer(struct plan_cache *c, const struct plan_defaults *d)
+{
+    struct digest_offer offer = {.count = 0};
+    for (size_t i = 0; i < d->digest_count && offer.count < HASH_ALGORITHM_COUNT; i++) {
+        if (digest_algorithm_named(d->digest[i], &offer.algorithms[offer.count]) == ERR_OK) offer.count++;
+    }
+    if (offer.count > 0) c->digests = offer;
+}
+
+static enum err fill_cache(struct node *n)
+{
+    struct plan_cache *c = &n->cache;
+    struct slice packed = SLICE_NONE;
+    struct plan_object o;
+    arena_fini(&c->arena);
+    c->domain[0] = '\0';
+    c->digests = digest_offer_all();
+    c->trust = NULL;
+    c->trust_count = 0;
+    enum err e = store_object(n->read, SLICE("defaults"), &packed, NULL);
+    if (e == ERR_OK) e = plan_object_unpack_stored(&c->arena, packed, &o, NULL);
+    if (e == ERR_OK && o.kind == PLAN_DEFAULTS) {
+        (void)snprintf(c->domain, sizeof c->domain, "%.*s", SLICE_ARG(o.defaults.domain));
+        keep_offer(c, &o.defaults);
+    }
+    return e == ERR_OK || e == ERR_NOTFOUND ? fill_trust(n) : e;
+}
+
+enum err node_plan_cache(struct node *n)
+{
+    struct plan_digest now;
+    store_plan_digest(n->read, &now);
+    if (n->cache.filled && plan_digest_eq(now, n->cache.digest)) return ERR_OK;
+    enum err e = fill_cache(n);
+    n->cache.filled = e == ERR_OK;
+    n->cache.digest = now;
+    return e;
+}
+
+/* The cache as of now, outside of a reading; what it was when it cannot be refreshed. */
+static void refresh(struct node *n)
+{
+    if (node_read_begin(n) != ERR_OK) return;
+    (void)!node_plan_cache(n);
+    node_read_end(n);
+}
+
+/* ---- hooks ---- */
+
+struct slice routing_domain_hook(void *ctx)
+{
+    struct node *n = ctx;
+    refresh(n);
+    return slice_of(n->cache.domain);
+}
+
+struct digest_offer routing_digests_hook(void *ctx)
+{
+    struct node *n = ctx;
+    refresh(n);
+    return n->cache.filled ? n->cache.digests : digest_offer_all();
+}
+
+static struct address remote_address(const union sock_address *remote)
+{
+    struct address a = {.family = remote->any.sa_family == AF_INET6 ? ADDRESS_V6 : ADDRESS_V4};
+    if (a.family == ADDRESS_V6) {
+        memcpy(a.bytes, &remote->v6.sin6_addr, 16);
+    } else {
+        memcpy(a.bytes, &remote->v4.sin_addr, 4);
+    }
+    return a;
+}
+
+/* The longest range wins; of equal ones a trunk of this site, then the first by name. */
+static const struct trust_range *find_trust(const struct plan_cache *c, const struct address *a)
+{
+    const struct trust_range *best = NULL;
+    for (size_t i = 0; i < c->trust_count; i++) {
+        const struct trust_range *r = &c->trust[i];
+        if (!address_in_range(&r->range, a)) continue;
+        bool longer = best == NULL || r->range.prefix_len > best->range.prefix_len;
+        bool nearer = best != NULL && r->range.prefix_len == best->range.prefix_len && r->own_site && !best->own_site;
+        if (longer || nearer) best = r;
+    }
+    return best;
+}
+
+void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out)
+{
+    struct node *n = ctx;
+    *out = (struct edge_source){.kind = EDGE_SOURCE_UNKNOWN};
+    refresh(n);
+    if (!n->cache.filled) return;
+    struct address a = remote_address(&from->remote);
+    const struct trust_range *found = find_trust(&n->cache, &a);
+    if (found == NULL) return;
+    struct slice name = arena_copy(arena, slice_of(found->trunk));
+    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name};
+}
+
+enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name, struct plan_object *out)
+{
+    char key[PLAN_KEY_MAX];
+    struct slice prefix = slice_of(plan_kind_name(kind));
+    struct slice packed = SLICE_NONE;
+    if (!plan_name_valid(name)) return ERR_NOTFOUND;
+    memcpy(key, prefix.p, prefix.n);
+    key[prefix.n] = '/';
+    memcpy(key + prefix.n + 1, name.p, name.n);
+    enum err e = store_object(n->read, (struct slice){key, prefix.n + 1 + name.n}, &packed, NULL);
+    if (e == ERR_OK) e = plan_object_unpack_stored(arena, packed, out, NULL);
+    return e == ERR_OK && out->kind != kind ? ERR_CORRUPT : e;
+}
+
+enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out)
+{
+    struct node *n = ctx;
+    struct plan_object o;
+    enum err e = node_read_begin(n);
+    if (e != ERR_OK) return e;
+    e = plan_get(n, arena, PLAN_ACCOUNT, name, &o);
+    node_read_end(n);
+    if (e == ERR_OK) *out = o.account;
+    return e;
+}

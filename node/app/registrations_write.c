@@ -1,0 +1,239 @@
+/* registrations_write: bindings on their way to the disk: both halves of each, and what an entry becomes when they are
+ * there or are not. No two writes share an entry: the edge sends one at a time for an account, what it sends twice is
+ * written once, and an entry that is being written does not expire. */
+#include "node/app/registrations_entry.h"
+
+#include <stdlib.h>
+
+#include "proto/plan_codec.h"
+
+#define RETRY_MS 5000 /* until a removal that could not be stored is tried again */
+
+/* ---- one write ---- */
+
+struct part {
+    struct entry *entry;
+    struct mono expires;
+    uint64_t public_hash;
+    bool removal;
+    bool expiry; /* a removal that must come about in the end */
+};
+
+/* One REGISTER, or one expiry, on its way to the disk. */
+struct write {
+    struct list_node node;
+    struct registrations *r;
+    uint64_t generation;
+    size_t outstanding;
+    enum err err;
+    void (*done)(void *ctx, enum err err);
+    void *ctx;
+    size_t part_count;
+    struct part parts[];
+};
+
+static struct write *write_new(struct registrations *r, size_t part_count)
+{
+    struct write *w = calloc(1, sizeof *w + part_count * sizeof w->parts[0]);
+    if (w == NULL) return NULL;
+    w->r = r;
+    w->generation = r->generation;
+    w->outstanding = 1; /* until everything is under way */
+    list_append(&r->writes, &w->node);
+    return w;
+}
+
+static void settle_removal(struct registrations *r, struct part *p, enum err err)
+{
+    struct entry *e = p->entry;
+    e->writing = false;
+    if (err == ERR_OK) {
+        entry_forget(r, e);
+        return;
+    }
+    /* One half may be gone: what the others know is no longer certain. A phone that was told so asks again. */
+    e->live = e->live && !p->expiry;
+    if (e->live) entry_set_shown(r, e, false, 0);
+    wheel_start(&r->wheel, &e->timer, e->live ? e->expires : mono_add_ms(node_mono(), RETRY_MS));
+}
+
+static void settle_put(struct registrations *r, const struct write *w, struct part *p)
+{
+    struct entry *e = p->entry;
+    e->writing = false;
+    if (w->err == ERR_OK) {
+        e->live = true;
+        e->expires = p->expires;
+        entry_set_shown(r, e, w->generation == r->generation, p->public_hash);
+    } else if (!e->live) {
+        entry_forget(r, e);
+        return;
+    } else {
+        entry_set_shown(r, e, false, 0);
+    }
+    wheel_start(&r->wheel, &e->timer, e->expires);
+}
+
+static void part_done(struct write *w, enum err err)
+{
+    if (err != ERR_OK && w->err == ERR_OK) w->err = err;
+    if (--w->outstanding > 0) return;
+    for (size_t i = 0; i < w->part_count; i++) {
+        if (w->parts[i].removal) {
+            settle_removal(w->r, &w->parts[i], w->err);
+        } else {
+            settle_put(w->r, w, &w->parts[i]);
+        }
+    }
+    list_remove(&w->node);
+    if (w->done != NULL) w->done(w->ctx, w->err);
+    free(w);
+}
+
+static void public_done(void *ctx, enum err err)
+{
+    part_done(ctx, err);
+}
+
+static void private_done(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
+{
+    (void)n;
+    (void)core_token;
+    part_done(ctx, c->err);
+}
+
+static void write_private(struct node *n, struct write *w, const struct store_private_put *puts, size_t count)
+{
+    uint64_t token = 0;
+    w->outstanding++;
+    enum err e = replica_job(n, private_done, w, 0, &token);
+    if (e == ERR_OK) {
+        e = store_submit_state(n->store, NULL, 0, puts, count, NULL, 0, token);
+        if (e != ERR_OK) replica_job_cancel(n, token);
+    }
+    if (e != ERR_OK) part_done(w, e);
+}
+
+static void write_public(struct node *n, struct write *w, struct slice key, struct slice value, bool removed)
+{
+    w->outstanding++;
+    replica_observe(n, STATE_BINDING, key, value, removed, public_done, w);
+}
+
+enum err binding_half(struct arena *arena, const struct binding *b, bool public_only, struct slice *out)
+{
+    struct buf bytes = {0};
+    enum err e = binding_pack(b, public_only, &bytes);
+    if (e == ERR_OK) {
+        *out = arena_copy(arena, buf_view(&bytes));
+        if (out->p == NULL) e = ERR_NOMEM;
+    }
+    buf_fini(&bytes);
+    return e;
+}
+
+/* ---- what is written ---- */
+
+static bool is_part(const struct write *w, const struct entry *e)
+{
+    for (size_t i = 0; i < w->part_count; i++) {
+        if (w->parts[i].entry == e) return true;
+    }
+    return false;
+}
+
+static struct part *part_add(struct write *w, struct entry *e)
+{
+    struct part *p = &w->parts[w->part_count++];
+    *p = (struct part){.entry = e};
+    e->writing = true;
+    wheel_stop(&w->r->wheel, &e->timer);
+    return p;
+}
+
+/* The entry of a binding that is about to be written; *e is NULL when this write has it already: a REGISTER may name a
+ * contact twice. ERR_EXISTS: another write has it. */
+static enum err hold(struct write *w, const struct binding *b, struct entry **e)
+{
+    char bytes[BINDING_KEY_MAX];
+    struct slice key = binding_key(b, bytes);
+    struct entry *found = entry_find(w->r, key);
+    *e = NULL;
+    if (found != NULL && is_part(w, found)) return ERR_OK;
+    if (found != NULL && found->writing) return ERR_EXISTS;
+    *e = found != NULL ? found : entry_add(w->r, key);
+    return *e != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static void begin_removal(struct write *w, struct entry *e, bool expiry, struct store_private_put *put)
+{
+    struct part *p = part_add(w, e);
+    p->removal = true;
+    p->expiry = expiry;
+    *put = (struct store_private_put){STATE_BINDING, entry_key(e), SLICE_NONE};
+    write_public(w->r->n, w, entry_key(e), SLICE_NONE, true);
+}
+
+static enum err begin_put(struct write *w, struct arena *arena, const struct binding *b, struct store_private_put *put)
+{
+    struct slice private_half = SLICE_NONE;
+    struct slice public_half = SLICE_NONE;
+    struct entry *e = NULL;
+    enum err err = binding_half(arena, b, false, &private_half);
+    if (err == ERR_OK) err = binding_half(arena, b, true, &public_half);
+    if (err == ERR_OK) err = hold(w, b, &e);
+    if (err != ERR_OK || e == NULL) return err;
+    struct part *p = part_add(w, e);
+    p->expires = entry_deadline(b->expires);
+    p->public_hash = map_hash(&w->r->entries, public_half);
+    *put = (struct store_private_put){STATE_BINDING, entry_key(e), private_half};
+    if (!e->shown || e->public_hash != p->public_hash) write_public(w->r->n, w, entry_key(e), public_half, false);
+    return ERR_OK;
+}
+
+void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
+                         size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx)
+{
+    struct node *n = ctx;
+    struct arena arena = {0};
+    size_t count = put_count + remove_count;
+    struct store_private_put *halves = arena_alloc(&arena, count * sizeof *halves);
+    struct write *w = halves != NULL ? write_new(n->registrations, count) : NULL;
+    enum err e = ERR_OK;
+    if (w == NULL) {
+        arena_fini(&arena);
+        if (done != NULL) done(done_ctx, ERR_NOMEM);
+        return;
+    }
+    w->done = done;
+    w->ctx = done_ctx;
+    for (size_t i = 0; e == ERR_OK && i < put_count; i++)
+        e = begin_put(w, &arena, &puts[i], &halves[w->part_count]);
+    for (size_t i = 0; e == ERR_OK && i < remove_count; i++) {
+        struct entry *entry = NULL;
+        e = hold(w, &removes[i], &entry);
+        if (entry != NULL) begin_removal(w, entry, false, &halves[w->part_count]);
+    }
+    if (w->part_count > 0) write_private(n, w, halves, w->part_count);
+    arena_fini(&arena);
+    part_done(w, e);
+}
+
+enum err registrations_end_entry(struct registrations *r, struct entry *e)
+{
+    struct store_private_put put;
+    struct write *w = write_new(r, 1);
+    if (w == NULL) return ERR_NOMEM;
+    e->live = false;
+    begin_removal(w, e, true, &put);
+    write_private(r->n, w, &put, 1);
+    part_done(w, ERR_OK);
+    return ERR_OK;
+}
+
+void registrations_drop_writes(struct registrations *r)
+{
+    struct list_node *i = NULL;
+    while ((i = list_pop(&r->writes)) != NULL)
+        free(CONTAINER_OF(i, struct write, node));
+}
