@@ -17,7 +17,7 @@ from harness.wait import until
 README = ROOT / "README.md"
 SECTION = "## Two branches, step by step\n"
 # Commands that only look: what they show may take a moment to be so.
-LOOKS = re.compile(r"clusterctl( -s \S+)? (status|nodes|registrations|calls|route explain|plan log)|curl ")
+LOOKS = re.compile(r"clusterctl( -s \S+)? (status|nodes|registrations|calls|route explain|plan log)")
 CHANGES = ((r"\b[a-z]+@(hq|factory)\b", r"USER@\1"), (r"example-[0-9a-f]{8}", "CLUSTER"),
            (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "TIME"), (r"(hq|factory)/[0-9a-f]{6,}/", r"\1/EPOCH/"),
            (r"\b[0-9a-f]{16}\b", "CALLID"), (r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b", "DIGEST"), (r"-0x[0-9a-f]+@", "-PHONE@"),
