@@ -272,7 +272,7 @@ def test_a_full_disk_refuses_plan_changes_and_calls_go_on(tmp_path):
         assert result.returncode == 1, result
         assert "space" in result.stderr or "full" in result.stderr, result.stderr
         assert node.digest() == digest
-        assert "refused" in node.ctl("status")[0]["verdict"]
+        assert "not accepted" in node.ctl("status")[0]["verdict"]
         sipp.call(("uac", "127.0.5.11", 5061, node.sip, {"caller": "1"}), ("uas", "127.0.5.10", 5060, {}), "6100")
         ballast.unlink()
         until(lambda: node.apply_unchecked("plan: 1\nroutes:\n  - { match: \"64\", to: trunk/pbx }\n").returncode == 0,
