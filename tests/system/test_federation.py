@@ -1,0 +1,259 @@
+"""One plan on several nodes while nodes die, stand still, are cut off and come back: nothing that was acknowledged is lost,
+nothing deleted returns, and all agree in the end."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.federation import (ACKNOWLEDGED, HEAL_S, Federation, Writer, call_inside, change, must_change, note_of, register,
+                                registrations, remove_route, route, routes, site_net)
+from harness.wait import until
+
+LONG = os.environ.get("TANDEM_LONG") == "1"
+
+
+@pytest.fixture
+def fed(tmp_path):
+    with Federation(tmp_path) as three:
+        yield three
+
+
+# ---- kill ----
+
+def test_every_node_is_killed_while_changes_are_made(fed):
+    a, b, c = fed.all()
+    with Writer(a) as at_a, Writer(b) as at_b, Writer(c) as at_c:
+        writers = {"a": at_a, "b": at_b, "c": at_c}
+        for turn in range(3 if LONG else 1):
+            for victim in fed.all():
+                rest = [w for w in writers.values() if w.node is not victim]
+                for w in writers.values():
+                    w.wait_more(3)
+                victim.kill()
+                for w in rest:
+                    w.wait_more(3)
+                victim.start()
+                writers[victim.name].wait_more(1)
+    fed.wait_same()
+    fed.check_log([m for w in writers.values() for m in w.acknowledged])
+
+
+def test_all_nodes_lose_power_at_once(fed):
+    with Writer(fed.nodes["a"]) as at_a, Writer(fed.nodes["b"]) as at_b, Writer(fed.nodes["c"]) as at_c:
+        writers = (at_a, at_b, at_c)
+        for w in writers:
+            w.wait_more(3)
+        for node in fed.all():
+            node.signal(signal.SIGKILL)
+        for node in fed.all():
+            node.process.wait()
+        fed.start(linked=False)
+        for w in writers:
+            w.wait_more(1)
+    fed.wait_same()
+    fed.check_log([m for w in writers for m in w.acknowledged])
+
+
+# ---- cuts ----
+
+def edit_apart(fed, tag):
+    """The same object changed at every node, one after another, and an object of each: (messages, the note that must win)."""
+    messages = []
+    for node in fed.all():
+        messages.append(must_change(node, route("=1777", "trunk/a-pbx", note=f"{tag}-by-{node.name}"), f"{tag}-{node.name}-one"))
+        messages.append(must_change(node, route(f"=2777{len(messages)}", "trunk/b-pbx", note=tag), f"{tag}-{node.name}-own"))
+    return messages, f"{tag}-by-{fed.all()[-1].name}"
+
+
+def heal_and_compare(fed, messages):
+    fed.cuts.heal()
+    fed.wait_same(HEAL_S)
+    fed.check_log(messages)
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both-ways", "one-way"])
+def test_all_three_are_cut_off_from_each_other(fed, both):
+    fed.cut_all(both)
+    for node in fed.all():
+        fed.wait_status(node, ("suspect", "dead"))
+    messages, winner = edit_apart(fed, "cut")
+    for node in fed.all():
+        call_inside(node)
+        assert note_of(node, "=1777") == f"cut-by-{node.name}"
+    heal_and_compare(fed, messages)
+    for node in fed.all():
+        assert note_of(node, "=1777") == winner
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both-ways", "one-way"])
+def test_two_of_three_are_cut(fed, both):
+    """The third carries the changes around the cut."""
+    a, b, c = fed.all()
+    fed.cuts.cut(site_net(a), site_net(b), both)
+    fed.wait_status(a, ("suspect", "dead"), at=[b])
+    fed.wait_status(b, ("suspect", "dead"), at=[a])
+    messages, winner = edit_apart(fed, "cut")
+    until(lambda: len({n.digest() for n in fed.all()}) == 1, "the third node to carry the changes", HEAL_S)
+    for node in (a, b):
+        call_inside(node)
+    messages += [must_change(a, remove_route("=1777", "trunk/a-pbx"), "gone")]
+    until(lambda: note_of(b, "=1777") is None, "the removal to come around the cut", HEAL_S)
+    heal_and_compare(fed, messages)
+    assert note_of(c, "=1777") is None
+
+
+def test_cuts_that_come_and_go(fed):
+    messages = []
+    for turn in range(40 if LONG else 8):
+        one, other = fed.all()[turn % 3], fed.all()[(turn + 1) % 3]
+        if turn % 4 == 0:
+            fed.cut_all()
+        else:
+            fed.cuts.cut(site_net(one), site_net(other), both=turn % 2 == 0)
+        for node in fed.all():
+            messages.append(must_change(node, route("=1777", "trunk/a-pbx", note=f"flap-{turn}-{node.name}"),
+                                        f"flap-{turn}-{node.name}", "100ms"))
+        if turn % 3 == 1:
+            fed.wait_status(other, ("suspect", "dead"), at=[one])
+        fed.cuts.heal()
+        if turn % 3 == 2:
+            until(lambda: one.nodes()[other.name]["linked"], f"{one.name} to be linked with {other.name}", HEAL_S)
+    heal_and_compare(fed, messages)
+    assert {note_of(n, "=1777") for n in fed.all()} == {messages[-1]}
+
+
+# ---- standing still ----
+
+@pytest.mark.parametrize("seconds", [1, 10])
+def test_a_node_stands_still(fed, seconds):
+    a, b, c = fed.all()
+    messages = [must_change(c, route("=3001", "trunk/c-pbx"), "before")]
+    with Writer(a) as at_a, Writer(b) as at_b:
+        c.signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            if seconds > 5:
+                fed.wait_status(c, ("suspect", "dead"), at=[a, b])
+            until(lambda: time.monotonic() - stopped >= seconds, "the time to pass", seconds + 1)
+        finally:
+            c.signal(signal.SIGCONT)
+        fed.wait_status(c, ("alive",))
+    messages += at_a.acknowledged + at_b.acknowledged
+    messages.append(must_change(c, route("=3002", "trunk/c-pbx"), "after"))
+    assert len(at_a.acknowledged) > 1 and len(at_b.acknowledged) > 1
+    fed.wait_same()
+    fed.check_log(messages)
+    call_inside(c)
+
+
+# ---- deletions ----
+
+def test_what_was_deleted_stays_deleted(fed):
+    """c made the objects, and is away while they are deleted. Another one it edited later than the deletion."""
+    a, b, c = fed.all()
+    numbers = [f"={number}" for number in range(1801, 1806)]
+    for number in numbers:
+        must_change(c, route(number, "trunk/a-pbx"), f"made-{number[1:]}")
+    fed.wait_same()
+    c.kill()
+    fed.wait_status(c, ("suspect", "dead"))
+    for number in numbers:
+        must_change(a, remove_route(number, "trunk/a-pbx"), f"gone-{number[1:]}")
+    b.kill()  # nobody's memory may be needed for a deletion
+    fed.start()
+    fed.wait_same()
+    for node in fed.all():
+        assert not set(numbers) & set(routes(node)), f"{node.name} shows what was deleted"
+    for node in fed.all():
+        node.kill()
+    fed.start()
+    late = fed.make("d")
+    fed.start(late)
+    fed.wait_same()
+    for node in fed.all():
+        assert not set(numbers) & set(routes(node)), f"{node.name} shows what was deleted"
+
+
+def test_an_edit_and_a_deletion_meet(fed):
+    """The newer one wins everywhere, whichever it is."""
+    a, b, c = fed.all()
+    must_change(a, route("=1811", "trunk/a-pbx", note="old"), "one")
+    must_change(a, route("=1812", "trunk/a-pbx", note="old"), "two")
+    fed.wait_same()
+    fed.cut_all()
+    fed.wait_status(b, ("suspect", "dead"), at=[a])
+    messages = [must_change(a, remove_route("=1811", "trunk/a-pbx"), "delete-first"),
+                must_change(b, route("=1811", "trunk/a-pbx", note="edited"), "edit-last"),
+                must_change(b, route("=1812", "trunk/a-pbx", note="edited"), "edit-first"),
+                must_change(a, remove_route("=1812", "trunk/a-pbx"), "delete-last")]
+    heal_and_compare(fed, messages)
+    for node in fed.all():
+        assert note_of(node, "=1811") == "edited" and note_of(node, "=1812") is None
+
+
+# ---- an old disk ----
+
+def restore(node, copy):
+    shutil.rmtree(node.data)
+    subprocess.run(["cp", "-a", str(copy), str(node.data)], check=True)
+
+
+@pytest.mark.parametrize("when", ["at-once", "when-linked", "alone"])
+def test_a_restored_disk_uses_no_number_twice(fed, when):
+    """when: the first change after the restore comes at once, when the others are linked, or while they are away."""
+    a, b, c = fed.all()
+    copy = fed.folder / "copy"
+    messages = [must_change(c, route("=3101", "trunk/c-pbx"), "in-the-copy")]
+    register(c, "3100")
+    until(lambda: "3100" in registrations(a), "the registration at a")
+    assert c.stop() == 0
+    subprocess.run(["cp", "-a", str(c.data), str(copy)], check=True)
+    fed.start()
+    messages += [must_change(c, route(f"=310{k}", "trunk/c-pbx"), f"lost-{k}") for k in range(2, 6)]
+    register(c, "3101")
+    fed.wait_same()
+    until(lambda: "3101" in registrations(a), "the registration at a")
+    assert c.stop() == 0
+    restore(c, copy)
+    if when == "alone":
+        fed.cut_all()
+    c.start()
+    if when == "when-linked":
+        fed.wait_linked()
+    first = change(c, route("=3111", "trunk/c-pbx"), "after", "1s")
+    assert first in ACKNOWLEDGED, f"exit {first}\n{c.log_text()[-2000:]}"
+    messages.append("after")
+    fed.cuts.heal()
+    fed.wait_same()
+    messages.append(must_change(c, route("=3112", "trunk/c-pbx"), "after-2"))
+    fed.wait_same()
+    fed.check_log(messages)
+    assert "new-epoch" in c.log_text()
+    if when != "alone":
+        assert "older than it was" in c.status()["verdict"], c.status()
+    # What c observes is what the others know of c: the registration that it forgot is gone.
+    until(lambda: all(sorted(registrations(n)) == ["3100"] for n in fed.all()), "the registrations of the restored node", 20)
+    assert c.stop() == 0
+    fed.start()
+    messages.append(must_change(c, route("=3113", "trunk/c-pbx"), "after-3"))
+    fed.wait_same()
+    fed.check_log(messages)
+
+
+def test_a_lost_disk_comes_back_from_the_others(fed):
+    a, b, c = fed.all()
+    messages = [must_change(c, route(f"=320{k}", "trunk/c-pbx"), f"lost-{k}") for k in range(3)]
+    fed.wait_same()
+    c.kill()
+    tls = fed.folder / "tls"
+    subprocess.run(["cp", "-a", str(c.data / "tls"), str(tls)], check=True)
+    shutil.rmtree(c.data)
+    c.data.mkdir(mode=0o700)
+    subprocess.run(["cp", "-a", str(tls), str(c.data / "tls")], check=True)
+    fed.start()
+    messages.append(must_change(c, route("=3209", "trunk/c-pbx"), "after"))
+    fed.wait_same()
+    fed.check_log(messages)
