@@ -106,6 +106,14 @@ def test_the_walk(tmp_path):
             assert plain(seen) == plain(expected), f"$ {command}\n{difference(expected, seen)}"
 
 
+def test_the_tour_names_files_that_exist():
+    text = README.read_text()
+    tour = text[text.index("## The source, in reading order"):].split("```")[1]
+    named = re.findall(r"\b[\w/]+\.(?:h|c|proto|py)\b", tour)
+    assert len(named) > 20, "the tour is not found"
+    assert not [name for name in named if not any(ROOT.rglob(name))]
+
+
 def test_a_difference_is_seen():
     assert plain("hq  yes  12  -\n") == plain("hq yes 3 -\n")
     assert plain("factory  alive\n") != plain("factory  dead\n")
