@@ -103,14 +103,28 @@ enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cu
 
 /* ---- objects ---- */
 
-enum err store_object(struct store_read *r, struct slice key, struct slice *packed, struct stamp *stamp)
+static enum err object_or_tombstone(struct store_read *r, struct slice key, struct stored_object *o)
 {
     struct slice content;
-    struct stored_object o;
     ASSERT(r->active);
     enum err e = record_get(r->plan, r->store->plan.tables[PLAN_OBJECTS], key, &content);
-    if (e == ERR_OK) e = stored_object_parse(content, &o);
-    if (e != ERR_OK) return read_checked(r, e);
+    if (e == ERR_OK) e = stored_object_parse(content, o);
+    return read_checked(r, e);
+}
+
+enum err store_object_stamp(struct store_read *r, struct slice key, struct stamp *stamp)
+{
+    struct stored_object o;
+    enum err e = object_or_tombstone(r, key, &o);
+    if (e == ERR_OK) *stamp = o.stamp;
+    return e;
+}
+
+enum err store_object(struct store_read *r, struct slice key, struct slice *packed, struct stamp *stamp)
+{
+    struct stored_object o;
+    enum err e = object_or_tombstone(r, key, &o);
+    if (e != ERR_OK) return e;
     if (o.tombstone) return ERR_NOTFOUND;
     *packed = o.packed;
     if (stamp != NULL) *stamp = o.stamp;

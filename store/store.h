@@ -57,6 +57,8 @@ void store_read_end(struct store_read *r);
 
 /* The packed object and, when not NULL, its stamp. ERR_NOTFOUND. */
 MUST_CHECK enum err store_object(struct store_read *r, struct slice key, struct slice *packed, struct stamp *stamp);
+/* The stamp under key, also that of an object that was deleted. ERR_NOTFOUND: never heard of. */
+MUST_CHECK enum err store_object_stamp(struct store_read *r, struct slice key, struct stamp *stamp);
 /* Objects in key order from the first key >= from (exclusive when after is true): calls each until it returns false. */
 MUST_CHECK enum err store_objects(struct store_read *r, struct slice from, bool after,
                                   bool (*each)(void *ctx, struct slice key, struct slice packed), void *ctx);

@@ -241,7 +241,7 @@ static void hand_over(struct apply *a)
     a->started = node_mono();
     a->wait.on_applied = on_applied;
     a->wait.on_receipt = on_receipt;
-    replica_change(a->n, &a->wait, author_of(a), a->message, a->change.ops, a->change.op_count);
+    replica_change(a->n, &a->wait, author_of(a), a->message, a->change.ops, a->change.op_count, a->change.after);
 }
 
 static bool base_moved(const struct apply *a)

@@ -160,9 +160,10 @@ struct change_wait {
     void (*on_applied)(struct change_wait *w, enum err err, const struct log_id *id);
     void (*on_receipt)(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms);
 };
-/* Hands the change to the core; not from inside a callback of it. w stays linked until change_wait_end. */
+/* Hands the change to the core; not from inside a callback of it. after is the newest stamp of what it changes. w stays
+ * linked until change_wait_end. */
 void replica_change(struct node *n, struct change_wait *w, struct slice author, struct slice message,
-                    const struct change_op *ops, size_t op_count);
+                    const struct change_op *ops, size_t op_count, struct hlc after);
 void change_wait_end(struct change_wait *w);
 
 /* Hands an observation of this node to the core; done (may be NULL) when it is durable. */

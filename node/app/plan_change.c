@@ -200,6 +200,19 @@ static enum err make_op(struct work *w, const struct want *want)
     return ERR_OK;
 }
 
+/* A change is later than what it changes: see struct repl_event. */
+static enum err newest_stamp(struct work *w, struct store_read *read)
+{
+    for (size_t i = 0; i < w->list_count; i++) {
+        struct stamp stamp;
+        enum err e = store_object_stamp(read, w->list[i].key, &stamp);
+        if (e == ERR_NOTFOUND) continue;
+        if (e != ERR_OK) return e;
+        if (!w->list[i].same && stamp.time.v > w->c->after.v) w->c->after = stamp.time;
+    }
+    return ERR_OK;
+}
+
 static enum err make_ops(struct work *w)
 {
     struct plan_change *c = w->c;
@@ -247,13 +260,15 @@ enum err plan_change_prepare(struct store_read *read, struct arena *arena, struc
     c->op_added = NULL;
     c->op_count = c->added = c->changed = c->removed = 0;
     c->report = (struct lint_report){.count = 0};
+    c->after = (struct hlc){0};
     enum err e = read_wants(&w);
     if (e == ERR_OK) e = store_read_begin(read);
     if (e != ERR_OK) goto out;
     store_plan_digest(read, &c->digest);
     e = store_objects(read, SLICE(""), false, visit_object, &w);
-    store_read_end(read);
     if (e == ERR_OK) e = w.err;
+    if (e == ERR_OK) e = newest_stamp(&w, read);
+    store_read_end(read);
     if (e == ERR_OK) e = make_ops(&w);
     if (e == ERR_OK) e = lint_both(&w);
 out:

@@ -327,7 +327,7 @@ void replica_tick(uv_timer_t *timer)
 }
 
 void replica_change(struct node *n, struct change_wait *w, struct slice author, struct slice message,
-                    const struct change_op *ops, size_t op_count)
+                    const struct change_op *ops, size_t op_count, struct hlc after)
 {
     w->token = n->next_token++;
     w->applied = false;
@@ -337,7 +337,8 @@ void replica_change(struct node *n, struct change_wait *w, struct slice author, 
                             .author = author,
                             .text = message,
                             .ops = ops,
-                            .op_count = op_count};
+                            .op_count = op_count,
+                            .after = after};
     replica_feed(n, &ev);
 }
 

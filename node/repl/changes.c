@@ -76,8 +76,8 @@ enum err repl_changes_local(struct repl *r, const struct repl_event *ev)
         repl_batch_drop(b);
         return e;
     }
-    c->local[(c->local_head + c->local_count) % REPL_LOCAL_QUEUE] =
-        (struct local_change){.batch = b, .driver_token = ev->token, .at = r->now, .state = LOCAL_WAITING};
+    c->local[(c->local_head + c->local_count) % REPL_LOCAL_QUEUE] = (struct local_change){
+        .batch = b, .driver_token = ev->token, .at = r->now, .after = ev->after, .state = LOCAL_WAITING};
     c->local_count++;
     return ERR_OK;
 }
@@ -143,6 +143,15 @@ bool repl_changes_settle(struct repl *r)
     return true;
 }
 
+/* Later than the objects that it replaces. Where those come from the future our clock does not follow: only this change
+ * goes there. */
+static struct hlc change_time(struct repl *r, const struct local_change *l)
+{
+    struct hlc now = repl_clock_tick(&r->clock, r->wall);
+    bool later = now.v > l->after.v || l->after.v == UINT64_MAX;
+    return later ? now : (struct hlc){l->after.v + 1};
+}
+
 static bool store(struct repl *r, struct local_change *l, struct repl_actions *out)
 {
     struct repl_batch *b = l->batch;
@@ -150,7 +159,7 @@ static bool store(struct repl *r, struct local_change *l, struct repl_actions *o
     if (a == NULL) return false;
     struct changes *c = &r->changes;
     b->changes[0].id = (struct log_id){r->self, c->epoch, repl_vector_get(&c->have, &r->self, c->epoch) + 1};
-    b->changes[0].time = repl_clock_tick(&r->clock, r->wall);
+    b->changes[0].time = change_time(r, l);
     b->token = repl_token(TOKEN_LOCAL, ++r->last_id);
     l->state = LOCAL_STORING;
     a->token = b->token;

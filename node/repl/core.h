@@ -125,6 +125,7 @@ struct local_change {
     struct repl_batch *batch; /* the one change-set */
     uint64_t driver_token;
     struct mono at;
+    struct hlc after; /* its time must be later */
     enum local_state state;
     enum err err;
 };

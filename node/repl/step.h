@@ -76,6 +76,9 @@ struct repl_event {
     struct plan_digest_bytes {
         unsigned char b[32];
     } plan_digest; /* STORED after a change: the content digest now */
+    /* LOCAL_CHANGE: the newest stamp of the objects that it replaces or deletes, {0} when they are new. The change gets
+     * a later time, so that an edit wins over what its author saw, also where a wrong clock has stamped that. */
+    struct hlc after;
 };
 
 enum repl_action_type {

@@ -273,10 +273,42 @@ static void large_pushes_are_split(void **state)
     drive_close(&d);
 }
 
+/* An object whose stamp is from the future is edited with a later one; the clock itself stays where it is. */
+static void a_change_is_later_than_what_it_replaces(void **state)
+{
+    static const struct change_op op = {.kind = CHANGE_PUT, .key = {"site/hq", 7}, .value = {"packed", 6}};
+    static const struct {
+        uint64_t ahead_ms;
+        bool above;
+    } rows[] = {{0, false}, {3600000, true}, {UINT64_C(10) * 365 * 86400000, true}, {0, false}};
+    (void)state;
+    struct drive d = with_peers(false);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        d.now_ms += 10;
+        uint64_t wall = ((uint64_t)DRIVE_WALL_MS + d.now_ms) << 16;
+        struct hlc after = {wall + (rows[i].ahead_ms << 16)};
+        drive(&d, (struct repl_event){.type = REPL_EV_LOCAL_CHANGE,
+                                      .token = i,
+                                      .author = SLICE("root@n1"),
+                                      .text = SLICE("edit"),
+                                      .ops = &op,
+                                      .op_count = 1,
+                                      .after = i == 0 ? (struct hlc){0} : after});
+        const struct repl_action *a = action(&d, REPL_DO_PERSIST_CHANGE);
+        uint64_t time = a->changes[0].time.v;
+        assert_true(i == 0 ? time == wall : time > after.v);
+        assert_true(rows[i].above || time < wall + (1 << 16));
+        drive_stored(&d, a->token);
+        assert_true(repl_now(d.r).v < wall + (1 << 16));
+    }
+    drive_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_local_change_goes_its_way),
+        cmocka_unit_test(a_change_is_later_than_what_it_replaces),
         cmocka_unit_test(numbers_are_given_out_one_at_a_time),
         cmocka_unit_test(the_local_queue_is_bounded),
         cmocka_unit_test(caps_hold_for_the_operator_too),

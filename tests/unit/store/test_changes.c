@@ -33,6 +33,11 @@ static void test_put_and_delete(void **state)
     change_delete(&b, "site/hq");
     assert_int_equal(apply_err(&f, &b), ERR_OK);
     assert_int_equal(object_err(&f, "site/hq"), ERR_NOTFOUND);
+    assert_int_equal(store_read_begin(f.read), ERR_OK);
+    assert_int_equal(store_object_stamp(f.read, SLICE("site/hq"), &stamp), ERR_OK);
+    assert_int_equal(stamp.time.v, 11);
+    assert_int_equal(store_object_stamp(f.read, SLICE("site/other"), &stamp), ERR_NOTFOUND);
+    store_read_end(f.read);
     assert_true(plan_digest_eq(digest_now(&f), zero));
     assert_int_equal(counts_now(&f).kinds[PLAN_SITE], 0);
     change_fini(&a);
