@@ -155,20 +155,26 @@ int cli_finish(struct cli *c, int status)
     return cli_fail(c, CLI_REFUSED, "the output could not be written: %s", e == ERR_IO ? strerror(errno) : err_name(e));
 }
 
-int cli_run(struct cli *c, int argc, char **argv)
+static int run_line(struct cli *c, int argc, char **argv)
 {
     struct tree_match m;
     struct err_info info = {0};
-    int status = CLI_DONE;
-    enum err e = tree_parse(&cli_tree, argc - 1, argv + 1, &m, &info);
+    enum err e = tree_parse(c->tree, argc - 1, argv + 1, &m, &info);
     take_global_options(c, &m);
-    if (e == ERR_OK) {
-        status = run_match(c, &m);
-    } else {
-        guess_format(c, argc, argv);
-        status = cli_fail(c, CLI_USAGE, "%s", info.text);
-    }
-    status = cli_finish(c, status);
+    if (e == ERR_OK) return cli_finish(c, run_match(c, &m));
+    guess_format(c, argc, argv);
+    return cli_finish(c, cli_fail(c, CLI_USAGE, "%s", info.text));
+}
+
+int cli_run(struct cli *c, int argc, char **argv)
+{
+    struct arena arena = {0};
+    struct tree tree;
+    enum err e = cli_tree_make(&arena, &tree);
+    c->tree = &tree;
+    int status = e == ERR_OK ? run_line(c, argc, argv) : cli_fail_err(c, e, NULL);
+    c->tree = NULL;
+    arena_fini(&arena);
     buf_fini(&c->failure);
     return status;
 }

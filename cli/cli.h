@@ -32,10 +32,13 @@ struct cli {
     enum output_format format;
     bool format_given;
     /* of this run */
-    struct output *output; /* what cli_output opened */
-    bool raw;              /* the command writes to out itself */
-    bool finished;         /* the output is complete */
-    struct buf failure;    /* the text of the first cli_fail */
+    const struct tree *tree; /* the commands */
+    struct output *output;   /* what cli_output opened */
+    bool stoppable;          /* stop_fd becomes readable when nobody waits for an answer any more */
+    int stop_fd;
+    bool raw;           /* the command writes to out itself */
+    bool finished;      /* the output is complete */
+    struct buf failure; /* the text of the first cli_fail */
 };
 
 /* Parses, runs, and reports. argv[0] is the program's name. */

@@ -1,6 +1,8 @@
-/* commands: the table from which the parser, the help, the man page and the completion are made. */
+/* commands: the table from which the parser, the help, the man page and the completion are made. Commands that edit one
+ * object have no options here: theirs come from the plan's schema. */
 #include "cli/commands.h"
 
+#include "cli/edit.h"
 #include "cli/manual.h"
 
 #define END                                                                                                            \
@@ -35,26 +37,65 @@ static const struct tree_arg plan_what[] = {
     END,
 };
 
+#define MESSAGE_OPTION                                                                                                 \
+    {                                                                                                                  \
+        .name = "message", .letter = 'm', .value = "MESSAGE", .help = "why: it stays in the plan's history"            \
+    }
 #define ALLOW_OPTION                                                                                                   \
     {                                                                                                                  \
         .name = "allow", .value = "WARNING|all", .repeated = true,                                                     \
         .help = "accept warnings of this name, as the findings show it; may be given several times"                    \
     }
+#define DRY_RUN_OPTION                                                                                                 \
+    {                                                                                                                  \
+        .name = "dry-run", .help = "say what would be done, and do nothing"                                            \
+    }
+#define BASE_OPTION                                                                                                    \
+    {                                                                                                                  \
+        .name = "base", .value = "DIGEST",                                                                             \
+        .help = "refuse if the plan is no longer the one with this digest; 'plan show' writes it into its document"    \
+    }
+#define FORCE_OPTION                                                                                                   \
+    {                                                                                                                  \
+        .name = "force", .help = "apply although the plan has moved since"                                             \
+    }
+#define WAIT_OPTIONS                                                                                                   \
+    {.name = "wait",                                                                                                   \
+     .value = "live|all|N",                                                                                            \
+     .help = "whose receipt to wait for: every node that is alive (the default), every member, or N nodes"},           \
+    {                                                                                                                  \
+        .name = "timeout", .value = "TIME", .help = "how long to wait for receipts: 5s, 1m"                            \
+    }
 
 static const struct tree_option plan_check_options[] = {ALLOW_OPTION, END};
 static const struct tree_option plan_diff_options[] = {ALLOW_OPTION, END};
 static const struct tree_option plan_apply_options[] = {
-    {.name = "message", .letter = 'm', .value = "MESSAGE", .help = "why: it stays in the plan's history"},
+    MESSAGE_OPTION, ALLOW_OPTION, DRY_RUN_OPTION, BASE_OPTION, FORCE_OPTION, WAIT_OPTIONS, END,
+};
+static const struct tree_arg export_file[] = {
+    {.name = "FILE", .optional = true, .help = "where to write it; without it standard output"}, END};
+static const struct tree_option plan_export_options[] = {
+    {.name = "csv", .value = "routes|accounts", .help = "what to write as a table", .choices = {"routes", "accounts"}},
+    {.name = "separator",
+     .value = "comma|semicolon|tab",
+     .help = "what stands between cells; comma without it, while the spreadsheets of many countries want semicolon",
+     .choices = {"comma", "semicolon", "tab"}},
+    END,
+};
+static const struct tree_arg import_file[] = {
+    {.name = "FILE", .help = "a table of routes or accounts (.csv), - for standard input"}, END};
+static const struct tree_option plan_import_options[] = {
+    MESSAGE_OPTION,
+    {.name = "mode",
+     .value = "merge|replace",
+     .help = "what happens to routes (or accounts) that the table does not name: merge, the default, keeps them; "
+             "replace removes them",
+     .choices = {"merge", "replace"}},
     ALLOW_OPTION,
-    {.name = "dry-run", .help = "say what would be done, and do nothing"},
-    {.name = "base",
-     .value = "DIGEST",
-     .help = "refuse if the plan is no longer the one with this digest; 'plan show' writes it into its document"},
-    {.name = "force", .help = "apply although the plan has moved since"},
-    {.name = "wait",
-     .value = "live|all|N",
-     .help = "whose receipt to wait for: every node that is alive (the default), every member, or N nodes"},
-    {.name = "timeout", .value = "TIME", .help = "how long to wait for receipts: 5s, 1m"},
+    DRY_RUN_OPTION,
+    BASE_OPTION,
+    FORCE_OPTION,
+    WAIT_OPTIONS,
     END,
 };
 static const struct tree_option plan_log_options[] = {
@@ -78,6 +119,20 @@ static const struct tree_option route_options[] = {
      .help = "the Call-ID, which decides among targets of equal priority by their weight"},
     END,
 };
+
+/* ---- one object ---- */
+
+static const struct tree_arg route_match[] = {
+    {.name = "MATCH", .help = "a prefix (6, +49), one number (=6001) or a range (8150-8379)"}, END};
+static const struct tree_arg object_name[] = {{.name = "NAME", .help = "its name in the plan"}, END};
+
+#define SET_TEXT "What is not named stays as it is; an empty value ('') takes the default."
+#define SEVERAL_TEXT "Several values stand between commas, or their option is given several times."
+
+/* ---- state ---- */
+
+static const struct tree_option watch_options[] = {
+    {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"}, END};
 
 /* ---- membership ---- */
 
@@ -114,20 +169,26 @@ static const struct tree_arg completion_shell[] = {{.name = "SHELL", .help = "ba
 
 static const struct tree_command commands[] = {
     {.name = "status",
+     .options = watch_options,
      .run = show_run,
      .summary = "the node, its plan, and whether all is well",
      .text = "The first line is the verdict: ok, or what needs attention."},
     {.name = "nodes",
+     .options = watch_options,
      .run = show_run,
      .summary = "the members of the cluster as this node sees them",
      .text = "A node is in step when its plan has the digest of ours."},
     {.name = "registrations",
+     .options = watch_options,
      .run = show_run,
      .summary = "who is registered, and where",
      .text = "A registration is stale while the node that accepted it cannot be reached. Only that node knows when it "
              "expires."},
-    {.name = "calls", .run = show_run, .summary = "calls under way and calls that ended a while ago"},
-    {.name = "trunks", .run = show_run, .summary = "trunks and their health"},
+    {.name = "calls",
+     .options = watch_options,
+     .run = show_run,
+     .summary = "calls under way and calls that ended a while ago"},
+    {.name = "trunks", .options = watch_options, .run = show_run, .summary = "trunks and their health"},
     {.name = "counters",
      .run = show_run,
      .summary = "every counter of the node",
@@ -148,10 +209,12 @@ static const struct tree_command commands[] = {
      .options = plan_check_options,
      .run = plan_check_run,
      .summary = "find what is wrong with a document, without a node",
-     .text = "Errors refuse an 'apply', warnings refuse it unless they are allowed. The document is taken for the "
-             "whole plan, so "
-             "that one which is a part of it may refer to objects that are not found.\n\n"
-             "Exit status 3 when there are findings that are not allowed."},
+     .text =
+         "Errors refuse an 'apply', warnings refuse it unless they are allowed. The document is taken for the "
+         "whole plan, so that one which is a part of it may refer to objects that are not found.\n\n"
+         "With -s SOCKET it is laid over the plan of that node, and only what it would make worse is shown. Nothing "
+         "is changed.\n\n"
+         "Exit status 3 when there are findings that are not allowed."},
     {.name = "plan diff",
      .args = plan_file,
      .options = plan_diff_options,
@@ -169,6 +232,29 @@ static const struct tree_command commands[] = {
          "The receipt says which nodes have the change on disk, after how many milliseconds, and which ones cannot be "
          "reached and will catch up. Exit status 4 when not all of those that were waited for have it.\n\n"
          "Passwords are hashed here, before they travel; those of trunks are sealed by the node."},
+    {.name = "plan export",
+     .args = export_file,
+     .options = plan_export_options,
+     .run = plan_export_run,
+     .summary = "write routes or accounts as a table for a spreadsheet",
+     .text =
+         "'plan import' takes it back, and nothing is lost on the way. Blank cells have their default. An apostrophe "
+         "stands before what a spreadsheet would run or rewrite: +49, =6001, 0049, 4-15. Passwords show as (set)."},
+    {.name = "plan import",
+     .args = import_file,
+     .options = plan_import_options,
+     .run = plan_import_run,
+     .summary = "change routes or accounts as a table says",
+     .text =
+         "The first row names the columns: the keys of routes (match and to must be there) or of accounts (name "
+         "must be there), in any order. Commas, semicolons or tabs stand between cells; items of a list stand "
+         "between spaces.\n\n"
+         "A blank cell keeps what is stored; with '--mode replace' it means the default, save for a password. REMOVE "
+         "in a cell takes the value away, and in the column action the whole row's object. A password is set by "
+         "writing it, and kept by (set). An apostrophe before a value is not part of it.\n\n"
+         "What a spreadsheet has damaged is refused with its place. A new number is a finding (lost-characters) when "
+         "the plan has it with zeros, + or = before it.\n\n"
+         "All of it takes effect or none, as with 'plan apply'."},
     {.name = "plan log",
      .options = plan_log_options,
      .run = plan_log_run,
@@ -182,6 +268,65 @@ static const struct tree_command commands[] = {
      .text =
          "Shows every candidate with the rule that placed or removed it. The number 1 in PLACE is tried first; a dash "
          "stands before a candidate that is not used."},
+
+    {.name = "route add",
+     .args = route_match,
+     .run = edit_run,
+     .summary = "add a route to the plan",
+     .text = SEVERAL_TEXT},
+    {.name = "route set",
+     .args = route_match,
+     .run = edit_run,
+     .summary = "change what a route is like",
+     .text = "Which route is meant: the one with this match, --scope and --to; --to can be left out while there is one "
+             "alone.\n\n" SET_TEXT " " SEVERAL_TEXT},
+    {.name = "route remove",
+     .args = route_match,
+     .run = edit_run,
+     .summary = "remove a route from the plan",
+     .text = "Which route is meant: the one with this match, --scope and --to; --to can be left out while there is one "
+             "alone."},
+
+    {.name = "site add",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "add a site to the plan",
+     .text = SEVERAL_TEXT},
+    {.name = "site set",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "change what a site is like",
+     .text = SET_TEXT " " SEVERAL_TEXT},
+    {.name = "site remove", .args = object_name, .run = edit_run, .summary = "remove a site from the plan"},
+
+    {.name = "trunk add",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "add a trunk to the plan",
+     .text = SEVERAL_TEXT},
+    {.name = "trunk set",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "change what a trunk is like",
+     .text = SET_TEXT " " SEVERAL_TEXT},
+    {.name = "trunk remove", .args = object_name, .run = edit_run, .summary = "remove a trunk from the plan"},
+
+    {.name = "account add",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "add an account to the plan",
+     .text = "Its password is asked for, or read from a file. " SEVERAL_TEXT},
+    {.name = "account set",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "change what an account is like",
+     .text = SET_TEXT " " SEVERAL_TEXT},
+    {.name = "account passwd",
+     .args = object_name,
+     .run = edit_run,
+     .summary = "give an account a new password",
+     .text = "It is asked for, or read from a file. It is hashed here, before it travels."},
+    {.name = "account remove", .args = object_name, .run = edit_run, .summary = "remove an account from the plan"},
 
     {.name = "ca init",
      .options = ca_options,
@@ -222,9 +367,19 @@ static const struct tree_command commands[] = {
     {.name = "version", .run = version_run, .summary = "print the version"},
 };
 
-const struct tree cli_tree = {
-    .program = "clusterctl",
-    .options = global_options,
-    .commands = commands,
-    .command_count = sizeof commands / sizeof commands[0],
-};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+enum err cli_tree_make(struct arena *arena, struct tree *out)
+{
+    struct tree_command *list = arena_alloc(arena, sizeof commands);
+    if (list == NULL) return ERR_NOMEM;
+    memcpy(list, commands, sizeof commands);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (!edit_is_command(list[i].name)) continue;
+        enum err e = edit_options(arena, list[i].name, &list[i].options);
+        if (e != ERR_OK) return e;
+    }
+    *out = (struct tree){
+        .program = "clusterctl", .options = global_options, .commands = list, .command_count = COMMAND_COUNT};
+    return ERR_OK;
+}

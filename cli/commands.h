@@ -5,7 +5,8 @@
 
 #include "cli/cli.h"
 
-extern const struct tree cli_tree;
+/* The table, with the options that the plan's schema gives. Lives in arena. ERR_NOMEM. */
+MUST_CHECK enum err cli_tree_make(struct arena *arena, struct tree *out);
 
 /* show.c: status, nodes, registrations, calls, trunks, counters */
 int show_run(struct cli *c, const struct tree_match *m);
@@ -16,6 +17,9 @@ int plan_log_run(struct cli *c, const struct tree_match *m);
 int plan_check_run(struct cli *c, const struct tree_match *m);
 int plan_diff_run(struct cli *c, const struct tree_match *m);
 int plan_apply_run(struct cli *c, const struct tree_match *m);
+/* csv.c */
+int plan_export_run(struct cli *c, const struct tree_match *m);
+int plan_import_run(struct cli *c, const struct tree_match *m);
 /* route.c */
 int route_explain_run(struct cli *c, const struct tree_match *m);
 /* member.c */

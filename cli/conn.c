@@ -159,9 +159,11 @@ static void clear_progress(struct conn *n)
 static int receive(struct conn *n)
 {
     uint64_t patience = n->request->patience_ms != 0 ? n->request->patience_ms : CONN_PATIENCE_MS;
-    struct pollfd p = {.fd = n->fd, .events = POLLIN};
-    int ready = poll(&p, 1, patience < INT32_MAX ? (int)patience : INT32_MAX);
+    struct pollfd p[] = {{.fd = n->fd, .events = POLLIN},
+                         {.fd = n->c->stoppable ? n->c->stop_fd : -1, .events = POLLIN}};
+    int ready = poll(p, 2, patience < INT32_MAX ? (int)patience : INT32_MAX);
     if (ready < 0 && errno == EINTR) return CLI_DONE;
+    if (ready > 0 && p[1].revents != 0) return CLI_REFUSED; /* who stopped it needs no word */
     if (ready == 0) {
         return fail(n, CLI_UNREACHABLE, "the node at %s has not answered for %" PRIu64 " s", n->path, patience / 1000);
     }
@@ -180,6 +182,10 @@ static int receive(struct conn *n)
 static int end_of_reply(struct conn *n, const struct control_frame *f)
 {
     if (f->text.n == 0) return f->status;
+    if (n->request->end_text != NULL) {
+        buf_slice(n->request->end_text, f->text);
+        return f->status;
+    }
     if (f->status != CLI_DONE) return fail(n, f->status, "%.*s", SLICE_ARG(f->text));
     if (!n->request->quiet) cli_note(n->c, f->text);
     return CLI_DONE;

@@ -15,7 +15,8 @@ struct conn_request {
     uint64_t patience_ms;              /* 0: CONN_PATIENCE_MS */
     conn_record *each;                 /* NULL: records are ignored */
     void *ctx;
-    bool quiet; /* a failure is not said: the caller has another way */
+    bool quiet;           /* a failure is not said: the caller has another way */
+    struct buf *end_text; /* NULL: the text of the reply's end is said; else it is appended here, and not said */
 };
 
 /* Returns the status of the reply's end; its text, like every failure on the way, is said by cli_fail. */

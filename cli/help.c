@@ -68,6 +68,11 @@ static void entry(struct buf *out, struct slice left, const char *text)
     wrap(out, slice_of(text), GAP_COLUMN, GAP_COLUMN);
 }
 
+bool manual_value_is_choice(const struct tree_option *o)
+{
+    return o->value != NULL && o->choices[0] != NULL && strstr(o->value, o->choices[0]) != NULL;
+}
+
 static void option_entry(struct buf *out, const struct tree_option *o)
 {
     struct buf left = {0};
@@ -75,7 +80,7 @@ static void option_entry(struct buf *out, const struct tree_option *o)
     if (o->letter != 0) buf_printf(&left, "-%c, ", o->letter);
     buf_printf(&left, "--%s%s%s", o->name, o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
     buf_text(&text, o->help);
-    for (size_t i = 0; i < TREE_CHOICES_MAX && o->choices[i] != NULL; i++) {
+    for (size_t i = 0; i < TREE_CHOICES_MAX && o->choices[i] != NULL && !manual_value_is_choice(o); i++) {
         buf_printf(&text, "%s%s", i == 0 ? ": " : ", ", o->choices[i]);
     }
     buf_add(&text, "", 1);
@@ -180,7 +185,7 @@ void manual_help_text(const struct tree *t, const char *words, struct buf *out)
 static int write_text(struct cli *c, void (*make)(const struct tree *t, struct buf *out))
 {
     struct buf out = {0};
-    make(&cli_tree, &out);
+    make(c->tree, &out);
     c->raw = true;
     int status = CLI_DONE;
     if (out.failed)
@@ -194,7 +199,7 @@ static int write_text(struct cli *c, void (*make)(const struct tree *t, struct b
 int manual_help(struct cli *c, const char *words)
 {
     struct buf out = {0};
-    manual_help_text(&cli_tree, words, &out);
+    manual_help_text(c->tree, words, &out);
     c->raw = true;
     int status = CLI_DONE;
     if (out.failed)
@@ -214,7 +219,7 @@ int help_run(struct cli *c, const struct tree_match *m)
     for (size_t i = 0; i < m->arg_count; i++)
         words[i] = (char *)(uintptr_t)m->args[i];
     words[m->arg_count] = (char *)(uintptr_t) "--help";
-    if (tree_parse(&cli_tree, (int)m->arg_count + 1, words, &topic, &info) != ERR_OK) {
+    if (tree_parse(c->tree, (int)m->arg_count + 1, words, &topic, &info) != ERR_OK) {
         return cli_fail(c, CLI_USAGE, "%s", info.text);
     }
     return manual_help(c, topic.group);

@@ -87,6 +87,7 @@ static void options(struct buf *out, const struct tree_option *list)
         }
         buf_add(out, "\n", 1);
         sentence(out, o->help);
+        if (manual_value_is_choice(o)) continue;
         for (size_t i = 0; i < TREE_CHOICES_MAX && o->choices[i] != NULL; i++) {
             buf_printf(out, "%s%s", i == 0 ? "One of " : ", ", o->choices[i]);
         }

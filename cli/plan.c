@@ -1,195 +1,10 @@
-/* plan: plan check, plan diff and plan apply. The first is pure and needs no node; the other two send the document and
- * let the node judge it against its plan. Findings and changes are lines, so that editors can jump to them; receipts
- * are a table. */
+/* plan: plan check, plan diff and plan apply. The first needs no node, but takes the plan of one into account if it is
+ * told to; the other two send the document and let the node judge it against its plan. */
 #include "cli/commands.h"
-#include "cli/conn.h"
-#include "cli/plan_file.h"
-#include "cli/text.h"
-#include "node/base/list.h"
-#include "node/base/map.h"
-#include "node/base/time.h"
-#include "node/plan/diff.h"
-#include "node/plan/lint.h"
-#include "proto/plan_codec.h"
-
-#define SINGLE_LOOKUPS 32 /* more changed objects than this are read with the whole plan */
-
-struct plan_run {
-    struct cli *c;
-    struct plan_file file;
-    struct arena arena;   /* of the ops */
-    struct list_node ops; /* in the order of the node's reply */
-    struct map ops_by_key;
-    size_t changes; /* ops that change an object */
-    size_t findings;
-    struct output_view views[6];
-};
-
-/* What a dry run would do with one object. */
-struct op {
-    struct list_node node;
-    struct map_node by_key;
-    struct slice action; /* "add", "change", "remove" */
-    struct slice key;
-    struct slice detail; /* of a change: "  priority: 10 -> 20\n" */
-};
-
-/* ---- lines ---- */
-
-static void paint(const struct cli *c, struct buf *out, const char *code, struct slice text)
-{
-    if (c->color) buf_printf(out, "\033[%sm", code);
-    text_safe(out, text);
-    if (c->color) buf_text(out, "\033[m");
-}
-
-/* "plan.yaml:12: error: route//6/trunk/x: no such trunk [unknown-target]" */
-static void finding_line(void *ctx, const struct control_record *r, struct buf *out)
-{
-    struct plan_run *p = ctx;
-    int64_t line = control_get_int(r, "line", 0);
-    struct slice severity = control_get_text(r, "severity");
-    text_safe(out, slice_of(p->file.name));
-    if (line > 0) buf_printf(out, ":%lld", (long long)line);
-    buf_text(out, ": ");
-    paint(p->c, out, slice_is(severity, "error") ? "31" : "33", severity);
-    buf_text(out, ": ");
-    text_safe(out, control_get_text(r, "object"));
-    buf_text(out, ": ");
-    text_safe(out, control_get_text(r, "text"));
-    buf_text(out, " [");
-    text_safe(out, control_get_text(r, "id"));
-    buf_text(out, "]\n");
-}
-
-static void op_line(void *ctx, const struct control_record *r, struct buf *out)
-{
-    struct plan_run *p = ctx;
-    struct slice action = control_get_text(r, "action");
-    bool add = slice_is(action, "add");
-    bool gone = slice_is(action, "remove");
-    paint(p->c, out, add ? "32" : gone ? "31" : "33", add ? SLICE("+") : gone ? SLICE("-") : SLICE("~"));
-    buf_text(out, " ");
-    text_safe(out, control_get_text(r, "object"));
-    buf_text(out, "\n");
-    text_safe_lines(out, control_get_text(r, "detail"));
-}
-
-static void applied_line(void *ctx, const struct control_record *r, struct buf *out)
-{
-    struct slice change = control_get_text(r, "change");
-    struct slice digest = control_get_text(r, "digest");
-    (void)ctx;
-    if (change.n > 0) {
-        buf_text(out, "change ");
-        text_safe(out, change);
-        buf_text(out, ": ");
-    }
-    buf_printf(out,
-               change.n > 0 ? "%lld added, %lld changed, %lld removed; the plan is now "
-                            : "%lld to add, %lld to change, %lld to remove; the plan is ",
-               (long long)control_get_int(r, "added", 0), (long long)control_get_int(r, "changed", 0),
-               (long long)control_get_int(r, "removed", 0));
-    if (digest.n > 12) digest.n = 12;
-    text_safe(out, digest);
-    buf_text(out, "\n");
-}
-
-/* "1 error", "2 errors" */
-static void amount(struct buf *out, int64_t n, const char *noun)
-{
-    buf_printf(out, "%lld %s%s", (long long)n, noun, n == 1 ? "" : "s");
-}
-
-static void checked_line(void *ctx, const struct control_record *r, struct buf *out)
-{
-    (void)ctx;
-    text_safe(out, control_get_text(r, "file"));
-    buf_text(out, ": ");
-    amount(out, control_get_int(r, "objects", 0), "object");
-    buf_text(out, ", ");
-    amount(out, control_get_int(r, "errors", 0), "error");
-    buf_text(out, ", ");
-    amount(out, control_get_int(r, "warnings", 0), "warning");
-    buf_text(out, "\n");
-}
-
-static const struct output_column receipt_columns[] = {
-    {"node", "NODE", FORM_PLAIN, 0},
-    {"durable", "HAS IT", FORM_PLAIN, COLUMN_STATE},
-    {"ms", "AFTER MS", FORM_PLAIN, COLUMN_RIGHT},
-    {"note", "NOTE", FORM_PLAIN, COLUMN_CUT},
-    {0},
-};
-
-static int plan_run_start(struct plan_run *p, struct cli *c, const struct tree_match *m)
-{
-    *p = (struct plan_run){.c = c};
-    const struct output_view views[] = {
-        {.kind = "finding", .line = finding_line, .ctx = p}, {.kind = "op", .line = op_line, .ctx = p},
-        {.kind = "applied", .line = applied_line, .ctx = p}, {.kind = "checked", .line = checked_line, .ctx = p},
-        {.kind = "receipt", .columns = receipt_columns},     {0},
-    };
-    memcpy(p->views, views, sizeof views);
-    list_init(&p->ops);
-    if (map_init(&p->ops_by_key, 0, 1) != ERR_OK) return cli_fail_err(c, ERR_NOMEM, NULL);
-    int status = plan_file_read(c, tree_arg(m, 0), &p->file);
-    if (status == CLI_DONE && !cli_output(c, p->views)) status = CLI_REFUSED;
-    return status;
-}
-
-/* The views end with the run, so the output, which uses them, ends first. */
-static int plan_run_end(struct plan_run *p, int status)
-{
-    status = cli_finish(p->c, status);
-    plan_file_fini(&p->file);
-    map_fini(&p->ops_by_key);
-    arena_fini(&p->arena);
-    return status;
-}
-
-/* ---- allowed warnings ---- */
-
-static bool allowed(const struct tree_match *m, const char *id)
-{
-    for (size_t k = 0;; k++) {
-        struct slice list = slice_of(tree_value_at(m, "allow", k));
-        if (list.p == NULL) return false;
-        while (list.n > 0) {
-            struct slice item;
-            list = slice_cut(list, ',', &item);
-            item = slice_trim(item);
-            if (slice_is(item, id) || slice_is(item, "all")) return true;
-        }
-    }
-}
-
-static void allow_text(const struct tree_match *m, struct buf *out)
-{
-    for (size_t k = 0; tree_value_at(m, "allow", k) != NULL; k++) {
-        buf_printf(out, "%s%s", k > 0 ? "," : "", tree_value_at(m, "allow", k));
-    }
-}
+#include "cli/plan_run.h"
+#include "cli/plan_stored.h"
 
 /* ---- plan check ---- */
-
-static enum err send_finding(struct plan_run *p, const struct lint_finding *f)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    struct control_record r;
-    control_record_start(&b, &arena, "finding");
-    control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
-    control_text(&b, "id", slice_of(f->id));
-    control_text(&b, "file", slice_of(p->file.name));
-    control_int(&b, "line", f->line);
-    control_text(&b, "object", f->object);
-    control_text(&b, "text", f->text);
-    enum err e = control_record_done(&b, &r);
-    if (e == ERR_OK) output_record(p->c->output, &r);
-    arena_fini(&arena);
-    return e;
-}
 
 static enum err send_checked(struct plan_run *p, const struct lint_report *report)
 {
@@ -208,272 +23,94 @@ static enum err send_checked(struct plan_run *p, const struct lint_report *repor
     return e;
 }
 
-static int check_file(struct plan_run *p, const struct tree_match *m)
+/* The document's own object as it would be stored: what it keeps is taken from the stored one, if there is one. */
+static void keep_secret(struct plan_object *o, const struct plan_object *stored)
 {
-    struct lint_report report;
-    size_t blocking = 0;
+    if (o->kind != PLAN_ACCOUNT || !o->account.password_keep) return;
+    o->account.password_keep = false;
+    if (stored != NULL) o->account.secret = stored->account.secret;
+}
+
+/* The plan of the node with the document over it: what the change would make worse. */
+static enum err lint_over(struct plan_run *p, const struct plan_stored *stored, struct lint_report *report)
+{
+    struct plan_document *doc = &p->file.doc;
+    size_t n = 0;
+    const struct plan_object **after = arena_alloc(&p->file.arena, (doc->object_count + stored->count) * sizeof *after);
+    if (after == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < doc->object_count; i++) {
+        char key[PLAN_KEY_MAX];
+        struct slice k = {key, plan_object_key_text(&doc->objects[i], key)};
+        keep_secret(&doc->objects[i], plan_stored_find(stored, k, NULL));
+        after[n++] = &doc->objects[i];
+    }
+    for (size_t i = 0; i < stored->count; i++) {
+        char key[PLAN_KEY_MAX];
+        struct slice k = {key, plan_object_key_text(stored->objects[i], key)};
+        if (!plan_file_has(&p->file, k)) after[n++] = stored->objects[i];
+    }
+    return plan_lint_change(&p->file.arena, stored->objects, stored->count, after, n, report);
+}
+
+static enum err lint_alone(struct plan_run *p, struct lint_report *report)
+{
     size_t n = p->file.doc.object_count;
     const struct plan_object **objects = arena_alloc(&p->file.arena, n * sizeof *objects);
-    enum err e = objects != NULL ? ERR_OK : ERR_NOMEM;
-    for (size_t i = 0; e == ERR_OK && i < n; i++)
+    if (objects == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
         objects[i] = &p->file.doc.objects[i];
-    if (e == ERR_OK) e = plan_lint(&p->file.arena, objects, n, &report);
-    for (size_t i = 0; e == ERR_OK && i < report.count; i++) {
-        const struct lint_finding *f = &report.findings[i];
-        blocking += f->severity == LINT_ERROR || !allowed(m, f->id);
-        e = send_finding(p, f);
+    return plan_lint(&p->file.arena, objects, n, report);
+}
+
+static int check_file(struct plan_run *p, const struct tree_match *m)
+{
+    struct lint_report report = {.count = 0};
+    struct plan_stored stored;
+    int status = CLI_DONE;
+    enum err e = plan_stored_init(&stored);
+    if (e == ERR_OK && p->c->socket != NULL) status = plan_stored_fetch(p->c, "", &stored);
+    if (e == ERR_OK && status == CLI_DONE) {
+        e = p->c->socket != NULL ? lint_over(p, &stored, &report) : lint_alone(p, &report);
+        for (size_t i = 0; e == ERR_OK && i < report.count; i++)
+            e = plan_run_finding(p, m, &report.findings[i]);
+        if (e == ERR_OK) e = send_checked(p, &report);
     }
-    if (e == ERR_OK) e = send_checked(p, &report);
+    plan_stored_fini(&stored);
     if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
-    if (blocking == 0) return CLI_DONE;
-    return cli_fail(p->c, CLI_FINDINGS,
-                    "%s%zu finding%s in the way: mend what is wrong, or accept warnings with --allow",
-                    report.truncated ? "more than " : "", blocking, blocking == 1 ? " stands" : "s stand");
+    return status == CLI_DONE ? plan_run_verdict(p, report.truncated) : status;
 }
 
 int plan_check_run(struct cli *c, const struct tree_match *m)
 {
     struct plan_run p;
-    int status = plan_run_start(&p, c, m);
+    int status = plan_run_open(&p, c);
+    if (status == CLI_DONE) status = plan_file_read(c, tree_arg(m, 0), &p.file);
     if (status == CLI_DONE) status = check_file(&p, m);
-    return plan_run_end(&p, status);
+    return plan_run_close(&p, status);
 }
 
-/* ---- what a dry run would do ---- */
+/* ---- plan diff, plan apply ---- */
 
-static void keep_op(struct plan_run *p, const struct control_record *r)
-{
-    struct op *op = arena_alloc(&p->arena, sizeof *op);
-    if (op == NULL) return;
-    op->action = arena_copy(&p->arena, control_get_text(r, "action"));
-    op->key = arena_copy(&p->arena, control_get_text(r, "object"));
-    if (op->action.p == NULL || op->key.p == NULL) return;
-    list_append(&p->ops, &op->node);
-    map_insert(&p->ops_by_key, &op->by_key, map_hash(&p->ops_by_key, op->key));
-    p->changes += slice_is(op->action, "change");
-}
-
-static struct op *find_change(struct plan_run *p, struct slice key)
-{
-    struct map_node *n = map_first(&p->ops_by_key, map_hash(&p->ops_by_key, key));
-    for (; n != NULL; n = map_next(n)) {
-        struct op *op = CONTAINER_OF(n, struct op, by_key);
-        if (slice_eq(op->key, key) && slice_is(op->action, "change")) return op;
-    }
-    return NULL;
-}
-
-/* The document's object as it would be stored: what it keeps is taken from the old one. A new trunk password is sealed
- * by the node alone; any other bytes show that it changes. */
-static void as_stored(const struct plan_object *before, struct plan_object *after)
-{
-    if (after->kind == PLAN_ACCOUNT && after->account.password_keep) after->account.secret = before->account.secret;
-    if (after->kind != PLAN_TRUNK) return;
-    struct plan_registration *r = &after->trunk.registration;
-    r->sealed = r->password.n > 0 ? SLICE("new") : before->trunk.registration.sealed;
-}
-
-/* An object of the node's plan: if the document changes it, in what. */
-static void each_stored(void *ctx, const struct control_record *r)
-{
-    struct plan_run *p = ctx;
-    struct arena arena = {0};
-    struct plan_object before;
-    struct buf text = {0};
-    struct slice key = control_get_text(r, "key");
-    struct op *op = slice_is(r->kind, "object") ? find_change(p, key) : NULL;
-    const struct plan_object *wanted = op != NULL ? plan_file_object(&p->file, key) : NULL;
-    if (wanted == NULL) return;
-    struct plan_object after = *wanted;
-    if (plan_object_unpack(&arena, control_get_text(r, "packed"), &before, NULL) == ERR_OK &&
-        before.kind == after.kind) {
-        as_stored(&before, &after);
-        enum err e = plan_object_diff(&before, &after, &text);
-        /* what differs and has no text is a sealed password */
-        if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");
-        if (e == ERR_OK && !text.failed) op->detail = arena_copy(&p->arena, buf_view(&text));
-    }
-    buf_fini(&text);
-    arena_fini(&arena);
-}
-
-static void look_up(struct plan_run *p, struct slice key)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    struct control_record args;
-    control_record_start(&b, &arena, "");
-    if (key.n > 0) control_text(&b, "object", key);
-    if (control_record_done(&b, &args) == ERR_OK) {
-        /* a detail that is missing is no failure: the change itself is known */
-        (void)conn_ask(p->c, &(struct conn_request){
-                                 .command = "plan show", .args = &args, .each = each_stored, .ctx = p, .quiet = true});
-    }
-    arena_fini(&arena);
-}
-
-static void add_details(struct plan_run *p)
-{
-    if (p->changes > SINGLE_LOOKUPS) {
-        look_up(p, SLICE_NONE);
-        return;
-    }
-    for (struct list_node *n = p->ops.next; n != &p->ops; n = n->next) {
-        const struct op *op = CONTAINER_OF(n, struct op, node);
-        if (slice_is(op->action, "change")) look_up(p, op->key);
-    }
-}
-
-static void send_ops(struct plan_run *p)
-{
-    for (struct list_node *n = list_pop(&p->ops); n != NULL; n = list_pop(&p->ops)) {
-        const struct op *op = CONTAINER_OF(n, struct op, node);
-        struct arena arena = {0};
-        struct control_builder b;
-        struct control_record r;
-        control_record_start(&b, &arena, "op");
-        control_text(&b, "action", op->action);
-        control_text(&b, "object", op->key);
-        if (op->detail.n > 0) control_text(&b, "detail", op->detail);
-        if (control_record_done(&b, &r) == ERR_OK) output_record(p->c->output, &r);
-        arena_fini(&arena);
-    }
-}
-
-/* ---- plan apply ---- */
-
-/* A finding with its line in the document, which the node does not know. */
-static void send_finding_at(struct plan_run *p, const struct control_record *r)
-{
-    struct control_field fields[16];
-    struct control_record with = *r;
-    unsigned line = plan_file_line(&p->file, control_get_text(r, "object"));
-    if (r->field_count <= 16 && control_get_int(r, "line", 0) == 0 && line > 0) {
-        memcpy(fields, r->fields, r->field_count * sizeof *fields);
-        for (size_t i = 0; i < r->field_count; i++) {
-            if (slice_is(fields[i].name, "line") && fields[i].type == CONTROL_INT) fields[i].integer = line;
-        }
-        with.fields = fields;
-    }
-    output_record(p->c->output, &with);
-}
-
-static void each_reply(void *ctx, const struct control_record *r)
-{
-    struct plan_run *p = ctx;
-    if (slice_is(r->kind, "op")) {
-        keep_op(p, r);
-        return;
-    }
-    if (slice_is(r->kind, "applied") && !list_empty(&p->ops)) {
-        add_details(p);
-        send_ops(p);
-    }
-    if (slice_is(r->kind, "finding"))
-        send_finding_at(p, r);
-    else
-        output_record(p->c->output, r);
-}
-
-struct apply_options {
-    const char *command;
-    bool dry_run;
-    uint64_t timeout_ms; /* 0: the node's */
-};
-
-static int read_apply_options(struct cli *c, const struct tree_match *m, struct apply_options *o)
-{
-    const char *wait = tree_value(m, "wait");
-    const char *timeout = tree_value(m, "timeout");
-    const char *base = tree_value(m, "base");
-    uint64_t n = 0;
-    unsigned char digest[(PLAN_DIGEST_TEXT - 1) / 2];
-    o->dry_run = o->dry_run || tree_given(m, "dry-run");
-    if (!o->dry_run && tree_value(m, "message") == NULL) {
-        return cli_fail(c, CLI_USAGE, "say why the plan changes, for its history: -m MESSAGE");
-    }
-    if (wait != NULL && strcmp(wait, "live") != 0 && strcmp(wait, "all") != 0 &&
-        slice_u64(slice_of(wait), LIMIT_MEMBERS, &n) != ERR_OK) {
-        return cli_fail(c, CLI_USAGE, "--wait %s: it can be live, all, or a number of nodes", wait);
-    }
-    if (timeout != NULL && duration_parse(timeout, strlen(timeout), &o->timeout_ms) != ERR_OK) {
-        return cli_fail(c, CLI_USAGE, "--timeout %s: write a time such as 500ms, 5s or 2m", timeout);
-    }
-    if (base != NULL && hex_decode(slice_of(base), digest, sizeof digest) != ERR_OK) {
-        return cli_fail(c, CLI_USAGE,
-                        "--base %s: a digest has %d hexadecimal digits, as in the first line of 'plan show'", base,
-                        PLAN_DIGEST_TEXT - 1);
-    }
-    return CLI_DONE;
-}
-
-static enum err build_args(const struct plan_run *p, const struct tree_match *m, const struct apply_options *o,
-                           struct arena *arena, struct control_record *out)
-{
-    struct control_builder b;
-    struct buf allow = {0};
-    const char *base = tree_value(m, "base");
-    struct slice digest = base != NULL ? slice_of(base) : p->file.digest;
-    allow_text(m, &allow);
-    control_record_start(&b, arena, "");
-    if (digest.n > 0 && !o->dry_run) control_text(&b, "base_digest", digest);
-    control_text(&b, "message", slice_of(tree_value(m, "message")));
-    control_text(&b, "allow", buf_view(&allow));
-    control_bool(&b, "dry_run", o->dry_run);
-    control_bool(&b, "force", tree_given(m, "force"));
-    if (tree_value(m, "wait") != NULL) control_text(&b, "wait", slice_of(tree_value(m, "wait")));
-    if (o->timeout_ms > 0) control_int(&b, "timeout_ms", (int64_t)o->timeout_ms);
-    enum err e = plan_file_args(&p->file, &b);
-    if (e == ERR_OK) e = control_record_done(&b, out);
-    if (allow.failed) e = ERR_NOMEM;
-    buf_fini(&allow);
-    return e;
-}
-
-static int apply_file(struct plan_run *p, const struct tree_match *m, const struct apply_options *o)
-{
-    struct arena arena = {0};
-    struct control_record args;
-    if (p->file.doc.object_count == 0 && p->file.doc.remove_count == 0) {
-        return cli_fail(p->c, CLI_REFUSED, "%s: there is nothing in it", p->file.name);
-    }
-    int status = plan_file_hash_passwords(p->c, &p->file);
-    if (status != CLI_DONE) return status;
-    enum err e = build_args(p, m, o, &arena, &args);
-    if (e == ERR_OK) {
-        status = conn_ask(p->c, &(struct conn_request){.command = o->command,
-                                                       .args = &args,
-                                                       .patience_ms = CONN_PATIENCE_MS + o->timeout_ms,
-                                                       .each = each_reply,
-                                                       .ctx = p});
-    } else {
-        status = cli_fail_err(p->c, e, NULL);
-    }
-    arena_fini(&arena);
-    if (status == CLI_FINDINGS && p->findings == 0 && p->file.digest.n > 0 && !o->dry_run) {
-        cli_note(p->c, SLICE("the document's first line says which plan it was made from: make it anew with 'plan "
-                             "show', or take that "
-                             "line out if you know what has moved"));
-    }
-    return status;
-}
-
-static int change_run(struct cli *c, const struct tree_match *m, struct apply_options o)
+static int change_run(struct cli *c, const struct tree_match *m, struct plan_send_options o)
 {
     struct plan_run p;
-    int status = read_apply_options(c, m, &o);
+    int status = plan_send_options_read(c, m, &o);
     if (status != CLI_DONE) return status;
-    status = plan_run_start(&p, c, m);
-    if (status == CLI_DONE) status = apply_file(&p, m, &o);
-    return plan_run_end(&p, status);
+    status = plan_run_open(&p, c);
+    if (status == CLI_DONE) status = plan_file_read(c, tree_arg(m, 0), &p.file);
+    if (status == CLI_DONE && p.file.doc.object_count == 0 && p.file.doc.remove_count == 0) {
+        status = cli_fail(c, CLI_REFUSED, "%s: there is nothing in it", p.file.name);
+    }
+    if (status == CLI_DONE) status = plan_send(&p, m, &o);
+    return plan_run_close(&p, status);
 }
 
 int plan_diff_run(struct cli *c, const struct tree_match *m)
 {
-    return change_run(c, m, (struct apply_options){.command = "plan diff", .dry_run = true});
+    return change_run(c, m, (struct plan_send_options){.command = "plan diff", .dry_run = true});
 }
 
 int plan_apply_run(struct cli *c, const struct tree_match *m)
 {
-    return change_run(c, m, (struct apply_options){.command = "plan apply"});
+    return change_run(c, m, (struct plan_send_options){.command = "plan apply"});
 }

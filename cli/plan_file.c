@@ -72,6 +72,11 @@ const struct plan_object *plan_file_object(const struct plan_file *f, struct sli
     return entry != NULL ? entry->object : NULL;
 }
 
+bool plan_file_has(const struct plan_file *f, struct slice key)
+{
+    return find(f, key) != NULL;
+}
+
 unsigned plan_file_line(const struct plan_file *f, struct slice key)
 {
     const struct entry *entry = find(f, key);
@@ -80,13 +85,35 @@ unsigned plan_file_line(const struct plan_file *f, struct slice key)
 
 /* ---- reading ---- */
 
+enum err plan_file_take(struct plan_file *f, struct plan_object *objects, size_t object_count, struct slice *remove,
+                        unsigned *remove_line, size_t remove_count, struct slice digest)
+{
+    f->doc = (struct plan_document){.objects = objects,
+                                    .object_count = object_count,
+                                    .remove = remove,
+                                    .remove_line = remove_line,
+                                    .remove_count = remove_count};
+    f->digest = digest;
+    return index_all(f);
+}
+
+static bool is_table(const char *path)
+{
+    struct slice name = slice_of(path);
+    return name.n > 4 && slice_eq_nocase((struct slice){name.p + name.n - 4, 4}, SLICE(".csv"));
+}
+
 int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
 {
     struct err_info info = {0};
     *f = (struct plan_file){.name = path};
+    if (is_table(path)) {
+        return cli_fail(c, CLI_USAGE, "%s is a table: 'plan import %s' takes it; --dry-run only looks", path, path);
+    }
     int status = cli_read_file(c, path, PLAN_FILE_MAX, &f->arena, &f->text);
     if (status != CLI_DONE) return status;
     f->digest = digest_of(f->text);
+    f->digest_written = f->digest.n > 0;
     enum err e = plan_document_parse(&f->arena, f->text, &f->doc, &info);
     if (e == ERR_OK) e = index_all(f);
     if (e == ERR_OK) return CLI_DONE;
@@ -163,9 +190,9 @@ static int find_realm(struct cli *c, struct plan_file *f, struct realm *realm)
     if (status == CLI_DONE && realm->domain.n == 0) {
         return cli_fail(
             c, CLI_REFUSED,
-            "%s: passwords are hashed together with the domain, and neither the document nor the plan has one: "
+            "%s%spasswords are hashed together with the domain, and neither the document nor the plan has one: "
             "write defaults: { domain: example.org }",
-            f->name);
+            f->name != NULL ? f->name : "", f->name != NULL ? ": " : "");
     }
     return status;
 }
@@ -182,8 +209,8 @@ int plan_file_hash_passwords(struct cli *c, struct plan_file *f)
         }
         enum err e = plan_account_hash_password(&o->account, realm.domain);
         if (e != ERR_OK) {
-            return cli_fail(c, CLI_REFUSED, "%s:%u: the password of account %.*s cannot be hashed: %s", f->name,
-                            o->line, SLICE_ARG(o->account.name), err_name(e));
+            return cli_fail(c, CLI_REFUSED, "%s:%u: the password of account %.*s cannot be hashed: %s",
+                            f->name != NULL ? f->name : "", o->line, SLICE_ARG(o->account.name), err_name(e));
         }
         wipe(o->account.password);
         o->account.password = SLICE_NONE;

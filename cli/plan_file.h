@@ -1,5 +1,5 @@
 /* plan_file: a plan document on its way into the cluster: read, its passwords hashed, packed as the arguments of "plan
- * apply". */
+ * apply". What was read in another form (a table, options of a command) takes the same way. */
 #ifndef TANDEM_CLI_PLAN_FILE_H
 #define TANDEM_CLI_PLAN_FILE_H
 
@@ -13,16 +13,23 @@
 #define PLAN_DIGEST_COMMENT "# plan digest "
 
 struct plan_file {
-    const char *name; /* as given: "plan.yaml", "-" */
+    const char *name; /* as given: "plan.yaml", "-"; NULL: it is no file */
     struct arena arena;
     struct slice text;
     struct plan_document doc;
-    struct slice digest; /* the plan that the document was made from; empty when it does not say */
+    struct slice digest; /* the plan that it was made from; empty when it is not known */
     struct map by_key;   /* objects and removals */
+    bool digest_written; /* it stands in the document itself */
 };
 
 /* Reads and parses; every failure is said, with line and column where there are. CLI_DONE, or the status. */
 int plan_file_read(struct cli *c, const char *path, struct plan_file *f);
+/* Takes these objects and keys to remove, and the digest of the plan that they were made from, instead of reading them.
+ * f is zeroed but for name, text (wiped in the end) and arena, from which the caller allocates; everything else is
+ * borrowed until plan_file_fini. ERR_NOMEM. */
+MUST_CHECK enum err plan_file_take(struct plan_file *f, struct plan_object *objects, size_t object_count,
+                                   struct slice *remove, unsigned *remove_line, size_t remove_count,
+                                   struct slice digest);
 /* Wipes what was secret and frees. Also after a failure. */
 void plan_file_fini(struct plan_file *f);
 
@@ -35,6 +42,8 @@ MUST_CHECK enum err plan_file_args(const struct plan_file *f, struct control_bui
 
 /* The object with this key, NULL when the document has none. */
 const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key);
+/* Whether the document describes or removes the object with this key. */
+bool plan_file_has(const struct plan_file *f, struct slice key);
 /* Where the object or removal with this key stands in the document, 0 when nowhere. */
 unsigned plan_file_line(const struct plan_file *f, struct slice key);
 

@@ -2,6 +2,7 @@
  * same for all: no arguments, records. */
 #include "cli/commands.h"
 #include "cli/conn.h"
+#include "cli/watch.h"
 
 #define PLAIN FORM_PLAIN
 
@@ -104,7 +105,7 @@ static void each(void *ctx, const struct control_record *r)
     output_record(c->output, r);
 }
 
-int show_run(struct cli *c, const struct tree_match *m)
+static int show_once(struct cli *c, const struct tree_match *m)
 {
     const struct output_view *views = NULL;
     for (size_t i = 0; i < sizeof shows / sizeof shows[0]; i++) {
@@ -112,4 +113,9 @@ int show_run(struct cli *c, const struct tree_match *m)
     }
     if (!cli_output(c, views)) return CLI_REFUSED;
     return conn_ask(c, &(struct conn_request){.command = m->command->name, .each = each, .ctx = c});
+}
+
+int show_run(struct cli *c, const struct tree_match *m)
+{
+    return tree_given(m, "watch") ? watch_run(c, m, show_once) : show_once(c, m);
 }

@@ -77,7 +77,7 @@ enum err plan_lint_domain(struct arena *arena, const struct plan_object *const *
     size_t stale = 0;
     char names[NAMED_MAX * (LIMIT_NAME + 2) + 1] = "";
     *found = false;
-    if (from.n == 0 || slice_eq_nocase(from, to)) return ERR_OK;
+    if (from.n == 0 || slice_eq(from, to)) return ERR_OK;
     enum err e = hashed_accounts(before, before_count, &hashed, &count);
     for (size_t i = 0; e == ERR_OK && i < after_count; i++) {
         if (!keeps_hashes(after[i], hashed, count)) continue;

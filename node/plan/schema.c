@@ -164,7 +164,7 @@ static const struct field site_fields[] = {
     {"dial", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_site, dial, dial_count), .inner = &rule_schema,
      .value = "RULES", .help = "from what is dialled there to a plan number; the first that matches"},
     {"media", "relay", FIELD_WORD, .width = sizeof(bool), AT(plan_site, media_relay), .words = media_words,
-     .value = "WORD", .help = "whether audio and video pass the site's relay"},
+     .help = "whether audio and video pass the site's relay"},
 };
 
 static const struct field registration_fields[] = {
@@ -186,7 +186,7 @@ static const struct field trunk_fields[] = {
     {"address", "[\"10.1.0.10:5060\"]", FIELD_TEXTS, .required = true, LIST_OF(plan_trunk, address, address_count),
      .check = check_host, .value = "ADDRESS", .help = "where it is, tried in this order: HOST or HOST:PORT"},
     {"transport", "udp", FIELD_WORD, .width = sizeof(enum plan_transport), AT(plan_trunk, transport),
-     .words = transport_words, .value = "WORD", .help = "how SIP travels"},
+     .words = transport_words, .help = "how SIP travels"},
     {"trust", "[\"10.1.0.10/32\"]", FIELD_TEXTS, LIST_OF(plan_trunk, trust, trust_count), .check = check_range,
      .value = "RANGE", .help = "where its requests come from: 10.1.0.10/32"},
     {"probe", "10s", FIELD_DURATION, AT(plan_trunk, probe_ms), .max = 86400000, .unit_ms = 1, .value = "TIME",

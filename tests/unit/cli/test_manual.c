@@ -13,6 +13,22 @@
 #include "cli/commands.h"
 #include "cli/manual.h"
 
+static struct arena tree_arena;
+static struct tree cli_tree;
+
+static int make_tree(void **state)
+{
+    (void)state;
+    return cli_tree_make(&tree_arena, &cli_tree) == ERR_OK ? 0 : -1;
+}
+
+static int free_tree(void **state)
+{
+    (void)state;
+    arena_fini(&tree_arena);
+    return 0;
+}
+
 static void read_file(const char *path, struct buf *out)
 {
     FILE *f = fopen(path, "rb");
@@ -33,6 +49,9 @@ static void test_help_golden(void **state)
     } rows[] = {{"", "help.txt"},
                 {"plan", "help_plan.txt"},
                 {"plan apply", "help_plan_apply.txt"},
+                {"plan import", "help_plan_import.txt"},
+                {"trunk set", "help_trunk_set.txt"},
+                {"account passwd", "help_account_passwd.txt"},
                 {"node invite", "help_node_invite.txt"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct buf got = {0};
@@ -123,12 +142,15 @@ static void test_completion(void **state)
     buf_text(&script, "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _clusterctl; echo \"${COMPREPLY[@]}\"; }\n"
                       "complete() { :; }\n"
                       "try clusterctl pl\ntry clusterctl plan ''\ntry clusterctl -o json plan a\ntry clusterctl -o ''\n"
-                      "try clusterctl plan apply f --d\ntry clusterctl node join --da\ntry clusterctl status --ve\n");
+                      "try clusterctl plan apply f --d\ntry clusterctl node join --da\ntry clusterctl status --ve\n"
+                      "try clusterctl trunk set x --transport ''\ntry clusterctl account set x --max\n");
     if (!installed("bash")) skip();
     int status = pipe_into("bash", &script, said, sizeof said);
     assert_int_equal(status, 0);
-    assert_string_equal(said,
-                        "plan\nshow check diff apply log\napply\ntable json yaml csv\n--dry-run\n--data\n--version\n");
+    assert_string_equal(
+        said,
+        "plan\nshow check diff apply export import log\napply\ntable json yaml csv\n--dry-run\n--data\n--version\n"
+        "udp tcp tls\n--max-contacts\n");
     buf_fini(&script);
 }
 
@@ -140,5 +162,5 @@ int main(void)
         cmocka_unit_test(test_man_page),
         cmocka_unit_test(test_completion),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_tree, free_tree);
 }

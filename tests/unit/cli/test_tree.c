@@ -9,6 +9,22 @@
 
 #include "cli/commands.h"
 
+static struct arena tree_arena;
+static struct tree cli_tree;
+
+static int make_tree(void **state)
+{
+    (void)state;
+    return cli_tree_make(&tree_arena, &cli_tree) == ERR_OK ? 0 : -1;
+}
+
+static int free_tree(void **state)
+{
+    (void)state;
+    arena_fini(&tree_arena);
+    return 0;
+}
+
 static int none(struct cli *c, const struct tree_match *m)
 {
     (void)c;
@@ -239,5 +255,5 @@ int main(void)
         cmocka_unit_test(test_many_values),
         cmocka_unit_test(test_rules_of_the_real_table),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_tree, free_tree);
 }

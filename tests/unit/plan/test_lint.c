@@ -173,7 +173,7 @@ static const struct {
     {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}}\n",
      "defaults: {domain: b.example}\naccounts: {\"1\": {password: y}, \"2\": {password: z}}\n", "", ""},
     {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}}\n",
-     "defaults: {domain: A.example}\naccounts: {\"1\": {password: (set)}}\n", "", ""},
+     "defaults: {domain: A.example}\naccounts: {\"1\": {password: (set)}}\n", "new-domain defaults\n", "1 account (1)"},
     {"accounts: {\"1\": {password: x}}\n", "defaults: {domain: b.example}\naccounts: {\"1\": {password: (set)}}\n", "",
      ""},
     {"defaults: {domain: a.example}\naccounts: {\"1\": {password: x}}\n", "defaults: {domain: b.example}\n", "", ""},

@@ -1,0 +1,318 @@
+/* plan_run: a change of the plan on its way: what it would do, what is found wrong with it, and the receipts, as the
+ * node says them. Findings and changes are lines, so that editors can jump to them; receipts are a table. Where a
+ * change comes from (a document, a table, a command) is not known here. */
+#include "cli/plan_run.h"
+
+#include "cli/conn.h"
+#include "cli/text.h"
+#include "node/plan/diff.h"
+#include "proto/plan_codec.h"
+
+#define SINGLE_LOOKUPS 32 /* more changed objects than this are read with the whole plan */
+
+/* What a dry run would do with one object. */
+struct op {
+    struct list_node node;
+    struct map_node by_key;
+    struct slice action; /* "add", "change", "remove" */
+    struct slice key;
+    struct slice detail; /* of a change: "  priority: 10 -> 20\n" */
+};
+
+/* ---- lines ---- */
+
+static void paint(const struct cli *c, struct buf *out, const char *code, struct slice text)
+{
+    if (c->color) buf_printf(out, "\033[%sm", code);
+    text_safe(out, text);
+    if (c->color) buf_text(out, "\033[m");
+}
+
+/* "plan.yaml:12: error: route//6/trunk/x: no such trunk [unknown-target]" */
+static void finding_line(void *ctx, const struct control_record *r, struct buf *out)
+{
+    struct plan_run *p = ctx;
+    int64_t line = control_get_int(r, "line", 0);
+    struct slice severity = control_get_text(r, "severity");
+    if (p->file.name != NULL) {
+        text_safe(out, slice_of(p->file.name));
+        if (line > 0) buf_printf(out, ":%lld", (long long)line);
+        buf_text(out, ": ");
+    }
+    paint(p->c, out, slice_is(severity, "error") ? "31" : "33", severity);
+    buf_text(out, ": ");
+    text_safe(out, control_get_text(r, "object"));
+    buf_text(out, ": ");
+    text_safe(out, control_get_text(r, "text"));
+    buf_text(out, " [");
+    text_safe(out, control_get_text(r, "id"));
+    buf_text(out, "]\n");
+}
+
+static void op_line(void *ctx, const struct control_record *r, struct buf *out)
+{
+    struct plan_run *p = ctx;
+    struct slice action = control_get_text(r, "action");
+    bool add = slice_is(action, "add");
+    bool gone = slice_is(action, "remove");
+    paint(p->c, out, add ? "32" : gone ? "31" : "33", add ? SLICE("+") : gone ? SLICE("-") : SLICE("~"));
+    buf_text(out, " ");
+    text_safe(out, control_get_text(r, "object"));
+    buf_text(out, "\n");
+    text_safe_lines(out, control_get_text(r, "detail"));
+}
+
+static void applied_line(void *ctx, const struct control_record *r, struct buf *out)
+{
+    struct slice change = control_get_text(r, "change");
+    struct slice digest = control_get_text(r, "digest");
+    (void)ctx;
+    if (change.n > 0) {
+        buf_text(out, "change ");
+        text_safe(out, change);
+        buf_text(out, ": ");
+    }
+    buf_printf(out,
+               change.n > 0 ? "%lld added, %lld changed, %lld removed; the plan is now "
+                            : "%lld to add, %lld to change, %lld to remove; the plan is ",
+               (long long)control_get_int(r, "added", 0), (long long)control_get_int(r, "changed", 0),
+               (long long)control_get_int(r, "removed", 0));
+    if (digest.n > 12) digest.n = 12;
+    text_safe(out, digest);
+    buf_text(out, "\n");
+}
+
+/* "1 error", "2 errors" */
+static void amount(struct buf *out, int64_t n, const char *noun)
+{
+    buf_printf(out, "%lld %s%s", (long long)n, noun, n == 1 ? "" : "s");
+}
+
+static void checked_line(void *ctx, const struct control_record *r, struct buf *out)
+{
+    (void)ctx;
+    text_safe(out, control_get_text(r, "file"));
+    buf_text(out, ": ");
+    amount(out, control_get_int(r, "objects", 0), "object");
+    buf_text(out, ", ");
+    amount(out, control_get_int(r, "errors", 0), "error");
+    buf_text(out, ", ");
+    amount(out, control_get_int(r, "warnings", 0), "warning");
+    buf_text(out, "\n");
+}
+
+static const struct output_column receipt_columns[] = {
+    {"node", "NODE", FORM_PLAIN, 0},
+    {"durable", "HAS IT", FORM_PLAIN, COLUMN_STATE},
+    {"ms", "AFTER MS", FORM_PLAIN, COLUMN_RIGHT},
+    {"note", "NOTE", FORM_PLAIN, COLUMN_CUT},
+    {0},
+};
+
+int plan_run_open(struct plan_run *p, struct cli *c)
+{
+    *p = (struct plan_run){.c = c};
+    const struct output_view views[] = {
+        {.kind = "finding", .line = finding_line, .ctx = p}, {.kind = "op", .line = op_line, .ctx = p},
+        {.kind = "applied", .line = applied_line, .ctx = p}, {.kind = "checked", .line = checked_line, .ctx = p},
+        {.kind = "receipt", .columns = receipt_columns},     {0},
+    };
+    _Static_assert(sizeof views == sizeof p->views, "all of them");
+    memcpy(p->views, views, sizeof views);
+    list_init(&p->ops);
+    if (map_init(&p->ops_by_key, 0, 1) != ERR_OK) return cli_fail_err(c, ERR_NOMEM, NULL);
+    return cli_output(c, p->views) ? CLI_DONE : CLI_REFUSED;
+}
+
+int plan_run_close(struct plan_run *p, int status)
+{
+    status = cli_finish(p->c, status);
+    plan_file_fini(&p->file);
+    map_fini(&p->ops_by_key);
+    arena_fini(&p->arena);
+    return status;
+}
+
+/* ---- findings ---- */
+
+/* Whether --allow names a warning. */
+static bool allowed(const struct tree_match *m, const char *id)
+{
+    for (size_t k = 0;; k++) {
+        struct slice list = slice_of(tree_value_at(m, "allow", k));
+        if (list.p == NULL) return false;
+        while (list.n > 0) {
+            struct slice item;
+            list = slice_cut(list, ',', &item);
+            item = slice_trim(item);
+            if (slice_is(item, id) || slice_is(item, "all")) return true;
+        }
+    }
+}
+
+enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const struct lint_finding *f)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    struct control_record r;
+    control_record_start(&b, &arena, "finding");
+    control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
+    control_text(&b, "id", slice_of(f->id));
+    control_text(&b, "file", slice_of(p->file.name));
+    control_int(&b, "line", f->line);
+    control_text(&b, "object", f->object);
+    control_text(&b, "text", f->text);
+    enum err e = control_record_done(&b, &r);
+    if (e == ERR_OK) output_record(p->c->output, &r);
+    arena_fini(&arena);
+    p->findings++;
+    p->blocking += f->severity == LINT_ERROR || !allowed(m, f->id);
+    return e;
+}
+
+int plan_run_verdict(struct plan_run *p, bool truncated)
+{
+    if (p->blocking == 0) return CLI_DONE;
+    return cli_fail(p->c, CLI_FINDINGS,
+                    "%s%zu finding%s in the way: mend what is wrong, or accept warnings with --allow",
+                    truncated ? "more than " : "", p->blocking, p->blocking == 1 ? " stands" : "s stand");
+}
+
+/* ---- what a dry run would do ---- */
+
+static void keep_op(struct plan_run *p, const struct control_record *r)
+{
+    struct op *op = arena_alloc(&p->arena, sizeof *op);
+    if (op == NULL) return;
+    op->action = arena_copy(&p->arena, control_get_text(r, "action"));
+    op->key = arena_copy(&p->arena, control_get_text(r, "object"));
+    if (op->action.p == NULL || op->key.p == NULL) return;
+    list_append(&p->ops, &op->node);
+    map_insert(&p->ops_by_key, &op->by_key, map_hash(&p->ops_by_key, op->key));
+    p->changes += slice_is(op->action, "change");
+}
+
+static struct op *find_change(struct plan_run *p, struct slice key)
+{
+    struct map_node *n = map_first(&p->ops_by_key, map_hash(&p->ops_by_key, key));
+    for (; n != NULL; n = map_next(n)) {
+        struct op *op = CONTAINER_OF(n, struct op, by_key);
+        if (slice_eq(op->key, key) && slice_is(op->action, "change")) return op;
+    }
+    return NULL;
+}
+
+/* The document's object as it would be stored: what it keeps is taken from the old one. A new trunk password is sealed
+ * by the node alone; any other bytes show that it changes. */
+static void as_stored(const struct plan_object *before, struct plan_object *after)
+{
+    if (after->kind == PLAN_ACCOUNT && after->account.password_keep) after->account.secret = before->account.secret;
+    if (after->kind != PLAN_TRUNK) return;
+    struct plan_registration *r = &after->trunk.registration;
+    r->sealed = r->password.n > 0 ? SLICE("new") : before->trunk.registration.sealed;
+}
+
+/* An object of the node's plan: if the document changes it, in what. */
+static void each_stored(void *ctx, const struct control_record *r)
+{
+    struct plan_run *p = ctx;
+    struct arena arena = {0};
+    struct plan_object before;
+    struct buf text = {0};
+    struct slice key = control_get_text(r, "key");
+    struct op *op = slice_is(r->kind, "object") ? find_change(p, key) : NULL;
+    const struct plan_object *wanted = op != NULL ? plan_file_object(&p->file, key) : NULL;
+    if (wanted == NULL) return;
+    struct plan_object after = *wanted;
+    if (plan_object_unpack(&arena, control_get_text(r, "packed"), &before, NULL) == ERR_OK &&
+        before.kind == after.kind) {
+        as_stored(&before, &after);
+        enum err e = plan_object_diff(&before, &after, &text);
+        /* what differs and has no text is a sealed password */
+        if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");
+        if (e == ERR_OK && !text.failed) op->detail = arena_copy(&p->arena, buf_view(&text));
+    }
+    buf_fini(&text);
+    arena_fini(&arena);
+}
+
+static void look_up(struct plan_run *p, struct slice key)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    struct control_record args;
+    control_record_start(&b, &arena, "");
+    if (key.n > 0) control_text(&b, "object", key);
+    if (control_record_done(&b, &args) == ERR_OK) {
+        /* a detail that is missing is no failure: the change itself is known */
+        (void)conn_ask(p->c, &(struct conn_request){
+                                 .command = "plan show", .args = &args, .each = each_stored, .ctx = p, .quiet = true});
+    }
+    arena_fini(&arena);
+}
+
+static void add_details(struct plan_run *p)
+{
+    if (p->changes > SINGLE_LOOKUPS) {
+        look_up(p, SLICE_NONE);
+        return;
+    }
+    for (struct list_node *n = p->ops.next; n != &p->ops; n = n->next) {
+        const struct op *op = CONTAINER_OF(n, struct op, node);
+        if (slice_is(op->action, "change")) look_up(p, op->key);
+    }
+}
+
+static void send_ops(struct plan_run *p)
+{
+    for (struct list_node *n = list_pop(&p->ops); n != NULL; n = list_pop(&p->ops)) {
+        const struct op *op = CONTAINER_OF(n, struct op, node);
+        struct arena arena = {0};
+        struct control_builder b;
+        struct control_record r;
+        control_record_start(&b, &arena, "op");
+        control_text(&b, "action", op->action);
+        control_text(&b, "object", op->key);
+        if (op->detail.n > 0) control_text(&b, "detail", op->detail);
+        if (control_record_done(&b, &r) == ERR_OK) output_record(p->c->output, &r);
+        arena_fini(&arena);
+    }
+}
+
+/* ---- what the node says ---- */
+
+/* A finding with its line in the document, which the node does not know. */
+static void send_finding_at(struct plan_run *p, const struct control_record *r)
+{
+    struct control_field fields[16];
+    struct control_record with = *r;
+    unsigned line = plan_file_line(&p->file, control_get_text(r, "object"));
+    if (r->field_count <= 16 && control_get_int(r, "line", 0) == 0 && line > 0) {
+        memcpy(fields, r->fields, r->field_count * sizeof *fields);
+        for (size_t i = 0; i < r->field_count; i++) {
+            if (slice_is(fields[i].name, "line") && fields[i].type == CONTROL_INT) fields[i].integer = line;
+        }
+        with.fields = fields;
+    }
+    output_record(p->c->output, &with);
+}
+
+void plan_run_reply(void *ctx, const struct control_record *r)
+{
+    struct plan_run *p = ctx;
+    bool finding = slice_is(r->kind, "finding");
+    if (finding && p->domain && slice_is(control_get_text(r, "id"), "new-domain")) return; /* found here already */
+    p->findings += finding;
+    if (slice_is(r->kind, "op")) {
+        keep_op(p, r);
+        return;
+    }
+    if (slice_is(r->kind, "applied") && !list_empty(&p->ops)) {
+        add_details(p);
+        send_ops(p);
+    }
+    if (finding)
+        send_finding_at(p, r);
+    else
+        output_record(p->c->output, r);
+}

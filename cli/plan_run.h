@@ -1,0 +1,50 @@
+/* plan_run: a change of the plan on its way to the node, whatever it was made from, and what is shown of it. */
+#ifndef TANDEM_CLI_PLAN_RUN_H
+#define TANDEM_CLI_PLAN_RUN_H
+
+#include "cli/plan_file.h"
+#include "node/base/list.h"
+#include "node/plan/lint.h"
+
+struct plan_run {
+    struct cli *c;
+    struct plan_file file; /* what shall be; the caller fills it */
+    struct arena arena;    /* of the ops */
+    struct list_node ops;  /* in the order of the node's reply */
+    struct map ops_by_key;
+    size_t changes;  /* ops that change an object */
+    size_t findings; /* shown so far */
+    size_t blocking; /* of those found here: that stand in the way */
+    bool domain;     /* new-domain is among them */
+    bool moved;      /* the node refused, since its plan is not the one that was looked at */
+    struct output_view views[6];
+};
+
+struct plan_send_options {
+    const char *command; /* "plan apply", "plan diff" */
+    const char *message; /* why */
+    bool dry_run;
+    bool try_again;      /* a plan that moved is not said: the caller looks again */
+    uint64_t timeout_ms; /* 0: the node's */
+};
+
+/* Opens the output. CLI_DONE, or a status that was said. plan_run_close is due in any case. */
+int plan_run_open(struct plan_run *p, struct cli *c);
+/* Ends the output, since its views end with the run, and frees. Returns status, or another one. */
+int plan_run_close(struct plan_run *p, int status);
+
+/* Shows a finding; one that --allow does not name counts as blocking. ERR_NOMEM. */
+MUST_CHECK enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const struct lint_finding *f);
+/* Says how many findings stand in the way, if any: CLI_FINDINGS or CLI_DONE. */
+int plan_run_verdict(struct plan_run *p, bool truncated);
+/* A record of the node's reply: shown, with what this side knows of it. */
+void plan_run_reply(void *ctx, const struct control_record *r);
+
+/* plan_send.c */
+/* Reads --message, --dry-run, --wait, --timeout and --base into o; what is set there already holds. A usage error is
+ * said. */
+int plan_send_options_read(struct cli *c, const struct tree_match *m, struct plan_send_options *o);
+/* Hashes the passwords of p->file and sends it. What stands in the way is shown. */
+int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o);
+
+#endif

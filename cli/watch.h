@@ -1,0 +1,12 @@
+/* watch: a command again and again, once a second, until somebody stops it. */
+#ifndef TANDEM_CLI_WATCH_H
+#define TANDEM_CLI_WATCH_H
+
+#include "cli/cli.h"
+
+/* Runs frame every second and shows what it wrote: on a terminal in place of what stood there, otherwise one block
+ * after the other. frame gets a copy of c with an output of its own; when the first one fails, its status is the
+ * result. Ends with CLI_DONE on SIGINT, SIGTERM or SIGHUP, or when nobody reads any more. */
+int watch_run(struct cli *c, const struct tree_match *m, int (*frame)(struct cli *c, const struct tree_match *m));
+
+#endif
