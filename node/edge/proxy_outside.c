@@ -121,7 +121,6 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     if (r->target_count == 0) {
         proxy_relay_finish(r);
     } else {
-        if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
         proxy_relay_try(r, a->v);
     }
     proxy_relay_settle(r);

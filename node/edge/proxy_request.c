@@ -54,7 +54,6 @@ static void inside(struct arrival *a)
         proxy_relay_free(r);
         return;
     }
-    if (r->invite) proxy_relay_answer(r, a->v, 100, 0, SLICE(""));
     proxy_relay_try(r, a->v);
     proxy_relay_settle(r);
 }

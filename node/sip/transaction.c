@@ -4,8 +4,8 @@
  *   INVITE client      Trying -1xx-> Proceeding -2xx-> Accepted -M-> .      (Trying -B-> . timed out)
  *                                              -3..6xx-> Completed -D-> .
  *   client             Trying -1xx-> Proceeding -final-> Completed -K-> .   (-F-> . timed out)
- *   INVITE server      Proceeding -2xx-> Accepted -L-> .
- *                                 -3..6xx-> Completed -ACK-> Confirmed -I-> .   (Completed -H-> . no ACK)
+ *   INVITE server      Trying -1xx-> Proceeding -2xx-> Accepted -L-> .
+ *                                              -3..6xx-> Completed -ACK-> Confirmed -I-> .   (Completed -H-> . no ACK)
  *   server             Trying -1xx-> Proceeding -final-> Completed -J-> .
  *
  * Where a timer is zero on reliable transports the move goes to Terminated at once.
@@ -87,6 +87,14 @@ static const struct move
                 },
             [SIP_TX_INVITE_SERVER] =
                 {
+                    [TRYING] =
+                        {
+                            [SIP_TX_REQUEST] = {TRYING, R_STOP, E_KEEP, SIP_TX_DO_TRYING},
+                            [SIP_TX_1XX] = {PROCEEDING, R_STOP, E_KEEP, SIP_TX_DO_SEND},
+                            [SIP_TX_2XX] = {ACCEPTED, R_STOP, E_64T1, SIP_TX_DO_SEND},
+                            [SIP_TX_FAILURE] = {COMPLETED, R_T1, E_64T1, SIP_TX_DO_SEND},
+                            [SIP_TX_REPEAT] = {TRYING, R_STOP, E_KEEP, SIP_TX_DO_TRYING},
+                        },
                     [PROCEEDING] =
                         {
                             [SIP_TX_REQUEST] = {PROCEEDING, R_KEEP, E_KEEP, SIP_TX_DO_RESEND},
@@ -256,8 +264,8 @@ enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *tx, char key
     tx->key = key;
     tx->key_len = (uint8_t)k.n;
     map_insert(&t->servers, &tx->node, map_hash(&t->servers, key_slice(&k)));
-    tx->state = invite ? SIP_TX_PROCEEDING : SIP_TX_TRYING;
-    if (!invite) sip_timer_start(t, &tx->repeat, mono_add_ms(now, SIP_T100_MS));
+    tx->state = SIP_TX_TRYING;
+    sip_timer_start(t, &tx->repeat, mono_add_ms(now, invite ? SIP_INVITE_T100_MS : SIP_T100_MS));
     return ERR_OK;
 }
 
@@ -331,7 +339,11 @@ static void apply_repeat(struct sip_tx_table *t, struct sip_tx *tx, enum repeat_
     case R_DOUBLE_T2: tx->interval_ms = tx->interval_ms * 2 < SIP_T2_MS ? tx->interval_ms * 2 : SIP_T2_MS; break;
     case R_T2: tx->interval_ms = SIP_T2_MS; break;
     }
-    if (!tx->reliable) sip_timer_start(t, &tx->repeat, mono_add_ms(now, tx->interval_ms));
+    if (tx->reliable) {
+        sip_timer_stop(t, &tx->repeat); /* it may have run towards a 100 */
+    } else {
+        sip_timer_start(t, &tx->repeat, mono_add_ms(now, tx->interval_ms));
+    }
 }
 
 /* False: the timer is zero here, the state is left at once. */

@@ -5,6 +5,8 @@
  * bits. The transaction holds no message: the caller keeps the bytes that "send again" means. Timers lie in the table's
  * wheel; the caller advances it, sees by sip_timer.id what fired and feeds sip_tx_timer.
  * Invariant: a transaction is in its table, with its timers running, from start until SIP_TX_DO_FREE or sip_tx_remove.
+ * An INVITE gets its 100 after 200 ms, when nothing better has gone out, or when it comes again: RFC 3261 §17.2.1 asks
+ * for no more, and most calls then need one message less.
  * Specification: RFC 3261 §17, RFC 6026 §7-8, RFC 4320 §4 (no 1xx but a late 100 to a non-INVITE). */
 #ifndef TANDEM_SIP_TRANSACTION_H
 #define TANDEM_SIP_TRANSACTION_H
@@ -19,13 +21,14 @@
 #define SIP_T4_MS 5000
 #define SIP_T64_MS (64 * SIP_T1_MS) /* timers B F H J L M */
 #define SIP_TD_MS 32000
-#define SIP_T100_MS 3500 /* when Timer E of a client has reached T2 */
+#define SIP_T100_MS 3500       /* when Timer E of a client has reached T2 */
+#define SIP_INVITE_T100_MS 200 /* RFC 3261 §17.2.1 */
 
 enum sip_tx_kind { SIP_TX_INVITE_CLIENT, SIP_TX_CLIENT, SIP_TX_INVITE_SERVER, SIP_TX_SERVER, SIP_TX_KIND_COUNT };
 
 enum sip_tx_state {
     SIP_TX_NONE,   /* not in a table */
-    SIP_TX_TRYING, /* also Calling */
+    SIP_TX_TRYING, /* also Calling; INVITE server: nothing has gone out yet */
     SIP_TX_PROCEEDING,
     SIP_TX_ACCEPTED,
     SIP_TX_COMPLETED,
@@ -50,7 +53,7 @@ enum sip_tx_do {
     SIP_TX_DO_SEND = 1,       /* server: send the user's response, and keep it for SIP_TX_DO_RESEND */
     SIP_TX_DO_RESEND = 2,     /* send the last message again */
     SIP_TX_DO_ACK = 4,        /* INVITE client: build and send the ACK of a failure */
-    SIP_TX_DO_TRYING = 8,     /* non-INVITE server: send a 100 now (RFC 4320 §4.1) */
+    SIP_TX_DO_TRYING = 8,     /* server: send a 100 now (RFC 3261 §17.2.1, RFC 4320 §4.1) */
     SIP_TX_DO_PASS = 16,      /* hand the message to the user */
     SIP_TX_DO_TIMED_OUT = 32, /* client: no final response in time; INVITE server: no ACK */
     SIP_TX_DO_FAILED = 64,    /* client: transport error */
@@ -92,8 +95,7 @@ void sip_tx_table_fini(struct sip_tx_table *t); /* frees the table, not the tran
  * the magic cookie, Via, Call-ID, From tag and CSeq. For an ACK the INVITE's is found. method replaces the request's
  * own: SIP_INVITE for a CANCEL finds what it cancels (§9.2). NULL. */
 struct sip_tx *sip_tx_find_server(const struct sip_tx_table *t, const struct sip_view *request, enum sip_method method);
-/* Starts the transaction of a new request; tx and key are the caller's storage as long as it lives. It is in the Trying
- * (INVITE: Proceeding) state. ERR_NOMEM. */
+/* Starts the transaction of a new request; tx and key are the caller's storage as long as it lives. ERR_NOMEM. */
 MUST_CHECK enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *tx, char key[SIP_TX_KEY_MAX],
                                         const struct sip_view *request, bool reliable, struct mono now);
 
