@@ -39,12 +39,17 @@ void peer_free(struct listener *s, struct peer_pipe *p)
     free(p);
 }
 
-void listener_on_gone(struct inbox_item *item)
+void listener_on_peer(struct inbox_item *item)
 {
-    struct gone_pipe *g = CONTAINER_OF(item, struct gone_pipe, item);
-    struct peer_pipe *p = peer_find(g->listener, g->pipe);
-    if (p != NULL) peer_free(g->listener, p);
-    free(g);
+    struct peer_event *e = CONTAINER_OF(item, struct peer_event, item);
+    struct listener *s = e->listener;
+    if (s->mesh->stopping) { /* the table is the stopping thread's */
+        free(e);
+        return;
+    }
+    struct peer_pipe *p = e->came ? peer_make(s, e->pipe) : peer_find(s, e->pipe);
+    if (p != NULL && !e->came) peer_free(s, p);
+    free(e);
 }
 
 void listener_drop(struct listener *s, const struct node_name *name)
@@ -54,8 +59,7 @@ void listener_drop(struct listener *s, const struct node_name *name)
     while ((n = map_walk(&s->peers, &walk)) != NULL) {
         struct peer_pipe *p = CONTAINER_OF(n, struct peer_pipe, node);
         if (!p->proved || !node_name_eq(&p->name, name)) continue;
-        p->proved = false; /* what is still in the contexts is asked for a hello, and that is refused */
-        (void)nng_pipe_close((nng_pipe){.id = p->pipe});
+        p->proved = false; /* its next request is asked for a hello, and that is refused; closing is riskier (link.c) */
     }
 }
 

@@ -20,7 +20,7 @@ struct listen_slot {
     struct mesh_frame frame;
 };
 
-/* A connection of a peer, from its first hello on. */
+/* A connection of a peer. */
 struct peer_pipe {
     struct map_node node;
     uint32_t pipe;
@@ -31,10 +31,11 @@ struct peer_pipe {
     struct whole whole;
 };
 
-struct gone_pipe {
+struct peer_event {
     struct inbox_item item;
     struct listener *listener;
     uint32_t pipe;
+    bool came; /* else it went */
 };
 
 struct listener {
@@ -61,6 +62,8 @@ struct listener {
 void listener_ack(struct listen_slot *s, enum mesh_ack_code code, const char *text);
 void listener_reply(struct listen_slot *s, struct mesh_frame *reply);
 void peer_free(struct listener *s, struct peer_pipe *p);
+/* Closes every connection, before the accepting socket is closed: see stop_dialling in link.c. */
+void listener_close_pipes(struct listener *s);
 /* Binds s->address; with port 0 the address then carries the real one. An NNG error number. */
 int listener_bind(struct listener *s);
 

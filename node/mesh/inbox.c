@@ -22,8 +22,8 @@ void inbox_push(struct inbox *i, struct inbox_item *item)
 {
     uv_mutex_lock(&i->mutex);
     if (!list_linked(&item->node)) list_append(&i->items, &item->node);
+    if (!i->dead) (void)uv_async_send(&i->async);
     uv_mutex_unlock(&i->mutex);
-    (void)uv_async_send(&i->async);
 }
 
 struct inbox_item *inbox_pop(struct inbox *i)

@@ -5,6 +5,7 @@
 #ifndef TANDEM_MESH_INBOX_H
 #define TANDEM_MESH_INBOX_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "node/base/err.h"
@@ -14,7 +15,7 @@ enum inbox_kind {
     INBOX_ANSWER,  /* struct link_slot: a request of ours has ended */
     INBOX_PIPE,    /* struct link: its pipe came or went */
     INBOX_REQUEST, /* struct listen_slot: a request of a peer has come */
-    INBOX_GONE     /* struct gone_pipe: a pipe of the listener is closed */
+    INBOX_PEER     /* struct peer_event: a pipe of the listener came or went */
 };
 
 struct inbox_item {
@@ -26,6 +27,7 @@ struct inbox {
     uv_mutex_t mutex;
     uv_async_t async;
     struct list_node items;
+    bool dead; /* the loop's side is gone: pushes do nothing */
 };
 
 /* wake runs on the loop thread after pushes, with i->async.data = data. ERR_IO. */

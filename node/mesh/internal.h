@@ -53,6 +53,8 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_DEAD_MS 2000          /* no answer at all while some are due */
 #define MESH_DEAD_BYTES_PER_MS 256 /* and for each of this many bytes on the way a millisecond more: slow lines */
 #define MESH_REPLY_MS 5000         /* an answer that the peer does not take ends its connection */
+#define MESH_STOP_MS 5000          /* how long mesh_close waits for NNG */
+#define MESH_QUIET_MS 150          /* between the last request and the end of connections */
 #define MESH_LOG_MS 10000          /* between two log lines of one kind that peers can cause */
 #define MESH_HELLO_MS 5000         /* from connection to proof */
 #define MESH_REFUSED_RETRY_MS 5000 /* hello again on a connection whose hello was refused */
@@ -115,7 +117,10 @@ struct mesh {
     unsigned pending; /* handles, probes, workers that must end before the mesh is freed */
     void (*closed)(void *ctx);
     void *closed_ctx;
-    uv_work_t close_work;
+    uv_thread_t stopper; /* closes NNG's things */
+    bool stopping;       /* it runs, or ran */
+    bool stopped;        /* under inbox.mutex: it has ended */
+    bool abandoned;      /* it did not in time, and the mesh is left to it */
     _Atomic uint64_t counters[MESH_COUNTER_COUNT];
     struct counter_table table;
 };

@@ -10,6 +10,7 @@
 #define RECONNECT_MIN_MS 100
 #define RECONNECT_MAX_MS 1000 /* a node that came back is linked again within its first heartbeats */
 #define SWAP_MS 10000         /* with two addresses: how long one is tried before the other */
+#define STUCK_MS 3000         /* NNG has failed to get through to an address that answers: more than its own wait */
 #define REQUEST_MAX_MS 60000  /* a context's own bound; a link that does not answer is found dead long before */
 
 /* ---- the socket, once ---- */
@@ -118,6 +119,7 @@ enum err link_get(struct mesh *m, struct link **out)
     list_init(&l->flying);
     int rv = open_socket(l);
     if (rv != 0) {
+        (void)link_quiet(l);
         link_stop(l);
         link_free(l);
         return mesh_nng_err(rv);
@@ -138,38 +140,61 @@ struct link *link_find(const struct mesh *m, const struct node_name *name)
 
 /* ---- dialling ---- */
 
+static void end_pipe(struct link *l)
+{
+    if (l->doomed) (void)nng_pipe_close((nng_pipe){.id = l->dead_pipe}); /* gone already is fine */
+    l->doomed = false;
+}
+
+/* We do not use the connection any more. It is closed a moment later: closing it while an answer comes in can block
+ * NNG's reaper for good (upstream #1543). */
 static void forget_pipe(struct link *l)
 {
     if (l->pipe == 0) return;
-    nng_pipe p = {.id = l->pipe};
+    end_pipe(l);
     l->dead_pipe = l->pipe;
     l->pipe = 0;
-    (void)nng_pipe_close(p); /* gone already is fine */
+    l->doomed = true;
+    l->doom_at = mono_add_ms(mesh_now(), MESH_QUIET_MS);
 }
 
-static void stop_dialling(struct link *l)
+static void stop_probe(struct link *l)
 {
-    if (l->dialing) (void)nng_dialer_close(l->dialer);
-    l->dialing = false;
     if (l->probe != NULL) probe_cancel(l->probe);
     l->probe = NULL;
 }
 
-/* Links leave from the address at which this node listens, so that the firewalls between sites see one address for it.
- * False when it listens on all of them, or not at all. */
-static bool dial_source(const struct mesh *m, nng_sockaddr *out)
+/* The pipe goes first: closing a dialer closes its pipes at the transport alone, which blocks the reaper too. */
+static void stop_dialling(struct link *l)
 {
-    char host[LIMIT_HOST + 1];
+    forget_pipe(l);
+    end_pipe(l);
+    if (l->dialing) (void)nng_dialer_close(l->dialer);
+    l->dialing = false;
+    stop_probe(l);
+}
+
+/* Links leave from the address at which this node listens, so that the firewalls between sites see one address for it.
+ * False when it listens on all of them or not at all, and when the peer's address is not a literal of the same family:
+ * a source of the other one would make every attempt fail. */
+static bool dial_source(const struct link *l, nng_sockaddr *out)
+{
+    char own[LIMIT_HOST + 1];
+    char peer[LIMIT_HOST + 1];
     char port[6];
+    unsigned char bytes[16];
     *out = (nng_sockaddr){0};
-    if (m->listener == NULL || probe_split(listener_address(m->listener), host, port) != ERR_OK) return false;
-    if (inet_pton(AF_INET, host, &out->s_in.sa_addr) == 1) {
+    if (l->mesh->listener == NULL || probe_split(listener_address(l->mesh->listener), own, port) != ERR_OK)
+        return false;
+    if (probe_split(l->address, peer, port) != ERR_OK) return false;
+    if (inet_pton(AF_INET, own, &out->s_in.sa_addr) == 1) {
         out->s_in.sa_family = NNG_AF_INET;
-        return out->s_in.sa_addr != INADDR_ANY;
+        return out->s_in.sa_addr != INADDR_ANY && inet_pton(AF_INET, peer, bytes) == 1;
     }
-    if (inet_pton(AF_INET6, host, out->s_in6.sa_addr) != 1) return false;
+    if (inet_pton(AF_INET6, own, out->s_in6.sa_addr) != 1) return false;
     out->s_in6.sa_family = NNG_AF_INET6;
-    return memcmp(out->s_in6.sa_addr, &in6addr_any, sizeof out->s_in6.sa_addr) != 0;
+    return memcmp(out->s_in6.sa_addr, &in6addr_any, sizeof out->s_in6.sa_addr) != 0 &&
+           inet_pton(AF_INET6, peer, bytes) == 1;
 }
 
 static int start_dialer(struct link *l)
@@ -182,7 +207,7 @@ static int start_dialer(struct link *l)
     rv = nng_dialer_set_ptr(l->dialer, NNG_OPT_TLS_CONFIG, l->mesh->tls_client);
     if (rv == 0) rv = nng_dialer_set_bool(l->dialer, NNG_OPT_TCP_KEEPALIVE, true);
     if (rv == 0) rv = nng_dialer_set_bool(l->dialer, NNG_OPT_TCP_NODELAY, true);
-    if (rv == 0 && dial_source(l->mesh, &source)) rv = nng_dialer_set_addr(l->dialer, NNG_OPT_LOCADDR, &source);
+    if (rv == 0 && dial_source(l, &source)) rv = nng_dialer_set_addr(l->dialer, NNG_OPT_LOCADDR, &source);
     if (rv == 0) rv = nng_dialer_start(l->dialer, NNG_FLAG_NONBLOCK);
     if (rv != 0) {
         (void)nng_dialer_close(l->dialer);
@@ -196,6 +221,7 @@ static void await_pipe(struct link *l)
 {
     struct mono now = mesh_now();
     l->state = LINK_DIALLING;
+    l->since = now;
     l->probe_wait_ms = MESH_PROBE_FIRST_MS;
     l->probe_at = mono_add_ms(now, MESH_PROBE_FIRST_MS + rng_below(&l->mesh->rng, MESH_PROBE_FIRST_MS));
     l->deadline = mono_add_ms(now, SWAP_MS);
@@ -207,7 +233,6 @@ enum err link_dial(struct link *l, const char *address)
     char port[6];
     if (strlen(address) > LIMIT_URI || probe_split(address, host, port) != ERR_OK) return ERR_SYNTAX;
     stop_dialling(l);
-    forget_pipe(l);
     (void)snprintf(l->address, sizeof l->address, "%s", address);
     l->generation++;
     await_pipe(l);
@@ -258,8 +283,8 @@ static void link_leave(struct link *l, enum link_state next, enum err err, const
 
 void link_park(struct link *l, const char *why)
 {
-    stop_dialling(l);
-    forget_pipe(l);
+    forget_pipe(l); /* the tick closes it, and the dialer of a parked link */
+    stop_probe(l);
     link_leave(l, LINK_PARKED, ERR_UNREACHABLE, why);
     if (l->state == LINK_PARKED && l->seed) link_reset(l);
 }
@@ -317,8 +342,7 @@ void link_on_pipe(struct link *l)
     }
     if (l->pipe != 0) link_lost(l, ERR_UNREACHABLE, "connection lost");
     if (seen == 0 || l->state != LINK_DIALLING || l->mesh->closing) return;
-    if (l->probe != NULL) probe_cancel(l->probe);
-    l->probe = NULL;
+    stop_probe(l);
     l->pipe = seen;
     l->generation++;
     link_hello(l);
@@ -326,8 +350,9 @@ void link_on_pipe(struct link *l)
 
 /* ---- time ---- */
 
-/* NNG leaves a connection attempt to the kernel, which sends the next SYN up to a minute later. When the address
- * answers again, a new attempt is better. */
+/* NNG does not get through although the address answers: either its attempt waits for the kernel's next SYN, which
+ * comes up to a minute later, or NNG's reaper hangs (upstream #1543) and it does not know that the old connection is
+ * gone. A new dialer helps in both. */
 static void restart_dial(struct link *l)
 {
     mesh_count(l->mesh, MESH_COUNT_dials_restarted);
@@ -356,7 +381,12 @@ static void on_probe(void *ctx, enum probe_result result, const char *text)
         log_event(m->options.log, tls ? LOG_WARN : LOG_INFO, "mesh", tls ? "link-refused" : "dial-failed",
                   "peer=%s address=%s reason=\"%s\"", l->named ? l->name.s : "?", l->address, text);
     }
-    if (was_stuck && !l->stuck) restart_dial(l);
+    bool late = mono_ms_between(l->since, mesh_now()) >= STUCK_MS;
+    if ((was_stuck && !l->stuck) || (result == PROBE_FINE && late)) {
+        restart_dial(l);
+    } else if (result == PROBE_FINE) {
+        l->probe_at = mono_add_ms(mesh_now(), STUCK_MS);
+    }
 }
 
 static void on_probe_ended(void *owner)
@@ -364,13 +394,33 @@ static void on_probe_ended(void *owner)
     mesh_pending_done(owner);
 }
 
+/* The same source as NNG's attempt, in the system's form: a look from elsewhere could see something else. */
+static bool probe_source(const struct link *l, struct sockaddr_storage *out)
+{
+    nng_sockaddr source;
+    *out = (struct sockaddr_storage){0};
+    if (!dial_source(l, &source)) return false;
+    if (source.s_family == NNG_AF_INET) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+        v4->sin_family = AF_INET;
+        v4->sin_addr.s_addr = source.s_in.sa_addr;
+    } else {
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+        v6->sin6_family = AF_INET6;
+        memcpy(&v6->sin6_addr, source.s_in6.sa_addr, sizeof v6->sin6_addr);
+    }
+    return true;
+}
+
 static void ask_why(struct link *l, struct mono now)
 {
     struct mesh *m = l->mesh;
+    struct sockaddr_storage source;
+    const struct sockaddr *from = probe_source(l, &source) ? (const struct sockaddr *)&source : NULL;
     l->probe_wait_ms = l->probe_wait_ms * 3 < MESH_PROBE_MAX_MS ? l->probe_wait_ms * 3 : MESH_PROBE_MAX_MS;
     l->probe_at = mono_add_ms(now, l->probe_wait_ms / 2 + rng_below(&m->rng, l->probe_wait_ms));
-    if (probe_start(m->options.loop, credentials_tls(m->credentials), PROBE_PEER, l->address, on_probe, on_probe_ended,
-                    l, m, &l->probe) == ERR_OK)
+    if (probe_start(m->options.loop, credentials_tls(m->credentials), PROBE_PEER, l->address, from, on_probe,
+                    on_probe_ended, l, m, &l->probe) == ERR_OK)
         m->pending++;
 }
 
@@ -384,8 +434,11 @@ static void tick_up(struct link *l, struct mono now)
 
 void link_tick(struct link *l, struct mono now)
 {
+    if (l->doomed && mono_reached(now, l->doom_at)) end_pipe(l);
     switch (l->state) {
-    case LINK_PARKED: break;
+    case LINK_PARKED:
+        if (l->dialing && !l->doomed) stop_dialling(l);
+        break;
     case LINK_DIALLING:
         if (l->probe == NULL && mono_reached(now, l->probe_at)) ask_why(l, now);
         if (l->next_address[0] != '\0' && mono_reached(now, l->deadline)) link_redial(l);
@@ -411,16 +464,22 @@ void link_tick(struct link *l, struct mono now)
 
 /* ---- the end ---- */
 
-void link_stop(struct link *l)
+bool link_quiet(struct link *l)
 {
-    if (l->open) {
-        (void)nng_pipe_notify(l->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
-        (void)nng_pipe_notify(l->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
-    }
+    if (!l->open) return false;
+    (void)nng_pipe_notify(l->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
+    (void)nng_pipe_notify(l->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
     for (size_t i = 0; i < MESH_LINK_SLOTS; i++) {
         if (l->slots[i].aio != NULL) nng_aio_stop(l->slots[i].aio);
         if (l->slots[i].ctx.id != 0) (void)nng_ctx_close(l->slots[i].ctx);
     }
+    return atomic_load(&l->pipe_seen) != 0;
+}
+
+void link_stop(struct link *l)
+{
+    uint32_t pipe = atomic_load(&l->pipe_seen);
+    if (pipe != 0) (void)nng_pipe_close((nng_pipe){.id = pipe});
     if (l->open) (void)nng_close(l->socket);
 }
 

@@ -70,8 +70,10 @@ struct link {
     _Atomic uint32_t pipe_seen;       /* NNG's thread: the pipe now, 0 none */
     uint32_t pipe;                    /* loop: what we work with, 0 none */
     uint32_t dead_pipe;               /* loop: the one before, which NNG may still report for a moment */
-    uint64_t generation;              /* counts pipes and changes of state that end what is on the way */
-    bool hello_due;                   /* no context was free to say it */
+    bool doomed;                      /* dead_pipe is to be closed at doom_at */
+    struct mono doom_at;
+    uint64_t generation; /* counts pipes and changes of state that end what is on the way */
+    bool hello_due;      /* no context was free to say it */
     struct link_slot slots[MESH_LINK_SLOTS];
     struct list_node urgent;
     struct list_node queue;
@@ -86,6 +88,7 @@ struct link {
     struct mono probe_at;
     uint64_t probe_wait_ms;
     struct probe *probe; /* running */
+    struct mono since;   /* when it began to wait for the pipe */
     bool stuck;          /* the last probe timed out: NNG's attempt may wait for the kernel's next SYN */
     struct hello_transcript transcript;
     char why[LIMIT_TEXT]; /* what keeps it from being up, "" nothing known */
@@ -128,7 +131,9 @@ void link_end_all(struct link *l, enum err err);
 void link_pump(struct link *l);
 void link_free_queues(struct link *l);
 
-/* mesh_close, on a worker thread: waits for NNG. */
+/* mesh_close, on a thread of its own: link_quiet for all links, then link_stop; both wait for NNG. True when there is a
+ * connection, on which answers may still come. */
+bool link_quiet(struct link *l);
 void link_stop(struct link *l);
 /* Loop thread, after link_stop. */
 void link_free(struct link *l);

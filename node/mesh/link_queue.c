@@ -290,6 +290,9 @@ void link_on_answer(struct link_slot *s)
         } else if (s->out != NULL) {
             take_ack(l, s);
         }
+        /* The connection was reset under a request. NNG's own word of it may never come (see restart_dial). */
+        if (l->generation == s->generation && l->state == LINK_UP && s->err == ERR_UNREACHABLE && !l->mesh->closing)
+            link_lost(l, ERR_UNREACHABLE, "connection lost");
     }
     arena_fini(&s->arena);
     if (!l->mesh->closing) link_pump(l);

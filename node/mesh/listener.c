@@ -41,17 +41,17 @@ static void on_slot(void *arg)
     inbox_push(&s->listener->mesh->inbox, &s->item);
 }
 
-static void on_pipe_gone(nng_pipe pipe, nng_pipe_ev ev, void *arg)
+static void on_pipe_event(nng_pipe pipe, nng_pipe_ev ev, void *arg)
 {
     struct listener *s = arg;
-    struct gone_pipe *g = malloc(sizeof *g);
-    (void)ev;
-    if (g == NULL) return; /* its entry stays in the table; numbers of pipes do not come again soon */
-    g->item.kind = INBOX_GONE;
-    list_init(&g->item.node);
-    g->listener = s;
-    g->pipe = (uint32_t)nng_pipe_id(pipe);
-    inbox_push(&s->mesh->inbox, &g->item);
+    struct peer_event *e = malloc(sizeof *e);
+    if (e == NULL) return; /* at worst an entry stays in the table; numbers of pipes do not come again soon */
+    e->item.kind = INBOX_PEER;
+    list_init(&e->item.node);
+    e->listener = s;
+    e->pipe = (uint32_t)nng_pipe_id(pipe);
+    e->came = ev == NNG_PIPE_EV_ADD_POST;
+    inbox_push(&s->mesh->inbox, &e->item);
 }
 
 /* ---- open ---- */
@@ -104,7 +104,6 @@ static int open_socket(struct listener *s)
     if (rv != 0) return rv;
     s->open = true;
     rv = nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, LIMIT_MESH_FRAME);
-    if (rv == 0) rv = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, on_pipe_gone, s);
     for (size_t i = 0; rv == 0 && i < MESH_LISTEN_SLOTS; i++)
         rv = open_slot(s, &s->slots[i]);
     return rv;
@@ -128,6 +127,7 @@ enum err listener_open(struct mesh *m, const char *address, struct listener **ou
     int rv = open_socket(s);
     if (rv == 0) rv = listener_bind(s);
     if (rv != 0) {
+        (void)listener_quiet(s);
         listener_stop(s);
         listener_free(s);
         return socket_fail(info, address, rv);
@@ -139,6 +139,9 @@ enum err listener_open(struct mesh *m, const char *address, struct listener **ou
 void listener_start(struct listener *s)
 {
     s->watch_at = mono_add_ms(mesh_now(), MESH_WATCH_MS);
+    /* Who came before this is made known by its hello. */
+    (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_POST, on_pipe_event, s);
+    (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, on_pipe_event, s);
     for (size_t i = 0; i < MESH_LISTEN_SLOTS; i++)
         receive(&s->slots[i]);
 }
@@ -156,13 +159,29 @@ void listener_cancel(struct listener *s)
     s->probe = NULL;
 }
 
-void listener_stop(struct listener *s)
+void listener_close_pipes(struct listener *s)
 {
-    if (s->open) (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
+    struct map_walk walk = {0};
+    struct map_node *n;
+    while ((n = map_walk(&s->peers, &walk)) != NULL)
+        (void)nng_pipe_close((nng_pipe){.id = CONTAINER_OF(n, struct peer_pipe, node)->pipe});
+}
+
+bool listener_quiet(struct listener *s)
+{
+    if (!s->open) return false;
+    (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
+    (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
     for (size_t i = 0; i < MESH_LISTEN_SLOTS; i++) {
         if (s->slots[i].aio != NULL) nng_aio_stop(s->slots[i].aio);
         if (s->slots[i].ctx.id != 0) (void)nng_ctx_close(s->slots[i].ctx);
     }
+    return s->peers.count > 0;
+}
+
+void listener_stop(struct listener *s)
+{
+    listener_close_pipes(s);
     if (s->open) (void)nng_close(s->socket);
 }
 

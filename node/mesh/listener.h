@@ -13,14 +13,15 @@
 MUST_CHECK enum err listener_open(struct mesh *m, const char *address, struct listener **out, struct err_info *info);
 void listener_start(struct listener *s);
 const char *listener_address(const struct listener *s);
-/* Closes the connections that proved this name. */
+/* The connections that proved this name have to prove it again, and cannot when it is evicted. */
 void listener_drop(struct listener *s, const struct node_name *name);
 void listener_on_request(struct inbox_item *item); /* INBOX_REQUEST */
-void listener_on_gone(struct inbox_item *item);    /* INBOX_GONE */
+void listener_on_peer(struct inbox_item *item);    /* INBOX_PEER */
 void listener_tick(struct listener *s, struct mono now);
 
-/* mesh_close: loop thread, then on a worker thread, then on the loop thread again. */
+/* mesh_close: on the loop thread, then on a thread of its own (both wait for NNG), then on the loop thread again. */
 void listener_cancel(struct listener *s);
+bool listener_quiet(struct listener *s); /* true when there are connections */
 void listener_stop(struct listener *s);
 void listener_free(struct listener *s);
 

@@ -2,8 +2,8 @@
  * callbacks.
  *
  * Libraries of one process share NNG's threads; nothing here is global. The order of the end matters, since NNG 1.5 has
- * use-after-free bugs in closing while things happen: mesh_close first stops every context (on a worker thread, it
- * blocks), then closes contexts, then sockets, and only then frees. */
+ * use-after-free bugs in closing while things happen, and can hang: mesh_close first stops every context, then closes
+ * connections and sockets, on a thread that it waits for no longer than MESH_STOP_MS, and only then frees. */
 #include "node/mesh/mesh.h"
 
 #include <stdio.h>
@@ -80,9 +80,10 @@ enum mesh_ack_code mesh_deliver(struct mesh *m, const struct node_name *from, st
 
 /* ---- the loop's side ---- */
 
-static void on_wake(uv_async_t *a)
+static void on_stop_wake(struct mesh *m);
+
+static void take_items(struct mesh *m)
 {
-    struct mesh *m = a->data;
     struct inbox_item *item;
     while ((item = inbox_pop(&m->inbox)) != NULL) {
         switch (item->kind) {
@@ -91,9 +92,16 @@ static void on_wake(uv_async_t *a)
             if (!m->closing) link_on_pipe(CONTAINER_OF(item, struct link, item));
             break;
         case INBOX_REQUEST: listener_on_request(item); break;
-        case INBOX_GONE: listener_on_gone(item); break;
+        case INBOX_PEER: listener_on_peer(item); break;
         }
     }
+}
+
+static void on_wake(uv_async_t *a)
+{
+    struct mesh *m = a->data;
+    take_items(m);
+    if (m->stopping) on_stop_wake(m);
 }
 
 static void on_tick(uv_timer_t *t)
@@ -192,7 +200,10 @@ enum err mesh_open(const struct mesh_options *options, struct mesh **out, struct
     /* The loop's handles come last: they could only be closed later. Until then no context receives and nothing is
      * pushed, */
     if (err == ERR_OK && inbox_open(&m->inbox, options->loop, on_wake, m) != ERR_OK) {
-        if (m->listener != NULL) listener_stop(m->listener);
+        if (m->listener != NULL) {
+            (void)listener_quiet(m->listener);
+            listener_stop(m->listener);
+        }
         err = err_fail(info, ERR_IO, "mesh: the event loop takes no more handles");
     }
     if (err != ERR_OK) {
@@ -214,8 +225,11 @@ void mesh_pending_done(struct mesh *m)
     if (--m->pending > 0 || !m->closing) return;
     void (*closed)(void *ctx) = m->closed;
     void *ctx = m->closed_ctx;
-    inbox_fini(&m->inbox);
-    mesh_free(m);
+    if (!m->abandoned) {
+        take_items(m); /* some own memory */
+        inbox_fini(&m->inbox);
+        mesh_free(m);
+    }
     if (closed != NULL) closed(ctx);
 }
 
@@ -224,24 +238,63 @@ static void on_handle_closed(uv_handle_t *h)
     mesh_pending_done(h->data);
 }
 
-/* Worker thread: NNG's calls that wait. */
-static void on_close_work(uv_work_t *w)
+/* NNG's calls that wait, on a thread of their own. A connection that is closed while a message comes in can block NNG's
+ * reaper for good (upstream #1543), so no context takes part any more, and what is under way gets a moment to end,
+ * before the first one is closed. */
+static void stop_all(void *arg)
 {
-    struct mesh *m = CONTAINER_OF(w, struct mesh, close_work);
+    struct mesh *m = arg;
+    bool connected = m->listener != NULL && listener_quiet(m->listener);
+    for (struct list_node *n = m->links.next; n != &m->links; n = n->next) {
+        if (link_quiet(CONTAINER_OF(n, struct link, node))) connected = true;
+    }
+    if (connected) uv_sleep(MESH_QUIET_MS);
     if (m->listener != NULL) listener_stop(m->listener);
     for (struct list_node *n = m->links.next; n != &m->links; n = n->next)
         link_stop(CONTAINER_OF(n, struct link, node));
+    uv_mutex_lock(&m->inbox.mutex);
+    m->stopped = true;
+    if (!m->inbox.dead) (void)uv_async_send(&m->inbox.async);
+    uv_mutex_unlock(&m->inbox.mutex);
 }
 
-static void on_close_worked(uv_work_t *w, int status)
+static void close_handles(struct mesh *m)
 {
-    struct mesh *m = CONTAINER_OF(w, struct mesh, close_work);
-    (void)status;
-    on_wake(&m->inbox.async); /* what was pushed at the end: some of it owns memory */
     m->pending += 2;
     uv_close((uv_handle_t *)&m->inbox.async, on_handle_closed);
     uv_close((uv_handle_t *)&m->tick, on_handle_closed);
-    mesh_pending_done(m); /* the work */
+    mesh_pending_done(m); /* the stopping */
+}
+
+/* True when the thread has ended; with give_up it is left alone from here on if it has not. */
+static bool has_stopped(struct mesh *m, bool give_up)
+{
+    uv_mutex_lock(&m->inbox.mutex);
+    bool stopped = m->stopped;
+    m->inbox.dead = stopped || give_up;
+    uv_mutex_unlock(&m->inbox.mutex);
+    return stopped;
+}
+
+static void on_stop_wake(struct mesh *m)
+{
+    if (m->inbox.dead || !has_stopped(m, false)) return;
+    (void)uv_thread_join(&m->stopper);
+    close_handles(m);
+}
+
+/* NNG hangs in closing (upstream #1543): better to lose some memory at the end than not to end. */
+static void on_stop_late(uv_timer_t *t)
+{
+    struct mesh *m = t->data;
+    if (m->inbox.dead) return;
+    if (has_stopped(m, true)) {
+        (void)uv_thread_join(&m->stopper);
+    } else {
+        m->abandoned = true;
+        log_event(m->options.log, LOG_WARN, "mesh", "close-abandoned", "after_ms=%d", MESH_STOP_MS);
+    }
+    close_handles(m);
 }
 
 void mesh_close(struct mesh *m, void (*closed)(void *ctx), void *ctx)
@@ -250,17 +303,20 @@ void mesh_close(struct mesh *m, void (*closed)(void *ctx), void *ctx)
     m->closing = true;
     m->closed = closed;
     m->closed_ctx = ctx;
-    (void)uv_timer_stop(&m->tick);
     if (m->listener != NULL) listener_cancel(m->listener);
     for (struct list_node *n = m->links.next; n != &m->links; n = n->next) {
         struct link *l = CONTAINER_OF(n, struct link, node);
         if (l->probe != NULL) probe_cancel(l->probe);
         l->probe = NULL;
     }
+    take_items(m); /* the connections that came lately are to be known */
     m->pending++;
-    if (uv_queue_work(m->options.loop, &m->close_work, on_close_work, on_close_worked) == 0) return;
-    on_close_work(&m->close_work); /* cannot fail today; waiting here is the lesser evil */
-    on_close_worked(&m->close_work, 0);
+    m->stopping = true;
+    (void)uv_timer_start(&m->tick, on_stop_late, MESH_STOP_MS, 0);
+    if (uv_thread_create(&m->stopper, stop_all, m) == 0) return;
+    m->inbox.dead = true; /* no thread to wait for: wait here */
+    stop_all(m);
+    close_handles(m);
 }
 
 /* ---- calls ---- */

@@ -20,8 +20,9 @@ struct probe {
     uv_timer_t timer;
     uv_getaddrinfo_t dns;
     uv_connect_t connection;
-    unsigned open; /* handles and the resolver request that have not ended */
-    bool closing;  /* done was called or will not be */
+    struct sockaddr_storage from; /* AF_UNSPEC: none */
+    unsigned open;                /* handles and the resolver request that have not ended */
+    bool closing;                 /* done was called or will not be */
     bool connected;
     enum probe_kind kind;
     SSL *ssl;
@@ -242,7 +243,9 @@ static void on_connect(uv_connect_t *req, int status)
 
 static void connect_to(struct probe *p, const struct sockaddr *sa)
 {
-    int rv = uv_tcp_connect(&p->connection, &p->tcp, sa, on_connect);
+    const struct sockaddr *from = (const struct sockaddr *)&p->from;
+    int rv = from->sa_family == sa->sa_family ? uv_tcp_bind(&p->tcp, from, 0) : 0;
+    if (rv == 0) rv = uv_tcp_connect(&p->connection, &p->tcp, sa, on_connect);
     if (rv != 0) finish(p, PROBE_CONNECT, uv_strerror(rv));
 }
 
@@ -261,8 +264,8 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 }
 
 enum err probe_start(uv_loop_t *loop, SSL_CTX *tls, enum probe_kind kind, const char *address,
-                     void (*done)(void *ctx, enum probe_result result, const char *text), void (*ended)(void *owner),
-                     void *ctx, void *owner, struct probe **out)
+                     const struct sockaddr *from, void (*done)(void *ctx, enum probe_result result, const char *text),
+                     void (*ended)(void *owner), void *ctx, void *owner, struct probe **out)
 {
     char host[LIMIT_HOST + 1];
     char port[6];
@@ -272,6 +275,8 @@ enum err probe_start(uv_loop_t *loop, SSL_CTX *tls, enum probe_kind kind, const 
     struct probe *p = calloc(1, sizeof *p);
     if (p == NULL) return ERR_NOMEM;
     p->kind = kind;
+    if (from != NULL)
+        memcpy(&p->from, from, from->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
     p->done = done;
     p->ended = ended;
     p->ctx = ctx;

@@ -27,9 +27,10 @@ enum probe_result {
 struct probe;
 
 /* done comes once, not before this returns, and is not called after probe_cancel; text is borrowed for the call. ended
- * comes once in every case, last, when the probe's memory is gone. address is HOST:PORT. ERR_NOMEM, ERR_SYNTAX, ERR_IO
- * (neither call comes then). */
+ * comes once in every case, last, when the probe's memory is gone. address is HOST:PORT; from the source (port 0), or
+ * NULL. ERR_NOMEM, ERR_SYNTAX, ERR_IO (neither call comes then). */
 MUST_CHECK enum err probe_start(uv_loop_t *loop, SSL_CTX *tls, enum probe_kind kind, const char *address,
+                                const struct sockaddr *from,
                                 void (*done)(void *ctx, enum probe_result result, const char *text),
                                 void (*ended)(void *owner), void *ctx, void *owner, struct probe **out);
 void probe_cancel(struct probe *p);

@@ -17,6 +17,7 @@ static void reopen(struct listener *s)
     if (s->bound) {
         mesh_count(m, MESH_COUNT_listener_reopened);
         log_event(m->options.log, LOG_ERROR, "mesh", "listener-dead", "address=%s action=reopen", s->address);
+        listener_close_pipes(s);
         (void)nng_listener_close(s->accept);
         s->bound = false;
         s->own_probes = s->auth_failures = 0; /* a new one counts from zero */
@@ -95,7 +96,7 @@ void listener_tick(struct listener *s, struct mono now)
     s->watch_at = mono_add_ms(now, MESH_WATCH_MS);
     own_address(s, address);
     mesh_count(m, MESH_COUNT_listener_probes);
-    if (probe_start(m->options.loop, NULL, PROBE_LISTENER, address, on_probe, on_probe_ended, s, m, &s->probe) ==
+    if (probe_start(m->options.loop, NULL, PROBE_LISTENER, address, NULL, on_probe, on_probe_ended, s, m, &s->probe) ==
         ERR_OK)
         m->pending++;
 }

@@ -149,7 +149,9 @@ static void test_evicted(void **state)
     assert_int_equal(mesh_evict(a.mesh, &name), ERR_OK);
     assert_int_equal(mesh_evict(a.mesh, &name), ERR_OK);
     assert_false(rig_up(&a, "b"));
+    assert_int_equal(rig_beat(&b, "a", 1, 1), ERR_OK); /* it does not know yet, and learns it from the answer */
     rig_wait_down(&b, "a");
+    assert_int_equal(b.sent[ERR_UNREACHABLE], 1);
     rig_wait_text(&b, "a", "refused: by the peer: evicted from the cluster");
     assert_true(rig_counter(&a, "hello_refused") >= 1);
     assert_int_equal(rig_beat(&b, "a", 1, 1), ERR_UNREACHABLE);
