@@ -165,7 +165,6 @@ enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const 
     enum err e = control_record_done(&b, &r);
     if (e == ERR_OK) output_record(p->c->output, &r);
     arena_fini(&arena);
-    p->findings++;
     p->blocking += f->severity == LINT_ERROR || !allowed(m, f->id);
     return e;
 }

@@ -13,7 +13,7 @@ struct plan_run {
     struct list_node ops;  /* in the order of the node's reply */
     struct map ops_by_key;
     size_t changes;  /* ops that change an object */
-    size_t findings; /* shown so far */
+    size_t findings; /* of the node */
     size_t blocking; /* of those found here: that stand in the way */
     bool domain;     /* new-domain is among them */
     bool moved;      /* the node refused, since its plan is not the one that was looked at */
@@ -23,6 +23,7 @@ struct plan_run {
 struct plan_send_options {
     const char *command; /* "plan apply", "plan diff" */
     const char *message; /* why */
+    const char *allow;   /* a warning that is allowed besides those of --allow, NULL: none */
     bool dry_run;
     bool try_again;      /* a plan that moved is not said: the caller looks again */
     uint64_t timeout_ms; /* 0: the node's */

@@ -47,6 +47,7 @@ static enum err build_args(const struct plan_run *p, const struct tree_match *m,
     const char *base = tree_value(m, "base");
     struct slice digest = base != NULL ? slice_of(base) : p->file.digest;
     allow_text(m, &allow);
+    if (o->allow != NULL) buf_printf(&allow, "%s%s", allow.n > 0 ? "," : "", o->allow);
     control_record_start(&b, arena, "");
     if (digest.n > 0 && !o->dry_run) control_text(&b, "base_digest", digest);
     control_text(&b, "message", slice_of(o->message));

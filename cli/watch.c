@@ -172,6 +172,7 @@ int watch_run(struct cli *c, const struct tree_match *m, int (*frame)(struct cli
         c->stoppable = true;
         c->raw = true;
         status = loop(&w, frame);
+        if (w.started && c->out_terminal) (void)fputs("\n", c->out); /* behind the ^C that the terminal shows */
         struct signalfd_siginfo signal;
         while (read(c->stop_fd, &signal, sizeof signal) == sizeof signal)
             continue; /* none may act when they are let through again */

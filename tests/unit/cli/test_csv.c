@@ -1,0 +1,161 @@
+/* test_csv: plan export and plan import against a node that has a plan: what is written, what is sent, and what never
+ * leaves the machine. */
+#include "tests/unit/cli/plan_node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char plan[] = "plan: 1\n"
+                           "defaults: { domain: a.example }\n"
+                           "accounts:\n"
+                           "  \"6001\": { password: stored, site: hq }\n"
+                           "  \"0071\": { password: stored }\n"
+                           "routes:\n"
+                           "  - { match: \"6\", to: trunk/a, note: \"x;y\" }\n"
+                           "  - { match: \"+49\", to: trunk/a, priority: 20 }\n";
+
+static void test_export(void **state)
+{
+    (void)state;
+    struct plan_node p;
+    plan_node_start(&p, plan);
+    expect_run(p.node.path, "plan export --csv routes", 0,
+               "match,to,priority,weight,scope,length,strip,prepend,hours,overflow,failover,note,disabled,action\r\n"
+               "'+49,trunk/a,20,,,,,,,,,,,\r\n6,trunk/a,,,,,,,,,,x;y,,\r\n",
+               "");
+    expect_run(p.node.path, "plan export --csv accounts --separator semicolon -", 0,
+               "name;password;numbers;strip;prepend;site;max_contacts;calls;disabled;action\r\n"
+               "'0071;(set);;;;;;;;\r\n6001;(set);;;;hq;;;;\r\n",
+               "");
+    plan_node_run(&p, "plan export --csv routes %", 0, "", "2 routes are in ");
+    plan_node_run(&p, "plan import % -m back", 0, "", "nothing to change");
+    plan_node_run(&p, "plan export", 2, "", "--csv routes or --csv accounts");
+    plan_node_run(&p, "plan export --csv routes /nonexistent/x", 1, "", "No such file");
+    plan_node_run(&p, "plan export --csv routes /dev/full", 1, "", "not complete");
+    plan_node_stop(&p);
+    plan_node_start(&p, "plan: 1\n"); /* an empty plan is a table without rows */
+    expect_run(p.node.path, "plan export --csv accounts", 0,
+               "name,password,numbers,strip,prepend,site,max_contacts,calls,disabled,action\r\n", "");
+    plan_node_stop(&p);
+}
+
+static void test_import(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *csv;
+        const char *line;
+        const char *sent; /* behind "plan: 1\n" */
+    } rows[] = {
+        {"match,to,priority\n6,trunk/a,30\n'+49,trunk/a,\n", "plan import % -m x",
+         "routes:\n- {match: \"6\", to: trunk/a, priority: 30, note: \"x;y\"}\n"},
+        {"match,to,note\n6,trunk/a,REMOVE\n7,trunk/b,new\n", "plan import % -m x --mode merge",
+         "routes:\n- {match: \"6\", to: trunk/a}\n- {match: \"7\", to: trunk/b, note: new}\n"},
+        {"match,to,action\n6,trunk/a,REMOVE\n", "plan import % -m x", "- route//6/trunk/a\n"},
+        {"match,to,note\n'+49,trunk/a,\n", "plan import % -m x --mode replace", "- route//6/trunk/a\n"},
+        {"match,to,priority\n'+49,trunk/a,\n", "plan import % -m x --mode replace",
+         "routes:\n- {match: \"+49\", to: trunk/a}\n- route//6/trunk/a\n"},
+        {"name,site,password\n6001,lab,\n", "plan import % -m x",
+         "accounts:\n  \"6001\":\n    password: (set)\n    site: lab\n"},
+        {"name,site,password\n6001,,(set)\n'0071,,(set)\n", "plan import % -m x --mode replace",
+         "accounts:\n  \"6001\":\n    password: (set)\n"},
+        {"name,password\n6001,REMOVE\n", "plan import % -m x", "accounts:\n  \"6001\":\n    site: hq\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plan_node p;
+        struct buf got = {0};
+        struct arena arena = {0};
+        char want[512];
+        plan_node_start(&p, plan);
+        plan_node_write(&p, rows[i].csv);
+        plan_node_run(&p, rows[i].line, 0, "change here/1/7", "");
+        (void)snprintf(want, sizeof want, "plan: 1\n%s", rows[i].sent);
+        plan_node_change(&p, &got);
+        assert_string_equal(got.p, want);
+        struct control_record args = plan_node_heard(&p, &arena);
+        assert_true(slice_is(control_get_text(&args, "base_digest"), PLAN_NODE_DIGEST));
+        assert_true(slice_is(control_get_text(&args, "message"), "x"));
+        arena_fini(&arena);
+        buf_fini(&got);
+        plan_node_stop(&p);
+    }
+}
+
+static void test_password(void **state)
+{
+    (void)state;
+    struct plan_node p;
+    struct buf got = {0};
+    plan_node_start(&p, plan);
+    plan_node_write(&p, "name,password\n6001,topsecret\n");
+    plan_node_run(&p, "plan import % -m x", 0, "", "");
+    assert_false(plan_node_mentions(&p, "topsecret"));
+    plan_node_change(&p, &got);
+    assert_string_equal(got.p, "plan: 1\naccounts:\n  \"6001\":\n    password: (set)\n    site: hq\n");
+    buf_fini(&got);
+    plan_node_stop(&p);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *csv;
+        const char *line;
+        int status;
+        const char *out;
+        const char *err;
+    } rows[] = {
+        {"match,to\n8.61E+12,trunk/a\n", "plan import % -m x", 3, "", "t.csv:2:1: cell A2: match: \"8.61E+12\""},
+        {"match,to\n", "plan import % -m x --mode replace", 1, "", "there is no row in it"},
+        {"match,to,action\n9,trunk/a,REMOVE\n", "plan import % -m x", 3, "",
+         "t.csv:2: route//9/trunk/a is not in the plan"},
+        {"match,to\n49,trunk/a\n", "plan import % -m x", 3,
+         "t.csv:2: warning: route//49/trunk/a: it is new, but the plan has route//+49/trunk/a", "1 finding stands"},
+        {"name,calls\n71,2\n", "plan import % -m x", 3, "account/71: it is new, but the plan has account/0071", ""},
+        {"plan: 1\n", "plan import % -m x", 2, "", "'plan apply "},
+        {"match,to\n7,trunk/a\n", "plan import %", 2, "", "-m MESSAGE"},
+        {"match,to\n7,trunk/a\n", "plan import % -m x --mode some", 2, "", "merge or replace"},
+        {"match,to\n7,trunk/a\n", "plan apply % -m x", 2, "", "is a table: 'plan import "},
+        {"match,to\n7,trunk/a\n", "plan import /nonexistent/t.csv -m x", 1, "", "No such file"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plan_node p;
+        plan_node_start(&p, plan);
+        plan_node_write(&p, rows[i].csv);
+        plan_node_run(&p, rows[i].line, rows[i].status, rows[i].out, rows[i].err);
+        assert_int_equal(p.applies, 0);
+        plan_node_stop(&p);
+    }
+}
+
+static void test_allowed_and_moved(void **state)
+{
+    (void)state;
+    struct plan_node p;
+    struct arena arena = {0};
+    plan_node_start(&p, plan);
+    plan_node_write(&p, "match,to\n49,trunk/a\n");
+    plan_node_run(&p, "plan import % -m x --allow lost-characters", 0, "[lost-characters]\nchange here/1/7", "");
+    p.moved = 1;
+    plan_node_run(&p, "plan import % -m x --allow all", 3, "", "try again");
+    assert_int_equal(p.applies, 2); /* a table is not merged a second time by itself */
+    plan_node_run(&p, "plan import % -m x --allow all --dry-run", 0, "", "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    assert_null(control_find(&args, "base_digest"));
+    assert_int_equal(control_get_int(&args, "dry_run", 0), 1);
+    arena_fini(&arena);
+    plan_node_stop(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_export),
+        cmocka_unit_test(test_import),
+        cmocka_unit_test(test_password),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_allowed_and_moved),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
