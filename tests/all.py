@@ -84,7 +84,7 @@ def asan(tally):
 
 def tsan(tally):
     build("tsan")
-    ctest(tally, "tsan", "build-tsan", {"TSAN_OPTIONS": f"suppressions={ROOT}/tests/tsan.supp:halt_on_error=1"})
+    ctest(tally, "tsan", "build-tsan", {"TSAN_OPTIONS": "halt_on_error=1"})
 
 
 def lint(tally):
