@@ -24,6 +24,8 @@ static void uris(void **state)
     } rows[] = {
         {"sip:example.org", "sip", "", "example.org", false, 0, 0, ""},
         {"sip:6001@10.1.0.1:5062;transport=udp;lr", "sip", "6001", "10.1.0.1", false, 5062, 2, "6001"},
+        {"sip:+4930_1-2.a@h-1.example.org:5070;lr;x=1+2", "sip", "+4930_1-2.a", "h-1.example.org", false, 5070, 2,
+         "+4930_1-2.a"},
         {"SIPS:a@Example.ORG", "sips", "a", "Example.ORG", false, 0, 0, "a"},
         {"sip:a:secret@h", "sip", "a", "h", false, 0, 0, "a"},
         {"sip:a@[2001:db8::1]:5061;x", "sip", "a", "2001:db8::1", true, 5061, 1, "a"},
@@ -82,6 +84,8 @@ static void bad_uris(void **state)
         "sip:a@h;",
         "sip:a@h;;lr",
         "sip:a@h;=x",
+        "sip:a@h;x=",
+        "sip:a@h;x=;lr",
         "sip:a@h?",
         "sip:a@h/x",
         "sip:a@b@c",
