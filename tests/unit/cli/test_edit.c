@@ -13,7 +13,7 @@ static const char plan[] = "plan: 1\n"
                            "defaults: { domain: a.example }\n"
                            "sites: { hq: { blocks: [\"6\"] } }\n"
                            "trunks:\n"
-                           "  a: { site: hq, address: [h1, h2], probe: 10s, register: { user: u, password: (set) } }\n"
+                           "  a: { site: hq, address: [h1, h2], probe: 10s, register: { user: u, expires: 600s } }\n"
                            "  ab: { site: hq, address: [h3] }\n"
                            "accounts: { \"6001\": { password: stored, calls: 2 } }\n"
                            "routes:\n"
@@ -50,7 +50,9 @@ static void test_changes(void **state)
         {"site set hq --media relay", "sites:\n  hq:\n    blocks: [\"6\"]\n    media: relay\n", NULL},
         {"site remove hq", "- site/hq\n", NULL},
         {"trunk set a --address h9 --probe= --register-user v",
-         "trunks:\n  a:\n    site: hq\n    address: [h9]\n    register: {user: v}\n", NULL},
+         "trunks:\n  a:\n    site: hq\n    address: [h9]\n    register: {user: v, expires: 10m}\n", NULL},
+        {"trunk set ab --register-user v", "trunks:\n  ab:\n    site: hq\n    address: [h3]\n    register: {user: v}\n",
+         NULL},
         {"trunk set a --register none", "trunks:\n  a:\n    site: hq\n    address: [h1, h2]\n    probe: 10s\n", NULL},
         {"trunk add t --site hq --address h --rate 5/s --transport tls",
          "trunks:\n  t:\n    site: hq\n    address: [h]\n    transport: tls\n    rate: 5/s\n", NULL},

@@ -140,6 +140,7 @@ static void test_refused(void **state)
          "cell D2: priority: \"x\" is no value for it; write"},
         {"match,to,note\n6,trunk/a,\"two\nlines\"\n", 2, 11, "a note is one line"},
         {"match,to,note\n6,trunk/a,\"x\ny\"\n7,zzz,\n", 2, 11, "a note"},
+        {"name,numbers,calls\na,\"8\n9\",x\n", 3, 4, "cell C2: calls: \"x\" is no value"},
         {"match,to,password\n", 1, 10, "unknown column"},
         {"match,to\n6,trunk/a,7\n", 2, 11, "cell C2: \"7\" stands under no heading"},
         {"match,to,\n6,trunk/a,7\n", 2, 11, "stands under no heading"},
