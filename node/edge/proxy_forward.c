@@ -129,6 +129,17 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
     return err;
 }
 
+/* By hand, like addresses (edge_address_text): 0 .. 255. */
+static struct slice decimal(unsigned n, char out[3])
+{
+    size_t at = 3;
+    do {
+        out[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0 && at > 0);
+    return (struct slice){out + at, 3 - at};
+}
+
 /* The Request-URI of a call that crosses the mesh: the number at our domain, or at the member. */
 static struct slice transit_uri(struct edge *e, const struct forward *f)
 {
@@ -153,7 +164,7 @@ static void remove_own_auth(struct edge *e, const struct sip_view *v, struct sip
 
 enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
-    char hops[12];
+    char hops[3];
     char address[INET6_ADDRSTRLEN];
     struct sip_edits edits;
     struct slice uri = f->hop->request_uri;
@@ -173,8 +184,8 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     sip_edit_insert(&edits, v->first_line_end, buf_view(&e->lines));
     sip_edit_replace(&edits, v->via.all, (struct slice){e->via.p, via_len});
     if (v->max_forwards > 0) {
-        (void)snprintf(hops, sizeof hops, "%d", v->max_forwards - 1);
-        sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), slice_of(hops));
+        struct slice left = decimal((unsigned)v->max_forwards - 1, hops);
+        sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), left);
     }
     for (unsigned i = 0; i < f->pop_count; i++)
         sip_edit_pop_value(&edits, SIP_ROUTE);
