@@ -54,6 +54,8 @@ struct listener {
     struct probe *probe;
     struct mono watch_at;
     unsigned dead_looks;    /* in a row */
+    bool probed;            /* our own connection was answered; is it counted? */
+    uint64_t told;          /* connections counted before it */
     uint64_t own_probes;    /* answered, of the present NNG listener */
     uint64_t auth_failures; /* of strangers, counted already */
 };
