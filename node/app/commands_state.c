@@ -242,6 +242,8 @@ static bool visit_registration(void *ctx, const struct state_record *record)
     struct slice private_half = SLICE_NONE;
     bool own = node_name_eq(&record->owner, &s->n->self);
     int64_t left_s = 0;
+    enum member_status owner = repl_member_status(s->n->repl, &record->owner);
+    if (!own && (owner == MEMBER_EVICTED || owner == MEMBER_LEFT)) return true; /* its registrations went with it */
     start(s, "registration");
     if (binding_unpack(&s->arena, record->value, &b) != ERR_OK) return true;
     if (own && store_private(s->n->read, STATE_BINDING, record->key, &private_half) == ERR_OK) {
