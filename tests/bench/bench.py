@@ -34,10 +34,8 @@ def row(group, name, value, unit, hold=None, at_most=True):
 def one_run(rival, folder, calls, rate):
     """CPU microseconds per call."""
     rival.start()
-    uas = subprocess.Popen(["sipp", "-sf", str(SCENARIOS / "uas.xml"), "-i", rivals.CALLEE, "-p", "5060", "-nostdin",
-                            "-buff_size", "4194304"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    uas = callee(folder)
     try:
-        until(lambda: listening(rivals.CALLEE, 5060), "the callee to listen")
         load(folder, 200, 200)  # caches warm, every worker awake
         before = rivals.cpu_seconds(rival.pids())
         load(folder, calls, rate)
@@ -48,20 +46,36 @@ def one_run(rival, folder, calls, rate):
         rival.stop()
 
 
+def caller(scenario, calls, rate):
+    return ["sipp", "-sf", str(scenario), "-inf", "numbers.csv", "-i", rivals.CALLER, "-p", "5060", "-r", str(rate), "-m",
+            str(calls), "-l", "20000", "-nostdin", "-timeout", "90", "-timeout_error", "-buff_size", "4194304",
+            f"{rivals.PROXY}:5060"]
+
+
+def callee(folder):
+    process = subprocess.Popen(["sipp", "-sf", str(SCENARIOS / "uas.xml"), "-i", rivals.CALLEE, "-p", "5060", "-nostdin",
+                                "-buff_size", "4194304"], cwd=folder, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    until(lambda: listening(rivals.CALLEE, 5060), "the callee to listen")
+    return process
+
+
 def load(folder, calls, rate):
-    run = subprocess.run(["sipp", "-sf", str(HERE / "uac_load.xml"), "-inf", "numbers.csv", "-i", rivals.CALLER, "-p",
-                          "5060", "-r", str(rate), "-m", str(calls), "-l", "20000", "-nostdin", "-timeout", "90",
-                          "-timeout_error", "-buff_size", "4194304", f"{rivals.PROXY}:5060"], cwd=folder,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = subprocess.run(caller(HERE / "uac_load.xml", calls, rate), cwd=folder, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
     if run.returncode != 0:
         raise SystemExit(f"the load failed:\n{run.stdout[-3000:]}")
+
+
+def write_numbers(path):
+    numbers = [f"{prefix}{i % 1000:03d}" for i, prefix in enumerate(rivals.prefixes()[:20_000])]
+    (path / "numbers.csv").write_text("RANDOM\n" + "\n".join(f"{n};" for n in numbers) + "\n")
 
 
 def edge(arguments):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = pathlib.Path(folder)
-        numbers = [f"{prefix}{i % 1000:03d}" for i, prefix in enumerate(rivals.prefixes()[:20_000])]
-        (path / "numbers.csv").write_text("RANDOM\n" + "\n".join(f"{n};" for n in numbers) + "\n")
+        write_numbers(path)
         everyone = [r(path) for r in (rivals.Forwarder, rivals.Kamailio, rivals.Tandem)]
         results = {r.name: [] for r in everyone}
         for number in range(arguments.rounds):
@@ -75,12 +89,56 @@ def edge(arguments):
     row("edge", "cpu per proxied call: tandem / kamailio (tlsf)", median["tandem"] / median["kamailio"], "x", 0.65)
 
 
+# ---- calls: memory for each call that is up ----
+
+HELD = 5000
+HOLD_MS = 60_000  # longer than it takes to set them up and to look
+
+
+def private_bytes(pid):
+    rows = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(r.split()[1]) for r in rows if r.startswith(("Private_Dirty:", "Private_Clean:"))) * 1024
+
+
+def calls(_):
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = pathlib.Path(folder)
+        write_numbers(path)
+        scenario = path / "uac_hold.xml"
+        before_bye = '  <send retrans="500">\n    <![CDATA[\nBYE'
+        text = (HERE / "uac_load.xml").read_text()
+        assert before_bye in text
+        scenario.write_text(text.replace(before_bye, f'  <pause milliseconds="{HOLD_MS}"/>\n{before_bye}'))
+        tandem = rivals.Tandem(path)
+        tandem.start()  # takes the plan, and keeps memory of that which calls would then use
+        tandem.stop()
+        tandem.start()
+        uas = callee(path)
+        uac = None
+        try:
+            load(path, 200, 200)
+            answered = tandem.node.counter("edge", "calls_answered")
+            before = private_bytes(tandem.pids()[0])
+            uac = subprocess.Popen(caller(scenario, HELD, 1000), cwd=path, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+            until(lambda: tandem.node.counter("edge", "calls_answered") - answered >= HELD, "all calls to be up", 45)
+            after = private_bytes(tandem.pids()[0])
+        finally:
+            for process in filter(None, (uac, uas)):
+                process.kill()
+                process.wait()
+            tandem.stop()
+    row("calls", "private memory per live call, its transactions included", (after - before) / HELD, "bytes", 4096)
+
+
 # ---- programs that measure one module ----
 
 HOLDS = {  # name: (hold, at most)
     "lookup_decided_p50": (2000, True),
     "lookup_decided_p99": (5000, True),
     "bulk_apply": (100_000, False),
+    "worst_message_accepted": (1_000_000, True),
+    "worst_message_refused": (50_000, True),
 }
 
 
@@ -94,7 +152,7 @@ def program(name):
     return run
 
 
-GROUPS = {"edge": edge, "store": program("store"), "sip": program("sip")}
+GROUPS = {"edge": edge, "calls": calls, "store": program("store"), "sip": program("sip")}
 
 
 def main():

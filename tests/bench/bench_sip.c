@@ -39,7 +39,9 @@ struct fixture {
     unsigned char ha1[32];
     char cookie[SIP_COOKIE_TEXT];
     char nonce[64];
-    uint64_t sum; /* keeps the compiler honest */
+    struct buf worst;   /* the largest message that is accepted, with what is dearest to read */
+    struct buf refused; /* the same, with a fault at its end */
+    uint64_t sum;       /* keeps the compiler honest */
 };
 
 static const struct wall now = {1790000000000};
@@ -54,6 +56,50 @@ static double now_ns(void)
 static void view_parse(struct fixture *f)
 {
     f->sum += sip_view_parse(&f->view, invite, sizeof invite - 1, NULL);
+}
+
+/* As much as a message may hold: 16 KB in 128 lines, 64 Vias, a URI of 32 parameters with escapes, which two readers
+ * take apart. */
+static void make_worst(struct fixture *f)
+{
+    struct buf *b = &f->worst;
+    buf_text(b, "INVITE sip:%38123@10.1.0.1:5060");
+    for (unsigned i = 0; i < SIP_PARAMS_MAX; i++)
+        buf_printf(b, ";p%u=%%4%c%s", i, 'a' + (char)(i % 6), "0123456789abcdef0123456789abcdef");
+    buf_text(b, " SIP/2.0\r\n");
+    for (unsigned i = 0; i < SIP_VIAS_MAX; i++)
+        buf_printf(b, "Via: SIP/2.0/UDP 10.1.0.20:5062;branch=z9hG4bK-524287-1---7d3f1c9a2b4e6f%u;rport;x=1\r\n", i);
+    buf_text(b, "From: <sip:6001@example.org>;tag=a\r\nTo: <sip:8123@example.org>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n");
+    for (unsigned lines = SIP_VIAS_MAX + 4; lines < SIP_LINES_MAX; lines++)
+        buf_printf(b, "X-Filler-%u: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n", lines);
+    size_t head = b->n;
+    if (b->failed || head + 2 > LIMIT_SIP_MESSAGE) abort();
+    buf_slice(&f->refused, buf_view(b));
+    buf_text(&f->refused, "Content-Length: 1\r\n\r\n"); /* one line too many */
+    buf_text(b, "\r\n");
+    while (b->n < LIMIT_SIP_MESSAGE)
+        buf_text(b, ".");
+    if (b->failed || f->refused.failed) abort();
+}
+
+static void worst_accepted(struct fixture *f)
+{
+    struct sip_view *v = &f->view;
+    struct sip_uri uri;
+    if (sip_view_parse(v, f->worst.p, f->worst.n, NULL) != SIP_FAULT_NONE) abort();
+    if (sip_uri_parse(&f->arena, v->uri, &uri) != ERR_OK || uri.param_count != SIP_PARAMS_MAX) abort();
+    f->sum += uri.param_count;
+}
+
+static void refused(struct fixture *f)
+{
+    bool answerable = false;
+    struct sip_view *v = &f->view;
+    if (sip_view_parse(v, f->refused.p, f->refused.n, &answerable) != SIP_FAULT_TOO_MANY || !answerable) abort();
+    buf_reset(&f->out);
+    if (sip_response_build(v, 400, SLICE(""), SLICE("t"), SLICE("10.1.0.20"), 5062, SLICE(""), &f->out) != ERR_OK)
+        abort();
+    f->sum += f->out.n;
 }
 
 /* What a proxy notes for an INVITE that it forwards. */
@@ -196,8 +242,13 @@ int main(void)
     measure(&f, "digest_challenge", challenge);
     measure(&f, "digest_verify_sha256", digest_sha256);
     measure(&f, "digest_verify_md5", digest_md5);
+    make_worst(&f); /* last: the view is of these messages from here on */
+    measure(&f, "worst_message_accepted", worst_accepted);
+    measure(&f, "worst_message_refused", refused);
     mac_free(f.key);
     buf_fini(&f.out);
     buf_fini(&f.via);
+    buf_fini(&f.worst);
+    buf_fini(&f.refused);
     return f.sum == 0; /* never */
 }
