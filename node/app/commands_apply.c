@@ -298,12 +298,13 @@ static enum err look(struct apply *a)
     a->info = (struct err_info){{0}, 0, 0};
     a->looks++;
     a->state = APPLY_WORKING;
-    return uv_queue_work(a->n->loop, &a->work, apply_work, apply_after_work) == 0 ? ERR_OK : ERR_NOMEM;
+    return node_work(a->n, &a->work, apply_work, apply_after_work);
 }
 
 static void apply_after_work(uv_work_t *work, int status)
 {
     struct apply *a = CONTAINER_OF(work, struct apply, work);
+    node_work_done(a->n);
     if (status != 0 || a->n->stopping) {
         apply_end(a, 5, "the node is stopping; nothing was changed");
         return;

@@ -182,6 +182,7 @@ static void listing_work(uv_work_t *work)
 static void listing_after_work(uv_work_t *work, int status)
 {
     struct listing *l = CONTAINER_OF(work, struct listing, work);
+    node_work_done(l->n);
     if (status != 0) {
         listing_end(l, 5, "the node is stopping");
     } else if (l->err == ERR_NOTFOUND) {
@@ -202,8 +203,8 @@ static void listing_start(const struct listing *like)
         return;
     }
     *l = *like;
-    enum err e = l->n->stopping ? ERR_CLOSED : store_read_new(l->n->store, &l->read);
-    if (e == ERR_OK && uv_queue_work(l->n->loop, &l->work, listing_work, listing_after_work) != 0) e = ERR_NOMEM;
+    enum err e = store_read_new(l->n->store, &l->read);
+    if (e == ERR_OK) e = node_work(l->n, &l->work, listing_work, listing_after_work);
     if (e != ERR_OK) listing_end(l, 1, err_name(e));
 }
 

@@ -64,10 +64,8 @@ static void on_sent(void *ctx, const struct node_name *peer, uint64_t token, enu
 
 static void on_link(void *ctx, const struct node_name *peer, bool up)
 {
-    struct node *n = ctx;
     struct repl_event ev = {.type = up ? REPL_EV_LINK_UP : REPL_EV_LINK_DOWN, .peer = *peer};
-    log_event(&n->log, LOG_INFO, "mesh", up ? "link-up" : "link-down", "peer=%s", peer->s);
-    replica_feed(n, &ev);
+    replica_feed(ctx, &ev);
 }
 
 static void on_call(void *ctx, const struct call_report *report)
@@ -263,7 +261,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
 
 /* ---- closing ---- */
 
-/* Every adapter has ended. What the store still writes may be reported as long as the loop turns; it keeps nobody. */
+/* Everything has ended. What the store still writes may be reported as long as the loop turns; it keeps nobody. */
 static void all_closed(struct node *n)
 {
     if (n->store_async.data != NULL) uv_unref((uv_handle_t *)&n->store_async);
@@ -275,6 +273,21 @@ static void one_closed(void *ctx)
 {
     struct node *n = ctx;
     if (--n->closing == 0) all_closed(n);
+}
+
+enum err node_work(struct node *n, uv_work_t *work, uv_work_cb on_worker, uv_after_work_cb done)
+{
+    if (n->stopping) return ERR_CLOSED;
+    if (uv_queue_work(n->loop, work, on_worker, done) != 0) return ERR_NOMEM;
+    n->workers++;
+    return ERR_OK;
+}
+
+/* The handler has still to give its reader back: the callback that we are in ends before the loop does. */
+void node_work_done(struct node *n)
+{
+    n->workers--;
+    if (n->stopping) one_closed(n);
 }
 
 static void edge_closed(void *ctx)
@@ -303,7 +316,7 @@ void node_stop(struct node *n, uint32_t drain_ms)
 {
     if (n->stopping) return;
     n->stopping = true;
-    n->closing = 1;
+    n->closing = 1 + n->workers;
     relay_stop(n);
     applies_stop(n);
     close_faces(n);
@@ -320,14 +333,17 @@ void node_stop(struct node *n, uint32_t drain_ms)
     one_closed(n);
 }
 
+static void handle_gone(uv_handle_t *handle)
+{
+    handle->data = NULL;
+}
+
 /* The store's threads wake the loop until store_close returns, so its handle goes after them. */
 static void close_store(struct node *n)
 {
     if (n->read != NULL) store_read_free(n->read);
     if (n->store != NULL) store_close(n->store);
-    if (n->store_async.data == NULL) return;
-    uv_close((uv_handle_t *)&n->store_async, NULL);
-    (void)uv_run(n->loop, UV_RUN_DEFAULT);
+    if (n->store_async.data != NULL) uv_close((uv_handle_t *)&n->store_async, handle_gone);
 }
 
 void node_fini(struct node *n)

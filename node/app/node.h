@@ -88,7 +88,8 @@ struct node {
     struct mono plan_stored_at;                           /* when that was, {0}: not in this run */
     struct mono out_of_step_since;                        /* a live member's plan differs since then, {0}: none does */
     char store_error[sizeof((struct err_info *)0)->text]; /* why the store refused the last change it refused */
-    unsigned closing;                                     /* adapters that still have to report closed */
+    unsigned workers;                                     /* threads that read the store for a command */
+    unsigned closing;                                     /* adapters and workers that still have to end */
     bool stopping;
     char alarm[LIMIT_TEXT]; /* the last alarm of the core, "" none */
     struct mono alarm_at;
@@ -100,8 +101,14 @@ MUST_CHECK enum err node_open(struct node *n, uv_loop_t *loop, const struct conf
                               struct err_info *info);
 /* Drains for drain_ms, then closes everything; the loop then runs out. */
 void node_stop(struct node *n, uint32_t drain_ms);
-/* After the loop ran out; turns it once more for the last handle. Waits for what the store has queued. */
+/* After the loop ran out, or closing is 0. Waits for what the store has queued. The last handle is then still to close:
+ * the loop has to turn once more before the memory of n goes. */
 void node_fini(struct node *n);
+
+/* uv_queue_work for a command that reads the store: the store is not closed before its end, which calls
+ * node_work_done first of all. ERR_NOMEM, ERR_CLOSED (the node is stopping). */
+MUST_CHECK enum err node_work(struct node *n, uv_work_t *work, uv_work_cb on_worker, uv_after_work_cb done);
+void node_work_done(struct node *n);
 
 struct mono node_mono(void);
 struct wall node_wall(void);

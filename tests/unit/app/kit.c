@@ -1,0 +1,604 @@
+/* See kit.h. */
+#include "kit.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/plan/document.h"
+#include "node/sip/value.h"
+#include "proto/plan_codec.h"
+
+/* ---- the node ---- */
+
+static void sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
+{
+    struct kit *k = ctx;
+    if (level > LOG_INFO && getenv("TANDEM_TEST_LOG") == NULL) return;
+    size_t at = strlen(k->events);
+    if (sizeof k->events - at < 1200) at = 0;
+    (void)snprintf(k->events + at, sizeof k->events - at, "%s/%s %s\n", module, ev, pairs);
+    if (getenv("TANDEM_TEST_LOG") != NULL)
+        (void)fprintf(stderr, "%s %s %s/%s %s\n", k->name, log_level_name(level), module, ev, pairs);
+}
+
+static void on_beat(uv_timer_t *t)
+{
+    (void)t;
+}
+
+void kit_init(struct kit *k, uv_loop_t *loop)
+{
+    *k = (struct kit){.dir = "/tmp/tandem-app-XXXXXX", .name = "n1", .site = "hq", .loop = loop};
+    sip_library_init();
+    assert_non_null(mkdtemp(k->dir));
+    if (loop == NULL) {
+        assert_int_equal(uv_loop_init(&k->own_loop), 0);
+        k->loop = &k->own_loop;
+    }
+    assert_int_equal(uv_timer_init(k->loop, &k->beat), 0);
+    assert_int_equal(uv_timer_start(&k->beat, on_beat, 5, 5), 0);
+    (void)snprintf(k->control, sizeof k->control, "%s/control", k->dir);
+    (void)snprintf(k->data, sizeof k->data, "%s/data", k->dir);
+    k->config = (struct config){.cluster = "",
+                                .sip_listen = {"udp:127.0.0.1:0"},
+                                .sip_listen_count = 1,
+                                .sip_advertise = "",
+                                .sip_no_answer_ms = 4000,
+                                .mesh_advertise = "",
+                                .log_level = LOG_INFO};
+    k->config.node = k->name;
+    k->config.site = k->site;
+    k->config.data = k->data;
+    k->config.control = k->control;
+}
+
+static enum err start(struct kit *k, struct err_info *info)
+{
+    struct log log = {.max = getenv("TANDEM_TEST_LOG") != NULL ? LOG_DEBUG : LOG_INFO, .sink = sink, .ctx = k};
+    k->open = true;
+    return node_open(&k->node, k->loop, &k->config, &log, info);
+}
+
+void kit_start(struct kit *k)
+{
+    struct err_info info = {{0}, 0, 0};
+    if (start(k, &info) != ERR_OK) fail_msg("%s", info.text);
+}
+
+static bool has_stopped(void *ctx)
+{
+    struct kit *k = ctx;
+    return k->node.closing == 0;
+}
+
+static bool handle_closed(void *ctx)
+{
+    struct kit *k = ctx;
+    return k->node.store_async.data == NULL;
+}
+
+void kit_stop(struct kit *k)
+{
+    if (!k->open) return;
+    node_stop(&k->node, 0);
+    kit_until(k, has_stopped, k, "the node to close");
+    node_fini(&k->node);
+    kit_until(k, handle_closed, k, "the node's last handle");
+    k->open = false;
+}
+
+enum err kit_start_fails(struct kit *k, struct err_info *info)
+{
+    *info = (struct err_info){{0}, 0, 0};
+    enum err e = start(k, info);
+    kit_stop(k);
+    return e;
+}
+
+static void beat_gone(uv_handle_t *h)
+{
+    h->data = NULL;
+}
+
+static bool beat_closed(void *ctx)
+{
+    return ((struct kit *)ctx)->beat.data == NULL;
+}
+
+void kit_fini(struct kit *k)
+{
+    kit_stop(k);
+    k->beat.data = k;
+    uv_close((uv_handle_t *)&k->beat, beat_gone);
+    kit_until(k, beat_closed, k, "the beat");
+    if (k->loop == &k->own_loop) kit_loop_close(k->loop);
+    kit_remove(k->dir);
+}
+
+void kit_loop_close(uv_loop_t *loop)
+{
+    uint64_t end = uv_hrtime() + KIT_WAIT_MS * UINT64_C(1000000);
+    while (uv_run(loop, UV_RUN_NOWAIT) != 0) {
+        assert_true(uv_hrtime() < end);
+        (void)usleep(1000);
+    }
+    assert_int_equal(uv_loop_close(loop), 0);
+}
+
+void kit_until(struct kit *k, bool (*done)(void *ctx), void *ctx, const char *what)
+{
+    uint64_t end = uv_hrtime() + KIT_WAIT_MS * UINT64_C(1000000);
+    while (!done(ctx)) {
+        if (uv_hrtime() > end) fail_msg("waited in vain for %s; logged:\n%s", what, k->events);
+        (void)uv_run(k->loop, UV_RUN_ONCE);
+    }
+}
+
+static bool time_is_up(void *ctx)
+{
+    return uv_hrtime() > *(uint64_t *)ctx;
+}
+
+void kit_turn(struct kit *k, unsigned ms)
+{
+    uint64_t end = uv_hrtime() + ms * UINT64_C(1000000);
+    kit_until(k, time_is_up, &end, "time");
+}
+
+bool kit_logged(const struct kit *k, const char *part)
+{
+    return strstr(k->events, part) != NULL;
+}
+
+void kit_remove(const char *dir)
+{
+    char command[200];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* ---- documents ---- */
+
+static void hash_passwords(struct plan_document *doc)
+{
+    struct slice domain = SLICE("");
+    for (size_t i = 0; i < doc->object_count; i++) {
+        if (doc->objects[i].kind == PLAN_DEFAULTS) domain = doc->objects[i].defaults.domain;
+    }
+    for (size_t i = 0; i < doc->object_count; i++) {
+        struct plan_account *a = &doc->objects[i].account;
+        if (doc->objects[i].kind != PLAN_ACCOUNT || a->password.n == 0) continue;
+        assert_int_equal(plan_account_hash_password(a, domain), ERR_OK);
+        a->password = SLICE_NONE;
+    }
+}
+
+static struct plan_document document_of(struct arena *arena, const char *yaml)
+{
+    struct plan_document doc;
+    struct err_info info = {{0}, 0, 0};
+    if (plan_document_parse(arena, slice_of(yaml), &doc, &info) != ERR_OK) fail_msg("%u: %s", info.line, info.text);
+    hash_passwords(&doc);
+    return doc;
+}
+
+static struct slice packed_of(struct arena *arena, const struct plan_object *o)
+{
+    struct buf b = {0};
+    assert_int_equal(plan_object_pack(o, &b), ERR_OK);
+    struct slice packed = arena_copy(arena, buf_view(&b));
+    buf_fini(&b);
+    return packed;
+}
+
+static struct slice key_of(struct arena *arena, const struct plan_object *o)
+{
+    char key[PLAN_KEY_MAX];
+    return arena_copy(arena, (struct slice){key, plan_object_key_text(o, key)});
+}
+
+static struct change_op *ops_of(struct arena *arena, const char *yaml, size_t *count)
+{
+    struct plan_document doc = document_of(arena, yaml);
+    struct change_op *ops = arena_alloc(arena, (doc.object_count + doc.remove_count) * sizeof *ops);
+    for (size_t i = 0; i < doc.object_count; i++) {
+        ops[(*count)++] =
+            (struct change_op){CHANGE_PUT, key_of(arena, &doc.objects[i]), packed_of(arena, &doc.objects[i])};
+    }
+    for (size_t i = 0; i < doc.remove_count; i++)
+        ops[(*count)++] = (struct change_op){CHANGE_DELETE, doc.remove[i], SLICE_NONE};
+    return ops;
+}
+
+void args_document(struct client *c, struct control_builder *b, const char *yaml)
+{
+    struct plan_document doc = document_of(&c->arena, yaml);
+    struct control_record *puts = arena_alloc(&c->arena, doc.object_count * sizeof *puts);
+    struct control_record *deletes = arena_alloc(&c->arena, doc.remove_count * sizeof *deletes);
+    for (size_t i = 0; i < doc.object_count; i++) {
+        struct plan_object *o = &doc.objects[i];
+        struct control_builder put;
+        struct plan_registration *reg = o->kind == PLAN_TRUNK ? &o->trunk.registration : NULL;
+        struct slice secret = reg != NULL ? reg->password : SLICE_NONE;
+        bool keep = o->kind == PLAN_ACCOUNT ? o->account.password_keep : reg != NULL && reg->password_keep;
+        control_record_start(&put, &c->arena, "put");
+        control_bytes(&put, "packed", packed_of(&c->arena, o));
+        if (keep) control_bool(&put, "keep", true);
+        if (secret.n > 0) control_text(&put, "secret", secret);
+        assert_int_equal(control_record_done(&put, &puts[i]), ERR_OK);
+    }
+    for (size_t i = 0; i < doc.remove_count; i++) {
+        struct control_builder gone;
+        control_record_start(&gone, &c->arena, "delete");
+        control_text(&gone, "key", doc.remove[i]);
+        assert_int_equal(control_record_done(&gone, &deletes[i]), ERR_OK);
+    }
+    control_list(b, "puts", puts, doc.object_count);
+    control_list(b, "deletes", deletes, doc.remove_count);
+}
+
+/* ---- a store that is not open yet ---- */
+
+struct store *kit_store_open(struct kit *k)
+{
+    struct store *s = NULL;
+    struct err_info info = {{0}, 0, 0};
+    struct store_options options = {.dir = k->data, .wall = {1000}};
+    if (store_open(&options, &s, &info) != ERR_OK) fail_msg("%s", info.text);
+    return s;
+}
+
+void kit_store_close(struct store *s)
+{
+    store_close(s);
+}
+
+void kit_store_wait(struct store *s)
+{
+    struct store_completion c;
+    uint64_t end = uv_hrtime() + KIT_WAIT_MS * UINT64_C(1000000);
+    while (!store_completed(s, &c)) {
+        if (uv_hrtime() > end) fail_msg("waited in vain for the store");
+        (void)usleep(100);
+    }
+    if (c.err != ERR_OK) fail_msg("%s: %s", err_name(c.err), c.info.text);
+}
+
+static uint64_t next_seq(struct store *s, const struct node_name *origin)
+{
+    struct store_read *r = NULL;
+    struct arena arena = {0};
+    struct store_start start;
+    uint64_t seq = 1;
+    assert_int_equal(store_read_new(s, &r), ERR_OK);
+    assert_int_equal(store_read_begin(r), ERR_OK);
+    assert_int_equal(store_load_start(r, &arena, &start), ERR_OK);
+    for (size_t i = 0; i < start.plan_count; i++) {
+        if (node_name_eq(&start.plan[i].origin, origin)) seq = start.plan[i].high + 1;
+    }
+    store_read_free(r);
+    arena_fini(&arena);
+    return seq;
+}
+
+void kit_store_plan(struct store *s, const char *yaml)
+{
+    struct arena arena = {0};
+    struct changeset c = {.id = {.epoch = 1}, .author = SLICE("test"), .message = SLICE("test")};
+    assert_int_equal(node_name_set(&c.id.origin, SLICE("elsewhere")), ERR_OK);
+    c.id.seq = next_seq(s, &c.id.origin);
+    c.time.v = ((uint64_t)node_wall().ms << 16) + c.id.seq;
+    c.ops = ops_of(&arena, yaml, &c.op_count);
+    assert_int_equal(store_submit_changes(s, &c, 1, 1), ERR_OK);
+    kit_store_wait(s);
+    arena_fini(&arena);
+}
+
+void kit_store_member(struct store *s, const char *name, const char *site, enum member_status status)
+{
+    struct member_note m = {.incarnation = 1, .status = status, .mesh_address = SLICE(""), .site = slice_of(site)};
+    assert_int_equal(node_name_set(&m.name, slice_of(name)), ERR_OK);
+    assert_int_equal(store_submit_member(s, &m, 1), ERR_OK);
+    kit_store_wait(s);
+}
+
+static void store_record(struct store *s, const char *owner, uint64_t version, enum state_kind kind, struct slice key,
+                         struct slice value)
+{
+    struct state_record r = {.epoch = 1, .version = version, .kind = kind, .key = key, .value = value};
+    assert_int_equal(node_name_set(&r.owner, slice_of(owner)), ERR_OK);
+    struct vector_entry upto = {r.owner, 1, version};
+    assert_int_equal(store_submit_state(s, &r, 1, NULL, 0, &upto, 1, 1), ERR_OK);
+    kit_store_wait(s);
+}
+
+void kit_store_binding(struct store *s, const char *owner, uint64_t version, const char *account, const char *contact)
+{
+    struct binding b = kit_binding(account, contact, 60000);
+    struct buf packed = {0};
+    char key[BINDING_KEY_MAX];
+    assert_int_equal(binding_pack(&b, true, &packed), ERR_OK);
+    store_record(s, owner, version, STATE_BINDING, binding_key(&b, key), buf_view(&packed));
+    buf_fini(&packed);
+}
+
+void kit_store_card(struct store *s, const char *owner, uint64_t version, const char *address)
+{
+    struct slice addresses[] = {slice_of(address)};
+    struct node_card card = {.sip_addresses = addresses, .sip_address_count = 1, .site = SLICE("x")};
+    struct buf packed = {0};
+    assert_int_equal(node_card_pack(&card, &packed), ERR_OK);
+    store_record(s, owner, version, STATE_NODE_CARD, slice_of(owner), buf_view(&packed));
+    buf_fini(&packed);
+}
+
+void kit_store_private(struct store *s, const char *account, const char *contact, int64_t expires_ms)
+{
+    struct binding b = kit_binding(account, contact, 0);
+    struct buf packed = {0};
+    char key[BINDING_KEY_MAX];
+    b.expires.ms = expires_ms;
+    assert_int_equal(binding_pack(&b, false, &packed), ERR_OK);
+    struct store_private_put put = {STATE_BINDING, binding_key(&b, key), buf_view(&packed)};
+    assert_int_equal(store_submit_state(s, NULL, 0, &put, 1, NULL, 0, 1), ERR_OK);
+    kit_store_wait(s);
+    buf_fini(&packed);
+}
+
+/* ---- a node that runs ---- */
+
+struct plan_wait {
+    struct change_wait wait;
+    bool done;
+    enum err err;
+};
+
+static void on_applied(struct change_wait *w, enum err err, const struct log_id *id)
+{
+    struct plan_wait *p = CONTAINER_OF(w, struct plan_wait, wait);
+    (void)id;
+    p->done = true;
+    p->err = err;
+}
+
+static void on_receipt(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms)
+{
+    (void)w;
+    (void)peer;
+    (void)elapsed_ms;
+}
+
+static bool plan_done(void *ctx)
+{
+    return ((struct plan_wait *)ctx)->done;
+}
+
+void kit_plan(struct kit *k, const char *yaml)
+{
+    struct arena arena = {0};
+    struct plan_wait p = {.wait = {.on_applied = on_applied, .on_receipt = on_receipt}};
+    size_t count = 0;
+    struct change_op *ops = ops_of(&arena, yaml, &count);
+    list_init(&p.wait.node);
+    replica_change(&k->node, &p.wait, SLICE("test@n1"), SLICE("test"), ops, count, (struct hlc){0});
+    kit_until(k, plan_done, &p, "the plan to be stored");
+    change_wait_end(&p.wait);
+    assert_int_equal(p.err, ERR_OK);
+    arena_fini(&arena);
+}
+
+void kit_heartbeat(struct kit *k, const char *name, const char *site)
+{
+    struct member_note note = {
+        .incarnation = 5, .status = MEMBER_ALIVE, .mesh_address = SLICE(""), .site = slice_of(site)};
+    struct repl_message m = {.type = REPL_HEARTBEAT};
+    assert_int_equal(node_name_set(&note.name, slice_of(name)), ERR_OK);
+    m.from = note.name;
+    m.heartbeat = (struct repl_heartbeat){.incarnation = 5, .notes = &note, .note_count = 1};
+    m.heartbeat.your_plan.origin = m.heartbeat.your_state.origin = k->node.self;
+    struct repl_event up = {.type = REPL_EV_LINK_UP, .peer = note.name};
+    struct repl_event beat = {.type = REPL_EV_MESSAGE, .peer = note.name, .message = &m};
+    replica_feed(&k->node, &up);
+    replica_feed(&k->node, &beat);
+    assert_int_equal(repl_member_status(k->node.repl, &note.name), MEMBER_ALIVE);
+}
+
+struct binding kit_binding(const char *account, const char *contact, int64_t left_ms)
+{
+    struct wall now = node_wall();
+    return (struct binding){.account = slice_of(account),
+                            .contact = slice_of(contact),
+                            .received = SLICE("udp:192.0.2.7:5060"),
+                            .path = SLICE(""),
+                            .user_agent = SLICE("phone"),
+                            .since = {1000},
+                            .q_milli = 1000,
+                            .call_id = SLICE("c@d"),
+                            .cseq = 1,
+                            .expires = {now.ms + left_ms}};
+}
+
+struct write_wait {
+    bool done;
+    enum err err;
+};
+
+static void on_written(void *ctx, enum err err)
+{
+    struct write_wait *w = ctx;
+    assert_false(w->done);
+    w->done = true;
+    w->err = err;
+}
+
+static bool write_done(void *ctx)
+{
+    return ((struct write_wait *)ctx)->done;
+}
+
+enum err kit_write(struct kit *k, const struct binding *puts, size_t put_count, const struct binding *removes,
+                   size_t remove_count)
+{
+    struct write_wait w = {.done = false};
+    registrations_write(&k->node, puts, put_count, removes, remove_count, on_written, &w);
+    kit_until(k, write_done, &w, "bindings to be written");
+    return w.err;
+}
+
+uint64_t kit_counter(const struct kit *k, const char *module, const char *name)
+{
+    const struct counter_table *tables[NODE_COUNTER_TABLES];
+    size_t count = node_counters((struct node *)(uintptr_t)&k->node, tables, NODE_COUNTER_TABLES);
+    for (size_t t = 0; t < count; t++) {
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            if (strcmp(tables[t]->module, module) == 0 && strcmp(tables[t]->names[i], name) == 0)
+                return counter_get(&tables[t]->values[i]);
+        }
+    }
+    fail_msg("no counter %s %s", module, name);
+    return 0;
+}
+
+/* ---- a client ---- */
+
+static void take_frames(struct client *c)
+{
+    struct control_frame f;
+    size_t used = 0;
+    while (!c->ended) {
+        struct slice rest = {c->in.p + c->parsed, c->in.n - c->parsed};
+        if (rest.n == 0) return;
+        assert_int_equal(control_frame_unpack(&c->arena, rest, &f, &used), ERR_OK);
+        if (used == 0) return;
+        c->parsed += used;
+        if (f.type == CONTROL_FRAME_RECORD) {
+            if (c->count == c->cap) {
+                c->cap = c->cap == 0 ? 16 : c->cap * 2;
+                c->records = realloc(c->records, c->cap * sizeof *c->records);
+                assert_non_null(c->records);
+            }
+            c->records[c->count++] = f.record;
+        } else if (f.type == CONTROL_FRAME_END) {
+            c->ended = true;
+            c->status = f.status;
+            (void)snprintf(c->text, sizeof c->text, "%.*s", SLICE_ARG(f.text));
+        }
+    }
+}
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
+{
+    struct client *c = h->data;
+    (void)hint;
+    *b = uv_buf_init(buf_room(&c->in, 65536), 65536);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+{
+    struct client *c = stream->data;
+    (void)b;
+    if (n < 0) {
+        c->closed = true;
+        return;
+    }
+    c->in.n += (size_t)n;
+    take_frames(c);
+}
+
+static void on_connected(uv_connect_t *connect, int status)
+{
+    struct client *c = connect->data;
+    if (status != 0) { /* closed at once, or the node is on its way out */
+        c->closed = true;
+        return;
+    }
+    if (c->reading) assert_int_equal(uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read), 0);
+}
+
+void client_open(struct client *c, struct kit *k)
+{
+    *c = (struct client){.kit = k, .reading = true};
+    assert_int_equal(uv_pipe_init(k->loop, &c->pipe, 0), 0);
+    c->pipe.data = c;
+    c->connect.data = c;
+    uv_pipe_connect(&c->connect, &c->pipe, k->control, on_connected);
+}
+
+void client_send(struct client *c, const char *command, const char *node, struct control_builder *args)
+{
+    struct control_frame f = {.type = CONTROL_FRAME_REQUEST};
+    f.request = (struct control_request){
+        .version = CONTROL_VERSION, .command = slice_of(command), .node = slice_of(node), .args = {.kind = SLICE("")}};
+    if (args != NULL) assert_int_equal(control_record_done(args, &f.request.args), ERR_OK);
+    buf_reset(&c->out);
+    assert_int_equal(control_frame_pack(&f, &c->out), ERR_OK);
+    uv_buf_t b = uv_buf_init(c->out.p, (unsigned)c->out.n);
+    assert_int_equal(uv_write(&c->write, (uv_stream_t *)&c->pipe, &b, 1, NULL), 0);
+}
+
+static bool answer_ended(void *ctx)
+{
+    const struct client *c = ctx;
+    return c->ended || c->closed;
+}
+
+void client_wait(struct client *c)
+{
+    kit_until(c->kit, answer_ended, c, "an answer");
+    if (!c->ended) fail_msg("the connection was closed without an answer");
+}
+
+static void on_pipe_closed(uv_handle_t *h)
+{
+    ((struct client *)h->data)->kit = NULL;
+}
+
+static bool pipe_closed(void *ctx)
+{
+    return ((struct client *)ctx)->kit == NULL;
+}
+
+void client_close(struct client *c)
+{
+    struct kit *k = c->kit;
+    uv_close((uv_handle_t *)&c->pipe, on_pipe_closed);
+    kit_until(k, pipe_closed, c, "a client to close");
+    buf_fini(&c->in);
+    buf_fini(&c->out);
+    free(c->records);
+    arena_fini(&c->arena);
+}
+
+void client_ask(struct client *c, struct kit *k, const char *command, const char *node, struct control_builder *args)
+{
+    struct arena arena = c->arena; /* of the arguments */
+    client_open(c, k);
+    c->arena = arena;
+    client_send(c, command, node, args);
+    client_wait(c);
+}
+
+const struct control_record *client_record(const struct client *c, const char *kind, size_t i)
+{
+    for (size_t k = 0; k < c->count; k++) {
+        if (slice_is(c->records[k].kind, kind) && i-- == 0) return &c->records[k];
+    }
+    return NULL;
+}
+
+size_t client_count(const struct client *c, const char *kind)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < c->count; k++)
+        n += slice_is(c->records[k].kind, kind);
+    return n;
+}
+
+const char *field_text(struct client *c, const struct control_record *r, const char *name)
+{
+    assert_non_null(r);
+    struct slice copy = arena_copy(&c->arena, control_get_text(r, name));
+    assert_non_null(copy.p);
+    return copy.p;
+}

@@ -1,0 +1,322 @@
+/* Two and three nodes in one process, with certificates and links of their own: what one is asked through another, what
+ * an apply says of the others, what a restart keeps of who was evicted. */
+#include "kit.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/pki.h"
+
+#define NODES 3
+
+struct cluster {
+    uv_loop_t loop;
+    char ca[80];
+    char id[LIMIT_NAME + 1];
+    char address[NODES][32];
+    struct kit nodes[NODES];
+};
+
+static void write_file(const char *dir, const char *name, struct slice text)
+{
+    char path[200];
+    (void)snprintf(path, sizeof path, "%s/tls/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text.p, 1, text.n, f), text.n);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void install(const struct cluster *c, const struct kit *k)
+{
+    struct arena arena = {0};
+    struct pki_identity id;
+    struct err_info info = {{0}, 0, 0};
+    struct pki_request request = {.node = slice_of(k->name), .site = slice_of(k->site)};
+    char path[200];
+    if (pki_issue(&arena, c->ca, &request, &id, &info) != ERR_OK) fail_msg("%s", info.text);
+    assert_int_equal(mkdir(k->data, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/tls", k->data);
+    assert_int_equal(mkdir(path, 0700), 0);
+    write_file(k->data, "ca.pem", id.ca);
+    write_file(k->data, "node.pem", id.certificate);
+    write_file(k->data, "node.key", id.key);
+    write_file(k->data, "cluster.key", id.cluster_key);
+    write_file(k->data, "cluster", id.cluster);
+    arena_fini(&arena);
+}
+
+/* A port that is free at this moment. */
+static unsigned free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    (void)close(fd);
+    return ntohs(at.sin_port);
+}
+
+static void cluster_init(struct cluster *c, size_t count)
+{
+    *c = (struct cluster){.ca = "/tmp/tandem-app-XXXXXX"};
+    assert_non_null(mkdtemp(c->ca));
+    assert_int_equal(rmdir(c->ca), 0);
+    assert_int_equal(pki_ca_init(c->ca, SLICE("test"), c->id, NULL), ERR_OK);
+    assert_int_equal(uv_loop_init(&c->loop), 0);
+    for (size_t i = 0; i < count; i++) {
+        struct kit *k = &c->nodes[i];
+        kit_init(k, &c->loop);
+        (void)snprintf(k->name, sizeof k->name, "n%zu", i + 1);
+        (void)snprintf(k->site, sizeof k->site, "%s", i == 0 ? "hq" : "campus");
+        (void)snprintf(c->address[i], sizeof c->address[i], "127.0.0.1:%u", free_port());
+        k->config.cluster = "test";
+        k->config.mesh = true;
+        k->config.mesh_listen = k->config.mesh_advertise = c->address[i];
+        k->config.sip_listen[0] = "tls:127.0.0.1:0";
+        k->config.seeds[0] = c->address[0];
+        k->config.seed_count = 1;
+        install(c, k);
+    }
+}
+
+static void cluster_fini(struct cluster *c, size_t count)
+{
+    /* One after the other: each needs the loop until it has closed, and the others' handles are in it too. */
+    for (size_t i = 0; i < count; i++) {
+        if (c->nodes[i].open) node_stop(&c->nodes[i].node, 0);
+    }
+    for (size_t i = 0; i < count; i++)
+        kit_stop(&c->nodes[i]);
+    for (size_t i = 0; i < count; i++)
+        kit_fini(&c->nodes[i]);
+    kit_loop_close(&c->loop);
+    kit_remove(c->ca);
+}
+
+struct pair {
+    struct kit *a;
+    struct kit *b;
+};
+
+static bool knows(struct kit *k, const struct kit *other)
+{
+    for (size_t i = 1; i < repl_member_count(k->node.repl); i++) {
+        struct repl_member_view m = repl_member_at(k->node.repl, i);
+        if (strcmp(m.name.s, other->name) == 0) return m.linked && m.in_step && m.status == MEMBER_ALIVE;
+    }
+    return false;
+}
+
+static bool linked(void *ctx)
+{
+    struct pair *p = ctx;
+    return knows(p->a, p->b) && knows(p->b, p->a);
+}
+
+static void wait_linked(struct kit *a, struct kit *b)
+{
+    struct pair p = {a, b};
+    kit_until(a, linked, &p, "two nodes to be linked and in step");
+}
+
+static void apply(struct client *c, struct kit *k, const char *node, const char *yaml, const char *wait)
+{
+    struct control_builder b;
+    *c = (struct client){.kit = k};
+    control_record_start(&b, &c->arena, "");
+    args_document(c, &b, yaml);
+    control_text(&b, "message", SLICE("because"));
+    control_text(&b, "allow", SLICE("all"));
+    if (wait != NULL) control_text(&b, "wait", slice_of(wait));
+    control_int(&b, "timeout_ms", 3000);
+    client_ask(c, k, "plan apply", node, &b);
+}
+
+static const struct control_record *receipt_of(const struct client *c, const char *node)
+{
+    const struct control_record *r = NULL;
+    for (size_t i = 0; (r = client_record(c, "receipt", i)) != NULL; i++) {
+        if (slice_is(control_get_text(r, "node"), node)) return r;
+    }
+    return NULL;
+}
+
+static void a_command_for_another_node(void **state)
+{
+    static struct cluster c;
+    struct client client = {.kit = &c.nodes[0]};
+    char author[80];
+    (void)state;
+    cluster_init(&c, 2);
+    kit_start(&c.nodes[0]);
+    kit_start(&c.nodes[1]);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    client_ask(&client, &c.nodes[0], "status", "n2", NULL);
+    assert_int_equal(client.status, 0);
+    assert_string_equal(field_text(&client, client_record(&client, "status", 0), "node"), "n2");
+    client_close(&client);
+
+    /* The history names the user and where he sits; the id names the node that made the change. */
+    apply(&client, &c.nodes[0], "n2", "plan: 1\nsites: { hq: {}, campus: {} }\n", NULL);
+    if (client.status != 0) fail_msg("%d %s", client.status, client.text);
+    assert_memory_equal(field_text(&client, client_record(&client, "applied", 0), "change"), "n2/", 3);
+    client_close(&client);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    client = (struct client){.kit = &c.nodes[0]};
+    client_ask(&client, &c.nodes[0], "plan log", "", NULL);
+    (void)snprintf(author, sizeof author, "%s", field_text(&client, client_record(&client, "change", 0), "author"));
+    if (strlen(author) < 4 || strcmp(author + strlen(author) - 3, "@n1") != 0 || strchr(author, '@') == author)
+        fail_msg("%s", author);
+    if (strstr(author, "@n2") != NULL) fail_msg("%s", author);
+    client_close(&client);
+
+    client = (struct client){.kit = &c.nodes[0]};
+    client_ask(&client, &c.nodes[0], "no such command", "n2", NULL);
+    assert_int_equal(client.status, 2);
+    client_close(&client);
+    client = (struct client){.kit = &c.nodes[0]};
+    client_ask(&client, &c.nodes[0], "status", "n9", NULL);
+    assert_int_equal(client.status, 5);
+    client_close(&client);
+    cluster_fini(&c, 2);
+}
+
+/* Each side of a relayed command may stop while it is under way. */
+static void either_side_of_a_relay_stops(void **state)
+{
+    (void)state;
+    for (size_t side = 0; side < 2; side++) {
+        for (unsigned turns = 0; turns < 40; turns += 13) {
+            static struct cluster c;
+            struct client client = {.kit = &c.nodes[0]};
+            struct control_builder b;
+            cluster_init(&c, 2);
+            kit_start(&c.nodes[0]);
+            kit_start(&c.nodes[1]);
+            wait_linked(&c.nodes[0], &c.nodes[1]);
+            client_open(&client, &c.nodes[0]);
+            control_record_start(&b, &client.arena, "");
+            args_document(&client, &b, "plan: 1\nsites: { hq: {}, campus: {} }\n");
+            control_text(&b, "allow", SLICE("all"));
+            client_send(&client, "plan apply", "n2", &b);
+            for (unsigned t = 0; t < turns; t++)
+                (void)uv_run(&c.loop, UV_RUN_NOWAIT);
+            node_stop(&c.nodes[side].node, 0);
+            kit_turn(&c.nodes[0], 100);
+            if (client.ended && side == 0 && client.status != 0) assert_int_equal(client.status, 5);
+            client_close(&client);
+            cluster_fini(&c, 2);
+        }
+    }
+}
+
+static void receipts_name_who_has_it(void **state)
+{
+    static struct cluster c;
+    struct client client;
+    (void)state;
+    cluster_init(&c, 3);
+    for (size_t i = 0; i < 3; i++)
+        kit_start(&c.nodes[i]);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    wait_linked(&c.nodes[0], &c.nodes[2]);
+    apply(&client, &c.nodes[0], "", "plan: 1\nsites: { hq: {}, campus: {} }\n", NULL);
+    if (client.status != 0) fail_msg("%d %s", client.status, client.text);
+    assert_int_equal(client_count(&client, "receipt"), 3);
+    assert_int_equal(control_get_int(receipt_of(&client, "n3"), "durable", 0), 1);
+    client_close(&client);
+
+    /* One goes: it is named, and not waited for as soon as it is known to be away. */
+    node_stop(&c.nodes[2].node, 0);
+    struct node_name gone;
+    assert_int_equal(node_name_set(&gone, SLICE("n3")), ERR_OK);
+    uint64_t end = uv_hrtime() + KIT_WAIT_MS * UINT64_C(1000000);
+    while (repl_member_status(c.nodes[0].node.repl, &gone) == MEMBER_ALIVE) {
+        assert_true(uv_hrtime() < end);
+        (void)uv_run(&c.loop, UV_RUN_ONCE);
+    }
+    apply(&client, &c.nodes[0], "", "plan: 1\nsites: { lab: {} }\n", NULL);
+    assert_int_equal(client.status, 4);
+    assert_string_equal(client.text, "done on the nodes that can be reached; the others will catch up");
+    assert_int_equal(control_get_int(receipt_of(&client, "n2"), "durable", 0), 1);
+    assert_int_equal(control_get_int(receipt_of(&client, "n3"), "durable", 1), 0);
+    assert_string_equal(field_text(&client, receipt_of(&client, "n3"), "note"), "unreachable, will catch up");
+    client_close(&client);
+
+    apply(&client, &c.nodes[0], "", "plan: 1\nsites: { lab2: {} }\n", "all"); /* in vain, for 3 s */
+    assert_int_equal(client.status, 4);
+    assert_non_null(strstr(client.text, "not every node has confirmed the change in time"));
+    client_close(&client);
+    apply(&client, &c.nodes[0], "", "plan: 1\nsites: { lab3: {} }\n", "2"); /* two of three are there */
+    assert_int_equal(client.status, 4);
+    assert_non_null(strstr(client.text, "done on the nodes that can be reached"));
+    client_close(&client);
+    cluster_fini(&c, 3);
+}
+
+/* The mesh forgets at a restart who was evicted; the store does not. */
+static bool refused_at_hello(void *ctx)
+{
+    struct kit *k = ctx;
+    return kit_logged(k, "mesh/hello-refused peer=n2 reason=\"evicted from the cluster\"");
+}
+
+static void who_was_evicted_stays_out(void **state)
+{
+    static struct cluster c;
+    struct client client = {.kit = &c.nodes[0]};
+    struct control_builder b;
+    (void)state;
+    cluster_init(&c, 2);
+    kit_start(&c.nodes[0]);
+    kit_start(&c.nodes[1]);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    control_record_start(&b, &client.arena, "");
+    control_text(&b, "node", SLICE("n2"));
+    client_ask(&client, &c.nodes[0], "node evict", "", &b);
+    assert_int_equal(client.status, 0);
+    client_close(&client);
+    kit_until(&c.nodes[0], refused_at_hello, &c.nodes[0], "n2 to be refused");
+    node_stop(&c.nodes[0].node, 0);
+    kit_stop(&c.nodes[0]);
+    c.nodes[0].events[0] = '\0';
+    kit_start(&c.nodes[0]);
+    kit_until(&c.nodes[0], refused_at_hello, &c.nodes[0], "n2 to be refused again");
+    cluster_fini(&c, 2);
+}
+
+static void a_mesh_port_in_use(void **state)
+{
+    static struct cluster c;
+    struct err_info info;
+    (void)state;
+    cluster_init(&c, 2);
+    kit_start(&c.nodes[0]);
+    c.nodes[1].config.mesh_listen = c.address[0];
+    enum err e = kit_start_fails(&c.nodes[1], &info);
+    if (e != ERR_EXISTS) fail_msg("%s: %s", err_name(e), info.text);
+    c.nodes[1].config.mesh_listen = c.address[1];
+    c.nodes[1].config.seeds[0] = "no port";
+    assert_int_equal(kit_start_fails(&c.nodes[1], &info), ERR_SYNTAX);
+    assert_non_null(strstr(info.text, "seed no port"));
+    c.nodes[1].config.seeds[0] = c.address[0];
+    kit_start(&c.nodes[1]);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    cluster_fini(&c, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_command_for_another_node), cmocka_unit_test(either_side_of_a_relay_stops),
+        cmocka_unit_test(receipts_name_who_has_it),   cmocka_unit_test(who_was_evicted_stays_out),
+        cmocka_unit_test(a_mesh_port_in_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

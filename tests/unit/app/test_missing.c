@@ -1,0 +1,194 @@
+/* What a peer lacks, gathered for its vectors. */
+#include "kit.h"
+
+#include <stdio.h>
+
+#include "node/app/missing.h"
+#include "proto/plan_codec.h"
+
+struct rig {
+    struct kit kit;
+    struct store *store;
+    struct store_read *read;
+    struct missing m;
+};
+
+static void rig_open(struct rig *r)
+{
+    kit_init(&r->kit, NULL);
+    r->store = kit_store_open(&r->kit);
+    assert_int_equal(store_read_new(r->store, &r->read), ERR_OK);
+}
+
+static void rig_close(struct rig *r)
+{
+    store_read_free(r->read);
+    kit_store_close(r->store);
+    kit_fini(&r->kit);
+}
+
+static const struct repl_push *gather(struct rig *r, const struct vector_entry *plan, size_t plan_count,
+                                      const struct vector_entry *state, size_t state_count)
+{
+    struct repl_want want = {plan, plan_count, state, state_count};
+    assert_int_equal(store_read_begin(r->read), ERR_OK);
+    assert_int_equal(missing_gather(r->read, &want, &r->m), ERR_OK);
+    assert_true(r->m.push.answer);
+    return &r->m.push;
+}
+
+static void release(struct rig *r)
+{
+    missing_fini(&r->m);
+    store_read_end(r->read);
+}
+
+static struct vector_entry entry(const char *origin, uint64_t epoch, uint64_t high)
+{
+    struct vector_entry e = {.epoch = epoch, .high = high};
+    assert_int_equal(node_name_set(&e.origin, slice_of(origin)), ERR_OK);
+    return e;
+}
+
+static void an_empty_answer_is_an_answer(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    const struct repl_push *p = gather(&r, NULL, 0, NULL, 0);
+    assert_int_equal(p->change_count + p->record_count, 0);
+    assert_false(p->more);
+    release(&r);
+    rig_close(&r);
+}
+
+static void only_what_the_vectors_do_not_cover(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    for (int i = 0; i < 5; i++)
+        kit_store_plan(r.store, "plan: 1\nsites: { hq: { blocks: [\"6\"] } }\n");
+    kit_store_binding(r.store, "n2", 10, "6001", "sip:6001@192.0.2.1");
+    kit_store_binding(r.store, "n2", 11, "6002", "sip:6002@192.0.2.1");
+    kit_store_binding(r.store, "n3", 7, "6003", "sip:6003@192.0.2.1");
+    struct vector_entry plan[] = {entry("elsewhere", 1, 3), entry("elsewhere", 2, 9), entry("other", 1, 4)};
+    struct vector_entry known[] = {entry("n2", 1, 10), entry("n3", 1, 7)};
+    const struct repl_push *p = gather(&r, plan, 3, known, 2);
+    assert_int_equal(p->change_count, 2);
+    assert_int_equal(p->changes[0].id.seq, 4);
+    assert_int_equal(p->changes[1].id.seq, 5);
+    assert_true(p->changes[1].packed.n > 0);
+    assert_int_equal(p->record_count, 1);
+    assert_int_equal(p->records[0].version, 11);
+    assert_string_equal(p->records[0].owner.s, "n2");
+    assert_int_equal(p->state_upto_count, 2); /* the whole vector of the same snapshot */
+    assert_false(p->more);
+    release(&r);
+    rig_close(&r);
+}
+
+static void epochs_of_state_replace_each_other(void **state)
+{
+    static const struct {
+        uint64_t epoch;
+        uint64_t high;
+        size_t records;
+    } asker[] = {{0, 0, 2}, {1, 10, 1}, {1, 11, 0}, {2, 0, 0}};
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    kit_store_binding(r.store, "n2", 10, "6001", "sip:6001@192.0.2.1");
+    kit_store_binding(r.store, "n2", 11, "6002", "sip:6002@192.0.2.1");
+    for (size_t i = 0; i < sizeof asker / sizeof asker[0]; i++) {
+        struct vector_entry known = entry("n2", asker[i].epoch, asker[i].high);
+        const struct repl_push *p = gather(&r, NULL, 0, &known, asker[i].epoch > 0 ? 1 : 0);
+        assert_int_equal(p->record_count, asker[i].records);
+        release(&r);
+    }
+    rig_close(&r);
+}
+
+/* A big log in several batches, each asked for with what the last one brought. */
+static void batches_are_bounded_and_resume(void **state)
+{
+    struct rig r;
+    char *yaml = malloc(200000);
+    size_t at = (size_t)sprintf(yaml, "plan: 1\nsites: { hq: { blocks: [\"6\"] } }\nroutes:\n");
+    uint64_t high = 0;
+    size_t batches = 0;
+    bool more = true;
+    (void)state;
+    for (int i = 0; i < 600; i++)
+        at += (size_t)sprintf(yaml + at, "  - { match: \"6%03d\", to: reject/404, note: \"%0*d\" }\n", i, 100, i);
+    rig_open(&r);
+    for (int i = 0; i < 6; i++)
+        kit_store_plan(r.store, yaml);
+    kit_store_binding(r.store, "n2", 10, "6001", "sip:6001@192.0.2.1");
+    while (more) {
+        struct vector_entry known = entry("elsewhere", 1, high);
+        const struct repl_push *p = gather(&r, &known, 1, NULL, 0);
+        size_t bytes = 0;
+        assert_true(p->change_count > 0);
+        for (size_t i = 0; i < p->change_count; i++) {
+            assert_int_equal(p->changes[i].id.seq, ++high);
+            bytes += p->changes[i].packed.n;
+        }
+        assert_true(p->change_count == 1 || bytes <= LIMIT_MESH_CHUNK);
+        more = p->more;
+        assert_int_equal(p->record_count, more ? 0 : 1); /* the plan first */
+        batches++;
+        release(&r);
+    }
+    assert_int_equal(high, 6);
+    assert_true(batches > 2 && batches < 6);
+    rig_close(&r);
+    free(yaml);
+}
+
+static void many_records_in_batches(void **state)
+{
+    enum { COUNT = 9000 };
+    struct rig r;
+    struct arena arena = {0};
+    uint64_t high = 0;
+    size_t seen = 0;
+    bool more = true;
+    (void)state;
+    rig_open(&r);
+    struct state_record *records = arena_alloc(&arena, COUNT * sizeof *records);
+    for (size_t i = 0; i < COUNT; i++) {
+        records[i] = (struct state_record){.epoch = 1, .version = i + 1, .kind = STATE_BAN};
+        records[i].owner = entry("n2", 1, 1).origin;
+        records[i].key = slice_of(arena_printf(&arena, "ban %zu", i));
+        records[i].value = SLICE("x");
+    }
+    struct vector_entry upto = entry("n2", 1, COUNT);
+    assert_int_equal(store_submit_state(r.store, records, COUNT, NULL, 0, &upto, 1, 1), ERR_OK);
+    kit_store_wait(r.store);
+    while (more) {
+        struct vector_entry known = entry("n2", 1, high);
+        const struct repl_push *p = gather(&r, NULL, 0, &known, 1);
+        for (size_t i = 0; i < p->record_count; i++)
+            assert_int_equal(p->records[i].version, ++high);
+        assert_true(p->record_count > 0 && p->record_count <= 4096);
+        seen += p->record_count;
+        more = p->more;
+        release(&r);
+    }
+    assert_int_equal(seen, COUNT);
+    arena_fini(&arena);
+    rig_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_answer_is_an_answer),
+        cmocka_unit_test(only_what_the_vectors_do_not_cover),
+        cmocka_unit_test(epochs_of_state_replace_each_other),
+        cmocka_unit_test(batches_are_bounded_and_resume),
+        cmocka_unit_test(many_records_in_batches),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
