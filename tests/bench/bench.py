@@ -94,7 +94,35 @@ def program(name):
     return run
 
 
-GROUPS = {"edge": edge, "store": program("store"), "sip": program("sip")}
+FEDERATION = [  # mode, nodes, rounds
+    ("spread", 3, 60), ("spread", 50, 40), ("spread", 500, 20), ("spread", 5000, 3),
+    ("detect", 3, 1), ("detect", 50, 10), ("detect", 500, 10),
+    ("idle", 3, 3), ("idle", 50, 3), ("idle", 500, 2),
+    ("loss", 3, 1000), ("loss", 50, 60),
+]
+for nodes, seconds in ((3, 0.1), (50, 0.2), (500, 0.3), (5000, 0.5)):
+    HOLDS[f"spread_p99_{nodes}"] = (seconds, True)
+    HOLDS[f"spread_max_{nodes}"] = (5, True)
+    HOLDS[f"spread_missing_{nodes}"] = (0, True)
+    HOLDS[f"detect_mean_{nodes}"] = (2.5, True)
+    HOLDS[f"detect_max_{nodes}"] = (3.5, True)
+    HOLDS[f"detect_missing_{nodes}"] = (0, True)
+    HOLDS[f"idle_bytes_{nodes}"] = (2048, True)
+    HOLDS[f"loss_false_deaths_{nodes}"] = (0, True)
+
+
+def federation(_):
+    program_path = BUILD / "tests" / "sim" / "sim_bench"
+    for mode, nodes, rounds in FEDERATION:
+        command = [str(program_path), mode, "--nodes", str(nodes), "--rounds", str(rounds)]
+        out = subprocess.run(command, capture_output=True, text=True, check=True)
+        for line in out.stdout.splitlines():
+            group, what, value, unit = line.split()
+            hold, at_most = HOLDS.get(what, (None, True))
+            row(group, what, float(value), unit, hold, at_most)
+
+
+GROUPS = {"federation": federation, "edge": edge, "store": program("store"), "sip": program("sip")}
 
 
 def main():
