@@ -17,6 +17,7 @@
 #define MESH_SIGNATURE_MAX 512
 #define MESH_CLUSTER_MAX LIMIT_NAME /* characters of a cluster id, of the same alphabet as a name */
 #define MESH_WHOLE_MAX 268435456    /* bytes of a frame that is joined from fragments */
+#define MESH_ACCUSATIONS_MAX 1024   /* in a heartbeat */
 #define MESH_VECTOR_MAX 65536       /* entries of a vector */
 #define MESH_ITEMS_MAX 65536        /* change-sets, or state records, of one push; receipts of one message */
 #define MESH_STATE_KEY_MAX 600

@@ -1,5 +1,5 @@
-/* See mesh_message.h. Bounds: LIMIT_MEMBERS notes, MESH_VECTOR_MAX entries of a vector, MESH_ITEMS_MAX change-sets and
- * records; inside those what plan_codec.h checks. */
+/* See mesh_message.h. Bounds: LIMIT_MEMBERS notes, MESH_ACCUSATIONS_MAX accusations, MESH_VECTOR_MAX entries of a
+ * vector, MESH_ITEMS_MAX change-sets and records; inside those what plan_codec.h checks. */
 #include "proto/mesh_message.h"
 
 #include "proto/plan_codec.h"
@@ -38,6 +38,24 @@ static enum err vector_to_proto(const struct vector_entry *v, size_t count, stru
     return ERR_OK;
 }
 
+static enum err accusations_to_proto(const struct repl_heartbeat *h, struct arena *scratch, Tandem__Mesh__Heartbeat *p)
+{
+    if (h->accusation_count > MESH_ACCUSATIONS_MAX) return ERR_LIMIT;
+    Tandem__Mesh__Accusation *items = arena_alloc(scratch, h->accusation_count * sizeof *items);
+    Tandem__Mesh__Accusation **list = arena_alloc(scratch, h->accusation_count * sizeof *list);
+    if (items == NULL || list == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < h->accusation_count; i++) {
+        items[i] = (Tandem__Mesh__Accusation)TANDEM__MESH__ACCUSATION__INIT;
+        items[i].name = mesh_bytes(node_name_slice(&h->accusations[i].name));
+        items[i].incarnation = h->accusations[i].incarnation;
+        items[i].by = mesh_bytes(node_name_slice(&h->accusations[i].by));
+        list[i] = &items[i];
+    }
+    p->accusations = list;
+    p->n_accusations = h->accusation_count;
+    return ERR_OK;
+}
+
 static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena *scratch, Tandem__Mesh__Frame *out)
 {
     if (h->note_count > LIMIT_MEMBERS) return ERR_LIMIT;
@@ -72,6 +90,10 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
     }
     p->notes = list;
     p->n_notes = h->note_count;
+    p->member_root = h->member_root;
+    p->answer = h->answer;
+    enum err err = accusations_to_proto(h, scratch, p);
+    if (err != ERR_OK) return err;
     out->body_case = TANDEM__MESH__FRAME__BODY_HEARTBEAT;
     out->heartbeat = p;
     return ERR_OK;
@@ -232,6 +254,24 @@ static enum err take_note(const Tandem__Mesh__MemberNote *p, struct member_note 
     return ERR_OK;
 }
 
+static enum err take_accusations(const Tandem__Mesh__Heartbeat *p, struct arena *arena, struct repl_heartbeat *h,
+                                 struct err_info *info)
+{
+    if (p->n_accusations > MESH_ACCUSATIONS_MAX)
+        return err_fail(info, ERR_LIMIT, "mesh message: %zu accusations", p->n_accusations);
+    struct repl_accusation *items = arena_alloc(arena, p->n_accusations * sizeof *items);
+    if (items == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < p->n_accusations; i++) {
+        enum err err = take_name(p->accusations[i]->name, &items[i].name, info);
+        if (err == ERR_OK) err = take_name(p->accusations[i]->by, &items[i].by, info);
+        if (err != ERR_OK) return err;
+        items[i].incarnation = p->accusations[i]->incarnation;
+    }
+    h->accusations = items;
+    h->accusation_count = p->n_accusations;
+    return ERR_OK;
+}
+
 static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *arena, struct repl_heartbeat *h,
                                struct err_info *info)
 {
@@ -245,7 +285,10 @@ static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *a
     enum err err = take_digest(p->plan_digest, h->plan_digest, info);
     if (err == ERR_OK) err = take_digest(p->plan_root, h->plan_root, info);
     if (err == ERR_OK) err = take_digest(p->state_root, h->state_root, info);
+    if (err == ERR_OK) err = take_accusations(p, arena, h, info);
     if (err != ERR_OK) return err;
+    h->member_root = p->member_root;
+    h->answer = p->answer;
     struct member_note *notes = arena_alloc(arena, p->n_notes * sizeof *notes);
     if (notes == NULL) return ERR_NOMEM;
     for (size_t i = 0; err == ERR_OK && i < p->n_notes; i++)

@@ -194,17 +194,17 @@ enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch)
     c->epoch = epoch;
     c->numbers_ours = true;
     memset(c->tracked, 0, sizeof c->tracked);
-    for (size_t i = 0; i < r->members.count; i++) {
-        r->members.items[i]->has_seq = 0;
-        r->members.items[i]->receipted_seq = 0;
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        r->members.peers.items[i]->peer->has_seq = 0;
+        r->members.peers.items[i]->peer->receipted_seq = 0;
     }
     return ERR_OK;
 }
 
 void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq)
 {
-    if (epoch != r->changes.epoch || seq <= m->has_seq) return;
-    m->has_seq = seq;
+    if (epoch != r->changes.epoch || seq <= m->peer->has_seq) return;
+    m->peer->has_seq = seq;
     r->scan = true;
 }
 
@@ -222,22 +222,22 @@ static uint64_t next_tracked(const struct changes *c, uint64_t above, uint64_t u
 bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *out)
 {
     struct changes *c = &r->changes;
-    for (uint64_t seq; (seq = next_tracked(c, m->receipted_seq, m->has_seq)) != 0;) {
+    for (uint64_t seq; (seq = next_tracked(c, m->peer->receipted_seq, m->peer->has_seq)) != 0;) {
         struct repl_action *a = repl_action_add(out, REPL_DO_RECEIPT);
         if (a == NULL) return false;
         a->peer = m->name;
         a->id = (struct log_id){r->self, c->epoch, seq};
         a->elapsed_ms = mono_ms_between(c->tracked[seq % REPL_TRACKED].at, r->now);
-        m->receipted_seq = seq;
+        m->peer->receipted_seq = seq;
     }
-    m->receipted_seq = m->has_seq;
-    if (m->owes.seq == 0 || !m->linked) return true;
+    m->peer->receipted_seq = m->peer->has_seq;
+    if (m->peer->owes.seq == 0 || !m->peer->linked) return true;
 
     struct log_id *ids = arena_alloc(&out->arena, sizeof *ids);
     struct repl_action *a = ids != NULL ? repl_send_add(r, out, m, REPL_RECEIPT, TOKEN_OTHER, NULL) : NULL;
     if (a == NULL) return false;
-    *ids = m->owes;
+    *ids = m->peer->owes;
     a->message.receipt = (struct repl_receipt){ids, 1};
-    m->owes.seq = 0;
+    m->peer->owes.seq = 0;
     return true;
 }

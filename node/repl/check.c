@@ -5,6 +5,7 @@
 
 #define PUSH_ITEMS_MAX 200000
 #define RECEIPT_IDS_MAX 4096
+#define ACCUSATIONS_MAX (2 * REPL_NOTES_MAX)
 
 static bool counted(uint64_t n)
 {
@@ -51,6 +52,12 @@ enum err repl_check_heartbeat(const struct node_name *from, const struct repl_me
     for (size_t i = 0; i < h->note_count; i++) {
         enum err e = check_note(&h->notes[i]);
         if (e != ERR_OK) return e;
+    }
+    if (h->accusation_count > ACCUSATIONS_MAX) return ERR_LIMIT;
+    for (size_t i = 0; i < h->accusation_count; i++) {
+        const struct repl_accusation *a = &h->accusations[i];
+        if (!node_name_valid(&a->name) || !node_name_valid(&a->by) || node_name_eq(&a->name, &a->by)) return ERR_SYNTAX;
+        if (a->incarnation > REPL_COUNT_MAX) return ERR_LIMIT;
     }
     return ERR_OK;
 }

@@ -5,6 +5,8 @@
  * that was taken is never lost for want of memory: what could not be said in this step is said in the next.
  *
  *   member.c     who is there, how each of them does, what we say of it
+ *   overlay.c    who is linked with whom, and who observes whom
+ *   observe.c    silence, accusations, death; whether it is we who are cut off
  *   heartbeat.c  the second's pulse, in and out
  *   changes.c    the change log: local changes, received ones, flood, receipts
  *   state.c      observed state: our own versions, received records, batched pushes
@@ -21,9 +23,26 @@
 #define REPL_HEARTBEAT_MS 1000
 #define REPL_HEARTBEAT_JITTER_MS 100
 #define REPL_HEARTBEAT_RETRY_MS 100 /* after one that was not acknowledged */
+#define REPL_HEARTBEAT_RING_MS 4000 /* to neighbours that do not observe us, and when the plan moved */
+#define REPL_HEARTBEAT_FAR_MS 1000  /* times the number of links off the rings, to each of them */
+#define REPL_PROBE_AFTER_MS 1250    /* of silence: asked for a sign of life */
+#define REPL_PROBE_MS 125
+#define REPL_ANSWER_MS 50 /* signs of life on demand: so often at most */
 #define REPL_SUSPECT_MS 2500
-#define REPL_DEAD_MS 3500
-#define REPL_NOTE_MS 30000 /* a member that changed is spoken of for so long */
+#define REPL_GRACE_MS 200         /* between a majority's accusation and death: time to refute */
+#define REPL_AT_ONCE_MS 6000      /* who fell silent within such a time fell silent together */
+#define REPL_SILENT_MS 2000       /* silent, when we ask whether it is we who are cut off */
+#define REPL_NOTE_MS 5000         /* a member that changed is spoken of for so long */
+#define REPL_TELL_MS 10           /* news waits so long for more */
+#define REPL_NOTES_MAX 256        /* in one heartbeat */
+#define REPL_NOTES_SETTLE_MS 2000 /* tables that still differ after so long are compared note by note */
+#define REPL_KEEP_MS 10000        /* a link that the overlay does not want is kept so long */
+#define REPL_MESH_MAX 64          /* nodes of a full mesh */
+#define REPL_RINGS 4
+#define REPL_RING_ALL 9      /* up to so many nodes, all are neighbours */
+#define REPL_OBSERVE_ALL 6   /* and up to so many, all observe all */
+#define REPL_OBSERVE_RINGS 2 /* else the neighbours on so many rings */
+#define REPL_OBSERVERS_MAX (REPL_OBSERVE_ALL - 1)
 #define REPL_STATE_BATCH_MS 50
 #define REPL_WANT_TIMEOUT_MS 1000
 #define REPL_WANT_MAX 2 /* peers asked at a time: more would send the same bytes */
@@ -57,6 +76,10 @@
     X(messages_refused)                                                                                                \
     X(members_over_limit)                                                                                              \
     X(accusations_refuted)                                                                                             \
+    X(accusations_made)                                                                                                \
+    X(accusations_ignored)                                                                                             \
+    X(deaths_told)                                                                                                     \
+    X(probes_sent)                                                                                                     \
     X(own_stalls)                                                                                                      \
     X(new_epochs)                                                                                                      \
     X(retries_without_memory)
@@ -70,27 +93,28 @@ enum want_state {
     WANT_STORING /* answered; what came is on its way to disk */
 };
 
-struct member {
-    struct node_name name;
-    enum member_status status;
-    uint64_t incarnation;
-    char address[REPL_ADDRESS_MAX + 1];
-    char site[LIMIT_NAME + 1];
+/* What goes with a link; only those members have one that we link to, or that have spoken to us. */
+struct peer {
+    bool wanted;   /* the overlay wants a link to it */
+    bool ring;     /* a neighbour on one of the rings: news and changes are passed on to it */
+    bool observed; /* we judge its silence, and it judges ours */
     bool linked;
-    uint32_t rtt_us;
-    struct mono heard;        /* {0} never in this run */
-    struct mono silent_from;  /* from here its silence is counted */
-    struct mono since;        /* of status */
-    struct mono spoken_until; /* its note travels in heartbeats until then */
-
-    /* owed to the driver and to the peer: see repl_member_flush */
-    bool record_due; /* REPL_DO_MEMBER */
-    bool dial_due;
     bool hangup_due;
-    bool notes_all; /* its next heartbeats carry a note of every member, until one is acknowledged */
+    bool answer_due; /* it asked for a sign of life */
+    uint32_t rtt_us;
+    struct mono heard;       /* {0} never in this run */
+    struct mono silent_from; /* from here its silence is counted */
+    struct mono linked_at;
+    struct mono answered_at;
+    bool doubted; /* we doubted it in this incarnation, or think that others do; it is told until it refutes that */
+    uint64_t doubted_incarnation;
+
+    bool notes_all; /* its next heartbeats carry notes of every member, until one is acknowledged */
+    size_t notes_from;
     uint64_t notes_token;
     struct mono heartbeat_at;
     uint64_t heartbeat_token;
+    uint64_t told_root; /* a part of the plan's root when we last sent a heartbeat */
 
     /* its last heartbeat */
     bool roots_known;
@@ -98,6 +122,7 @@ struct member {
     unsigned char plan_digest[32];
     unsigned char plan_root[REPL_ROOT_LEN];
     unsigned char state_root[REPL_ROOT_LEN];
+    uint64_t member_root;
 
     /* what we ask of it: sync.c */
     bool want_due;
@@ -114,10 +139,55 @@ struct member {
     uint64_t receipted_seq; /* reported to the driver */
 };
 
+/* Kept small: a cluster may have LIMIT_MEMBERS of them. */
+struct member {
+    struct node_name name;
+    uint64_t incarnation;
+    struct mono since;        /* of status */
+    struct mono spoken_until; /* its note travels in heartbeats until then */
+    char *address;            /* NULL: none is known */
+    char *site;
+    struct peer *peer;   /* NULL: no link concerns it */
+    struct doubt *doubt; /* NULL: nobody accuses it */
+    enum member_status status;
+    bool record_due; /* REPL_DO_MEMBER */
+    bool dial_due;
+    bool in_news;
+};
+
+/* Who accuses one member of silence: observe.c. NULL stands for ourselves. */
+struct doubt {
+    size_t by_count;
+    const struct member *by[REPL_OBSERVERS_MAX];
+    struct mono told_until[REPL_OBSERVERS_MAX]; /* the accusation travels in heartbeats until then */
+    unsigned generation;                        /* of the overlay that the observers are of */
+    size_t observer_count;
+    const struct member *observers[REPL_OBSERVERS_MAX];
+    struct mono dead_at; /* {0}: no majority */
+};
+
+struct member_list {
+    struct member **items;
+    size_t count;
+    size_t cap;
+};
+
 struct members {
     struct member **items; /* sorted by name; without ourselves */
     size_t count;
     size_t cap;
+    struct member_list peers;  /* those with a peer, sorted by name */
+    struct member_list news;   /* those that are spoken of */
+    struct member_list doubts; /* those that are accused */
+    uint64_t root;             /* a sum of one hash per member; without ourselves */
+    struct mono changed_at;    /* when root last changed */
+    bool records_due;          /* some member has record_due or dial_due */
+    bool overlay_due;
+    unsigned generation; /* of the overlay */
+    bool overlay;        /* more members than a full mesh takes */
+    size_t far_count;    /* wanted links off the rings */
+    bool cut_off;        /* most of the observed fell silent at once */
+    struct mono tell_at; /* news is due then; MONO_NEVER: there is none */
 };
 
 enum local_state { LOCAL_WAITING, LOCAL_STORING, LOCAL_STORED, LOCAL_FAILED };
@@ -202,6 +272,7 @@ struct repl {
     bool self_record_due;
     uint64_t incarnation;
     struct mono self_since;
+    struct mono self_spoken_until;
     unsigned char plan_digest[32];
 
     struct rng rng;
@@ -286,41 +357,77 @@ struct repl_action *repl_send_add(struct repl *r, struct repl_actions *out, cons
 /* ---- member.c ---- */
 
 struct member *repl_member_find(const struct repl *r, const struct node_name *name);
-/* A new member, alive, its silence counted from now. ERR_NOMEM, ERR_LIMIT. */
+/* A new member, alive. ERR_NOMEM, ERR_LIMIT. */
 MUST_CHECK enum err repl_member_add(struct repl *r, const struct node_name *name, struct member **out);
+/* m gets a peer, its silence counted from now, if it has none. */
+MUST_CHECK enum err repl_member_peer(struct repl *r, struct member *m);
 /* The one way by which a status changes; false where the table forbids it, true also when it is that already. */
 bool repl_member_move(struct repl *r, struct member *m, enum member_status to);
 void repl_member_heard(struct repl *r, struct member *m);
+/* Whether we hear m with our own ears. */
+bool repl_member_audible(const struct repl *r, const struct member *m);
 /* Takes over what a peer says of a member, or of ourselves. ERR_NOMEM, ERR_LIMIT (too many members). */
 MUST_CHECK enum err repl_member_note(struct repl *r, const struct member_note *note);
+/* What the configuration knows of a member. */
+MUST_CHECK enum err repl_member_load(struct repl *r, struct member *m, const struct member_note *note);
 void repl_member_set_text(char *to, size_t size, struct slice text);
-/* Turns silence into suspicion and death. */
-void repl_member_watch(struct repl *r, struct member *m);
-/* Every member has sent a heartbeat in this run, and so said what it has of our log and state. */
+static inline struct slice repl_member_text(const char *text)
+{
+    return text != NULL ? slice_of(text) : SLICE("");
+}
+/* We answer an accusation in incarnation with a higher one. */
+void repl_member_refute(struct repl *r, uint64_t incarnation);
+/* One number over who is in the cluster, in which incarnation, dead or gone; equal tables have equal roots. */
+uint64_t repl_member_root(const struct repl *r);
+/* News goes out soon. */
+void repl_member_tell(struct repl *r);
+/* Every member that can has sent a heartbeat in this run, and so said what it has of our log and state. */
 bool repl_all_have_spoken(const struct repl *r);
-/* Most of the others are silent: the one cut off is we, so nobody is accused. */
-bool repl_isolated(const struct repl *r);
 void repl_member_link(struct repl *r, struct member *m, bool up);
-/* What is to be recorded and dialled on account of m; false: no memory. */
-bool repl_member_flush(struct member *m, struct repl_actions *out);
+/* What is to be recorded and dialled; false: no memory. */
+bool repl_members_record(struct repl *r, struct repl_actions *out);
 /* The last thing said on account of one that has gone for good. */
 bool repl_member_hang_up(struct repl *r, struct member *m, struct repl_actions *out);
 void repl_members_fini(struct repl *r);
+/* False: no memory. */
+bool repl_list_add(struct member_list *l, struct member *m);
+
+/* ---- overlay.c ---- */
+
+/* Chooses the links anew after the members changed. False: no memory. */
+bool repl_overlay_flush(struct repl *r);
+/* Who observes m, NULL for ourselves; at most REPL_OBSERVERS_MAX. */
+size_t repl_overlay_observers(const struct repl *r, const struct member *m, const struct member **out);
+/* Lets go of links that the overlay does not want. */
+void repl_overlay_trim(struct repl *r, struct member *m);
+
+/* ---- observe.c ---- */
+
+/* Turns silence into suspicion and suspicion into death. False: no memory. */
+bool repl_observe_flush(struct repl *r);
+/* Takes an accusation, of others or of ourselves. */
+MUST_CHECK enum err repl_observe_take(struct repl *r, const struct repl_accusation *a);
+/* m is not doubted any more. */
+void repl_observe_clear(struct repl *r, struct member *m);
+/* Most of those whom we observe are silent: the one cut off is we, so nobody is accused. */
+bool repl_isolated(const struct repl *r);
 
 /* ---- heartbeat.c ---- */
 
 MUST_CHECK enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl_heartbeat *h);
-/* Notes are built once per flush and shared by the heartbeats in it. Starts as {0}. */
-struct note_list {
-    struct member_note *items;
-    size_t count;
-};
+/* News is collected once per flush and shared by the heartbeats in it. Starts as {0}. */
 struct note_cache {
-    struct note_list recent;
-    struct note_list all;
+    bool built;
+    struct member_note *notes;
+    size_t note_count;
+    struct repl_accusation *accusations;
+    size_t accusation_count;
 };
 /* False: no memory. */
 bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *cache, struct repl_actions *out);
+/* Our plan is not what the peer was told: it hears of it soon. */
+void repl_heartbeat_hasten(struct repl *r, struct peer *p);
+/* To all that are linked. */
 void repl_heartbeat_all_now(struct repl *r);
 
 /* ---- changes.c (our own), receive.c (the others') ---- */

@@ -1,15 +1,15 @@
-/* flood: a change-set that has just become durable here goes on to every linked peer but the one that brought it and
- * the one that made it. Peers that have it already drop it by its id. A push that is lost, for whatever reason, is made
- * good by sync.c.
- *
- * Unresolved: in a full mesh of n nodes each change is pushed about n * n times; the overlay for large clusters
- * replaces this. */
+/* flood: a change-set that has just become durable here goes on: one of our own to every linked peer, another's to our
+ * neighbours on the rings, but not to the one that brought it and the one that made it. Peers that have it already drop
+ * it by its id. So each node sends a change about eight times at most, except its origin in a full mesh. A push that is
+ * lost, for whatever reason, is made good by the other rings, or by sync.c. */
 #include "node/repl/core.h"
 
-static bool wanted_by(const struct repl_batch *b, size_t i, const struct member *m)
+static bool wanted_by(const struct repl *r, const struct repl_batch *b, size_t i, const struct member *m)
 {
     const struct batch_mark *mark = &b->marks[i];
-    return mark->flood && !node_name_eq(&mark->from, &m->name) && !node_name_eq(&b->changes[i].id.origin, &m->name);
+    bool ours = node_name_eq(&b->changes[i].id.origin, &r->self);
+    return mark->flood && (ours || m->peer->ring) && !node_name_eq(&mark->from, &m->name) &&
+           !node_name_eq(&b->changes[i].id.origin, &m->name);
 }
 
 /* One message with what m wants from *at on, up to about LIMIT_MESH_CHUNK bytes. */
@@ -19,7 +19,7 @@ static bool push_some(struct repl *r, struct repl_batch *b, const struct member 
     size_t end = *at;
     size_t count = 0;
     for (size_t bytes = 0; end < b->change_count; end++) {
-        if (!wanted_by(b, end, m)) continue;
+        if (!wanted_by(r, b, end, m)) continue;
         if (count > 0 && bytes + b->marks[end].bytes > LIMIT_MESH_CHUNK) break;
         bytes += b->marks[end].bytes;
         count++;
@@ -30,7 +30,7 @@ static bool push_some(struct repl *r, struct repl_batch *b, const struct member 
         if (a == NULL) return false;
         size_t n = 0;
         for (size_t i = *at; i < end; i++) {
-            if (wanted_by(b, i, m)) changes[n++] = b->changes[i];
+            if (wanted_by(r, b, i, m)) changes[n++] = b->changes[i];
         }
         a->message.push = (struct repl_push){.changes = changes, .change_count = count};
     }
@@ -44,9 +44,9 @@ bool repl_flood_flush(struct repl *r, struct repl_actions *out)
     while (c->flood != NULL) {
         struct repl_batch *b = c->flood;
         bool said = true;
-        for (size_t i = 0; said && i < r->members.count; i++) {
-            const struct member *m = r->members.items[i];
-            if (!m->linked || repl_status_final(m->status)) continue;
+        for (size_t i = 0; said && i < r->members.peers.count; i++) {
+            const struct member *m = r->members.peers.items[i];
+            if (!m->peer->linked || repl_status_final(m->status)) continue;
             for (size_t at = 0; said && at < b->change_count;)
                 said = push_some(r, b, m, &at, out);
         }

@@ -1,9 +1,14 @@
-/* heartbeat: once a second each linked peer is told that we are here, what we hold (roots and digest), what we hold of
- * its own log and state, and what we know of the members. One heartbeat carries enough to find every kind of
- * difference; nothing else needs a timer of its own.
+/* heartbeat: linked peers are told that we are here, what we hold (roots and digest), what we hold of their own log and
+ * state, and the news of the members. One heartbeat carries enough to find every kind of difference; nothing else needs
+ * a timer of its own.
  *
- * Notes: our own always; others for REPL_NOTE_MS after they changed; all of them on a new link until one such heartbeat
- * is acknowledged, so that two parts of a cluster that meet again agree whatever happened apart. */
+ * How often: once a second to those who observe us; to other neighbours on the rings every 4 s; to the rest of a full
+ * mesh so rarely that they make one a second together. So the traffic of a node does not grow with the cluster. When
+ * our plan moves all hear of it within 4 s. At once: when there is news for the neighbours, when a silent one is asked
+ * for a sign of life, and to answer that.
+ *
+ * Notes: those that changed lately; all of them on a new link until one such heartbeat is acknowledged, and again as
+ * long as the root over the peer's table of members differs from ours; REPL_NOTES_MAX at a time. */
 #include "node/repl/core.h"
 
 static bool spoken_of(const struct repl *r, const struct member *m)
@@ -12,44 +17,128 @@ static bool spoken_of(const struct repl *r, const struct member *m)
 }
 
 /* One that is cut off itself does not call the others dead. */
-static enum member_status told_status(const struct member *m, bool isolated)
+static enum member_status told_status(const struct repl *r, const struct member *m)
 {
-    if (isolated && m->status == MEMBER_DEAD) return MEMBER_SUSPECT;
-    return m->status;
+    return r->members.cut_off && m->status == MEMBER_DEAD ? MEMBER_SUSPECT : m->status;
 }
 
-static bool copy_note(struct repl_actions *out, struct member_note *note, const struct node_name *name,
-                      const char *address, const char *site)
+static bool note_self(const struct repl *r, struct member_note *note, struct repl_actions *out)
 {
-    note->name = *name;
-    note->mesh_address = arena_copy(&out->arena, slice_of(address));
-    note->site = arena_copy(&out->arena, slice_of(site));
+    *note = (struct member_note){.name = r->self,
+                                 .incarnation = r->incarnation,
+                                 .status = r->self_status,
+                                 .mesh_address = arena_copy(&out->arena, slice_of(r->address)),
+                                 .site = arena_copy(&out->arena, slice_of(r->site))};
     return note->mesh_address.p != NULL && note->site.p != NULL;
 }
 
-static bool build_notes(const struct repl *r, bool all, struct note_list *list, struct repl_actions *out)
+static bool note_member(const struct repl *r, const struct member *m, struct member_note *note,
+                        struct repl_actions *out)
 {
-    if (list->items != NULL) return true;
-    bool isolated = repl_isolated(r);
-    size_t want = 1;
-    for (size_t i = 0; i < r->members.count; i++)
-        want += all || spoken_of(r, r->members.items[i]) ? 1 : 0;
-    struct member_note *items = arena_alloc(&out->arena, want * sizeof *items);
-    if (items == NULL || !copy_note(out, &items[0], &r->self, r->address, r->site)) return false;
-    items[0].incarnation = r->incarnation;
-    items[0].status = r->self_status;
-    size_t count = 1;
-    for (size_t i = 0; i < r->members.count; i++) {
-        const struct member *m = r->members.items[i];
-        if (!all && !spoken_of(r, m)) continue;
-        struct member_note *note = &items[count++];
-        if (!copy_note(out, note, &m->name, m->address, m->site)) return false;
-        note->incarnation = m->incarnation;
-        note->status = told_status(m, isolated);
+    *note = (struct member_note){.name = m->name,
+                                 .incarnation = m->incarnation,
+                                 .status = told_status(r, m),
+                                 .mesh_address = arena_copy(&out->arena, repl_member_text(m->address)),
+                                 .site = arena_copy(&out->arena, repl_member_text(m->site))};
+    return note->mesh_address.p != NULL && note->site.p != NULL;
+}
+
+/* ---- news ---- */
+
+static void forget_old_news(struct repl *r)
+{
+    struct member_list *l = &r->members.news;
+    size_t kept = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        l->items[i]->in_news = spoken_of(r, l->items[i]);
+        if (l->items[i]->in_news) l->items[kept++] = l->items[i];
     }
-    *list = (struct note_list){items, count};
+    l->count = kept;
+}
+
+static bool build_notes(struct repl *r, struct note_cache *cache, struct repl_actions *out)
+{
+    const struct member_list *l = &r->members.news;
+    forget_old_news(r);
+    size_t want = l->count < REPL_NOTES_MAX ? l->count : REPL_NOTES_MAX;
+    cache->notes = arena_alloc(&out->arena, (want + 1) * sizeof *cache->notes);
+    if (cache->notes == NULL) return false;
+    cache->note_count = 0;
+    if (!mono_reached(r->now, r->self_spoken_until)) {
+        if (!note_self(r, &cache->notes[cache->note_count++], out)) return false;
+    }
+    for (size_t i = l->count - want; i < l->count; i++) {
+        if (!note_member(r, l->items[i], &cache->notes[cache->note_count++], out)) return false;
+    }
     return true;
 }
+
+static size_t collect_accusations(const struct repl *r, struct repl_accusation *to)
+{
+    const struct member_list *l = &r->members.doubts;
+    size_t count = 0;
+    for (size_t i = 0; i < l->count && count < REPL_NOTES_MAX; i++) {
+        const struct doubt *d = l->items[i]->doubt;
+        for (size_t k = 0; k < d->by_count; k++) {
+            if (mono_reached(r->now, d->told_until[k])) continue;
+            if (to != NULL) {
+                const struct node_name *by = d->by[k] != NULL ? &d->by[k]->name : &r->self;
+                to[count] = (struct repl_accusation){l->items[i]->name, l->items[i]->incarnation, *by};
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
+static bool build_news(struct repl *r, struct note_cache *cache, struct repl_actions *out)
+{
+    if (cache->built) return true;
+    if (!build_notes(r, cache, out)) return false;
+    cache->accusation_count = collect_accusations(r, NULL);
+    cache->accusations = arena_alloc(&out->arena, (cache->accusation_count + 1) * sizeof *cache->accusations);
+    if (cache->accusations == NULL) return false;
+    (void)collect_accusations(r, cache->accusations);
+    cache->built = true;
+    return true;
+}
+
+/* ---- the whole table, in parts ---- */
+
+static bool tables_differ(const struct repl *r, const struct peer *p)
+{
+    bool settled = mono_reached(r->now, mono_add_ms(r->members.changed_at, REPL_NOTES_SETTLE_MS));
+    return p->member_root != 0 && settled && p->member_root != repl_member_root(r);
+}
+
+static bool add_table(struct repl *r, struct peer *p, struct repl_heartbeat *h, struct repl_actions *out)
+{
+    const struct members *ms = &r->members;
+    size_t want = ms->count < REPL_NOTES_MAX ? ms->count : REPL_NOTES_MAX;
+    struct member_note *notes = arena_alloc(&out->arena, (want + 1) * sizeof *notes);
+    if (notes == NULL || !note_self(r, &notes[0], out)) return false;
+    for (size_t i = 0; i < want; i++) {
+        if (!note_member(r, ms->items[(p->notes_from + i) % ms->count], &notes[i + 1], out)) return false;
+    }
+    if (ms->count > want) p->notes_from = (p->notes_from + want) % ms->count;
+    h->notes = notes;
+    h->note_count = want + 1;
+    return true;
+}
+
+/* One that was doubted is told so until it has refuted it. */
+static bool add_doubted(struct repl *r, const struct member *m, struct repl_heartbeat *h, struct repl_actions *out)
+{
+    if (!m->peer->doubted) return true;
+    struct repl_accusation *list = arena_alloc(&out->arena, (h->accusation_count + 1) * sizeof *list);
+    if (list == NULL) return false;
+    if (h->accusation_count > 0) memcpy(list, h->accusations, h->accusation_count * sizeof *list);
+    list[h->accusation_count++] = (struct repl_accusation){m->name, m->peer->doubted_incarnation, r->self};
+    h->accusations = list;
+    return true;
+}
+
+/* ---- sending ---- */
 
 static struct vector_entry held_of(const struct repl_vector *v, const struct node_name *name)
 {
@@ -57,35 +146,77 @@ static struct vector_entry held_of(const struct repl_vector *v, const struct nod
     return e != NULL ? *e : (struct vector_entry){.origin = *name};
 }
 
-bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *cache, struct repl_actions *out)
+static uint64_t root_part(const struct repl *r)
 {
-    struct note_list *notes = m->notes_all ? &cache->all : &cache->recent;
-    if (!build_notes(r, m->notes_all, notes, out)) return false;
-    struct repl_action *a = repl_send_add(r, out, m, REPL_HEARTBEAT, TOKEN_HEARTBEAT, NULL);
-    if (a == NULL) return false;
-    struct repl_heartbeat *h = &a->message.heartbeat;
+    return r->changes.have.lane[0];
+}
+
+static uint64_t interval_ms(struct repl *r, const struct peer *p)
+{
+    if (p->observed) {
+        return REPL_HEARTBEAT_MS - REPL_HEARTBEAT_JITTER_MS + rng_below(&r->rng, 2 * REPL_HEARTBEAT_JITTER_MS + 1);
+    }
+    uint64_t ms = REPL_HEARTBEAT_RING_MS;
+    if (!p->ring && p->told_root == root_part(r) && r->members.far_count * REPL_HEARTBEAT_FAR_MS > ms) {
+        ms = r->members.far_count * REPL_HEARTBEAT_FAR_MS;
+    }
+    return ms - ms / 10 + rng_below(&r->rng, ms / 5 + 1);
+}
+
+static bool fill(struct repl *r, struct member *m, struct note_cache *cache, struct repl_heartbeat *h,
+                 struct repl_actions *out)
+{
+    struct peer *p = m->peer;
+    if (!build_news(r, cache, out)) return false;
     h->incarnation = r->incarnation;
     h->time = repl_clock_read(&r->clock, r->wall);
     memcpy(h->plan_digest, r->plan_digest, sizeof h->plan_digest);
     repl_vector_root(&r->changes.have, h->plan_root);
     repl_vector_root(&r->states.have, h->state_root);
-    h->notes = notes->items;
-    h->note_count = notes->count;
+    h->member_root = repl_member_root(r);
     h->your_plan = held_of(&r->changes.have, &m->name);
     h->your_state = held_of(&r->states.have, &m->name);
-    if (m->notes_all) m->notes_token = a->token;
-    m->heartbeat_token = a->token;
-    uint64_t jitter = rng_below(&r->rng, 2 * REPL_HEARTBEAT_JITTER_MS + 1);
-    m->heartbeat_at = mono_add_ms(r->now, REPL_HEARTBEAT_MS - REPL_HEARTBEAT_JITTER_MS + jitter);
+    h->accusations = cache->accusations;
+    h->accusation_count = cache->accusation_count;
+    h->notes = cache->notes;
+    h->note_count = cache->note_count;
+    h->answer = p->observed && m->status != MEMBER_DEAD &&
+                mono_reached(r->now, mono_add_ms(p->silent_from, REPL_PROBE_AFTER_MS));
+    if ((p->notes_all || tables_differ(r, p)) && !add_table(r, p, h, out)) return false;
+    return add_doubted(r, m, h, out);
+}
+
+bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *cache, struct repl_actions *out)
+{
+    struct peer *p = m->peer;
+    struct repl_heartbeat h = {0};
+    struct repl_action *a =
+        fill(r, m, cache, &h, out) ? repl_send_add(r, out, m, REPL_HEARTBEAT, TOKEN_HEARTBEAT, NULL) : NULL;
+    if (a == NULL) return false;
+    a->message.heartbeat = h;
+    if (p->notes_all) p->notes_token = a->token;
+    if (h.answer) repl_count(r, REPL_COUNT_probes_sent, 1);
+    p->heartbeat_token = a->token;
+    p->heartbeat_at = mono_add_ms(r->now, interval_ms(r, p));
+    if (h.answer) p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_PROBE_MS));
+    p->told_root = root_part(r);
     return true;
+}
+
+void repl_heartbeat_hasten(struct repl *r, struct peer *p)
+{
+    if (p->told_root == root_part(r)) return;
+    p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_HEARTBEAT_RING_MS));
 }
 
 void repl_heartbeat_all_now(struct repl *r)
 {
-    for (size_t i = 0; i < r->members.count; i++)
-        r->members.items[i]->heartbeat_at = r->now;
+    for (size_t i = 0; i < r->members.peers.count; i++)
+        r->members.peers.items[i]->peer->heartbeat_at = r->now;
     r->scan = true;
 }
+
+/* ---- taking ---- */
 
 enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl_heartbeat *h)
 {
@@ -93,10 +224,16 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
         repl_alarm(r, ALARM_FUTURE, "the clock of %s is more than %d s ahead of ours; compare both with a time server",
                    m->name.s, REPL_FUTURE_MS / 1000);
     }
-    memcpy(m->plan_digest, h->plan_digest, sizeof m->plan_digest);
-    memcpy(m->plan_root, h->plan_root, sizeof m->plan_root);
-    memcpy(m->state_root, h->state_root, sizeof m->state_root);
-    m->roots_known = m->digest_known = true;
+    memcpy(m->peer->plan_digest, h->plan_digest, sizeof m->peer->plan_digest);
+    memcpy(m->peer->plan_root, h->plan_root, sizeof m->peer->plan_root);
+    memcpy(m->peer->state_root, h->state_root, sizeof m->peer->state_root);
+    m->peer->roots_known = m->peer->digest_known = true;
+    m->peer->member_root = h->member_root;
+    if (h->answer) {
+        struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);
+        m->peer->answered_at = mono_reached(r->now, again) ? r->now : again;
+        m->peer->heartbeat_at = mono_min(m->peer->heartbeat_at, m->peer->answered_at);
+    }
     r->scan = true;
 
     repl_sync_own_log(r, h->your_plan.epoch, h->your_plan.high);
@@ -114,6 +251,10 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
         enum err e = repl_member_note(r, &h->notes[i]);
         /* Too many members is no reason to be deaf to those that we have. */
         if (e != ERR_OK && e != ERR_LIMIT) return e;
+    }
+    for (size_t i = 0; i < h->accusation_count; i++) {
+        enum err e = repl_observe_take(r, &h->accusations[i]);
+        if (e != ERR_OK) return e;
     }
     return ERR_OK;
 }

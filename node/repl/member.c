@@ -1,14 +1,14 @@
 /* member: who is in the cluster and how each does, as this node sees it.
  *
- *            heard                  silent 2.5 s            1 s more
- *   any ------------> ALIVE ----------------------> SUSPECT ---------> DEAD
- *                       ^------- heard -----------------+---------------+
+ *            heard, or refuted       accused          most accuse it
+ *   any ---------------------> ALIVE -------> SUSPECT --------------> DEAD
+ *                                ^------------ heard, or refuted ------+
  *   any but EVICTED -> LEFT (it said so);  any -> EVICTED (the operator said so). Both are final, and spread by notes.
  *
- * A node judges by its own ears alone: notes of others bring members, addresses and the two final states, never a
- * death. A member is never forgotten. What this room does not do: dial and hang up; it says that it should be done.
- *
- * Unresolved: a majority of observers instead of every node for itself, which the overlay for large clusters needs. */
+ * What changes is news: it is told to the neighbours on the rings soon, and by every heartbeat for a while; who learns
+ * something new from it tells it on. What was missed all the same shows in the table's root, see heartbeat.c. A member
+ * is never forgotten. What this room does not do: decide about silence (observe.c); dial and hang up; it says that it
+ * should be done. */
 #include "node/repl/core.h"
 
 #include <stdlib.h>
@@ -45,6 +45,65 @@ struct member *repl_member_find(const struct repl *r, const struct node_name *na
     return r->members.items[at];
 }
 
+bool repl_list_add(struct member_list *l, struct member *m)
+{
+    if (l->count == l->cap) {
+        size_t cap = l->cap == 0 ? 8 : l->cap * 2;
+        struct member **grown = realloc(l->items, cap * sizeof(struct member *));
+        if (grown == NULL) return false;
+        l->items = grown;
+        l->cap = cap;
+    }
+    l->items[l->count++] = m;
+    return true;
+}
+
+/* ---- the table's root ---- */
+
+static uint64_t print_of(const struct node_name *name, uint64_t incarnation, enum member_status status)
+{
+    uint64_t h = repl_name_hash(name, 0);
+    if (repl_status_final(status)) return repl_hash_with(h, (uint64_t)status);
+    return repl_hash_with(repl_hash_with(h, incarnation), status == MEMBER_DEAD ? 1 : 0);
+}
+
+static uint64_t print(const struct member *m)
+{
+    return print_of(&m->name, m->incarnation, m->status);
+}
+
+static void table_changed(struct repl *r, uint64_t before, uint64_t after)
+{
+    if (before == after) return;
+    r->members.root += after - before;
+    r->members.changed_at = r->now;
+}
+
+uint64_t repl_member_root(const struct repl *r)
+{
+    uint64_t root = r->members.root + print_of(&r->self, r->incarnation, r->self_status);
+    return root != 0 ? root : 1;
+}
+
+/* ---- news ---- */
+
+void repl_member_tell(struct repl *r)
+{
+    r->members.tell_at = mono_min(r->members.tell_at, mono_add_ms(r->now, REPL_TELL_MS));
+    r->scan = true;
+}
+
+/* It is recorded by the driver, and spoken of for a while. Without memory the table's root tells. */
+static void changed(struct repl *r, struct member *m)
+{
+    m->record_due = r->members.records_due = true;
+    m->spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
+    if (!m->in_news) m->in_news = repl_list_add(&r->members.news, m);
+    repl_member_tell(r);
+}
+
+/* ---- members ---- */
+
 enum err repl_member_add(struct repl *r, const struct node_name *name, struct member **out)
 {
     struct members *ms = &r->members;
@@ -63,92 +122,105 @@ enum err repl_member_add(struct repl *r, const struct node_name *name, struct me
     if (m == NULL) return ERR_NOMEM;
     m->name = *name;
     m->status = MEMBER_ALIVE;
-    m->silent_from = m->since = r->now;
-    m->record_due = true;
-    m->spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
+    m->since = r->now;
     size_t at = lower_bound(ms, name);
     memmove(&ms->items[at + 1], &ms->items[at], (ms->count - at) * sizeof(struct member *));
     ms->items[at] = m;
     ms->count++;
+    ms->overlay_due = true;
+    table_changed(r, 0, print(m));
+    if (r->started) changed(r, m);
     r->scan = true;
     *out = m;
     return ERR_OK;
 }
 
-void repl_members_fini(struct repl *r)
+enum err repl_member_peer(struct repl *r, struct member *m)
 {
-    for (size_t i = 0; i < r->members.count; i++)
-        free(r->members.items[i]);
-    free(r->members.items);
+    struct member_list *l = &r->members.peers;
+    if (m->peer != NULL) return ERR_OK;
+    struct peer *p = calloc(1, sizeof *p);
+    if (p == NULL || !repl_list_add(l, m)) {
+        free(p);
+        return ERR_NOMEM;
+    }
+    p->silent_from = r->now;
+    m->peer = p;
+    size_t at = l->count - 1;
+    for (; at > 0 && memcmp(&l->items[at - 1]->name, &m->name, sizeof m->name) > 0; at--)
+        l->items[at] = l->items[at - 1];
+    l->items[at] = m;
+    r->scan = true;
+    return ERR_OK;
 }
 
-/* It is recorded by the driver, and spoken of for a while. */
-static void changed(struct repl *r, struct member *m)
+void repl_members_fini(struct repl *r)
 {
-    m->record_due = true;
-    m->spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
-    r->scan = true;
+    struct members *ms = &r->members;
+    for (size_t i = 0; i < ms->count; i++) {
+        struct member *m = ms->items[i];
+        free(m->address);
+        free(m->site);
+        free(m->peer);
+        free(m->doubt);
+        free(m);
+    }
+    free(ms->items);
+    free(ms->peers.items);
+    free(ms->news.items);
+    free(ms->doubts.items);
 }
 
 bool repl_member_move(struct repl *r, struct member *m, enum member_status to)
 {
     if (m->status == to) return true;
     if ((allowed[m->status] & BIT(to)) == 0) return false;
+    uint64_t before = print(m);
     m->status = to;
     m->since = r->now;
+    table_changed(r, before, print(m));
+    if (to != MEMBER_SUSPECT) repl_observe_clear(r, m);
+    if (to == MEMBER_DEAD) repl_count(r, REPL_COUNT_deaths_told, 1);
     if (repl_status_final(to)) {
-        m->hangup_due = true;
-        m->heartbeat_at = r->now; /* the last one tells it why */
+        r->members.overlay_due = true;
+        if (m->peer != NULL) {
+            m->peer->hangup_due = true;
+            m->peer->heartbeat_at = r->now; /* the last one tells it why */
+        }
     }
     changed(r, m);
     return true;
 }
 
+bool repl_member_audible(const struct repl *r, const struct member *m)
+{
+    const struct peer *p = m->peer;
+    return p != NULL && p->heard.us != 0 && !mono_reached(r->now, mono_add_ms(p->silent_from, REPL_SUSPECT_MS));
+}
+
 void repl_member_heard(struct repl *r, struct member *m)
 {
-    m->heard = m->silent_from = r->now;
+    struct peer *p = m->peer;
+    /* Others were told, or may have been: it is to refute what it may not have heard of. */
+    if (m->status == MEMBER_DEAD || m->doubt != NULL) {
+        p->doubted = true;
+        p->doubted_incarnation = m->incarnation;
+    }
+    p->heard = p->silent_from = r->now;
     (void)repl_member_move(r, m, MEMBER_ALIVE); /* the caller has refused those that are gone for good */
-}
-
-void repl_member_watch(struct repl *r, struct member *m)
-{
-    if (repl_status_final(m->status) || m->status == MEMBER_DEAD) return;
-    struct mono suspect_at = mono_add_ms(m->silent_from, REPL_SUSPECT_MS);
-    struct mono dead_at = mono_add_ms(m->silent_from, REPL_DEAD_MS);
-    if (mono_reached(r->now, dead_at)) {
-        (void)repl_member_move(r, m, MEMBER_DEAD);
-        return;
-    }
-    if (mono_reached(r->now, suspect_at)) {
-        (void)repl_member_move(r, m, MEMBER_SUSPECT);
-        repl_wake(r, dead_at);
-    } else {
-        /* One that was suspect from the start stays so until it is heard. */
-        repl_wake(r, m->status == MEMBER_SUSPECT ? dead_at : suspect_at);
-    }
-}
-
-bool repl_isolated(const struct repl *r)
-{
-    size_t present = 0;
-    size_t silent = 0;
-    for (size_t i = 0; i < r->members.count; i++) {
-        const struct member *m = r->members.items[i];
-        if (repl_status_final(m->status)) continue;
-        present++;
-        if (m->status != MEMBER_ALIVE) silent++;
-    }
-    return present >= 2 && silent * 2 > present;
 }
 
 bool repl_all_have_spoken(const struct repl *r)
 {
-    for (size_t i = 0; i < r->members.count; i++) {
-        const struct member *m = r->members.items[i];
-        if (!m->digest_known && !repl_status_final(m->status)) return false;
+    if (r->members.overlay_due) return r->members.count == 0;
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        const struct member *m = r->members.peers.items[i];
+        if (m->peer->wanted && !m->peer->digest_known && !repl_status_final(m->status)) return false;
     }
     return true;
 }
+
+/* ---- notes ---- */
 
 void repl_member_set_text(char *to, size_t size, struct slice text)
 {
@@ -157,21 +229,68 @@ void repl_member_set_text(char *to, size_t size, struct slice text)
     if (text.n > 0) memcpy(to, text.p, text.n);
 }
 
-static void take_place(struct repl *r, struct member *m, const struct member_note *note)
+static enum err set_text(char **to, struct slice text)
 {
-    if (note->incarnation > m->incarnation) {
-        m->incarnation = note->incarnation;
-        repl_receive_forget_held(r, &m->name);
+    char *copy = NULL;
+    if (text.n > 0) {
+        copy = calloc(1, text.n + 1);
+        if (copy == NULL) return ERR_NOMEM;
+        memcpy(copy, text.p, text.n);
     }
-    if (!slice_is(note->mesh_address, m->address)) {
-        repl_member_set_text(m->address, sizeof m->address, note->mesh_address);
-        m->dial_due = m->address[0] != '\0';
+    free(*to);
+    *to = copy;
+    return ERR_OK;
+}
+
+static enum err take_texts(struct repl *r, struct member *m, const struct member_note *note)
+{
+    if (!slice_eq(note->mesh_address, repl_member_text(m->address))) {
+        enum err e = set_text(&m->address, note->mesh_address);
+        if (e != ERR_OK) return e;
+        m->dial_due = m->address != NULL; /* the overlay, chosen before, has the last word */
         changed(r, m);
     }
-    if (!slice_is(note->site, m->site)) {
-        repl_member_set_text(m->site, sizeof m->site, note->site);
+    if (!slice_eq(note->site, repl_member_text(m->site))) {
+        enum err e = set_text(&m->site, note->site);
+        if (e != ERR_OK) return e;
         changed(r, m);
     }
+    return ERR_OK;
+}
+
+/* The texts first: without memory for them the note is new when it comes again. */
+static enum err take_place(struct repl *r, struct member *m, const struct member_note *note)
+{
+    enum err e = take_texts(r, m, note);
+    if (e != ERR_OK || note->incarnation <= m->incarnation) return e;
+    uint64_t before = print(m);
+    m->incarnation = note->incarnation;
+    table_changed(r, before, print(m));
+    repl_receive_forget_held(r, &m->name);
+    repl_observe_clear(r, m);
+    if (m->peer != NULL && m->peer->doubted_incarnation < m->incarnation) m->peer->doubted = false;
+    changed(r, m);
+    return ERR_OK;
+}
+
+enum err repl_member_load(struct repl *r, struct member *m, const struct member_note *note)
+{
+    uint64_t before = print(m);
+    enum err e = set_text(&m->address, note->mesh_address);
+    if (e == ERR_OK) e = set_text(&m->site, note->site);
+    m->incarnation = note->incarnation;
+    m->status = note->status;
+    table_changed(r, before, print(m));
+    return e;
+}
+
+void repl_member_refute(struct repl *r, uint64_t incarnation)
+{
+    r->incarnation = incarnation + 1;
+    r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
+    r->members.changed_at = r->now;
+    repl_count(r, REPL_COUNT_accusations_refuted, 1);
+    repl_heartbeat_all_now(r);
 }
 
 /* What is said of ourselves: an accusation is refuted by an incarnation above it; a final word is believed. */
@@ -182,6 +301,8 @@ static void take_self(struct repl *r, const struct member_note *note)
         r->self_status = note->status;
         r->self_since = r->now;
         r->self_record_due = true;
+        r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
+        r->members.overlay_due = true;
         r->scan = true;
         repl_alarm(r, ALARM_OUT,
                    "the cluster says that this node has %s; it takes no more changes. To come back, join under "
@@ -190,12 +311,28 @@ static void take_self(struct repl *r, const struct member_note *note)
         return;
     }
     bool accused = note->status != MEMBER_ALIVE && note->incarnation >= r->incarnation;
-    if (!accused && note->incarnation <= r->incarnation) return;
-    /* Above our own without an accusation: an earlier start had a clock that was ahead. */
-    r->incarnation = note->incarnation + 1;
     if (accused) {
-        repl_count(r, REPL_COUNT_accusations_refuted, 1);
-        repl_heartbeat_all_now(r);
+        repl_member_refute(r, note->incarnation);
+    } else if (note->incarnation > r->incarnation) {
+        /* Above our own without an accusation: an earlier start had a clock that was ahead. */
+        r->incarnation = note->incarnation + 1;
+        r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
+    }
+}
+
+/* A higher incarnation is its own word that it lives; a death is believed unless we hear the dead. */
+static void take_life(struct repl *r, struct member *m, const struct member_note *note, bool newer)
+{
+    if (note->status == MEMBER_DEAD) {
+        if (note->incarnation >= m->incarnation && !repl_member_audible(r, m)) {
+            (void)repl_member_move(r, m, MEMBER_DEAD);
+        }
+    } else if (newer) {
+        if (m->peer != NULL) m->peer->silent_from = r->now;
+        (void)repl_member_move(r, m, MEMBER_ALIVE);
+    } else if (note->status == MEMBER_ALIVE && m->status == MEMBER_SUSPECT && m->doubt == NULL &&
+               !(m->peer != NULL && m->peer->observed)) {
+        (void)repl_member_move(r, m, MEMBER_ALIVE); /* suspect only because we had just started */
     }
 }
 
@@ -211,16 +348,24 @@ enum err repl_member_note(struct repl *r, const struct member_note *note)
         enum err e = repl_member_add(r, &note->name, &m);
         if (e != ERR_OK) return e;
     }
+    /* First what needs no memory: one that has gone is not dialled. */
+    if (repl_status_final(note->status)) (void)repl_member_move(r, m, note->status);
     /* A member whose address is not known yet may be told of by anybody; else the newer incarnation is right. */
-    if (note->incarnation > m->incarnation || m->incarnation == 0) take_place(r, m, note);
-    if (repl_status_final(note->status) || !known) (void)repl_member_move(r, m, note->status);
+    bool newer = note->incarnation > m->incarnation;
+    if (newer || m->incarnation == 0) {
+        enum err e = take_place(r, m, note);
+        if (e != ERR_OK) return e;
+    }
+    if (!repl_status_final(m->status)) take_life(r, m, note, newer);
     return ERR_OK;
 }
 
+/* ---- what is due ---- */
+
 static bool record(const struct member *m, struct repl_actions *out)
 {
-    struct slice address = arena_copy(&out->arena, slice_of(m->address));
-    struct slice site = arena_copy(&out->arena, slice_of(m->site));
+    struct slice address = arena_copy(&out->arena, repl_member_text(m->address));
+    struct slice site = arena_copy(&out->arena, repl_member_text(m->site));
     struct repl_action *a = address.p != NULL && site.p != NULL ? repl_action_add(out, REPL_DO_MEMBER) : NULL;
     if (a == NULL) return false;
     a->peer = m->name;
@@ -230,7 +375,7 @@ static bool record(const struct member *m, struct repl_actions *out)
 
 static bool dial(const struct member *m, struct repl_actions *out)
 {
-    struct slice address = arena_copy(&out->arena, slice_of(m->address));
+    struct slice address = arena_copy(&out->arena, repl_member_text(m->address));
     struct repl_action *a = address.p != NULL ? repl_action_add(out, REPL_DO_DIAL) : NULL;
     if (a == NULL) return false;
     a->peer = m->name;
@@ -238,32 +383,41 @@ static bool dial(const struct member *m, struct repl_actions *out)
     return true;
 }
 
-bool repl_member_flush(struct member *m, struct repl_actions *out)
+bool repl_members_record(struct repl *r, struct repl_actions *out)
 {
-    if (m->record_due && !record(m, out)) return false;
-    m->record_due = false;
-    if (m->dial_due && !repl_status_final(m->status) && !dial(m, out)) return false;
-    m->dial_due = false;
+    struct members *ms = &r->members;
+    for (size_t i = 0; ms->records_due && i < ms->count; i++) {
+        struct member *m = ms->items[i];
+        if (m->record_due && !record(m, out)) return false;
+        m->record_due = false;
+        bool wanted = m->peer != NULL && m->peer->wanted;
+        if (m->dial_due && wanted && m->address != NULL && !dial(m, out)) return false;
+        m->dial_due = false;
+    }
+    ms->records_due = false;
     return true;
 }
 
 bool repl_member_hang_up(struct repl *r, struct member *m, struct repl_actions *out)
 {
-    if (!m->hangup_due) return true;
+    if (!m->peer->hangup_due) return true;
     struct repl_action *a = repl_action_add(out, REPL_DO_HANGUP);
     if (a == NULL) return false;
     a->peer = m->name;
-    m->hangup_due = false;
+    m->peer->hangup_due = false;
     repl_member_link(r, m, false);
     return true;
 }
 
 void repl_member_link(struct repl *r, struct member *m, bool up)
 {
-    if (m->linked != up) r->linked_count += up ? 1 : (size_t)-1;
-    m->linked = up;
-    m->notes_all = up;
-    m->heartbeat_at = r->now;
+    struct peer *p = m->peer;
+    if (p->linked != up) r->linked_count += up ? 1 : (size_t)-1;
+    p->linked = up;
+    p->linked_at = r->now;
+    p->notes_all = up;
+    p->notes_from = 0;
+    p->heartbeat_at = r->now;
     if (!up) repl_sync_link_down(m);
     r->scan = true;
 }

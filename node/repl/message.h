@@ -18,14 +18,20 @@ enum repl_message_type {
 enum member_status { MEMBER_ALIVE = 1, MEMBER_SUSPECT, MEMBER_DEAD, MEMBER_LEFT, MEMBER_EVICTED };
 const char *member_status_name(enum member_status s);
 
-/* What the sender says of one member (itself included); heartbeats carry those that changed lately, and itself always.
- */
+/* What the sender says of one member (itself included); heartbeats carry those that changed lately. */
 struct member_note {
     struct node_name name;
     uint64_t incarnation;
     enum member_status status;
     struct slice mesh_address; /* "10.1.0.1:7400" where it can be dialled, "" when it cannot */
     struct slice site;
+};
+
+/* An observer's word that it does not hear a member. It holds until a higher incarnation of the accused refutes it. */
+struct repl_accusation {
+    struct node_name name; /* the accused */
+    uint64_t incarnation;  /* of the accused */
+    struct node_name by;
 };
 
 struct repl_heartbeat {
@@ -41,6 +47,10 @@ struct repl_heartbeat {
      * it missed, and that its own disk is older than what others know. */
     struct vector_entry your_plan;
     struct vector_entry your_state;
+    uint64_t member_root; /* over the table of members; 0: not said */
+    bool answer;          /* please send a sign of life at once */
+    const struct repl_accusation *accusations;
+    size_t accusation_count;
 };
 
 struct repl_push {

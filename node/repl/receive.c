@@ -198,9 +198,10 @@ static void failed(struct repl *r)
 static void owe_receipt(struct repl *r, const struct log_id *id)
 {
     struct member *origin = repl_member_find(r, &id->origin);
-    if (origin == NULL || !origin->linked) return;
-    if (id->epoch > origin->owes.epoch || (id->epoch == origin->owes.epoch && id->seq > origin->owes.seq)) {
-        origin->owes = *id;
+    if (origin == NULL || origin->peer == NULL || !origin->peer->linked) return;
+    if (id->epoch > origin->peer->owes.epoch ||
+        (id->epoch == origin->peer->owes.epoch && id->seq > origin->peer->owes.seq)) {
+        origin->peer->owes = *id;
     }
 }
 

@@ -277,9 +277,9 @@ bool repl_state_push_flush(struct repl *r, struct repl_actions *out)
     if (upto == NULL) return false;
     *upto = (struct vector_entry){r->self, s->epoch, high};
     bool said = true;
-    for (size_t i = 0; said && i < r->members.count; i++) {
-        const struct member *m = r->members.items[i];
-        if (!m->linked || repl_status_final(m->status)) continue;
+    for (size_t i = 0; said && i < r->members.peers.count; i++) {
+        const struct member *m = r->members.peers.items[i];
+        if (!m->peer->linked || repl_status_final(m->status)) continue;
         struct repl_action *a = repl_send_add(r, out, m, REPL_PUSH, TOKEN_OTHER, b);
         said = a != NULL;
         if (!said) break;

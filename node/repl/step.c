@@ -83,7 +83,8 @@ static const struct {
 static enum err member_of(struct repl *r, const struct node_name *name, struct member **m)
 {
     *m = repl_member_find(r, name);
-    return *m != NULL ? ERR_OK : repl_member_add(r, name, m);
+    enum err e = *m != NULL ? ERR_OK : repl_member_add(r, name, m);
+    return e == ERR_OK ? repl_member_peer(r, *m) : e;
 }
 
 static enum err on_message(struct repl *r, const struct repl_event *ev, struct repl_actions *out)
@@ -100,7 +101,7 @@ static enum err on_message(struct repl *r, const struct repl_event *ev, struct r
     e = member_of(r, &ev->peer, &m);
     if (e != ERR_OK) return e;
     if (repl_status_final(m->status)) {
-        m->hangup_due = true;
+        m->peer->hangup_due = true;
         r->scan = true;
         repl_count(r, REPL_COUNT_messages_refused, 1);
         return ERR_REFUSED;
@@ -126,7 +127,7 @@ static enum err on_link_up(struct repl *r, const struct repl_event *ev, struct r
     struct member *m;
     enum err e = member_of(r, &ev->peer, &m);
     if (e != ERR_OK) return e;
-    if (repl_status_final(m->status)) m->hangup_due = true;
+    if (repl_status_final(m->status)) m->peer->hangup_due = true;
     repl_member_link(r, m, true);
     return ERR_OK;
 }
@@ -135,7 +136,7 @@ static enum err on_link_down(struct repl *r, const struct repl_event *ev, struct
 {
     (void)out;
     struct member *m = repl_member_find(r, &ev->peer);
-    if (m == NULL) return ERR_NOTFOUND;
+    if (m == NULL || m->peer == NULL) return ERR_NOTFOUND;
     repl_member_link(r, m, false);
     return ERR_OK;
 }
@@ -144,9 +145,9 @@ static enum err on_sent(struct repl *r, const struct repl_event *ev, struct repl
 {
     (void)out;
     struct member *m = repl_member_find(r, &ev->peer);
-    if (m == NULL) return ERR_NOTFOUND;
-    m->rtt_us = ev->rtt_us;
-    if (m->notes_all && ev->token == m->notes_token) m->notes_all = false;
+    if (m == NULL || m->peer == NULL) return ERR_NOTFOUND;
+    m->peer->rtt_us = ev->rtt_us;
+    if (m->peer->notes_all && ev->token == m->peer->notes_token) m->peer->notes_all = false;
     return ERR_OK;
 }
 
@@ -154,11 +155,11 @@ static enum err on_send_failed(struct repl *r, const struct repl_event *ev, stru
 {
     (void)out;
     struct member *m = repl_member_find(r, &ev->peer);
-    if (m == NULL) return ERR_NOTFOUND;
-    if (ev->token == m->heartbeat_token) {
-        m->heartbeat_at = mono_min(m->heartbeat_at, mono_add_ms(r->now, REPL_HEARTBEAT_RETRY_MS));
-    } else if (m->want == WANT_OUT && ev->token == m->want_token) {
-        m->want = WANT_NONE; /* the next heartbeat shows whether it still is to be asked */
+    if (m == NULL || m->peer == NULL) return ERR_NOTFOUND;
+    if (ev->token == m->peer->heartbeat_token) {
+        m->peer->heartbeat_at = mono_min(m->peer->heartbeat_at, mono_add_ms(r->now, REPL_HEARTBEAT_RETRY_MS));
+    } else if (m->peer->want == WANT_OUT && ev->token == m->peer->want_token) {
+        m->peer->want = WANT_NONE; /* the next heartbeat shows whether it still is to be asked */
     } else {
         repl_count(r, REPL_COUNT_pushes_failed, 1);
     }
@@ -198,6 +199,8 @@ static enum err on_evict(struct repl *r, const struct repl_event *ev, struct rep
     (void)out;
     struct member *m = repl_member_find(r, &ev->peer);
     if (m == NULL) return ERR_NOTFOUND;
+    enum err e = repl_member_peer(r, m); /* it is told why, when it can be reached */
+    if (e != ERR_OK) return e;
     (void)repl_member_move(r, m, MEMBER_EVICTED);
     repl_heartbeat_all_now(r);
     return ERR_OK;
@@ -210,6 +213,7 @@ static enum err on_leave(struct repl *r, const struct repl_event *ev, struct rep
     if (repl_status_final(r->self_status)) return ERR_OK;
     r->self_status = MEMBER_LEFT;
     r->self_since = r->now;
+    r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
     r->self_record_due = true;
     repl_heartbeat_all_now(r);
     return ERR_OK;
@@ -269,34 +273,51 @@ static bool flush_self(struct repl *r, struct repl_actions *out)
 static bool flush_links(struct repl *r, struct member *m, size_t *asked, struct note_cache *notes,
                         struct repl_actions *out)
 {
+    struct peer *p = m->peer;
+    repl_overlay_trim(r, m);
+    repl_heartbeat_hasten(r, p);
     if (!repl_receipts_flush(r, m, out) || !repl_sync_flush(r, m, asked, out)) return false;
-    if (m->linked && mono_reached(r->now, m->heartbeat_at) && !repl_heartbeat_send(r, m, notes, out)) return false;
+    if (p->linked && mono_reached(r->now, p->heartbeat_at) && !repl_heartbeat_send(r, m, notes, out)) return false;
     if (!repl_member_hang_up(r, m, out)) return false;
-    if (m->linked) repl_wake(r, m->heartbeat_at);
+    if (p->linked) repl_wake(r, p->heartbeat_at);
     return true;
+}
+
+/* News goes to the neighbours on the rings. */
+static void tell(struct repl *r)
+{
+    struct members *ms = &r->members;
+    if (!mono_reached(r->now, ms->tell_at)) {
+        repl_wake(r, ms->tell_at);
+        return;
+    }
+    ms->tell_at = MONO_NEVER;
+    for (size_t i = 0; i < ms->peers.count; i++) {
+        struct peer *p = ms->peers.items[i]->peer;
+        if (p->ring) p->heartbeat_at = r->now;
+    }
 }
 
 /* First all that is to be recorded, since heartbeats speak of it. */
 static bool flush_members(struct repl *r, struct repl_actions *out)
 {
-    for (size_t i = 0; i < r->members.count; i++)
-        repl_member_watch(r, r->members.items[i]);
-    for (size_t i = 0; i < r->members.count; i++) {
-        if (!repl_member_flush(r->members.items[i], out)) return false;
-    }
+    const struct member_list *peers = &r->members.peers;
+    if (!repl_observe_flush(r) || !repl_members_record(r, out)) return false;
+    tell(r);
     size_t asked = repl_sync_asked_count(r);
     struct note_cache notes = {0};
-    for (size_t i = 0; i < r->members.count; i++) {
-        if (!flush_links(r, r->members.items[i], &asked, &notes, out)) return false;
+    for (size_t i = 0; i < peers->count; i++) {
+        if (!flush_links(r, peers->items[i], &asked, &notes, out)) return false;
     }
     return true;
 }
 
 static bool flush(struct repl *r, bool look, struct repl_actions *out)
 {
-    return repl_state_settle(r) && repl_changes_settle(r) && flush_alarms(r, out) && repl_changes_local_flush(r, out) &&
-           repl_changes_received_flush(r, out) && repl_state_flush(r, out) && flush_self(r, out) &&
-           repl_flood_flush(r, out) && repl_state_push_flush(r, out) && (!(look || r->scan) || flush_members(r, out));
+    return repl_overlay_flush(r) && repl_state_settle(r) && repl_changes_settle(r) && flush_alarms(r, out) &&
+           repl_changes_local_flush(r, out) && repl_changes_received_flush(r, out) && repl_state_flush(r, out) &&
+           flush_self(r, out) && repl_flood_flush(r, out) && repl_state_push_flush(r, out) &&
+           (!(look || r->scan) || flush_members(r, out));
 }
 
 /* ---- the step ---- */
@@ -309,10 +330,14 @@ static void start(struct repl *r)
         repl_alarm(r, ALARM_FUTURE, "the replica holds a change that is more than %d s ahead of our clock",
                    REPL_FUTURE_MS / 1000);
     }
-    for (size_t i = 0; i < r->members.count; i++) {
-        struct member *m = r->members.items[i];
-        m->silent_from = m->since = r->now;
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        struct member *m = r->members.peers.items[i];
+        m->peer->silent_from = r->now;
     }
+    for (size_t i = 0; i < r->members.count; i++)
+        r->members.items[i]->since = r->now;
+    r->members.changed_at = r->now;
+    r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
     r->hold_until = mono_add_ms(r->now, REPL_HOLD_MS);
     r->scan = true;
 }
@@ -323,9 +348,9 @@ static void forgive_stall(struct repl *r, struct mono now)
     if (r->timer.us == UINT64_MAX || !mono_reached(now, mono_add_ms(r->timer, STALL_MS))) return;
     uint64_t late_ms = mono_ms_between(r->timer, now);
     repl_count(r, REPL_COUNT_own_stalls, 1);
-    for (size_t i = 0; i < r->members.count; i++) {
-        struct member *m = r->members.items[i];
-        m->silent_from = mono_min(now, mono_add_ms(m->silent_from, late_ms));
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        struct member *m = r->members.peers.items[i];
+        m->peer->silent_from = mono_min(now, mono_add_ms(m->peer->silent_from, late_ms));
     }
 }
 
@@ -365,15 +390,11 @@ static enum err add_members(struct repl *r, const struct repl_config *config)
         struct member *m;
         if (note->mesh_address.n > REPL_ADDRESS_MAX || note->site.n > LIMIT_NAME) return ERR_LIMIT;
         enum err e = repl_member_add(r, &note->name, &m);
+        if (e == ERR_OK) e = repl_member_load(r, m, note);
         if (e != ERR_OK) return e;
-        m->incarnation = note->incarnation;
-        repl_member_set_text(m->address, sizeof m->address, note->mesh_address);
-        repl_member_set_text(m->site, sizeof m->site, note->site);
-        /* Not heard yet in this run: what it was last time is stale. */
-        m->status = note->status == MEMBER_ALIVE ? MEMBER_SUSPECT : note->status;
-        m->dial_due = m->address[0] != '\0';
-        m->record_due = false;
-        m->spoken_until = (struct mono){0};
+        /* Not heard yet in this run: what it was last time is stale. Beyond the full mesh few will ever be heard. */
+        bool all_linked = config->member_count < REPL_MESH_MAX;
+        if (m->status == MEMBER_ALIVE && all_linked) m->status = MEMBER_SUSPECT;
     }
     return ERR_OK;
 }
@@ -388,7 +409,8 @@ enum err repl_new(const struct repl_config *config, struct repl **out)
     r->incarnation = config->incarnation;
     r->self_status = MEMBER_ALIVE;
     r->replica_time = config->time;
-    r->timer = MONO_NEVER;
+    r->timer = r->members.tell_at = MONO_NEVER;
+    r->members.overlay_due = true;
     repl_member_set_text(r->site, sizeof r->site, config->site);
     repl_member_set_text(r->address, sizeof r->address, config->mesh_address);
     memcpy(r->plan_digest, config->plan_digest, sizeof r->plan_digest);

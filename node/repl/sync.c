@@ -22,21 +22,22 @@ static bool roots_equal(const struct repl_vector *v, const unsigned char root[RE
 
 bool repl_in_step(const struct repl *r, const struct member *m)
 {
-    return m->roots_known && roots_equal(&r->changes.have, m->plan_root) && roots_equal(&r->states.have, m->state_root);
+    return m->peer->roots_known && roots_equal(&r->changes.have, m->peer->plan_root) &&
+           roots_equal(&r->states.have, m->peer->state_root);
 }
 
 void repl_sync_want(struct repl *r, struct member *m, bool by_roots)
 {
-    m->want_due = true;
-    if (!by_roots) m->roots_known = false;
+    m->peer->want_due = true;
+    if (!by_roots) m->peer->roots_known = false;
     r->scan = true;
 }
 
 void repl_sync_link_down(struct member *m)
 {
-    m->want_due = false;
-    m->want = WANT_NONE;
-    m->answer_changes = m->answer_state = 0;
+    m->peer->want_due = false;
+    m->peer->want = WANT_NONE;
+    m->peer->answer_changes = m->peer->answer_state = 0;
 }
 
 /* ---- asking ---- */
@@ -68,11 +69,11 @@ static bool ask(struct repl *r, struct member *m, struct repl_actions *out)
     struct repl_action *a = repl_send_add(r, out, m, REPL_WANT, TOKEN_WANT, NULL);
     if (a == NULL) return false;
     a->message.want = w;
-    m->want = WANT_OUT;
-    m->want_due = false;
-    m->want_token = a->token;
-    m->want_until = mono_add_ms(r->now, REPL_WANT_TIMEOUT_MS);
-    repl_wake(r, m->want_until);
+    m->peer->want = WANT_OUT;
+    m->peer->want_due = false;
+    m->peer->want_token = a->token;
+    m->peer->want_until = mono_add_ms(r->now, REPL_WANT_TIMEOUT_MS);
+    repl_wake(r, m->peer->want_until);
     repl_count(r, REPL_COUNT_wants_sent, 1);
     return true;
 }
@@ -80,23 +81,23 @@ static bool ask(struct repl *r, struct member *m, struct repl_actions *out)
 size_t repl_sync_asked_count(struct repl *r)
 {
     size_t asked = 0;
-    for (size_t i = 0; i < r->members.count; i++) {
-        struct member *m = r->members.items[i];
-        if (m->want == WANT_OUT && mono_reached(r->now, m->want_until)) {
-            m->want = WANT_NONE;
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        struct member *m = r->members.peers.items[i];
+        if (m->peer->want == WANT_OUT && mono_reached(r->now, m->peer->want_until)) {
+            m->peer->want = WANT_NONE;
             repl_count(r, REPL_COUNT_wants_timed_out, 1);
         }
-        if (m->want != WANT_NONE) asked++;
+        if (m->peer->want != WANT_NONE) asked++;
     }
     return asked;
 }
 
 bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct repl_actions *out)
 {
-    if (m->want == WANT_OUT) repl_wake(r, m->want_until);
-    if (m->want != WANT_NONE || !m->want_due) return true;
-    if (!m->linked || repl_status_final(m->status) || repl_in_step(r, m)) {
-        m->want_due = false;
+    if (m->peer->want == WANT_OUT) repl_wake(r, m->peer->want_until);
+    if (m->peer->want != WANT_NONE || !m->peer->want_due) return true;
+    if (!m->peer->linked || repl_status_final(m->status) || repl_in_step(r, m)) {
+        m->peer->want_due = false;
         return true;
     }
     if (!mono_reached(r->now, r->sync_not_before)) {
@@ -122,11 +123,11 @@ enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push
     if (e == ERR_OK) e = repl_state_take(r, p, &t);
     if (t.gap) repl_sync_want(r, m, false);
     if (e != ERR_OK || !p->answer) return e;
-    m->answer_changes = t.changes_batch;
-    m->answer_state = t.state_batch;
-    m->answer_more = p->more;
+    m->peer->answer_changes = t.changes_batch;
+    m->peer->answer_state = t.state_batch;
+    m->peer->answer_more = p->more;
     /* An answer that brought nothing new is no reason to ask on at once, whatever it says: the next heartbeat is. */
-    m->want = t.changes_batch != 0 || t.state_batch != 0 ? WANT_STORING : WANT_NONE;
+    m->peer->want = t.changes_batch != 0 || t.state_batch != 0 ? WANT_STORING : WANT_NONE;
     r->scan = true;
     return ERR_OK;
 }
@@ -148,15 +149,15 @@ void repl_sync_disk_works(struct repl *r)
 
 void repl_sync_batch_done(struct repl *r, uint64_t id, bool stored)
 {
-    for (size_t i = 0; i < r->members.count; i++) {
-        struct member *m = r->members.items[i];
-        if (m->want != WANT_STORING || (m->answer_changes != id && m->answer_state != id)) continue;
-        if (m->answer_changes == id) m->answer_changes = 0;
-        if (m->answer_state == id) m->answer_state = 0;
-        if (stored && (m->answer_changes != 0 || m->answer_state != 0)) continue;
-        m->want = WANT_NONE;
-        m->answer_changes = m->answer_state = 0;
-        if (m->answer_more || !stored) repl_sync_want(r, m, false);
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        struct member *m = r->members.peers.items[i];
+        if (m->peer->want != WANT_STORING || (m->peer->answer_changes != id && m->peer->answer_state != id)) continue;
+        if (m->peer->answer_changes == id) m->peer->answer_changes = 0;
+        if (m->peer->answer_state == id) m->peer->answer_state = 0;
+        if (stored && (m->peer->answer_changes != 0 || m->peer->answer_state != 0)) continue;
+        m->peer->want = WANT_NONE;
+        m->peer->answer_changes = m->peer->answer_state = 0;
+        if (m->peer->answer_more || !stored) repl_sync_want(r, m, false);
     }
     r->scan = true;
 }

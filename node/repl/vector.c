@@ -25,12 +25,22 @@ static uint64_t word_at(const char *p)
     return w;
 }
 
-static uint64_t lane_of(const struct vector_entry *e, uint64_t lane)
+uint64_t repl_name_hash(const struct node_name *name, uint64_t lane)
 {
     uint64_t h = mix(lane + 1);
-    for (size_t i = 0; i < sizeof e->origin.s && e->origin.s[i] != '\0'; i += 8)
-        h = mix(h ^ word_at(e->origin.s + i));
-    return mix(mix(h ^ e->epoch) ^ e->high);
+    for (size_t i = 0; i < sizeof name->s && name->s[i] != '\0'; i += 8)
+        h = mix(h ^ word_at(name->s + i));
+    return h;
+}
+
+uint64_t repl_hash_with(uint64_t h, uint64_t n)
+{
+    return mix(h ^ n);
+}
+
+static uint64_t lane_of(const struct vector_entry *e, uint64_t lane)
+{
+    return mix(mix(repl_name_hash(&e->origin, lane) ^ e->epoch) ^ e->high);
 }
 
 /* sign 1 adds the entry to the root, -1 takes it out. An entry with high 0 says nothing. */

@@ -39,6 +39,10 @@ void repl_vector_raise(struct repl_vector *v, const struct node_name *origin, ui
  * raises. */
 void repl_vector_renew(struct repl_vector *v, const struct node_name *owner, uint64_t epoch, uint64_t high);
 
+/* One of many hashes of a name, the same on every machine; and one of it with a number. */
+uint64_t repl_name_hash(const struct node_name *name, uint64_t lane);
+uint64_t repl_hash_with(uint64_t h, uint64_t n);
+
 void repl_vector_root(const struct repl_vector *v, unsigned char out[REPL_ROOT_LEN]);
 
 #endif

@@ -21,25 +21,30 @@ static struct repl_member_view view_self(const struct repl *r)
     return v;
 }
 
+static void view_peer(const struct repl *r, const struct peer *p, struct repl_member_view *v)
+{
+    unsigned char root[REPL_ROOT_LEN];
+    repl_vector_root(&r->changes.have, root);
+    v->linked = p->linked;
+    v->rtt_us = p->rtt_us;
+    v->heard = p->heard;
+    v->plan_known = p->digest_known;
+    memcpy(v->plan_digest, p->plan_digest, sizeof v->plan_digest);
+    v->in_step = p->roots_known && memcmp(root, p->plan_root, sizeof root) == 0;
+}
+
 struct repl_member_view repl_member_at(const struct repl *r, size_t i)
 {
     ASSERT(i <= r->members.count);
     if (i == 0) return view_self(r);
     const struct member *m = r->members.items[i - 1];
-    unsigned char root[REPL_ROOT_LEN];
-    repl_vector_root(&r->changes.have, root);
     struct repl_member_view v = {.name = m->name,
-                                 .site = slice_of(m->site),
-                                 .mesh_address = slice_of(m->address),
+                                 .site = repl_member_text(m->site),
+                                 .mesh_address = repl_member_text(m->address),
                                  .status = m->status,
                                  .incarnation = m->incarnation,
-                                 .linked = m->linked,
-                                 .rtt_us = m->rtt_us,
-                                 .heard = m->heard,
-                                 .since = m->since,
-                                 .plan_known = m->digest_known};
-    memcpy(v.plan_digest, m->plan_digest, sizeof v.plan_digest);
-    v.in_step = m->roots_known && memcmp(root, m->plan_root, sizeof root) == 0;
+                                 .since = m->since};
+    if (m->peer != NULL) view_peer(r, m->peer, &v);
     return v;
 }
 

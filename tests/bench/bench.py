@@ -142,17 +142,42 @@ HOLDS = {  # name: (hold, at most)
 }
 
 
+def rows_of(*command):
+    """Runs a program that prints "group name value unit" lines, and adds what each should hold."""
+    out = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True)
+    for line in out.stdout.splitlines():
+        group, what, value, unit = line.split()
+        hold, at_most = HOLDS.get(what, (None, True))
+        row(group, what, float(value), unit, hold, at_most)
+
+
 def program(name):
-    def run(_):
-        out = subprocess.run([str(BUILD / "tests" / "bench" / f"bench_{name}")], capture_output=True, text=True, check=True)
-        for line in out.stdout.splitlines():
-            group, what, value, unit = line.split()
-            hold, at_most = HOLDS.get(what, (None, True))
-            row(group, what, float(value), unit, hold, at_most)
-    return run
+    return lambda _: rows_of(BUILD / "tests" / "bench" / f"bench_{name}")
 
 
-GROUPS = {"edge": edge, "calls": calls, "store": program("store"), "sip": program("sip")}
+FEDERATION = [  # mode, nodes, rounds
+    ("spread", 3, 60), ("spread", 50, 40), ("spread", 500, 20), ("spread", 5000, 3),
+    ("detect", 3, 1), ("detect", 50, 10), ("detect", 500, 10),
+    ("idle", 3, 3), ("idle", 50, 3), ("idle", 500, 2),
+    ("loss", 3, 1000), ("loss", 50, 60),
+]
+for nodes, seconds in ((3, 0.1), (50, 0.2), (500, 0.3), (5000, 0.5)):
+    HOLDS[f"spread_p99_{nodes}"] = (seconds, True)
+    HOLDS[f"spread_max_{nodes}"] = (5, True)
+    HOLDS[f"spread_missing_{nodes}"] = (0, True)
+    HOLDS[f"detect_mean_{nodes}"] = (2.5, True)
+    HOLDS[f"detect_max_{nodes}"] = (3.5, True)
+    HOLDS[f"detect_missing_{nodes}"] = (0, True)
+    HOLDS[f"idle_bytes_{nodes}"] = (2048, True)
+    HOLDS[f"loss_false_deaths_{nodes}"] = (0, True)
+
+
+def federation(_):
+    for mode, nodes, rounds in FEDERATION:
+        rows_of(BUILD / "tests" / "sim" / "sim_bench", mode, "--nodes", nodes, "--rounds", rounds)
+
+
+GROUPS = {"edge": edge, "calls": calls, "store": program("store"), "sip": program("sip"), "federation": federation}
 
 
 def main():

@@ -36,6 +36,7 @@ static void copy_heartbeat(struct arena *a, struct repl_heartbeat *h)
         notes[i].site = arena_copy(a, notes[i].site);
     }
     h->notes = notes;
+    h->accusations = copy(a, h->accusations, h->accusation_count * sizeof *h->accusations);
 }
 
 void net_copy_push(struct arena *a, struct repl_push *p)
