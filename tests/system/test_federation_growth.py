@@ -1,0 +1,128 @@
+"""State and plan on their way: registrations at other nodes, refreshes that cost nothing, owners that die and return, five
+nodes at once, a plan of many routes, and nodes that come later."""
+import time
+
+import pytest
+
+from harness.federation import (Federation, call_inside, must_change, plan, register, registrations, route)
+from harness.wait import until
+
+BULK = 20000
+
+
+@pytest.fixture
+def fed(tmp_path):
+    with Federation(tmp_path) as three:
+        yield three
+
+
+# ---- registrations ----
+
+def state_of(node, account):
+    return [r["state"] for r in registrations(node).get(account, [])]
+
+
+def test_a_registration_is_known_everywhere_within_two_seconds(fed):
+    a, b, c = fed.all()
+    for user in ("3100", "3101", "3102"):
+        register(c, user)
+        begun = time.monotonic()
+        for node in (a, b):
+            until(lambda: state_of(node, user) == ["up"], f"{user} to be known at {node.name}", 2)
+        assert time.monotonic() - begun < 4  # two looks, each with its own bound
+
+
+def versions(fed, account):
+    """What every node says of the account's registrations; two looks agree when nothing was sent in between."""
+    return {n.name: [(r["node"], r["contact"], r["since"]) for r in registrations(n).get(account, [])] for n in fed.all()}
+
+
+def test_a_refresh_that_changes_nothing_is_not_sent(fed):
+    a, b, c = fed.all()
+    register(c, "3100")
+    until(lambda: state_of(a, "3100") == state_of(b, "3100") == ["up"], "the registration everywhere")
+    fed.wait_same()
+    known, before, begun = versions(fed, "3100"), sent(c), time.monotonic()
+    for _ in range(20):
+        register(c, "3100")
+    after, seconds = sent(c), time.monotonic() - begun
+    # Two peers, one heartbeat each a second, and some room; twenty pushes to two peers would be forty more.
+    assert after - before < 2.4 * seconds + 12, f"{after - before} messages in {seconds:.1f} s"
+    assert versions(fed, "3100") == known
+    before = sent(c)
+    register(c, "3101")  # and what is new is sent
+    until(lambda: state_of(a, "3101") == ["up"], "a new registration at a", 2)
+    assert sent(c) >= before + 2
+
+
+def sent(node):
+    return node.counters("mesh")["messages_sent"]
+
+
+def test_registrations_are_stale_while_their_owner_is_dead(fed):
+    a, b, c = fed.all()
+    register(c, "3100")
+    for node in (a, b):
+        until(lambda: state_of(node, "3100") == ["up"], f"the registration at {node.name}", 2)
+    c.kill()
+    for node in (a, b):
+        until(lambda: state_of(node, "3100") == ["stale"], f"{node.name} to show it stale", 10)
+    c.start()
+    for node in fed.all():
+        until(lambda: state_of(node, "3100") == ["up"], f"{node.name} to show it up again", 15)
+    # An end that nobody else was there to hear of is heard of later.
+    a.kill()
+    register(c, "3100", expires=0)
+    until(lambda: state_of(b, "3100") == [], "the end at b", 10)
+    a.start()
+    until(lambda: state_of(a, "3100") == [], "the end at a", 15)
+
+
+# ---- many nodes ----
+
+def test_five_nodes_start_at_once_with_one_seed(tmp_path):
+    with Federation(tmp_path, 5, start=False) as five:
+        five.start()
+        five.first().apply(plan(five.names), "the plan", "--allow", "all")
+        five.wait_same()
+        for node in five.all():
+            assert sorted(node.nodes()) == list(five.names)
+            assert {r["site"] for r in node.nodes().values()} == set(five.names)
+        messages = [must_change(n, route(f"={1 + i}777", f"trunk/{n.name}-pbx"), f"by-{n.name}", "5s")
+                    for i, n in enumerate(five.all())]
+        five.wait_same()
+        five.check_log(messages)
+        # The seed is no centre: without it the others go on, and one more comes by another.
+        seed = five.first()
+        seed.kill()
+        five.wait_status(seed, ("suspect", "dead"))
+        messages.append(must_change(five.nodes["e"], route("=5778", "trunk/e-pbx"), "without-the-seed"))
+        late = five.add("f", "f", "127.0.11.1", seeds=[seed.mesh, five.nodes["d"].mesh])
+        until(lambda: late.digest() == five.nodes["e"].digest(), "the plan at the new node", 20)
+        seed.start()
+        five.wait_same(20)
+        five.check_log(messages)
+
+
+# ---- many routes ----
+
+def test_a_large_change_reaches_everybody_and_who_comes_later(fed):
+    a, b, c = fed.all()
+    text = "plan: 1\nroutes:\n" + "".join(f"  - {{ match: \"19{i:05d}\", to: trunk/a-pbx }}\n" for i in range(BULK))
+    assert c.stop() == 0
+    fed.wait_status(c, ("suspect", "dead"))
+    must_change(a, text, "bulk", "30s")
+    until(lambda: b.digest() == a.digest(), "the routes at b", 30)
+    assert b.status()["routes"] == BULK + 3
+    fed.start()
+    fed.wait_same(30)
+    fed.start(fed.make("d"))
+    fed.wait_same(30)
+    for node in fed.all():
+        assert node.status()["routes"] == BULK + 3
+    fed.check_log(["bulk"])
+    removed = "plan: 1\nremove:\n" + "".join(f"  - route//19{i:05d}/trunk/a-pbx\n" for i in range(0, BULK, 2))
+    must_change(fed.nodes["d"], removed, "half-gone", "30s")
+    fed.wait_same(30)
+    assert {n.status()["routes"] for n in fed.all()} == {BULK // 2 + 3}
+    call_inside(b)
