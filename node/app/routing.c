@@ -279,7 +279,7 @@ static void answer_decision(struct node *n, struct arena *arena, const struct ro
     if (targets == NULL) return;
     out->targets = targets;
     out->rule = d->rule;
-    out->code = d->target_count == 0 ? d->code : local_only ? 503 : 480;
+    out->code = d->target_count > 0 ? 480 : d->code;
     for (size_t i = 0; i < d->target_count; i++) {
         const struct candidate *c = d->targets[i].from;
         struct edge_target t = {.route = c->route, .number = arena_copy(arena, routing_number(&d->targets[i]))};
@@ -309,13 +309,12 @@ static bool is_ours(struct node *n, struct arena *arena, const struct plan_targe
 }
 
 /* A call that crossed the mesh: the target that the first node named, and only if it is ours. A site leaves the choice
- * among our own targets to us. When it cannot be served the answer is 503, so that the first node tries its next
- * target; a 480 would read as the called party's own word and end the call. */
+ * among our own targets to us. */
 static void answer_named(struct node *n, struct arena *arena, const struct edge_query *q, struct edge_answer *out)
 {
     struct routing_result r;
     struct edge_target t = {.number = q->dialled, .number_in_contact = q->number_in_contact};
-    *out = (struct edge_answer){.code = 503};
+    *out = (struct edge_answer){.code = 480};
     if (plan_target_parse(q->named_target, &t.route.target, NULL) != ERR_OK) {
         out->reason = SLICE("the named target does not parse");
     } else if (!is_ours(n, arena, &t.route.target)) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "node/app/node.h"
+#include "node/plan/document.h"
 
 #define KIT_WAIT_MS 20000
 
@@ -43,6 +44,11 @@ void kit_loop_close(uv_loop_t *loop);
 void kit_until(struct kit *k, bool (*done)(void *ctx), void *ctx, const char *what);
 bool kit_logged(const struct kit *k, const char *part);
 void kit_turn(struct kit *k, unsigned ms); /* for this long, to see that something does not happen */
+
+/* ---- documents ---- */
+/* Passwords of accounts become hashes. */
+struct plan_document kit_document(struct arena *arena, const char *yaml);
+struct slice kit_packed(struct arena *arena, const struct plan_object *o);
 
 /* ---- a store that is not open yet ---- */
 struct store *kit_store_open(struct kit *k);

@@ -244,19 +244,19 @@ static void a_target_that_a_member_names(void **state)
         const char *expected;
     } cases[] = {
         {"trunk/pbx", "+4930", "trunk/pbx=030[sip:030@10.1.0.10:5060 sip:030@[2001:db8::7]:5070]"},
-        {"trunk/far", "1", "503"},    /* another site's */
-        {"trunk/off", "1", "503"},    /* disabled */
-        {"trunk/nobody", "1", "503"}, /* not in the plan */
-        {"account/6001", "6001", "503"},
-        {"account/6003", "6003", "503"},
-        {"reject/404", "1", "503"},
-        {"site/campus", "6100", "503"}, /* not this one */
+        {"trunk/far", "1", "480"},    /* another site's */
+        {"trunk/off", "1", "480"},    /* disabled */
+        {"trunk/nobody", "1", "480"}, /* not in the plan */
+        {"account/6001", "6001", "480"},
+        {"account/6003", "6003", "480"},
+        {"reject/404", "1", "480"},
+        {"site/campus", "6100", "480"}, /* not this one */
         {"site/hq", "6100", "trunk/pbx=6100[sip:6100@10.1.0.10:5060 sip:6100@[2001:db8::7]:5070]"},
         {"site/hq", "030123", "404"}, /* a plan number already: no dial rule */
-        {"site/hq", "8100", "503"},   /* and never a second crossing */
-        {"site/hq", "6002", "503"},
-        {"trunk/", "1", "503"},
-        {"%n%s", "1", "503"},
+        {"site/hq", "8100", "480"},   /* and never a second crossing */
+        {"site/hq", "6002", "480"},
+        {"trunk/", "1", "480"},
+        {"%n%s", "1", "480"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -374,11 +374,11 @@ static void a_binding_without_its_account(void **state)
     kit_plan(&kit, "plan: 1\nremove: [\"account/6001\"]\n");
     assert_string_equal(route("6001"), "trunk/pbx=6001[sip:6001@10.1.0.10:5060 sip:6001@[2001:db8::7]:5070]");
     q.named_target = SLICE("account/6001");
-    assert_string_equal(route_query(&q), "503");
+    assert_string_equal(route_query(&q), "480");
     kit_plan(&kit, "plan: 1\ndefaults: { domain: example.org, digest: [md5] }\n"
                    "accounts: { \"6001\": { password: x, max_contacts: 4, disabled: true } }\n");
     assert_string_equal(route("6001"), "480");
-    assert_string_equal(route_query(&q), "503");
+    assert_string_equal(route_query(&q), "480");
     assert_int_equal(kit_write(&kit, NULL, 0, &b, 1), ERR_OK);
 }
 
