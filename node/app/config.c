@@ -243,6 +243,12 @@ static enum err read_mapping(const struct reader *r, yaml_node_t *n, const char 
     return ERR_OK;
 }
 
+/* Not NULL and not "all addresses", which nobody could dial. */
+static bool names_one_address(const char *listen)
+{
+    return listen != NULL && strncmp(listen, "0.0.0.0:", 8) != 0 && strncmp(listen, "[::]:", 5) != 0;
+}
+
 static void finish(struct raw *raw)
 {
     struct config *c = &raw->config;
@@ -256,7 +262,7 @@ static void finish(struct raw *raw)
     }
     if (c->cluster == NULL) c->cluster = "";
     if (c->sip_advertise == NULL) c->sip_advertise = "";
-    if (c->mesh_advertise == NULL) c->mesh_advertise = "";
+    if (c->mesh_advertise == NULL) c->mesh_advertise = names_one_address(c->mesh_listen) ? c->mesh_listen : "";
 }
 
 /* What follows the first document would be ignored in silence. */

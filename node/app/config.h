@@ -22,7 +22,7 @@ struct config {
     uint32_t sip_no_answer_ms;  /* a target that gave no response at all is left after this long */
     bool mesh;                  /* false: a node on its own */
     const char *mesh_listen;    /* NULL: does not listen */
-    const char *mesh_advertise; /* "" when it cannot be dialled */
+    const char *mesh_advertise; /* where it listens unless the file says otherwise; "" when it cannot be dialled */
     const char *seeds[CONFIG_SEEDS_MAX];
     size_t seed_count;
     const char *control;

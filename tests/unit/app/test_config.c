@@ -51,6 +51,27 @@ static void the_least_that_works(void **state)
     arena_fini(&arena);
 }
 
+static void a_node_is_dialled_where_it_listens(void **state)
+{
+    static const struct {
+        const char *mesh;
+        const char *advertise;
+    } cases[] = {{"{ listen: \"10.1.0.1:7400\" }", "10.1.0.1:7400"},
+                 {"{ listen: \"0.0.0.0:7400\" }", ""},
+                 {"{ listen: \"[::]:7400\" }", ""},
+                 {"{ listen: \"0.0.0.0:7400\", advertise: \"10.1.0.9:7400\" }", "10.1.0.9:7400"},
+                 {"{ seeds: [\"10.2.0.1:7400\"] }", ""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena arena = {0};
+        struct config c;
+        char *text = arena_printf(&arena, "node: n\nsite: s\nmesh: %s\n" GOOD_TAIL, cases[i].mesh);
+        assert_int_equal(config_parse(&arena, slice_of(text), &c, NULL), ERR_OK);
+        assert_string_equal(c.mesh_advertise, cases[i].advertise);
+        arena_fini(&arena);
+    }
+}
+
 /* Each mistake, where it is, and the whole text that the operator reads. */
 static void mistakes_are_explained(void **state)
 {
@@ -111,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_documented_example),
         cmocka_unit_test(the_least_that_works),
+        cmocka_unit_test(a_node_is_dialled_where_it_listens),
         cmocka_unit_test(mistakes_are_explained),
         cmocka_unit_test(a_missing_file_says_so),
     };
