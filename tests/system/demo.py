@@ -52,6 +52,11 @@ def show(world):
     return True
 
 
+def own_users():
+    """Whether this network came with a user namespace: somebody who is not root started it."""
+    return pathlib.Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+
+
 def leave_running(world):
     PID_FILE.write_text(str(os.getpid()))
     ctl = os.path.relpath(BUILD / "clusterctl")
@@ -64,7 +69,7 @@ The cluster goes on. Look at it from another terminal:
   {ctl} -s {folder}/hq.sock plan show
   {ctl} -s {folder}/factory.sock plan log
 Its network is its own; a shell inside, for a phone or curl http://127.0.1.1:8080/metrics:
-  {'nsenter --net' if os.getuid() == 0 and not os.environ.get('SUDO_UID') else 'nsenter --user --preserve-credentials --net'} -t {os.getpid()}
+  {'nsenter --user --preserve-credentials --net' if own_users() else 'nsenter --net'} -t {os.getpid()}
 Stop it with Ctrl-C here, or: ./run demo stop""", flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
     print("stopping")

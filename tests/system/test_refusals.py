@@ -280,4 +280,4 @@ def test_a_full_disk_refuses_plan_changes_and_calls_go_on(tmp_path):
         assert node.stop() == 0
     finally:
         node.stop()
-        subprocess.run(["umount", str(disk)], check=False)
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)
