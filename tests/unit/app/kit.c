@@ -1,6 +1,7 @@
 /* See kit.h. */
 #include "kit.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,13 +12,18 @@
 
 /* ---- the node ---- */
 
+/* The store's and NNG's threads log too. */
+static pthread_mutex_t events_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
 {
     struct kit *k = ctx;
     if (level > LOG_INFO && getenv("TANDEM_TEST_LOG") == NULL) return;
+    (void)pthread_mutex_lock(&events_lock);
     size_t at = strlen(k->events);
     if (sizeof k->events - at < 1200) at = 0;
     (void)snprintf(k->events + at, sizeof k->events - at, "%s/%s %s\n", module, ev, pairs);
+    (void)pthread_mutex_unlock(&events_lock);
     if (getenv("TANDEM_TEST_LOG") != NULL)
         (void)fprintf(stderr, "%s %s %s/%s %s\n", k->name, log_level_name(level), module, ev, pairs);
 }
@@ -148,7 +154,17 @@ void kit_turn(struct kit *k, unsigned ms)
 
 bool kit_logged(const struct kit *k, const char *part)
 {
-    return strstr(k->events, part) != NULL;
+    (void)pthread_mutex_lock(&events_lock);
+    bool found = strstr(k->events, part) != NULL;
+    (void)pthread_mutex_unlock(&events_lock);
+    return found;
+}
+
+void kit_forget_log(struct kit *k)
+{
+    (void)pthread_mutex_lock(&events_lock);
+    k->events[0] = '\0';
+    (void)pthread_mutex_unlock(&events_lock);
 }
 
 void kit_remove(const char *dir)

@@ -43,6 +43,7 @@ void kit_loop_close(uv_loop_t *loop);
 /* Turns the loop until done, at most KIT_WAIT_MS. */
 void kit_until(struct kit *k, bool (*done)(void *ctx), void *ctx, const char *what);
 bool kit_logged(const struct kit *k, const char *part);
+void kit_forget_log(struct kit *k);
 void kit_turn(struct kit *k, unsigned ms); /* for this long, to see that something does not happen */
 
 /* ---- documents ---- */
