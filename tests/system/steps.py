@@ -179,7 +179,7 @@ def partition(w):
     hq, factory = w.node("hq"), w.node("factory")
     w.cuts.cut("127.0.1.0/24", "127.0.2.0/24")
     until(lambda: hq.nodes()["factory"]["status"] != "alive" and factory.nodes()["hq"]["status"] != "alive",
-          "both sides to see that the other is stale", 20)
+          "both sides to see that the other is stale", 40)
     phone = ("uac_auth", "127.0.1.20", 5071, hq.sip, {"user": "6001", "secret": "secret-6001"})
     call_and_check(phone, answering("127.0.1.10"), "6300", "6300")
     call_and_check(trunk_caller("127.0.2.10", factory, "7100"), answering("127.0.2.11"), "7300", "7300")
@@ -191,7 +191,7 @@ def partition(w):
     third = "harbour" in w.cluster.nodes  # carries the changes around the cut
     assert third or hq.digest() != factory.digest(), "the cut did not separate them"
     w.cuts.heal()
-    until(lambda: hq.digest() == factory.digest(), "the same digest on both sides", 20)
+    until(lambda: hq.digest() == factory.digest(), "the same digest on both sides", 40)
     w.cluster.wait_linked()
     return "calls inside each branch went on; both sides changed the plan; one digest again after healing"
 
