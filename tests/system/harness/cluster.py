@@ -40,6 +40,7 @@ class Node:
         self.log = self.folder / f"{name}.log"
         self.config = pathlib.Path(config) if config else self.folder / f"{name}.yaml"
         self.process = None
+        self.told = None  # the process that was told to end
         self.environment = {}  # beside ours, for the next start
         if config is None:
             self.write_config(mesh, seeds, extra)
@@ -127,19 +128,24 @@ class Node:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def begin_stop(self):
+        """Tells it to end; a second word would end it at once."""
+        if self.running() and self.told is not self.process:
+            self.told = self.process
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+
     def stop(self):
         """Ends it in an orderly way; its exit status."""
         if self.process is None:
             return None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                raise AssertionError(f"{self.name} did not end within 20 s of SIGTERM")
+        self.begin_stop()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"{self.name} did not end within 20 s of SIGTERM")
         return self.process.returncode
 
 
@@ -167,7 +173,7 @@ class Cluster:
         self.nodes[name] = node
         return node.start() if start else node
 
-    def wait_linked(self, timeout=15):
+    def wait_linked(self, timeout=40):
         """Every running node sees every other alive, linked, in step, and knows where its SIP edge is."""
         def look():
             running = [n for n in self.nodes.values() if n.running()]
@@ -185,6 +191,8 @@ class Cluster:
 
     def __exit__(self, kind, *_):
         problems = []
+        for node in self.nodes.values():  # all at once, since each may take a while
+            node.begin_stop()
         for node in self.nodes.values():
             try:
                 status = node.stop()
