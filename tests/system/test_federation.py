@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -74,35 +75,37 @@ def heal_and_compare(fed, messages):
     fed.check_log(messages)
 
 
-@pytest.mark.parametrize("both", [True, False], ids=["both-ways", "one-way"])
-def test_all_three_are_cut_off_from_each_other(fed, both):
-    fed.cut_all(both)
-    for node in fed.all():
-        fed.wait_status(node, ("suspect", "dead"))
-    messages, winner = edit_apart(fed, "cut")
-    for node in fed.all():
-        call_inside(node)
-        assert note_of(node, "=1777") == f"cut-by-{node.name}"
-    heal_and_compare(fed, messages)
-    for node in fed.all():
-        assert note_of(node, "=1777") == winner
+WAYS = [(True, "both-ways"), (False, "one-way")]
 
 
-@pytest.mark.parametrize("both", [True, False], ids=["both-ways", "one-way"])
-def test_two_of_three_are_cut(fed, both):
+def test_all_three_are_cut_off_from_each_other(fed):
+    for both, tag in WAYS:
+        fed.cut_all(both)
+        for node in fed.all():
+            fed.wait_status(node, ("suspect", "dead"))
+        messages, winner = edit_apart(fed, tag)
+        for node in fed.all():
+            call_inside(node)
+            assert note_of(node, "=1777") == f"{tag}-by-{node.name}"
+        heal_and_compare(fed, messages)
+        for node in fed.all():
+            assert note_of(node, "=1777") == winner
+
+
+def test_two_of_three_are_cut(fed):
     """The third carries the changes around the cut."""
     a, b, c = fed.all()
-    fed.cuts.cut(site_net(a), site_net(b), both)
-    fed.wait_status(a, ("suspect", "dead"), at=[b])
-    fed.wait_status(b, ("suspect", "dead"), at=[a])
-    messages, winner = edit_apart(fed, "cut")
-    until(lambda: len({n.digest() for n in fed.all()}) == 1, "the third node to carry the changes", HEAL_S)
-    for node in (a, b):
-        call_inside(node)
-    messages += [must_change(a, remove_route("=1777", "trunk/a-pbx"), "gone")]
-    until(lambda: note_of(b, "=1777") is None, "the removal to come around the cut", HEAL_S)
-    heal_and_compare(fed, messages)
-    assert note_of(c, "=1777") is None
+    for both, tag in WAYS:
+        fed.cuts.cut(site_net(a), site_net(b), both)
+        until(lambda: not a.nodes()["b"]["linked"] and not b.nodes()["a"]["linked"], "a and b to lose their links", 20)
+        messages, winner = edit_apart(fed, tag)
+        until(lambda: {note_of(n, "=1777") for n in fed.all()} == {winner}, "the third node to carry the changes", HEAL_S)
+        for node in (a, b):
+            call_inside(node)
+        messages.append(must_change(a, remove_route("=1777", "trunk/a-pbx"), f"{tag}-gone"))
+        until(lambda: note_of(b, "=1777") is None, "the removal to come around the cut", HEAL_S)
+        heal_and_compare(fed, messages)
+        assert note_of(c, "=1777") is None
 
 
 def test_cuts_that_come_and_go(fed):
@@ -125,28 +128,92 @@ def test_cuts_that_come_and_go(fed):
     assert {note_of(n, "=1777") for n in fed.all()} == {messages[-1]}
 
 
+def many(prefix, count):
+    """Routes, none of which any other call of this with another prefix makes."""
+    return "plan: 1\nroutes:\n" + "".join(f"  - {{ match: \"{prefix}{i:05d}\", to: trunk/a-pbx }}\n" for i in range(count))
+
+
+def test_ten_thousand_differences_heal(fed):
+    """Large changes and small ones on every side of a cut."""
+    before = fed.first().status()["routes"]
+    fed.cut_all()
+    for node in fed.all():
+        fed.wait_status(node, ("suspect", "dead"))
+    messages = [must_change(node, many(f"1{i}", 3400), f"many-{node.name}") for i, node in enumerate(fed.all())]
+    for k in range(200 if LONG else 10):
+        messages += [must_change(node, route(f"=1{i}9{k}", "trunk/a-pbx"), f"one-{node.name}-{k}", "1ms")
+                     for i, node in enumerate(fed.all())]
+    heal_and_compare(fed, messages)
+    assert fed.first().status()["routes"] == before + 3 * 3400 + len(messages) - 3
+
+
+def test_nodes_die_in_the_middle_of_a_large_change(fed):
+    """As soon as it is durable at its origin, on its way to the others, one of them dies: in the end all have all of it."""
+    a = fed.first()
+    before = a.status()["routes"]
+    for turn, victim in enumerate(fed.all() * (3 if LONG else 1)):
+        commits = a.counter("store", "plan_commits")
+        applying = threading.Thread(target=change, args=(a, many(f"1{turn}", 4000), f"many-{turn}", "2s"))
+        applying.start()
+        until(lambda: a.counter("store", "plan_commits") > commits, "the change to be stored at its origin")
+        victim.kill()
+        applying.join(70)
+        victim.start()
+        fed.wait_same(30)
+        assert {n.status()["routes"] for n in fed.all()} == {before + 4000 * (turn + 1)}
+    fed.check_log([f"many-{k}" for k in range(turn + 1)])
+
+
 # ---- standing still ----
 
-@pytest.mark.parametrize("seconds", [1, 10])
-def test_a_node_stands_still(fed, seconds):
-    a, b, c = fed.all()
-    messages = [must_change(c, route("=3001", "trunk/c-pbx"), "before")]
-    with Writer(a) as at_a, Writer(b) as at_b:
-        c.signal(signal.SIGSTOP)
+def stand_still(fed, node, seconds):
+    """node does nothing for so long, while the others write; their acknowledged changes."""
+    others = fed.others(node)
+    with Writer(others[0]) as one, Writer(others[1]) as other:
+        node.signal(signal.SIGSTOP)
         stopped = time.monotonic()
         try:
             if seconds > 5:
-                fed.wait_status(c, ("suspect", "dead"), at=[a, b])
+                fed.wait_status(node, ("suspect", "dead"), at=others)
             until(lambda: time.monotonic() - stopped >= seconds, "the time to pass", seconds + 1)
         finally:
-            c.signal(signal.SIGCONT)
-        fed.wait_status(c, ("alive",))
-    messages += at_a.acknowledged + at_b.acknowledged
+            node.signal(signal.SIGCONT)
+        fed.wait_status(node, ("alive",))
+    assert len(one.acknowledged) > 1 and len(other.acknowledged) > 1
+    return one.acknowledged + other.acknowledged
+
+
+def test_a_node_stands_still(fed):
+    c = fed.nodes["c"]
+    messages = [must_change(c, route("=3001", "trunk/c-pbx"), "before")]
+    messages += stand_still(fed, fed.nodes["a"], 1)
+    messages += stand_still(fed, c, 10)
     messages.append(must_change(c, route("=3002", "trunk/c-pbx"), "after"))
-    assert len(at_a.acknowledged) > 1 and len(at_b.acknowledged) > 1
     fed.wait_same()
     fed.check_log(messages)
     call_inside(c)
+
+
+def test_a_node_is_stopped_while_changes_wait(fed):
+    """Receipts of a node that stands still are waited for, and the local node is told to end: it does so at once, the
+    client is told, and the change, which is durable, is there afterwards."""
+    a, b, c = fed.all()
+    c.signal(signal.SIGSTOP)
+    try:
+        status = []
+        waiting = threading.Thread(target=lambda: status.append(change(a, route("=1779", "trunk/a-pbx"), "waits", "30s")))
+        waiting.start()
+        until(lambda: note_of(b, "=1779") is None and "=1779" in routes(b), "the change at b")
+        begun = time.monotonic()
+        assert a.stop() == 0
+        assert time.monotonic() - begun < 10
+        waiting.join(30)
+        assert status and status[0] != 0, status
+    finally:
+        c.signal(signal.SIGCONT)
+    a.start()
+    fed.wait_same()
+    fed.check_log(["waits"])
 
 
 # ---- deletions ----
@@ -201,44 +268,54 @@ def restore(node, copy):
     subprocess.run(["cp", "-a", str(copy), str(node.data)], check=True)
 
 
-@pytest.mark.parametrize("when", ["at-once", "when-linked", "alone"])
-def test_a_restored_disk_uses_no_number_twice(fed, when):
-    """when: the first change after the restore comes at once, when the others are linked, or while they are away."""
+def grow_old(fed, node, tag):
+    """A copy of node's disk, after which it made more changes and registrations that all the others know:
+    (copy, messages)."""
+    copy = fed.folder / f"copy-{tag}"
+    other = fed.others(node)[0]
+    messages = [must_change(node, route(f"=3{tag}1", "trunk/c-pbx"), f"in-the-copy-{tag}")]
+    register(node, "3100")
+    until(lambda: "3100" in registrations(other), "the registration at another node")
+    assert node.stop() == 0
+    subprocess.run(["cp", "-a", str(node.data), str(copy)], check=True)
+    node.start()
+    messages += [must_change(node, route(f"=3{tag}{k}", "trunk/c-pbx"), f"lost-{tag}-{k}") for k in range(2, 5)]
+    register(node, "3101")
+    until(lambda: "3101" in registrations(other), "the registration at another node")
+    fed.wait_same()
+    assert node.stop() == 0
+    shutil.rmtree(node.data)
+    subprocess.run(["cp", "-a", str(copy), str(node.data)], check=True)
+    return messages
+
+
+def test_a_restored_disk_uses_no_number_twice(fed):
+    """The first change after the restore comes at once, when the others are linked, or while they are away."""
     a, b, c = fed.all()
-    copy = fed.folder / "copy"
-    messages = [must_change(c, route("=3101", "trunk/c-pbx"), "in-the-copy")]
-    register(c, "3100")
-    until(lambda: "3100" in registrations(a), "the registration at a")
-    assert c.stop() == 0
-    subprocess.run(["cp", "-a", str(c.data), str(copy)], check=True)
-    fed.start()
-    messages += [must_change(c, route(f"=310{k}", "trunk/c-pbx"), f"lost-{k}") for k in range(2, 6)]
-    register(c, "3101")
-    fed.wait_same()
-    until(lambda: "3101" in registrations(a), "the registration at a")
-    assert c.stop() == 0
-    restore(c, copy)
-    if when == "alone":
-        fed.cut_all()
-    c.start()
-    if when == "when-linked":
-        fed.wait_linked()
-    first = change(c, route("=3111", "trunk/c-pbx"), "after", "1s")
-    assert first in ACKNOWLEDGED, f"exit {first}\n{c.log_text()[-2000:]}"
-    messages.append("after")
-    fed.cuts.heal()
-    fed.wait_same()
-    messages.append(must_change(c, route("=3112", "trunk/c-pbx"), "after-2"))
-    fed.wait_same()
-    fed.check_log(messages)
-    assert "new-epoch" in c.log_text()
-    if when != "alone":
-        assert "older than it was" in c.status()["verdict"], c.status()
-    # What c observes is what the others know of c: the registration that it forgot is gone.
-    until(lambda: all(sorted(registrations(n)) == ["3100"] for n in fed.all()), "the registrations of the restored node", 20)
+    messages = []
+    for tag, when in enumerate(("at once", "linked", "alone")):
+        messages += grow_old(fed, c, tag)
+        epochs = c.log_text().count("new-epoch")
+        if when == "alone":
+            fed.cut_all()
+        c.start()
+        if when == "linked":
+            fed.wait_linked()
+        messages.append(must_change(c, route(f"=3{tag}6", "trunk/c-pbx"), f"after-{tag}"))
+        fed.cuts.heal()
+        fed.wait_same()
+        messages.append(must_change(c, route(f"=3{tag}7", "trunk/c-pbx"), f"after-that-{tag}"))
+        fed.wait_same()
+        fed.check_log(messages)
+        assert c.log_text().count("new-epoch") > epochs, c.log_text()[-2000:]
+        if when != "alone":
+            assert "older than it was" in c.status()["verdict"], c.status()
+        # What c observes is what the others know of c: the registration that it forgot is gone.
+        until(lambda: all(sorted(registrations(n)) == ["3100"] for n in fed.all()), "the registrations of the restored node",
+              20)
     assert c.stop() == 0
     fed.start()
-    messages.append(must_change(c, route("=3113", "trunk/c-pbx"), "after-3"))
+    messages.append(must_change(c, route("=3999", "trunk/c-pbx"), "in-the-end"))
     fed.wait_same()
     fed.check_log(messages)
 

@@ -1,10 +1,13 @@
 """State and plan on their way: registrations at other nodes, refreshes that cost nothing, owners that die and return, five
 nodes at once, a plan of many routes, and nodes that come later."""
+import errno
+import os
+import subprocess
 import time
 
 import pytest
 
-from harness.federation import (Federation, call_inside, must_change, plan, register, registrations, route)
+from harness.federation import (Federation, Writer, call_inside, must_change, plan, register, registrations, route)
 from harness.wait import until
 
 BULK = 20000
@@ -104,14 +107,95 @@ def test_five_nodes_start_at_once_with_one_seed(tmp_path):
         five.check_log(messages)
 
 
+def test_nodes_join_while_others_write(fed):
+    a, b, c = fed.all()
+    a.apply(plan("abcde"), "two more sites", "--allow", "all")
+    with Writer(a) as at_a, Writer(b) as at_b:
+        at_a.wait_more(3)
+        d, e = (fed.make(name).start() for name in "de")
+        until(lambda: len(d.nodes()) == len(e.nodes()) == 5, "the new nodes to know all others", 20)
+        with Writer(d) as at_d, Writer(e) as at_e:
+            writers = (at_a, at_b, at_d, at_e)
+            for w in writers:
+                w.wait_more(3)
+    fed.wait_same(30)
+    fed.check_log([m for w in writers for m in w.acknowledged])
+
+
+def move(node, address):
+    """Another address for everything of the node, from its next start on."""
+    node.config.write_text(node.config.read_text().replace(node.address, address))
+    node.address = address
+
+
+def test_a_node_moves_to_another_address(fed):
+    """And then to one that was another's, which has moved as well. Nobody else's configuration says where they are."""
+    a, b, c = fed.all()
+    assert c.stop() == 0
+    move(c, "127.0.12.1")
+    c.start()
+    fed.wait_linked(30)
+    assert b.nodes()["c"]["mesh"] == "127.0.12.1:7400" and c.sip in b.nodes()["c"]["sip"].replace(":5061", ":5060")
+    for node in (b, c):
+        assert node.stop() == 0
+    move(b, "127.0.13.1")
+    move(c, "127.0.7.1")
+    c.start()
+    b.start()
+    fed.wait_linked(40)
+    fed.check_log([must_change(c, route("=3777", "trunk/c-pbx"), "moved", "10s")])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
+def test_a_node_with_a_full_disk_catches_up_when_there_is_space(fed):
+    a, b, c = fed.all()
+    d = fed.folder / "d"
+    d.mkdir(mode=0o700)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs", str(d)], capture_output=True).returncode != 0:
+        pytest.skip("no right to mount here")
+    try:
+        node = fed.make("d")
+        fed.start(node)
+        ballast = d / "ballast"
+        fill(ballast)
+        must_change(a, many_routes("18"), "many", "1s")
+        until(lambda: b.digest() == c.digest() == a.digest(), "the routes at the others", 30)
+        until(lambda: "not accepted" in node.status()["verdict"] or "space" in node.status()["verdict"],
+              "the full disk to be named", 15)
+        assert node.digest() != a.digest()
+        call_inside(a)
+        ballast.unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(d)], check=True)
+        fed.wait_same(30)
+        fed.check_log(["many"])
+        assert node.stop() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(d)], check=False)
+
+
+def fill(path):
+    """Writes until the disk is full."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(fd, b"x" * 4096)
+    except OSError as problem:
+        assert problem.errno == errno.ENOSPC
+    finally:
+        os.close(fd)
+
+
 # ---- many routes ----
+
+def many_routes(prefix):
+    return "plan: 1\nroutes:\n" + "".join(f"  - {{ match: \"{prefix}{i:05d}\", to: trunk/a-pbx }}\n" for i in range(BULK))
+
 
 def test_a_large_change_reaches_everybody_and_who_comes_later(fed):
     a, b, c = fed.all()
-    text = "plan: 1\nroutes:\n" + "".join(f"  - {{ match: \"19{i:05d}\", to: trunk/a-pbx }}\n" for i in range(BULK))
     assert c.stop() == 0
     fed.wait_status(c, ("suspect", "dead"))
-    must_change(a, text, "bulk", "30s")
+    must_change(a, many_routes("19"), "bulk", "30s")
     until(lambda: b.digest() == a.digest(), "the routes at b", 30)
     assert b.status()["routes"] == BULK + 3
     fed.start()

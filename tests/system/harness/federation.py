@@ -8,7 +8,7 @@ from . import sipp
 from .cluster import Cluster, clusterctl
 from .net import Cuts
 from .sipp import Sipp
-from .wait import until
+from .wait import Timeout, until
 
 FIRST = 6  # node i lives at 127.0.(FIRST + i).1, its trunks at .10 and .11, its phones from .20 on
 NAMES = ("a", "b", "c", "d", "e", "f")
@@ -79,9 +79,13 @@ class Federation(Cluster):
         for name in self.names:
             self.make(name)
         if start:
-            self.start()
-            self.first().apply(plan(self.names), "the plan", "--allow", "all")
-            self.wait_same()
+            self.open()
+
+    def open(self):
+        """Starts all nodes, with the plan of the tests at the first."""
+        self.first().start()
+        self.first().apply(plan(self.names), "the plan", "--allow", "all")
+        self.start()
 
     def make(self, name):
         """A node that has joined and is not started."""
@@ -188,8 +192,10 @@ class Writer:
     def wait_more(self, count=1, timeout=30):
         """Until count more changes were acknowledged."""
         goal = len(self.acknowledged) + count
-        until(lambda: len(self.acknowledged) >= goal, f"{count} more changes at {self.node.name} (refused: {self.refused})",
-              timeout)
+        try:
+            until(lambda: len(self.acknowledged) >= goal, f"{count} more changes at {self.node.name}", timeout)
+        except Timeout as problem:
+            raise Timeout(f"{problem}; refused with {self.refused}") from None
 
     def __enter__(self):
         self.thread.start()
