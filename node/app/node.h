@@ -46,6 +46,16 @@ struct plan_cache {
     size_t trust_count;
 };
 
+/* An event for the core that arose while actions of its last step were carried out. */
+#define PENDING_RESERVE 64
+struct pending_event {
+    struct list_node node;
+    struct repl_event ev;
+    struct buf key;
+    struct buf value;
+    bool taken; /* of the reserve */
+};
+
 struct node {
     struct arena arena; /* lives as long as the node: configuration, identity */
     struct config config;
@@ -66,7 +76,8 @@ struct node {
     struct repl *repl;
     struct repl_actions actions;
     bool stepping;
-    struct list_node pending_events; /* events that arose while actions were carried out */
+    struct list_node pending_events; /* struct pending_event, in order */
+    struct pending_event reserve[PENDING_RESERVE];
     uv_timer_t repl_timer;
     struct list_node waiting_changes; /* commands that wait for APPLIED and receipts */
     struct list_node relays;          /* commands on their way to another node */

@@ -30,23 +30,34 @@ static const char *event_name(enum repl_event_type type)
 
 /* ---- events that arise while actions are carried out ---- */
 
-struct pending_event {
-    struct list_node node;
-    struct repl_event ev;
-    struct buf key;
-    struct buf value;
-};
+/* The core waits for some of these for ever, so those without a text of their own take their memory from a reserve when
+ * there is no other. */
+static struct pending_event *pending_take(struct node *n, const struct repl_event *ev)
+{
+    struct pending_event *p = calloc(1, sizeof *p);
+    if (p != NULL || ev->type == REPL_EV_LOCAL_STATE) return p;
+    for (size_t i = 0; i < PENDING_RESERVE; i++) {
+        if (n->reserve[i].taken) continue;
+        n->reserve[i] = (struct pending_event){.taken = true};
+        return &n->reserve[i];
+    }
+    return NULL;
+}
 
-static void pending_free(struct pending_event *p)
+static void pending_give_back(struct node *n, struct pending_event *p)
 {
     buf_fini(&p->key);
     buf_fini(&p->value);
-    free(p);
+    if (p >= n->reserve && p < n->reserve + PENDING_RESERVE) {
+        p->taken = false;
+    } else {
+        free(p);
+    }
 }
 
 static void defer(struct node *n, const struct repl_event *ev)
 {
-    struct pending_event *p = calloc(1, sizeof *p);
+    struct pending_event *p = pending_take(n, ev);
     ASSERT(ev->type != REPL_EV_MESSAGE && ev->type != REPL_EV_LOCAL_CHANGE);
     if (p != NULL) {
         buf_slice(&p->key, ev->key);
@@ -55,7 +66,7 @@ static void defer(struct node *n, const struct repl_event *ev)
     if (p == NULL || p->key.failed || p->value.failed) {
         log_event(&n->log, LOG_ERROR, "replica", "event-lost", "type=%s reason=\"no memory\"", event_name(ev->type));
         if (ev->type == REPL_EV_LOCAL_STATE) replica_observed(n, ev->token, ERR_NOMEM);
-        if (p != NULL) pending_free(p);
+        if (p != NULL) pending_give_back(n, p);
         return;
     }
     p->ev = *ev;
@@ -315,7 +326,7 @@ void replica_feed(struct node *n, struct repl_event *ev)
     while ((next = list_pop(&n->pending_events)) != NULL) {
         struct pending_event *p = CONTAINER_OF(next, struct pending_event, node);
         step(n, &p->ev);
-        pending_free(p);
+        pending_give_back(n, p);
     }
     n->stepping = false;
 }
