@@ -46,6 +46,9 @@ static void live_calls_come_first_and_end_once(void **state)
     struct call_report end = report(2, CALL_ENDED);
     calls_report(c, &end);
     calls_report(c, &end);
+    struct call_report late = report(2, CALL_ANSWERED); /* what comes after the end changes nothing */
+    calls_report(c, &late);
+    calls_report(c, &end);
     assert_int_equal(calls_live(c), 2);
     s.count = 0;
     calls_each(c, collect, &s);

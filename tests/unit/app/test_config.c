@@ -100,6 +100,9 @@ static void mistakes_are_explained(void **state)
          "http: expected an address with a port, such as \"10.1.0.1:7400\", not \"127.0.0.1:99999\""},
         {"node: a\nsite: b\nlog: loud\n", 3, 6, "log: expected error, warn, info or debug, not \"loud\""},
         {"node: a\nsite: b\nmesh: yes\n", 3, 7, "mesh: expected a mapping of keys to values"},
+        {"node: a\nsite: b\n" GOOD_TAIL "---\nnode: c\n", 6, 1,
+         "a second document: a configuration is one; remove what follows \"---\""},
+        {"node: a\nsite: b\n" GOOD_TAIL "---\n[", 8, 1, "not YAML: did not find expected node content"},
         {"node: { x: y }\n", 1, 7,
          "node: expected a name of letters, digits, '.', '_' or '-', 63 at most, not a list or mapping"},
     };

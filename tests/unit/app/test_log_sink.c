@@ -35,8 +35,33 @@ static void repeats_are_counted_not_written(void **state)
     free(text);
 }
 
+/* Whoever keeps a struct log of an early level is filtered by the sink's present one. */
+static void the_level_can_change(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    struct log_sink sink;
+    (void)state;
+    log_sink_init(&sink, stream);
+    struct log wide = log_sink_log(&sink, LOG_DEBUG);
+    log_sink_level(&sink, LOG_WARN);
+    log_event(&wide, LOG_INFO, "a", "hidden", "%s", "");
+    log_event(&wide, LOG_WARN, "a", "shown", "%s", "");
+    log_sink_level(&sink, LOG_INFO);
+    log_event(&wide, LOG_INFO, "a", "later", "%s", "");
+    (void)fflush(stream);
+    assert_null(strstr(text, "hidden"));
+    assert_non_null(strstr(text, "ev=shown\n"));
+    assert_non_null(strstr(text, "ev=later\n"));
+    log_sink_fini(&sink);
+    (void)fclose(stream);
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(repeats_are_counted_not_written)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(repeats_are_counted_not_written),
+                                       cmocka_unit_test(the_level_can_change)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
