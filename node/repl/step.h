@@ -179,6 +179,17 @@ struct repl_member_view repl_member_at(const struct repl *r, size_t i);
 /* MEMBER_DEAD for a name that is not a member. */
 enum member_status repl_member_status(const struct repl *r, const struct node_name *name);
 struct hlc repl_now(const struct repl *r);
+
+/* What waits inside the core, and how much of it may: for the metrics page, and for tests that no queue grows without
+ * bound. used exceeds limit by one item at most where an item may be larger than the limit. */
+struct repl_queue {
+    const char *name;
+    size_t used;
+    size_t limit;
+};
+#define REPL_QUEUE_COUNT 9
+/* i < REPL_QUEUE_COUNT. Cheap. */
+struct repl_queue repl_queue_at(const struct repl *r, size_t i);
 /* Drops, refusals and repairs, for the metrics page. Lives as long as r. */
 const struct counter_table *repl_counters(const struct repl *r);
 /* The epoch in which this node writes changes, and the one of its state. */

@@ -55,6 +55,38 @@ enum member_status repl_member_status(const struct repl *r, const struct node_na
     return m != NULL ? m->status : MEMBER_DEAD;
 }
 
+static size_t batch_bytes(const struct repl_batch *b)
+{
+    return b != NULL ? b->bytes : 0;
+}
+
+static size_t flood_length(const struct repl *r)
+{
+    size_t n = 0;
+    for (const struct repl_batch *b = r->changes.flood; b != NULL; b = b->next)
+        n++;
+    return n;
+}
+
+struct repl_queue repl_queue_at(const struct repl *r, size_t i)
+{
+    const struct changes *c = &r->changes;
+    const struct states *s = &r->states;
+    const struct repl_queue queues[REPL_QUEUE_COUNT] = {
+        {"local changes", c->local_count, REPL_LOCAL_QUEUE},
+        {"held changes", c->held_count, REPL_HELD_MAX},
+        {"bytes of held changes", c->held_bytes, REPL_HELD_BYTES},
+        {"bytes of received changes", batch_bytes(c->storing) + batch_bytes(c->next), 2 * REPL_NEXT_BYTES},
+        {"batches to flood", flood_length(r), REPL_LOCAL_QUEUE + 1},
+        {"own records", (size_t)(s->own_tail - s->own_head), REPL_STATE_QUEUE},
+        {"bytes of received records", batch_bytes(s->storing) + batch_bytes(s->next), 2 * REPL_NEXT_BYTES},
+        {"bytes of own records to push", batch_bytes(s->out), LIMIT_MESH_CHUNK},
+        {"members", r->members.count, LIMIT_MEMBERS},
+    };
+    ASSERT(i < REPL_QUEUE_COUNT);
+    return queues[i];
+}
+
 struct hlc repl_now(const struct repl *r)
 {
     return repl_clock_read(&r->clock, r->wall);
