@@ -2,7 +2,9 @@
  *
  *            heard, or refuted       accused          most accuse it
  *   any ---------------------> ALIVE -------> SUSPECT --------------> DEAD
- *                                ^------------ heard, or refuted ------+
+ *                                ^            ^-- a later life, which --+
+ *                                |                the teller doubts     |
+ *                                +---------- heard, or refuted ---------+
  *   any but EVICTED -> LEFT (it said so);  any -> EVICTED (the operator said so). Both are final, and spread by notes.
  *
  * What changes is news: it is told to the neighbours on the rings soon, and by every heartbeat for a while; who learns
@@ -18,7 +20,7 @@
 static const unsigned allowed[] = {
     [MEMBER_ALIVE] = BIT(MEMBER_SUSPECT) | BIT(MEMBER_DEAD) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
     [MEMBER_SUSPECT] = BIT(MEMBER_ALIVE) | BIT(MEMBER_DEAD) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
-    [MEMBER_DEAD] = BIT(MEMBER_ALIVE) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
+    [MEMBER_DEAD] = BIT(MEMBER_ALIVE) | BIT(MEMBER_SUSPECT) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
     [MEMBER_LEFT] = BIT(MEMBER_EVICTED),
     [MEMBER_EVICTED] = 0,
 };
@@ -320,13 +322,17 @@ static void take_self(struct repl *r, const struct member_note *note)
     }
 }
 
-/* A higher incarnation is its own word that it lives; a death is believed unless we hear the dead. */
+/* A higher incarnation is its own word that it lives, and its silence counts from now: but only from one who hears it
+ * himself. Told by one who does not, the later life is as silent as the one before, and is judged like it. A death is
+ * believed unless we hear the dead. */
 static void take_life(struct repl *r, struct member *m, const struct member_note *note, bool newer)
 {
     if (note->status == MEMBER_DEAD) {
         if (note->incarnation >= m->incarnation && !repl_member_audible(r, m)) {
             (void)repl_member_move(r, m, MEMBER_DEAD);
         }
+    } else if (newer && note->status == MEMBER_SUSPECT) {
+        if (!repl_member_audible(r, m)) (void)repl_member_move(r, m, MEMBER_SUSPECT);
     } else if (newer) {
         if (m->peer != NULL) m->peer->silent_from = r->now;
         (void)repl_member_move(r, m, MEMBER_ALIVE);
