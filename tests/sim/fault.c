@@ -1,250 +1,261 @@
-/* fault: what happens to the cluster: operators and phones at work, and everything that goes wrong, drawn from the
- * seed. */
+/* fault: everything that goes wrong until the world heals, drawn from the seed. */
 #include "tests/sim/world.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#define S UINT64_C(1000000)
 
-static void *must(void *p)
+static struct sim_node *any(struct world *w)
 {
-    ASSERT(p != NULL);
-    return p;
+    return &w->nodes[world_random(w, 0, w->o.nodes - 1)];
 }
 
-/* ---- starting and dying ---- */
+/* ---- paths ---- */
 
-static size_t load_vectors(const struct sim_store *s, struct vector_entry *plan, struct vector_entry *state)
+/* Places have distances: a rack, a city, a continent. */
+static void set_out(struct world *w, size_t a, size_t b)
 {
-    for (size_t i = 0; i < s->log_count; i++) {
-        plan[i] = (struct vector_entry){s->logs[i].origin, s->logs[i].epoch, s->logs[i].count};
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < SIM_NODES_MAX; i++) {
-        if (s->owners[i].epoch == 0) continue;
-        state[n++] = (struct vector_entry){sim_name(i), s->owners[i].epoch, s->owners[i].high};
-    }
-    return n;
+    static const uint32_t delays_us[] = {300, 1000, 8000, 30000, 60000};
+    uint32_t delay = delays_us[world_random(w, 0, 4)];
+    struct sim_path p = {.delay_us = delay, .jitter_us = delay / 4, .straggle_percent = 3, .loss_percent = 2};
+    w->nodes[a].links[b].path = w->nodes[b].links[a].path = p;
 }
 
-static size_t load_members(const struct sim_store *s, struct member_note *members)
+static void spoil(struct world *w, struct sim_path *p)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < SIM_NODES_MAX; i++) {
-        if (!s->members[i].known) continue;
-        members[n++] = (struct member_note){.name = sim_name(i),
-                                            .incarnation = s->members[i].incarnation,
-                                            .status = s->members[i].status,
-                                            .mesh_address = SLICE("10.0.0.1:7400"),
-                                            .site = SLICE("site")};
-    }
-    return n;
+    static const unsigned losses[] = {0, 2, 10, 30};
+    static const uint32_t speeds[] = {0, 0, 64000, 8000};
+    p->loss_percent = losses[world_random(w, 0, 3)];
+    p->duplicate_percent = world_chance(w, 40) ? 10 : 0;
+    p->straggle_percent = world_chance(w, 40) ? 20 : 3;
+    p->jitter_us = world_chance(w, 30) ? 150000 : p->delay_us / 4;
+    p->bytes_per_s = speeds[world_random(w, 0, 3)];
 }
 
-void fault_start(struct world *w, size_t node)
+/* One direction, or everything of one node, or everything. */
+static void fault_network(struct world *w)
 {
-    struct sim_node *n = &w->nodes[node];
-    if (n->core != NULL) return;
-    struct arena arena = {0};
-    struct sim_store *s = &n->store;
-    struct vector_entry *plan = must(arena_alloc(&arena, (s->log_count + 1) * sizeof *plan));
-    struct vector_entry *state = must(arena_alloc(&arena, SIM_NODES_MAX * sizeof *state));
-    struct member_note *members = must(arena_alloc(&arena, SIM_NODES_MAX * sizeof *members));
-    uint64_t wall_ms = (uint64_t)(SIM_WALL_MS + (int64_t)(w->now_us / 1000) + n->skew_ms);
-    if (s->epoch == 0) s->epoch = wall_ms;
-    struct repl_config config = {.self = sim_name(node),
-                                 .site = SLICE("site"),
-                                 .mesh_address = SLICE("10.0.0.1:7400"),
-                                 .epoch = s->epoch,
-                                 .incarnation = wall_ms,
-                                 .seed = rng_next(&w->rng),
-                                 .plan_vector = plan,
-                                 .plan_count = s->log_count,
-                                 .state_vector = state,
-                                 .state_count = load_vectors(s, plan, state),
-                                 .members = members,
-                                 .member_count = load_members(s, members),
-                                 .time = s->time};
-    sim_store_digest(s, config.plan_digest);
-    enum err e = repl_new(&config, &n->core);
-    ASSERT(e == ERR_OK);
-    arena_fini(&arena);
-    n->boot++;
-    n->up_us = w->now_us;
-    if (w->o.trace) printf("%llu n%zu start\n", (unsigned long long)w->now_us, node);
-    n->deadline_us = UINT64_MAX;
-    if (node != 0) net_dial(w, node, 0); /* the seed of its configuration */
-    world_step(w, node, &(struct repl_event){.type = REPL_EV_TICK});
-}
-
-void fault_crash(struct world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    if (n->core == NULL) return;
-    w->n.crashes++;
-    if (w->o.trace) printf("%llu n%zu crash\n", (unsigned long long)w->now_us, node);
-    /* The first of what was asked may be on disk, and nobody was told. */
-    bool written = world_chance(w, 70);
-    while (n->jobs != NULL) {
-        if (written) (void)!world_commit(w, node, n->jobs);
-        written = written && world_chance(w, 70);
-        world_drop_job(n);
-    }
-    repl_free(n->core);
-    n->core = NULL;
-    n->boot++;
-    n->down_us = w->now_us;
-    memset(n->links, 0, sizeof n->links);
-    net_check_links(w);
-}
-
-/* The disk is replaced by an older copy of itself. What only it had is lost, and nobody can promise otherwise. */
-static void restore_backup(struct world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    if (n->backup == NULL || n->core != NULL) return;
-    w->n.restores++;
-    sim_store_fini(&n->store);
-    n->store = *n->backup;
-    free(n->backup);
-    n->backup = NULL;
-    n->old_disk = true;
-    if (w->o.trace) printf("%llu n%zu old disk\n", (unsigned long long)w->now_us, node);
-    for (size_t i = 0; i < w->applied_count; i++) {
-        if (!world_has(w, &w->applied[i].id)) w->applied[i].void_ = true;
-    }
-    sim_store_forget(w);
-}
-
-/* ---- work ---- */
-
-static void change_plan(struct world *w, size_t node)
-{
-    char keys[3][16];
-    uint64_t values[3];
-    char text[32];
-    struct change_op ops[3];
-    size_t count = world_random(w, 1, 3);
-    for (size_t i = 0; i < count; i++) {
-        (void)snprintf(keys[i], sizeof keys[i], "k%u", (unsigned)world_random(w, 0, SIM_KEYS - 1));
-        values[i] = rng_next(&w->rng) | 1;
-        bool put = !world_chance(w, 20);
-        ops[i].kind = put ? CHANGE_PUT : CHANGE_DELETE;
-        ops[i].key = slice_of(keys[i]);
-        ops[i].value = put ? (struct slice){(const char *)&values[i], sizeof values[i]} : SLICE_NONE;
-    }
-    (void)snprintf(text, sizeof text, "change %llu", (unsigned long long)++w->next_token);
-    struct repl_event ev = {.type = REPL_EV_LOCAL_CHANGE,
-                            .token = w->next_token,
-                            .author = SLICE("root@sim"),
-                            .text = slice_of(text),
-                            .ops = ops,
-                            .op_count = count};
-    world_step(w, node, &ev);
-}
-
-static void observe(struct world *w, size_t node)
-{
-    char key[16];
-    uint64_t value = rng_next(&w->rng) | 1;
-    (void)snprintf(key, sizeof key, "s%u", (unsigned)world_random(w, 0, SIM_RECORDS - 1));
-    struct repl_event ev = {.type = REPL_EV_LOCAL_STATE,
-                            .token = ++w->next_token,
-                            .kind = STATE_BINDING,
-                            .key = slice_of(key),
-                            .value = {(const char *)&value, sizeof value},
-                            .removed = world_chance(w, 25)};
-    world_step(w, node, &ev);
-}
-
-void fault_work(struct world *w)
-{
-    if (w->healed) return;
-    size_t node = world_random(w, 0, w->o.nodes - 1);
-    unsigned burst = world_chance(w, 5) ? 20 : 1;
-    for (unsigned i = 0; i < burst && w->nodes[node].core != NULL; i++) {
-        if (world_chance(w, 40)) {
-            change_plan(w, node);
-        } else {
-            observe(w, node);
+    size_t from = world_random(w, 0, w->o.nodes - 1);
+    size_t to = world_random(w, 0, w->o.nodes - 1);
+    unsigned scope = (unsigned)world_random(w, 0, 2);
+    struct sim_path model = w->nodes[from].links[to].path;
+    spoil(w, &model);
+    for (size_t a = 0; a < w->o.nodes; a++) {
+        for (size_t b = 0; b < w->o.nodes; b++) {
+            bool hit = scope == 2 || (a == from && (scope == 1 || b == to));
+            struct sim_path *p = &w->nodes[a].links[b].path;
+            if (!hit || a == b) continue;
+            p->loss_percent = model.loss_percent;
+            p->duplicate_percent = model.duplicate_percent;
+            p->straggle_percent = model.straggle_percent;
+            p->jitter_us = model.jitter_us;
+            p->bytes_per_s = model.bytes_per_s;
         }
     }
-    world_push(w, world_random(w, 5000, 120000), (struct event){.type = SIM_WORK});
 }
 
-/* ---- faults ---- */
+static void set_cut(struct world *w, size_t from, size_t to, bool cut)
+{
+    w->nodes[from].links[to].path.cut = cut;
+}
 
 static void fault_partition(struct world *w)
 {
+    bool side[SIM_NODES_MAX];
     w->n.partitions++;
     for (size_t i = 0; i < w->o.nodes; i++)
-        w->nodes[i].group = (int)world_random(w, 0, 1);
+        side[i] = world_chance(w, 50);
+    for (size_t a = 0; a < w->o.nodes; a++) {
+        for (size_t b = 0; b < w->o.nodes; b++)
+            set_cut(w, a, b, side[a] != side[b]);
+    }
+    net_check_links(w);
+}
+
+/* In one direction only: between two, or all that one says, or all that it hears. */
+static void fault_deafen(struct world *w)
+{
+    size_t node = world_random(w, 0, w->o.nodes - 1);
+    size_t peer = world_random(w, 0, w->o.nodes - 1);
+    unsigned scope = (unsigned)world_random(w, 0, 2);
+    w->n.cuts++;
+    if (scope == 0) set_cut(w, node, peer, node != peer);
+    for (size_t i = 0; scope > 0 && i < w->o.nodes; i++) {
+        if (i == node) continue;
+        set_cut(w, scope == 1 ? node : i, scope == 1 ? i : node, true);
+    }
     net_check_links(w);
 }
 
 static void fault_reunite(struct world *w)
 {
-    for (size_t i = 0; i < w->o.nodes; i++)
-        w->nodes[i].group = 0;
+    for (size_t a = 0; a < w->o.nodes; a++) {
+        for (size_t b = 0; b < w->o.nodes; b++)
+            set_cut(w, a, b, false);
+    }
 }
+
+static void flap_later(struct world *w, size_t from, size_t to)
+{
+    world_push(w, world_random(w, 100000, 1500000), (struct event){.type = SIM_FLAP, .node = from, .peer = to});
+}
+
+static void start_flapping(struct world *w, size_t from, size_t to)
+{
+    struct sim_path *p = &w->nodes[from].links[to].path;
+    if (from == to || p->flaps > 0) return;
+    p->flaps = 2 * (unsigned)world_random(w, 3, 10);
+    flap_later(w, from, to);
+}
+
+/* A line that comes and goes: one direction, or all of a node's at different times. */
+static void fault_flapping(struct world *w)
+{
+    size_t node = world_random(w, 0, w->o.nodes - 1);
+    w->n.cuts++;
+    if (world_chance(w, 50)) {
+        start_flapping(w, node, world_random(w, 0, w->o.nodes - 1));
+        return;
+    }
+    for (size_t i = 0; i < w->o.nodes; i++) {
+        start_flapping(w, node, i);
+        start_flapping(w, i, node);
+    }
+}
+
+void fault_flap(struct world *w, const struct event *ev)
+{
+    struct sim_path *p = &w->nodes[ev->node].links[ev->peer].path;
+    if (w->healed || p->flaps == 0) return;
+    p->flaps--;
+    p->cut = p->flaps % 2 == 1;
+    if (p->cut) net_check_links(w);
+    if (p->flaps > 0) flap_later(w, ev->node, ev->peer);
+}
+
+/* ---- nodes ---- */
 
 static void fault_restart(struct world *w)
 {
     size_t node = world_random(w, 0, w->o.nodes - 1);
-    uint64_t after = world_random(w, 200000, 9000000);
-    fault_crash(w, node);
-    if (world_chance(w, 30)) restore_backup(w, node);
-    world_push(w, after, (struct event){.type = SIM_START, .node = node});
+    if (w->nodes[node].absent) return;
+    static const uint64_t shortest_us[] = {1000, 200000, 3000000};
+    uint64_t after = shortest_us[world_random(w, 0, 2)];
+    life_crash(w, node);
+    if (world_chance(w, 30)) life_restore(w, node, world_chance(w, 20));
+    world_push(w, world_random(w, after, 3 * after), (struct event){.type = SIM_START, .node = node});
 }
 
 static void fault_backup(struct world *w)
 {
-    struct sim_node *n = &w->nodes[world_random(w, 0, w->o.nodes - 1)];
-    if (n->backup != NULL || n->core == NULL) return;
-    n->backup = must(calloc(1, sizeof *n->backup));
-    sim_store_clone(n->backup, &n->store);
+    life_backup(w, world_random(w, 0, w->o.nodes - 1));
 }
 
-static void fault_network(struct world *w)
+static void fault_pause(struct world *w)
 {
-    static const unsigned losses[] = {0, 0, 2, 10, 30};
-    w->loss_percent = losses[world_random(w, 0, 4)];
-    w->duplicate_percent = world_chance(w, 50) ? 10 : 0;
+    static const uint64_t longest_us[] = {1 * S, 4 * S, 10 * S, 60 * S};
+    life_pause(w, world_random(w, 0, w->o.nodes - 1), world_random(w, S / 2, longest_us[world_random(w, 0, 3)]));
 }
 
-static void fault_disks(struct world *w)
+/* Once in a run, and three members stay. */
+static void fault_part(struct world *w)
 {
-    w->store_fail_percent = w->store_fail_percent == 0 && world_chance(w, 60) ? 20 : 0;
+    size_t members = 0;
+    for (size_t i = 0; i < w->o.nodes; i++)
+        members += life_member(w, i) ? 1 : 0;
+    size_t by = life_any(w);
+    size_t node = world_random(w, 0, w->o.nodes - 1);
+    if (members < 4 || w->n.evictions > 0 || by == SIZE_MAX || !life_member(w, node)) return;
+    bool up = w->nodes[node].core != NULL && !life_paused(w, node);
+    if (world_chance(w, 60)) {
+        life_evict(w, by, node);
+    } else if (up) {
+        life_leave(w, node);
+    }
 }
+
+/* ---- disks and clocks ---- */
+
+static void fault_disk(struct world *w)
+{
+    struct sim_node *n = any(w);
+    w->n.disks++;
+    switch (world_random(w, 0, 2)) {
+    case 0: n->disk = DISK_FLAKY; break;
+    case 1: n->disk = DISK_FULL; break;
+    default: n->disk_slow_us = world_chance(w, 50) ? 3 * S : S / 5; break;
+    }
+    world_push(w, world_random(w, S / 2, 12 * S), (struct event){.type = SIM_DISK, .node = (size_t)(n - w->nodes)});
+}
+
+static void fault_clock(struct world *w)
+{
+    static const int64_t ahead_ms[] = {800, 4000, 60000, 3600000};
+    size_t node = world_random(w, 0, w->o.nodes - 1);
+    struct sim_node *n = &w->nodes[node];
+    w->n.clocks++;
+    if (world_chance(w, 30)) { /* from now on it runs at another speed */
+        n->skew_ms = life_wall(w, node).ms - SIM_WALL_MS - (int64_t)(w->now_us / 1000);
+        n->drift_from_us = w->now_us;
+        n->drift_ppm = (int64_t)world_random(w, 0, 100000) - 50000;
+        return;
+    }
+    int64_t by = (int64_t)world_random(w, 0, (uint64_t)ahead_ms[world_random(w, 0, 3)]);
+    n->skew_ms = world_chance(w, 40) ? 0 : n->skew_ms + (world_chance(w, 50) ? by : -by);
+}
+
+/* ---- when ---- */
 
 void fault_next(struct world *w)
 {
-    static void (*const faults[])(struct world *) = {fault_partition, fault_reunite, fault_reunite, fault_restart,
-                                                     fault_restart,   fault_backup,  fault_network, fault_disks};
+    static void (*const faults[])(struct world *) = {
+        fault_partition, fault_deafen,  fault_flapping, fault_reunite, fault_reunite, fault_reunite,
+        fault_restart,   fault_restart, fault_restart,  fault_backup,  fault_network, fault_network,
+        fault_disk,      fault_disk,    fault_clock,    fault_pause,   fault_part,
+    };
     if (w->healed) return;
     faults[world_random(w, 0, sizeof faults / sizeof faults[0] - 1)](w);
-    world_push(w, world_random(w, 300000, 3000000), (struct event){.type = SIM_FAULT});
+    world_push(w, world_random(w, 200000, 2500000), (struct event){.type = SIM_FAULT});
+}
+
+static void heal_path(struct sim_path *p)
+{
+    p->cut = false;
+    p->loss_percent = p->duplicate_percent = p->flaps = 0;
+    p->jitter_us = p->delay_us / 4;
+    p->bytes_per_s = 0;
+    p->straggle_percent = 0;
 }
 
 void fault_heal(struct world *w)
 {
     w->healed = true;
     w->heal_us = w->now_us;
-    w->loss_percent = w->duplicate_percent = w->store_fail_percent = 0;
-    fault_reunite(w);
+    for (size_t i = 0; i < w->o.nodes; i++) {
+        struct sim_node *n = &w->nodes[i];
+        n->disk = DISK_GOOD;
+        n->disk_slow_us = 0;
+        world_wake(w, i);
+        for (size_t k = 0; k < w->o.nodes; k++)
+            heal_path(&n->links[k].path);
+    }
     for (size_t i = 0; i < w->o.nodes; i++)
-        fault_start(w, i);
+        life_start(w, i);
 }
 
 void fault_begin(struct world *w)
 {
     for (size_t i = 0; i < w->o.nodes; i++) {
-        w->nodes[i].skew_ms = (int64_t)world_random(w, 0, 4000) - 2000;
+        struct sim_node *n = &w->nodes[i];
+        n->skew_ms = (int64_t)world_random(w, 0, 4000) - 2000;
         /* Now and then a node whose clock is plainly wrong. */
-        if (world_chance(w, 4)) w->nodes[i].skew_ms += 60000;
-        world_push(w, world_random(w, 0, 2000000), (struct event){.type = SIM_START, .node = i});
+        if (world_chance(w, 4)) n->skew_ms += world_chance(w, 50) ? 60000 : 3600000;
+        for (size_t k = 0; k < i; k++)
+            set_out(w, i, k);
+        n->absent = true;
+        bool late = i > 1 && i + 1 == w->o.nodes && world_chance(w, 40);
+        uint64_t at = late ? world_random(w, 5 * S, (uint64_t)w->o.seconds * S) : world_random(w, 0, 2 * S);
+        world_push(w, at, (struct event){.type = SIM_START, .node = i});
     }
-    w->loss_percent = 2;
     world_push(w, 2500000, (struct event){.type = SIM_WORK});
     world_push(w, 4000000, (struct event){.type = SIM_FAULT});
-    world_push(w, (uint64_t)w->o.seconds * 1000000, (struct event){.type = SIM_HEAL});
+    world_push(w, (uint64_t)w->o.seconds * S, (struct event){.type = SIM_HEAL});
 }

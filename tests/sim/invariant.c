@@ -3,37 +3,11 @@
 
 #include <stdio.h>
 
-/* After so long a silence a member is suspect or dead at whoever does not hear it: REPL_NOTE_MS, in which a note of its
- * last life may still come round, and twice the silence that it takes. */
-#define SILENT_US 12000000
-
-/* Replicas that have the same change-sets have the same plan, in whatever order these came. */
-static void equal_vectors_equal_digests(struct world *w)
-{
-    for (size_t a = 0; a < w->o.nodes; a++) {
-        for (size_t b = a + 1; b < w->o.nodes; b++) {
-            unsigned char da[32];
-            unsigned char db[32];
-            const struct sim_store *sa = &w->nodes[a].store;
-            const struct sim_store *sb = &w->nodes[b].store;
-            if (sim_store_vector_print(sa) != sim_store_vector_print(sb)) continue;
-            sim_store_digest(sa, da);
-            sim_store_digest(sb, db);
-            if (memcmp(da, db, sizeof da) != 0) {
-                world_violate(w, "equal vectors, equal digests", "n%zu and n%zu", a, b);
-            }
-        }
-    }
-}
-
-static void applied_stays(struct world *w)
-{
-    for (size_t i = 0; i < w->applied_count; i++) {
-        const struct applied *a = &w->applied[i];
-        if (a->void_ || w->nodes[a->node].old_disk || sim_store_has(&w->nodes[a->node].store, &a->id)) continue;
-        world_violate(w, "applied stays applied", "n%zu lost its change %llu", a->node, (unsigned long long)a->id.seq);
-    }
-}
+/* A node that hears nothing of another for so long does not take it for alive: REPL_SUSPECT_MS, and the time until it
+ * looks. It holds for all that observe each other themselves, that is, in clusters of up to OBSERVE_ALL. Nothing else
+ * enters: neither partitions, nor losses, nor who else is down. */
+#define SILENT_US 2600000
+#define OBSERVE_ALL 6
 
 /* A vector entry of state claims every record up to it, at the owner's version or a later one. */
 static void state_claim(struct world *w, size_t at, size_t owner)
@@ -58,48 +32,73 @@ static void state_claim(struct world *w, size_t at, size_t owner)
     }
 }
 
-static void the_dead_are_seen(struct world *w)
+static void the_silent_are_not_alive(struct world *w, size_t at)
 {
+    const struct sim_node *n = &w->nodes[at];
+    if (w->o.nodes > OBSERVE_ALL || n->core == NULL || life_paused(w, at) || w->now_us < n->awake_us + SILENT_US)
+        return;
     for (size_t i = 0; i < w->o.nodes; i++) {
-        const struct sim_node *dead = &w->nodes[i];
-        if (dead->core != NULL || dead->boot == 0 || w->now_us < dead->down_us + SILENT_US) continue;
-        for (size_t k = 0; k < w->o.nodes; k++) {
-            const struct sim_node *n = &w->nodes[k];
-            /* Those that do not observe it know only what reaches them. */
-            if (w->o.nodes > 6 || n->core == NULL || w->now_us < n->up_us + SILENT_US) continue;
-            struct node_name name = sim_name(i);
-            if (repl_member_status(n->core, &name) == MEMBER_ALIVE) {
-                world_violate(w, "the dead are seen", "n%zu takes n%zu for %s", k, i,
-                              member_status_name(repl_member_status(n->core, &name)));
-            }
+        struct node_name name = sim_name(i);
+        if (i == at || w->now_us < n->links[i].heard_us + SILENT_US) continue;
+        if (repl_member_status(n->core, &name) == MEMBER_ALIVE) {
+            world_violate(w, "the silent are not alive", "n%zu has not heard of n%zu for %llu ms", at, i,
+                          (unsigned long long)(w->now_us - n->links[i].heard_us) / 1000);
         }
     }
 }
 
 void invariant_check(struct world *w)
 {
-    equal_vectors_equal_digests(w);
-    applied_stays(w);
-    the_dead_are_seen(w);
     for (size_t at = 0; at < w->o.nodes; at++) {
+        the_silent_are_not_alive(w, at);
         for (size_t owner = 0; owner < w->o.nodes; owner++) {
             if (at != owner) state_claim(w, at, owner);
         }
     }
 }
 
+void invariant_queues(struct world *w, size_t node)
+{
+    const struct repl *core = w->nodes[node].core;
+    for (size_t i = 0; i < REPL_QUEUE_COUNT; i++) {
+        struct repl_queue q = repl_queue_at(core, i);
+        if (q.used <= q.limit) continue;
+        world_violate(w, "queues stay bounded", "n%zu, %s: %zu of %zu", node, q.name, q.used, q.limit);
+    }
+}
+
+static struct applied *find_applied(struct world *w, size_t node, const struct log_id *id)
+{
+    for (size_t i = w->applied_count; i > 0; i--) {
+        struct applied *a = &w->applied[i - 1];
+        bool same = a->node == node && a->boot == w->nodes[node].boot;
+        if (same && a->id.seq == id->seq && a->id.epoch == id->epoch) return a;
+    }
+    return NULL;
+}
+
+/* Each is counted once, for a change that was reported as applied, and has it on its disk, or had it there when it said
+ * so. */
 void invariant_receipt(struct world *w, size_t node, const struct repl_action *a)
 {
     size_t peer = sim_index(&a->peer);
-    if (w->nodes[peer].old_disk || sim_store_has(&w->nodes[peer].store, &a->id)) return;
-    world_violate(w, "a receipt is for what is durable", "n%zu was told that n%zu has %llu", node, peer,
-                  (unsigned long long)a->id.seq);
+    struct applied *of = find_applied(w, node, &a->id);
+    unsigned long long seq = a->id.seq;
+    if (of == NULL) {
+        world_violate(w, "a receipt is for what was applied", "n%zu was told of %llu", node, seq);
+    } else if (peer == node || (of->receipts >> peer & 1) != 0) {
+        world_violate(w, "a receipt counts once", "n%zu was told again that n%zu has %llu", node, peer, seq);
+    } else if (!oracle_ever_had(w, peer, &a->id)) {
+        world_violate(w, "a receipt is for what is durable", "n%zu was told that n%zu has %llu", node, peer, seq);
+    } else {
+        of->receipts |= UINT64_C(1) << peer;
+    }
 }
 
 void invariant_want(struct world *w, size_t node, const struct repl_want *want)
 {
     const struct sim_store *s = &w->nodes[node].store;
-    for (size_t i = 0; i < want->plan_count; i++) {
+    for (size_t i = 0; i < want->plan_count && w->o.canary != CANARY_RECEIPTS; i++) {
         const struct vector_entry *e = &want->plan[i];
         if (e->high > sim_store_high(s, &e->origin, e->epoch)) {
             world_violate(w, "a node claims what is durable", "n%zu claims %llu of %s", node,
@@ -129,15 +128,13 @@ static bool same_state(const struct world *w, size_t at, size_t owner)
     return true;
 }
 
-static bool sees(const struct world *w, size_t at, size_t other, bool *in_step)
+static bool view_of(const struct world *w, size_t at, size_t other, struct repl_member_view *v)
 {
     struct node_name name = sim_name(other);
     size_t count = repl_member_count(w->nodes[at].core);
     for (size_t i = 0; i < count; i++) {
-        struct repl_member_view v = repl_member_at(w->nodes[at].core, i);
-        if (!node_name_eq(&v.name, &name)) continue;
-        *in_step = v.in_step;
-        return v.status == MEMBER_ALIVE;
+        *v = repl_member_at(w->nodes[at].core, i);
+        if (node_name_eq(&v->name, &name)) return true;
     }
     return false;
 }
@@ -148,26 +145,57 @@ static const char *missing(struct world *w, const char *what, size_t a, size_t b
     return w->missing_text;
 }
 
-const char *invariant_agreement(struct world *w)
+/* What a says of b: alive, in its present life, linked, with the same plan and state; or gone, and how. */
+static const char *member_missing(struct world *w, size_t a, size_t b)
 {
-    for (size_t a = 0; a < w->o.nodes; a++) {
-        if (sim_store_vector_print(&w->nodes[a].store) != sim_store_vector_print(&w->nodes[0].store)) {
-            return missing(w, "plans differ", a, 0);
-        }
-        for (size_t b = 0; b < w->o.nodes; b++) {
-            bool in_step = false;
-            if (!same_state(w, a, b)) return missing(w, "the state of the second differs at the first", a, b);
-            if (a == b) continue;
-            if (!sees(w, a, b, &in_step)) return missing(w, "the first does not see the second alive", a, b);
-            if (!in_step) return missing(w, "the first does not see the second in step", a, b);
-        }
+    struct repl_member_view v;
+    struct repl_member_view own;
+    bool known = view_of(w, a, b, &v);
+    if (w->nodes[b].gone) {
+        bool right = !known || v.status == w->nodes[b].gone_how || v.status == MEMBER_EVICTED;
+        return right ? NULL : missing(w, "the first does not know that the second is gone", a, b);
     }
+    if (!known || v.status != MEMBER_ALIVE) return missing(w, "the first does not see the second alive", a, b);
+    if (!v.in_step) return missing(w, "the first does not see the second in step", a, b);
+    if (!v.linked) return missing(w, "the first has no link to the second", a, b);
+    if (!view_of(w, b, b, &own) || own.incarnation != v.incarnation)
+        return missing(w, "the first knows an earlier life of the second", a, b);
+    return NULL;
+}
+
+static const char *pair_missing(struct world *w, size_t a, size_t b)
+{
+    if (!same_state(w, a, b)) return missing(w, "the state of the second differs at the first", a, b);
+    return a == b ? NULL : member_missing(w, a, b);
+}
+
+static const char *node_missing(struct world *w, size_t a, size_t first)
+{
+    const struct sim_store *s = &w->nodes[a].store;
+    if (w->nodes[a].core == NULL) return missing(w, "the first is down", a, a);
+    if (sim_store_vector_print(s) != sim_store_vector_print(&w->nodes[first].store))
+        return missing(w, "plans differ", a, first);
     for (size_t i = 0; i < w->applied_count; i++) {
-        const struct applied *a = &w->applied[i];
-        for (size_t k = 0; !a->void_ && k < w->o.nodes; k++) {
-            if (!sim_store_has(&w->nodes[k].store, &a->id))
-                return missing(w, "a change of the second is not at the first", k, a->node);
-        }
+        const struct applied *c = &w->applied[i];
+        bool may_lack = c->void_ || w->nodes[c->node].gone; /* what a node that is gone had told nobody is gone too */
+        if (!may_lack && !sim_store_has(s, &c->id))
+            return missing(w, "a change of the second is not at the first", a, c->node);
     }
     return NULL;
+}
+
+const char *invariant_agreement(struct world *w)
+{
+    size_t first = 0;
+    while (!life_member(w, first))
+        first++;
+    const char *what = NULL;
+    for (size_t a = 0; what == NULL && a < w->o.nodes; a++) {
+        if (!life_member(w, a)) continue;
+        what = node_missing(w, a, first);
+        for (size_t b = 0; what == NULL && b < w->o.nodes; b++) {
+            if (life_member(w, b) || a != b) what = w->nodes[b].gone ? member_missing(w, a, b) : pair_missing(w, a, b);
+        }
+    }
+    return what;
 }

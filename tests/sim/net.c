@@ -1,98 +1,66 @@
 /* net: what the mesh promises: a link per direction that is kept up for ever once it is dialled, a message that arrives
- * on the link that it was sent on or not at all, in any order, perhaps twice; and exactly one report of its fate. */
+ * on the link that it was sent on or not at all, in any order, perhaps twice; and exactly one report of its fate.
+ *
+ * Each direction between two nodes has a path of its own: delay, jitter, loss, repetition, stragglers, a narrow place
+ * before which messages queue. A path that is cut lets nothing through; what was sent into the cut may still arrive
+ * when it is mended soon, as TCP sends it again. An acknowledgement travels the path back, so a path that is cut in one
+ * direction carries messages whose sender never hears of it. */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>
 
 #define SEND_TIMEOUT_US 500000
+#define FLYING_MAX 1024      /* messages of one direction that are not settled; the next is refused */
+#define QUEUE_US_MAX 2000000 /* a message that would wait longer before a narrow place is dropped there */
 
-static void *must(void *p)
+static struct sim_path *path(struct world *w, size_t from, size_t to)
 {
-    ASSERT(p != NULL);
-    return p;
-}
-
-static void *copy(struct arena *a, const void *items, size_t bytes)
-{
-    void *p = must(arena_alloc(a, bytes));
-    if (bytes > 0) memcpy(p, items, bytes);
-    return p;
-}
-
-void packet_drop(struct packet *p)
-{
-    if (p == NULL || --p->refs > 0) return;
-    arena_fini(&p->arena);
-    free(p);
-}
-
-/* ---- deep copies of messages ---- */
-
-static void copy_heartbeat(struct arena *a, struct repl_heartbeat *h)
-{
-    struct member_note *notes = copy(a, h->notes, h->note_count * sizeof *notes);
-    for (size_t i = 0; i < h->note_count; i++) {
-        notes[i].mesh_address = arena_copy(a, notes[i].mesh_address);
-        notes[i].site = arena_copy(a, notes[i].site);
-    }
-    h->notes = notes;
-    h->accusations = copy(a, h->accusations, h->accusation_count * sizeof *h->accusations);
-}
-
-void net_copy_push(struct arena *a, struct repl_push *p)
-{
-    struct changeset *changes = copy(a, p->changes, p->change_count * sizeof *changes);
-    for (size_t i = 0; i < p->change_count; i++) {
-        struct change_op *ops = copy(a, changes[i].ops, changes[i].op_count * sizeof *ops);
-        for (size_t k = 0; k < changes[i].op_count; k++) {
-            ops[k].key = arena_copy(a, ops[k].key);
-            ops[k].value = arena_copy(a, ops[k].value);
-        }
-        changes[i].ops = ops;
-        changes[i].author = arena_copy(a, changes[i].author);
-        changes[i].message = arena_copy(a, changes[i].message);
-    }
-    p->changes = changes;
-    struct state_record *records = copy(a, p->records, p->record_count * sizeof *records);
-    for (size_t i = 0; i < p->record_count; i++) {
-        records[i].key = arena_copy(a, records[i].key);
-        records[i].value = arena_copy(a, records[i].value);
-    }
-    p->records = records;
-    p->state_upto = copy(a, p->state_upto, p->state_upto_count * sizeof *p->state_upto);
-}
-
-static struct packet *packet_new(const struct repl_message *m)
-{
-    struct packet *p = must(calloc(1, sizeof *p));
-    p->message = *m;
-    switch (m->type) {
-    case REPL_HEARTBEAT: copy_heartbeat(&p->arena, &p->message.heartbeat); break;
-    case REPL_PUSH: net_copy_push(&p->arena, &p->message.push); break;
-    case REPL_WANT:
-        p->message.want.plan = copy(&p->arena, m->want.plan, m->want.plan_count * sizeof *m->want.plan);
-        p->message.want.state = copy(&p->arena, m->want.state, m->want.state_count * sizeof *m->want.state);
-        break;
-    case REPL_RECEIPT:
-        p->message.receipt.ids = copy(&p->arena, m->receipt.ids, m->receipt.id_count * sizeof *m->receipt.ids);
-        break;
-    case REPL_TYPE_COUNT: ASSERT(false);
-    }
-    return p;
+    return &w->nodes[from].links[to].path;
 }
 
 /* ---- sending ---- */
-
-static uint64_t delay_us(struct world *w)
-{
-    /* Mostly near; now and then a straggler that overtakes nothing and is overtaken by much. */
-    return world_chance(w, 3) ? world_random(w, 50000, 400000) : world_random(w, 1000, 65000);
-}
 
 static void schedule(struct world *w, uint64_t after_us, enum event_type type, struct packet *p)
 {
     p->refs++;
     world_push(w, after_us, (struct event){.type = type, .packet = p});
+}
+
+static uint64_t travel_us(struct world *w, const struct sim_path *p)
+{
+    uint64_t us = p->delay_us + world_random(w, 0, p->jitter_us);
+    return world_chance(w, p->straggle_percent) ? us + world_random(w, 50000, 400000) : us;
+}
+
+/* How long it waits before the narrow place; false: there is no room for it. */
+static bool squeeze(struct world *w, struct sim_path *p, size_t bytes, uint64_t *wait_us)
+{
+    *wait_us = 0;
+    if (p->bytes_per_s == 0) return true;
+    if (p->free_us < w->now_us) p->free_us = w->now_us;
+    if (p->free_us - w->now_us > QUEUE_US_MAX) return false;
+    p->free_us += bytes * 1000000 / p->bytes_per_s;
+    *wait_us = p->free_us - w->now_us;
+    return true;
+}
+
+static bool withheld(const struct world *w, const struct repl_message *m)
+{
+    if (w->o.canary == CANARY_SYNC) return m->type == REPL_WANT;
+    return w->o.canary == CANARY_FLOOD && m->type == REPL_PUSH && !m->push.answer && m->push.change_count > 0;
+}
+
+static void transmit(struct world *w, struct sim_path *way, struct packet *p)
+{
+    uint64_t wait_us;
+    uint64_t late_us = way->cut && world_chance(w, 30) ? world_random(w, 500000, 3000000) : 0;
+    bool lost = world_chance(w, way->loss_percent) || (way->cut && late_us == 0) || withheld(w, &p->message);
+    if (lost || !squeeze(w, way, packet_bytes(&p->message), &wait_us)) {
+        w->n.lost++;
+        return;
+    }
+    schedule(w, late_us + wait_us + travel_us(w, way), SIM_DELIVER, p);
+    if (world_chance(w, way->duplicate_percent)) schedule(w, wait_us + travel_us(w, way), SIM_DELIVER, p);
 }
 
 void net_send(struct world *w, size_t from, size_t to, uint64_t token, const struct repl_message *m)
@@ -107,34 +75,49 @@ void net_send(struct world *w, size_t from, size_t to, uint64_t token, const str
     p->sent_us = w->now_us;
     w->n.sent++;
     if (m->type == REPL_WANT) w->n.wants++;
-    bool lost = !l->up || world_chance(w, w->loss_percent) || (w->o.no_sync && m->type == REPL_WANT);
-    if (lost) {
-        w->n.lost++;
+    bool room = l->path.flying < FLYING_MAX;
+    if (l->up && room) {
+        transmit(w, &l->path, p);
     } else {
-        schedule(w, delay_us(w), SIM_DELIVER, p);
-        if (world_chance(w, w->duplicate_percent)) schedule(w, delay_us(w), SIM_DELIVER, p);
+        w->n.lost++;
     }
-    schedule(w, SEND_TIMEOUT_US, SIM_TIMEOUT, p);
+    l->path.flying++;
+    schedule(w, l->up && room ? SEND_TIMEOUT_US : 1, SIM_TIMEOUT, p);
 }
 
-static bool reachable(const struct world *w, size_t a, size_t b)
+/* ---- arriving ---- */
+
+/* A message is a sign of life of its sender; and it may bring word of others' new lives, from one who hears them. */
+static void note_signs(struct world *w, const struct packet *p)
 {
-    return w->nodes[a].core != NULL && w->nodes[b].core != NULL && w->nodes[a].group == w->nodes[b].group;
+    struct sim_node *n = &w->nodes[p->to];
+    n->links[p->from].heard_us = w->now_us;
+    if (p->message.type != REPL_HEARTBEAT) return;
+    for (size_t i = 0; i < p->message.heartbeat.note_count; i++) {
+        const struct member_note *note = &p->message.heartbeat.notes[i];
+        if (note->status == MEMBER_ALIVE) n->links[sim_index(&note->name)].heard_us = w->now_us;
+    }
 }
 
 static void deliver(struct world *w, struct packet *p)
 {
-    bool same_lives = w->nodes[p->from].boot == p->from_boot && w->nodes[p->to].boot == p->to_boot;
-    if (!reachable(w, p->from, p->to) || !same_lives) return;
+    const struct sim_node *from = &w->nodes[p->from];
+    const struct sim_node *to = &w->nodes[p->to];
+    bool same_lives = from->boot == p->from_boot && to->boot == p->to_boot;
+    if (!same_lives || to->core == NULL || path(w, p->from, p->to)->cut) return;
     struct repl_event ev = {.type = REPL_EV_MESSAGE, .peer = sim_name(p->from), .message = &p->message};
+    note_signs(w, p);
     world_step(w, p->to, &ev);
-    if (!world_chance(w, w->loss_percent)) schedule(w, delay_us(w), SIM_ACK, p);
+    struct sim_path *back = path(w, p->to, p->from);
+    if (!back->cut && !world_chance(w, back->loss_percent)) schedule(w, travel_us(w, back), SIM_ACK, p);
 }
 
 static void settle(struct world *w, struct packet *p, bool sent)
 {
-    if (p->settled || w->nodes[p->from].core == NULL || w->nodes[p->from].boot != p->from_boot) return;
+    if (p->settled) return;
     p->settled = true;
+    w->nodes[p->from].links[p->to].path.flying--;
+    if (w->nodes[p->from].core == NULL || w->nodes[p->from].boot != p->from_boot) return;
     struct repl_event ev = {.type = sent ? REPL_EV_SENT : REPL_EV_SEND_FAILED,
                             .peer = sim_name(p->to),
                             .token = p->token,
@@ -143,6 +126,12 @@ static void settle(struct world *w, struct packet *p, bool sent)
 }
 
 /* ---- links ---- */
+
+static bool reachable(struct world *w, size_t a, size_t b)
+{
+    bool up = w->nodes[a].core != NULL && w->nodes[b].core != NULL && !life_paused(w, b);
+    return up && !path(w, a, b)->cut && !path(w, b, a)->cut;
+}
 
 static void try_later(struct world *w, size_t from, size_t to, uint64_t after_us)
 {
@@ -176,11 +165,12 @@ static void link_try(struct world *w, size_t from, size_t to)
     }
     l->up = true;
     l->boot = w->nodes[to].boot;
+    l->heard_us = w->now_us; /* its hello */
     struct repl_event ev = {.type = REPL_EV_LINK_UP, .peer = sim_name(to)};
     world_step(w, from, &ev);
 }
 
-static bool holds(const struct world *w, size_t from, size_t to)
+static bool holds(struct world *w, size_t from, size_t to)
 {
     return reachable(w, from, to) && w->nodes[from].links[to].boot == w->nodes[to].boot;
 }
@@ -201,7 +191,7 @@ void net_check_links(struct world *w)
         for (size_t b = 0; b < w->o.nodes; b++) {
             if (!w->nodes[a].links[b].up || holds(w, a, b)) continue;
             struct event ev = {.type = SIM_LINK_LOST, .node = a, .peer = b, .boot = w->nodes[a].boot};
-            world_push(w, world_random(w, 200000, 2000000), ev);
+            world_push(w, world_random(w, 200000, 2500000), ev);
         }
     }
 }

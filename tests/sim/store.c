@@ -1,5 +1,4 @@
-/* store: what a replica promises, in memory: atomic change-sets that win by stamp, contiguous logs, state by version,
- * vectors. */
+/* store: see store.h. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -16,7 +15,10 @@ uint64_t sim_hash(uint64_t h, const void *data, size_t n)
     const unsigned char *p = data;
     for (size_t i = 0; i < n; i++)
         h = (h ^ p[i]) * 0x100000001b3u;
-    return h ^ (h >> 29);
+    /* Sums of such hashes stand for sets, so that every bit of the input must reach every bit of the hash. */
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
+    return h ^ (h >> 31);
 }
 
 struct node_name sim_name(size_t i)
@@ -31,7 +33,7 @@ size_t sim_index(const struct node_name *n)
     return (size_t)strtoul(n->s + 1, NULL, 10);
 }
 
-static size_t key_index(struct slice key)
+size_t sim_key(struct slice key)
 {
     char text[16] = {0};
     ASSERT(key.n > 1 && key.n < sizeof text);
@@ -39,7 +41,7 @@ static size_t key_index(struct slice key)
     return (size_t)strtoul(text, NULL, 10);
 }
 
-static uint64_t value_of(struct slice value)
+uint64_t sim_value(struct slice value)
 {
     uint64_t v = 0;
     ASSERT(value.n == 0 || value.n >= sizeof v);
@@ -65,12 +67,24 @@ static bool id_eq(const struct log_id *a, const struct log_id *b)
     return a->seq == b->seq && a->epoch == b->epoch && node_name_eq(&a->origin, &b->origin);
 }
 
+static struct sim_change **place_of(const struct world *w, const struct log_id *id)
+{
+    uint64_t h = sim_hash(sim_hash(id->seq, &id->epoch, 8), id->origin.s, strlen(id->origin.s));
+    struct sim_change **at = &w->changes[h % w->change_buckets];
+    while (*at != NULL && !id_eq(&(*at)->c.id, id))
+        at = &(*at)->next;
+    return at;
+}
+
+const struct sim_change *sim_change_find(const struct world *w, const struct log_id *id)
+{
+    return *place_of(w, id);
+}
+
 static const struct sim_change *intern(struct world *w, const struct changeset *c)
 {
-    uint64_t h = sim_hash(sim_hash(c->id.seq, &c->id.epoch, 8), c->id.origin.s, sizeof c->id.origin.s);
-    struct sim_change **at = &w->changes[h % w->change_buckets];
-    for (; *at != NULL; at = &(*at)->next) {
-        if (!id_eq(&(*at)->c.id, &c->id)) continue;
+    struct sim_change **at = place_of(w, &c->id);
+    if (*at != NULL) {
         if ((*at)->content != content_of(c)) {
             world_violate(w, "one id, one change", "%s %llu/%llu has two contents", c->id.origin.s,
                           (unsigned long long)c->id.epoch, (unsigned long long)c->id.seq);
@@ -93,12 +107,20 @@ static const struct sim_change *intern(struct world *w, const struct changeset *
     return n;
 }
 
+static bool any_has(const struct world *w, const struct log_id *id)
+{
+    for (size_t i = 0; i < w->o.nodes; i++) {
+        if (sim_store_has(&w->nodes[i].store, id)) return true;
+    }
+    return false;
+}
+
 void sim_store_forget(struct world *w)
 {
     for (size_t i = 0; i < w->change_buckets; i++) {
         for (struct sim_change **at = &w->changes[i]; *at != NULL;) {
             struct sim_change *c = *at;
-            if (world_has(w, &c->c.id)) {
+            if (any_has(w, &c->c.id)) {
                 at = &c->next;
                 continue;
             }
@@ -145,16 +167,29 @@ static void log_append(struct sim_store *s, const struct sim_change *c)
     l->items[l->count++] = c;
 }
 
-static void apply(struct sim_store *s, const struct changeset *c)
+struct stamp sim_stamp(const struct changeset *c)
 {
-    struct stamp stamp = {c->time, c->id.origin};
-    for (size_t i = 0; i < c->op_count; i++) {
-        struct sim_object *o = &s->objects[key_index(c->ops[i].key) % SIM_KEYS];
+    return (struct stamp){c->time, c->id.origin};
+}
+
+struct hlc sim_store_stamp(const struct sim_store *s, struct slice key)
+{
+    return s->objects[sim_key(key)].stamp.time;
+}
+
+static void apply(const struct world *w, struct sim_store *s, const struct changeset *c)
+{
+    struct stamp stamp = sim_stamp(c);
+    bool half = w->o.canary == CANARY_HALF && c->op_count > 1;
+    for (size_t i = half ? 1 : 0; i < c->op_count; i++) {
+        struct sim_object *o = &s->objects[sim_key(c->ops[i].key)];
         if (o->stamp.time.v != 0 && stamp_cmp(&stamp, &o->stamp) <= 0) continue;
         o->stamp = stamp;
-        o->value = c->ops[i].kind == CHANGE_PUT ? value_of(c->ops[i].value) : 0;
+        o->value = c->ops[i].kind == CHANGE_PUT ? sim_value(c->ops[i].value) : 0;
+        if (o->value == 0 && w->o.canary == CANARY_TOMBSTONES) *o = (struct sim_object){0};
     }
     if (c->time.v > s->time.v) s->time = c->time;
+    s->revision++;
 }
 
 enum err sim_store_changes(struct world *w, struct sim_store *s, const struct changeset *changes, size_t count)
@@ -174,12 +209,23 @@ enum err sim_store_changes(struct world *w, struct sim_store *s, const struct ch
         const struct sim_change *c = intern(w, &changes[i]);
         if (sim_store_has(s, &c->c.id)) continue;
         log_append(s, c);
-        apply(s, &c->c);
+        apply(w, s, &c->c);
     }
     return ERR_OK;
 }
 
-void sim_store_digest(const struct sim_store *s, unsigned char out[32])
+void sim_store_lose(struct sim_store *s)
+{
+    for (size_t i = 0; i < s->log_count; i++) {
+        if (s->logs[i].count == 0) continue;
+        s->logs[i].count--;
+        s->revision++;
+        return;
+    }
+}
+
+/* A sum of one hash per live object. */
+static uint64_t objects_print(const struct sim_store *s)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < SIM_KEYS; i++) {
@@ -187,6 +233,12 @@ void sim_store_digest(const struct sim_store *s, unsigned char out[32])
         uint64_t pair[2] = {i, s->objects[i].value};
         sum += sim_hash(7, pair, sizeof pair);
     }
+    return sum;
+}
+
+void sim_store_digest(const struct sim_store *s, unsigned char out[32])
+{
+    uint64_t sum = objects_print(s);
     memset(out, 0, 32);
     memcpy(out, &sum, sizeof sum);
 }
@@ -195,8 +247,8 @@ uint64_t sim_store_vector_print(const struct sim_store *s)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < s->log_count; i++) {
-        uint64_t pair[2] = {s->logs[i].epoch, s->logs[i].count};
-        sum += sim_hash(sim_hash(11, s->logs[i].origin.s, sizeof s->logs[i].origin.s), pair, sizeof pair);
+        uint64_t triple[3] = {s->logs[i].epoch, s->logs[i].count, sim_index(&s->logs[i].origin)};
+        if (s->logs[i].count > 0) sum += sim_hash(11, triple, sizeof triple);
     }
     return sum;
 }
@@ -206,14 +258,15 @@ uint64_t sim_store_vector_print(const struct sim_store *s)
 void sim_store_records(struct sim_store *s, const struct state_record *records, size_t count,
                        const struct vector_entry *upto, size_t upto_count)
 {
+    s->revision++;
     for (size_t i = 0; i < count; i++) {
         const struct state_record *r = &records[i];
         struct sim_owner *o = &s->owners[sim_index(&r->owner)];
         if (r->epoch < o->epoch) continue;
         if (r->epoch > o->epoch) *o = (struct sim_owner){.epoch = r->epoch};
-        struct sim_record *at = &o->records[key_index(r->key)];
+        struct sim_record *at = &o->records[sim_key(r->key)];
         if (r->version <= at->version) continue;
-        *at = (struct sim_record){r->version, value_of(r->value), r->removed};
+        *at = (struct sim_record){r->version, sim_value(r->value), r->removed};
     }
     for (size_t i = 0; i < upto_count; i++) {
         struct sim_owner *o = &s->owners[sim_index(&upto[i].origin)];
@@ -221,6 +274,39 @@ void sim_store_records(struct sim_store *s, const struct state_record *records, 
         if (upto[i].epoch > o->epoch) *o = (struct sim_owner){.epoch = upto[i].epoch};
         if (upto[i].high > o->high) o->high = upto[i].high;
     }
+}
+
+bool sim_store_hides(const struct sim_store *s, size_t owner)
+{
+    const struct sim_owner *o = &s->owners[owner];
+    for (size_t k = 0; k < SIM_RECORDS; k++) {
+        if (o->records[k].version > o->high) return true;
+    }
+    return false;
+}
+
+uint64_t sim_store_state_print(const struct sim_store *s)
+{
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < SIM_NODES_MAX; i++) {
+        uint64_t triple[3] = {i, s->owners[i].epoch, s->owners[i].high};
+        if (s->owners[i].high > 0) sum += sim_hash(13, triple, sizeof triple);
+    }
+    return sum;
+}
+
+uint64_t sim_store_routes_print(const struct sim_store *s)
+{
+    uint64_t sum = objects_print(s);
+    for (uint64_t i = 0; i < SIM_NODES_MAX; i++) {
+        const struct sim_owner *o = &s->owners[i];
+        for (uint64_t k = 0; o->high > 0 && k < SIM_RECORDS; k++) {
+            const struct sim_record *r = &o->records[k];
+            uint64_t triple[3] = {i, k, r->value};
+            if (r->version > 0 && !r->removed) sum += sim_hash(17, triple, sizeof triple);
+        }
+    }
+    return sum;
 }
 
 struct state_record sim_state_record(size_t owner, uint64_t epoch, size_t key, const struct sim_record *r,
