@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define SEEDS 3 /* of the configuration: one of them may be gone for good, and another down */
+
 static void *must(void *p)
 {
     ASSERT(p != NULL);
@@ -117,7 +119,9 @@ void life_start(struct world *w, size_t node)
         n->links[i].heard_us = w->now_us;
     world_trace(w, node, "start");
     load(w, node);
-    net_dial(w, node, node == 0 ? 1 : 0); /* the seed of its configuration */
+    for (size_t i = 0; i < SEEDS && i < w->o.nodes; i++) {
+        if (i != node) net_dial(w, node, i);
+    }
     world_step(w, node, &(struct repl_event){.type = REPL_EV_TICK});
 }
 

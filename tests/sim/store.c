@@ -225,7 +225,7 @@ void sim_store_lose(struct sim_store *s)
 }
 
 /* A sum of one hash per live object. */
-static uint64_t objects_print(const struct sim_store *s)
+uint64_t sim_store_objects_print(const struct sim_store *s)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < SIM_KEYS; i++) {
@@ -238,7 +238,7 @@ static uint64_t objects_print(const struct sim_store *s)
 
 void sim_store_digest(const struct sim_store *s, unsigned char out[32])
 {
-    uint64_t sum = objects_print(s);
+    uint64_t sum = sim_store_objects_print(s);
     memset(out, 0, 32);
     memcpy(out, &sum, sizeof sum);
 }
@@ -297,7 +297,7 @@ uint64_t sim_store_state_print(const struct sim_store *s)
 
 uint64_t sim_store_routes_print(const struct sim_store *s)
 {
-    uint64_t sum = objects_print(s);
+    uint64_t sum = sim_store_objects_print(s);
     for (uint64_t i = 0; i < SIM_NODES_MAX; i++) {
         const struct sim_owner *o = &s->owners[i];
         for (uint64_t k = 0; o->high > 0 && k < SIM_RECORDS; k++) {

@@ -62,6 +62,7 @@ struct oracle {
         uint64_t revision; /* of the store when by came */
     } objects[SIM_KEYS];
     uint64_t plan_print; /* kept from the last look */
+    uint64_t objects_print;
     uint64_t state_print;
     uint64_t routes_print;
 };
