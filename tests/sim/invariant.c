@@ -145,17 +145,31 @@ static const char *missing(struct world *w, const char *what, size_t a, size_t b
     return w->missing_text;
 }
 
-/* What a says of b: alive, in its present life, linked, with the same plan and state; or gone, and how. */
+static bool knows_gone(const struct world *w, size_t a, size_t b)
+{
+    struct repl_member_view v;
+    return view_of(w, a, b, &v) && (v.status == MEMBER_EVICTED || v.status == w->nodes[b].gone_how);
+}
+
+/* That b is gone is known to all who know b; or to nobody, when it left unheard, or when the disk of who evicted it was
+ * lost. */
+static const char *gone_missing(struct world *w, size_t a, size_t b)
+{
+    struct repl_member_view v;
+    bool may_be_lost = w->nodes[b].gone_how == MEMBER_LEFT || w->nodes[w->nodes[b].gone_by].old_disk;
+    if (!view_of(w, a, b, &v) || knows_gone(w, a, b)) return NULL;
+    for (size_t i = 0; may_be_lost && i < w->o.nodes; i++)
+        may_be_lost = !life_member(w, i) || !knows_gone(w, i, b);
+    return may_be_lost ? NULL : missing(w, "the first does not know that the second is gone", a, b);
+}
+
+/* What a says of b: alive, in its present life, linked, with the same plan and state. */
 static const char *member_missing(struct world *w, size_t a, size_t b)
 {
     struct repl_member_view v;
     struct repl_member_view own;
-    bool known = view_of(w, a, b, &v);
-    if (w->nodes[b].gone) {
-        bool right = !known || v.status == w->nodes[b].gone_how || v.status == MEMBER_EVICTED;
-        return right ? NULL : missing(w, "the first does not know that the second is gone", a, b);
-    }
-    if (!known || v.status != MEMBER_ALIVE) return missing(w, "the first does not see the second alive", a, b);
+    if (!view_of(w, a, b, &v) || v.status != MEMBER_ALIVE)
+        return missing(w, "the first does not see the second alive", a, b);
     if (!v.in_step) return missing(w, "the first does not see the second in step", a, b);
     if (!v.linked) return missing(w, "the first has no link to the second", a, b);
     if (!view_of(w, b, b, &own) || own.incarnation != v.incarnation)
@@ -194,7 +208,7 @@ const char *invariant_agreement(struct world *w)
         if (!life_member(w, a)) continue;
         what = node_missing(w, a, first);
         for (size_t b = 0; what == NULL && b < w->o.nodes; b++) {
-            if (life_member(w, b) || a != b) what = w->nodes[b].gone ? member_missing(w, a, b) : pair_missing(w, a, b);
+            what = w->nodes[b].gone ? gone_missing(w, a, b) : pair_missing(w, a, b);
         }
     }
     return what;

@@ -200,11 +200,12 @@ void life_restore(struct world *w, size_t node, bool empty)
 
 /* ---- for good ---- */
 
-static void part(struct world *w, size_t node, enum member_status how)
+static void part(struct world *w, size_t by, size_t node, enum member_status how)
 {
     w->n.evictions++;
     w->nodes[node].gone = true;
     w->nodes[node].gone_how = how;
+    w->nodes[node].gone_by = by;
     give_up_lost(w);
 }
 
@@ -219,14 +220,14 @@ void life_evict(struct world *w, size_t by, size_t node)
     }
     if (!knows || by == node) return;
     world_trace(w, by, "evicts n%zu", node);
-    part(w, node, MEMBER_EVICTED);
+    part(w, by, node, MEMBER_EVICTED);
     world_step(w, by, &(struct repl_event){.type = REPL_EV_EVICT, .peer = name});
 }
 
 void life_leave(struct world *w, size_t node)
 {
     world_trace(w, node, "leaves");
-    part(w, node, MEMBER_LEFT);
+    part(w, node, node, MEMBER_LEFT);
     world_step(w, node, &(struct repl_event){.type = REPL_EV_LEAVE});
     world_push(w, 3000000, (struct event){.type = SIM_STOP, .node = node});
 }

@@ -156,6 +156,7 @@ struct sim_node {
     bool absent;                 /* has not joined yet */
     bool gone;                   /* evicted, or has left */
     enum member_status gone_how; /* as which its members must see it */
+    size_t gone_by;              /* who evicted it; itself */
     bool old_disk; /* came back with an older replica: what it says of its own state is void until it heals */
     struct sim_store *backup;
 };
