@@ -386,6 +386,24 @@ static struct member_note own_note(const struct node *n, const struct store_star
     return own;
 }
 
+static bool take_version(void *ctx, const struct state_record *record)
+{
+    *(uint64_t *)ctx = record->version;
+    return true;
+}
+
+/* They come in order of their versions: the last is the highest. Before anything of ours was shown we have no entry in
+ * the vector, and the records are of the database's epoch. */
+static enum err own_version(struct node *n, const struct store_start *start, uint64_t *version)
+{
+    struct vector_entry own = {.epoch = start->epoch};
+    for (size_t i = 0; i < start->state_count; i++) {
+        if (node_name_eq(&start->state[i].origin, &n->self)) own = start->state[i];
+    }
+    *version = own.high;
+    return store_state_since(n->read, &n->self, own.epoch, own.high, take_version, version);
+}
+
 enum err replica_start(struct node *n, struct err_info *info)
 {
     struct arena arena = {0};
@@ -393,7 +411,9 @@ enum err replica_start(struct node *n, struct err_info *info)
     enum err e = node_read_begin(n);
     if (e != ERR_OK) return err_fail(info, e, "the store cannot be read: %s", err_name(e));
     store_plan_digest(n->read, &n->plan_digest);
+    uint64_t version = 0;
     e = store_load_start(n->read, &arena, &start);
+    if (e == ERR_OK) e = own_version(n, &start, &version);
     if (e == ERR_OK) {
         struct member_note own = own_note(n, &start);
         struct repl_config config = {
@@ -407,6 +427,7 @@ enum err replica_start(struct node *n, struct err_info *info)
             .plan_count = start.plan_count,
             .state_vector = start.state,
             .state_count = start.state_count,
+            .state_version = version,
             .members = start.members,
             .member_count = start.member_count,
             .time = start.time,

@@ -9,7 +9,8 @@
  * records of ours that it lost. Until every member has said what it has, or REPL_HOLD_MS have passed, records are
  * stored, but our entry in the vector stays where it was, and nothing is shown to anybody. Then either nobody has more
  * than we, and they are shown, or a new epoch begins, which takes the place of everything before. Versions of a run
- * begin at its incarnation, so that they never meet those of an earlier run that were not shown.
+ * begin at its incarnation, and above every version on the disk, so that they never meet those of an earlier run that
+ * were not shown.
  *
  * What is not here: others' records (state_receive.c). */
 #include "node/repl/core.h"
@@ -44,6 +45,7 @@ enum err repl_state_init(struct repl *r, const struct repl_config *config)
     /* Below the base are records of earlier runs that were perhaps not shown: who knows no more asks for them. */
     s->base = version_base(config);
     if (s->base < own->high) s->base = own->high;
+    if (s->base < config->state_version) s->base = config->state_version;
     s->version = s->pushed = s->base;
     return ERR_OK;
 }

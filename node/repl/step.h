@@ -33,6 +33,9 @@ struct repl_config {
     size_t plan_count;
     const struct vector_entry *state_vector;
     size_t state_count;
+    /* The highest version of our own records in our epoch of the state, those that were never shown included; 0: none.
+     * Clocks go back, and what was meant to raise the incarnation may not have reached the disk. */
+    uint64_t state_version;
     const struct member_note *members; /* known from the last run: never forgotten, probed for ever */
     size_t member_count;
     struct hlc time; /* highest in the replica */

@@ -75,6 +75,15 @@ static struct member_status_of own_life(const struct world *w, size_t node)
     return own;
 }
 
+static uint64_t own_version(const struct sim_owner *own)
+{
+    uint64_t highest = own->high;
+    for (size_t k = 0; k < SIM_RECORDS; k++) {
+        if (own->records[k].version > highest) highest = own->records[k].version;
+    }
+    return highest;
+}
+
 static void load(struct world *w, size_t node)
 {
     struct arena arena = {0};
@@ -96,6 +105,7 @@ static void load(struct world *w, size_t node)
                                  .plan_count = s->log_count,
                                  .state_vector = state,
                                  .state_count = load_state(s, state),
+                                 .state_version = own_version(&s->owners[node]),
                                  .members = members,
                                  .member_count = load_members(s, members),
                                  .time = s->time};

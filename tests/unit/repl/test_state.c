@@ -211,6 +211,23 @@ static void own_records_are_bounded(void **state)
     drive_close(&d);
 }
 
+/* A run whose records were never shown, and a clock that has gone back since. */
+static void versions_begin_above_all_on_the_disk(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct vector_entry own = {.origin = c.self, .epoch = 1, .high = 3};
+    c.state_vector = &own;
+    c.state_count = 1;
+    c.state_version = (c.incarnation << 16) + 5;
+    drive_open(&d, &c);
+    drive_join(&d, "n2");
+    (void)observe(&d, 1, "k");
+    assert_true(action(&d, REPL_DO_PERSIST_STATE)->records[0].version > c.state_version);
+    drive_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +240,7 @@ int main(void)
         cmocka_unit_test(nobody_speaks_for_another_unasked),
         cmocka_unit_test(a_failed_batch_is_asked_for_again),
         cmocka_unit_test(own_records_are_bounded),
+        cmocka_unit_test(versions_begin_above_all_on_the_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
