@@ -33,6 +33,7 @@ RIGHT = {
     "join": ["JOINER=2", "RESTORES=0"],
     "fast-clock": ["FAST=0", DELETES_2],
     "whole-log-kept": ["KEEP_LOG", "OLD_DISK=0"],
+    "snapshot-at-any-time": ["ANY_TIME", "OLD_DISK=0", DELETES_2],
 }
 # No setting makes two nodes go round in circles. Searched for cycles, which is slower.
 RESTS = {"comes-to-rest": ["OLD_DISK=1", DELETES_2]}
@@ -46,6 +47,8 @@ DEEP = {
     "deep-two-floors": ["CHANGES=4", DELETES_2_4, "OLD_DISK=0"],
     "deep-empty-disk-long": ["CHANGES=4", "WIPED"],
     "deep-join-long": ["CHANGES=4", "JOINER=2", "RESTORES=0"],
+    "deep-snapshot-at-any-time": ["ANY_TIME", "OLD_DISK=0"],
+    "deep-snapshot-at-any-time-eviction": ["ANY_TIME", "EVICTIONS=1", "EVICTED=0", DELETES_2],
     "deep-eviction-log-kept": ["EVICTIONS=1", "KEEP_LOG"],
 }
 # What must happen in some run of the right protocol, in the setting of "eviction": else the verdicts above are empty.

@@ -310,6 +310,8 @@ bool passed; /* no longer */
 #endif
 #ifdef BREAK_REPLACE
 #define BELOW(a, d) false
+#elif defined(ANY_TIME) /* no mistake: whoever lacks anything may fetch a snapshot, as one does whose donor's log is short */
+#define BELOW(a, d) (floor[d] >= floor[a] && ((have[d] & ~have[a]) || STRAYS(a, d)))
 #elif defined(KEEP_LOG)
 #define BELOW(a, d) (floor[d] >= floor[a] && STRAYS(a, d))
 #else
