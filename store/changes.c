@@ -6,17 +6,18 @@
 
 #define VALIDATE_BATCH 256 /* objects that share one scratch arena */
 
-static enum err validate_op(struct arena *scratch, const struct change_op *op, struct err_info *info)
+enum err change_validate(struct arena *scratch, struct slice key, struct slice value, bool deleted,
+                         struct err_info *info)
 {
     struct plan_object o;
     char text[PLAN_KEY_MAX];
     struct err_info detail = {{0}, 0, 0};
-    if (op->kind == CHANGE_DELETE) return ERR_OK;
-    enum err e = plan_object_unpack(scratch, op->value, &o, &detail);
-    if (e != ERR_OK) return err_fail(info, e, "%.*s: %s", SLICE_ARG(op->key), detail.text);
-    struct slice key = {text, plan_object_key_text(&o, text)};
-    if (slice_eq(key, op->key)) return ERR_OK;
-    return err_fail(info, ERR_SYNTAX, "%.*s: the object under this key is %.*s", SLICE_ARG(op->key), SLICE_ARG(key));
+    if (deleted) return ERR_OK;
+    enum err e = plan_object_unpack(scratch, value, &o, &detail);
+    if (e != ERR_OK) return err_fail(info, e, "%.*s: %s", SLICE_ARG(key), detail.text);
+    struct slice is = {text, plan_object_key_text(&o, text)};
+    if (slice_eq(is, key)) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%.*s: the object under this key is %.*s", SLICE_ARG(key), SLICE_ARG(is));
 }
 
 static enum err validate_ops(const struct changeset *c, struct err_info *info)
@@ -25,28 +26,34 @@ static enum err validate_ops(const struct changeset *c, struct err_info *info)
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->op_count; i++) {
         if (i % VALIDATE_BATCH == 0) arena_fini(&scratch);
-        e = validate_op(&scratch, &c->ops[i], info);
+        e = change_validate(&scratch, c->ops[i].key, c->ops[i].value, c->ops[i].kind == CHANGE_DELETE, info);
     }
     arena_fini(&scratch);
     return e;
 }
 
-/* ERR_OK: the next of its log. ERR_EXISTS: there already. ERR_CONFLICT: some before it are missing. */
-static enum err log_place(struct env_write *w, const struct changeset *c, struct change_tally *tally,
-                          struct err_info *info)
+/* ERR_OK: the next of its log. ERR_EXISTS: there already. ERR_CONFLICT: some before it are missing, or it comes too
+ * late to be judged. */
+static enum err log_place(struct env_write *w, const struct totals *t, const struct changeset *c,
+                          struct change_tally *tally, struct err_info *info)
 {
     char key[LOG_KEY_MAX];
     struct slice content;
-    uint64_t high = 0;
-    enum err e = env_get(w, PLAN_VECTOR, vector_key(&c->id.origin, c->id.epoch, key), &content);
-    if (e != ERR_OK && e != ERR_NOTFOUND) return e;
-    if (e == ERR_OK && content.n != 8) return ERR_CORRUPT;
-    if (e == ERR_OK) high = get_be(content.p, 8);
-    if (c->id.seq == high + 1) return ERR_OK;
-    if (c->id.seq > high) {
+    struct log_span span;
+    enum err e = log_span_get(w, &c->id.origin, c->id.epoch, &span);
+    if (e != ERR_OK) return e;
+    if (c->id.seq == span.high + 1 && c->time.v <= t->floor.v) {
+        tally->below_floor++;
+        return err_fail(info, ERR_CONFLICT,
+                        "change-set %s/%llu/%llu is older than the deletions that are forgotten here", c->id.origin.s,
+                        (unsigned long long)c->id.epoch, (unsigned long long)c->id.seq);
+    }
+    if (c->id.seq == span.high + 1) return ERR_OK;
+    if (c->id.seq > span.high) {
+        tally->gaps++;
         return err_fail(info, ERR_CONFLICT, "change-set %s/%llu/%llu does not follow %llu, the last one here",
                         c->id.origin.s, (unsigned long long)c->id.epoch, (unsigned long long)c->id.seq,
-                        (unsigned long long)high);
+                        (unsigned long long)span.high);
     }
     e = env_get(w, PLAN_LOG, log_key(&c->id, key), &content);
     if (e != ERR_OK && e != ERR_NOTFOUND) return e;
@@ -54,20 +61,14 @@ static enum err log_place(struct env_write *w, const struct changeset *c, struct
     return ERR_EXISTS;
 }
 
-static enum err log_write(struct env_write *w, struct totals *t, const struct changeset *c)
+static enum err take_place(struct env_write *w, struct totals *t, const struct changeset *c)
 {
-    char key[LOG_KEY_MAX];
-    char history[8 + LOG_KEY_MAX];
-    char high[8];
-    enum err e = env_put_one(w, PLAN_LOG, log_key(&c->id, key), c->packed);
+    struct log_span span;
+    enum err e = log_span_get(w, &c->id.origin, c->id.epoch, &span);
     if (e != ERR_OK) return e;
-    struct slice id = log_key(&c->id, history + 8);
-    put_be(history, c->time.v, 8);
-    e = env_put_one(w, PLAN_HISTORY, (struct slice){history, 8 + id.n}, SLICE_NONE);
-    if (e != ERR_OK) return e;
-    put_be(high, c->id.seq, sizeof high);
-    if (c->time.v > t->time.v) t->time = c->time;
-    return env_put_one(w, PLAN_VECTOR, vector_key(&c->id.origin, c->id.epoch, key), (struct slice){high, sizeof high});
+    span.high = c->id.seq;
+    e = log_write(w, t, c);
+    return e == ERR_OK ? log_span_put(w, &c->id.origin, c->id.epoch, span) : e;
 }
 
 /* A value that breaks a rule will break it for ever; lack of memory will not, so it is no refusal. */
@@ -87,14 +88,13 @@ enum err change_apply(struct env_write *w, struct totals *t, struct slice packed
         *refused = is_refusal(e);
         goto out;
     }
-    e = log_place(w, &c, tally, info);
+    e = log_place(w, t, &c, tally, info);
     if (e == ERR_EXISTS) {
         tally->duplicates++;
         e = ERR_OK;
         goto out;
     }
     if (e == ERR_CONFLICT) {
-        tally->gaps++;
         *refused = true;
         goto out;
     }
@@ -103,7 +103,7 @@ enum err change_apply(struct env_write *w, struct totals *t, struct slice packed
         *refused = is_refusal(e);
     }
     if (e == ERR_OK) e = plan_apply(w, t, &c, tally);
-    if (e == ERR_OK) e = log_write(w, t, &c);
+    if (e == ERR_OK) e = take_place(w, t, &c);
     if (e == ERR_OK) tally->applied++;
 out:
     if (*refused && e != ERR_CONFLICT) tally->refused++;

@@ -11,6 +11,8 @@ struct change_tally {
     uint64_t rewritten; /* of the duplicates: other bytes under a known id */
     uint64_t gaps;
     uint64_t refused; /* did not unpack or validate */
+    uint64_t below_floor;
+    uint64_t trimmed;
     uint64_t ops_won;
     uint64_t ops_lost;
 };
@@ -22,8 +24,39 @@ struct change_tally {
 MUST_CHECK enum err change_apply(struct env_write *w, struct totals *t, struct slice packed, struct change_tally *tally,
                                  bool *refused, struct err_info *info);
 
-/* The ops of one change-set into objects, index and totals. Each op's value must have been validated. */
+/* A put whose value unpacks as the object of its key, or a delete. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
+MUST_CHECK enum err change_validate(struct arena *scratch, struct slice key, struct slice value, bool deleted,
+                                    struct err_info *info);
+
+/* A change-set into log and history, not into the vector. */
+MUST_CHECK enum err log_write(struct env_write *w, struct totals *t, const struct changeset *c);
+/* One entry of a log and of history goes; table is PLAN_LOG. */
+MUST_CHECK enum err log_remove(struct env_write *w, struct totals *t, struct hlc time, const struct log_id *id);
+
+/* How far a log is held, and from where on its change-sets are there: all of base + 1 .. high. */
+struct log_span {
+    uint64_t high;
+    uint64_t base;
+};
+/* An unknown log is {0, 0}. ERR_CORRUPT. */
+MUST_CHECK enum err log_span_parse(struct slice content, struct log_span *span);
+MUST_CHECK enum err log_span_get(struct env_write *w, const struct node_name *origin, uint64_t epoch,
+                                 struct log_span *span);
+MUST_CHECK enum err log_span_put(struct env_write *w, const struct node_name *origin, uint64_t epoch,
+                                 struct log_span span);
+
+/* Lets go of the oldest change-sets when more are kept than anybody will ask for; who still does is given a snapshot.
+ */
+#define LOG_KEEP_COUNT 20000
+#define LOG_KEEP_BYTES (UINT64_C(256) << 20)
+MUST_CHECK enum err log_trim(struct env_write *w, struct totals *t);
+
+/* The ops of one change-set into objects, index, tombstones and totals of t's side. Each op's value must have been
+ * validated. */
 MUST_CHECK enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c,
                                struct change_tally *tally);
+/* The same for objects of a snapshot, each with its own stamp. */
+MUST_CHECK enum err plan_apply_objects(struct env_write *w, struct totals *t, const struct snapshot_object *objects,
+                                       size_t count, struct change_tally *tally);
 
 #endif

@@ -12,8 +12,8 @@
 
 #include "node/base/bytes.h"
 
-#define ENV_FORMAT 1
-#define ENV_TABLE_MAX 8
+#define ENV_FORMAT 2
+#define ENV_TABLE_MAX 16
 #define ENV_KEY_MAX 511 /* LMDB's own, as Debian builds it */
 #define ENV_READERS_MAX 510
 
@@ -80,6 +80,8 @@ MUST_CHECK enum err env_put_one(struct env_write *w, unsigned table, struct slic
 MUST_CHECK enum err env_get(struct env_write *w, unsigned table, struct slice key, struct slice *content);
 MUST_CHECK enum err env_del(struct env_write *w, unsigned table, struct slice key);
 MUST_CHECK enum err env_cursor(struct env_write *w, unsigned table, MDB_cursor **c);
+/* Every record of the table goes. */
+MUST_CHECK enum err env_clear(struct env_write *w, unsigned table);
 MUST_CHECK enum err env_is_empty(struct env_write *w, unsigned table, bool *empty);
 
 /* ---- records ---- */

@@ -85,6 +85,7 @@ static enum err merge_key(struct slice list, const struct index_edit *edits, siz
 struct merge {
     struct env_write *w;
     struct totals *totals;
+    unsigned table;
     MDB_cursor *cursor;
     struct buf out;
     unsigned flags; /* MDB_APPEND while the table was empty at the start: keys come in order */
@@ -96,7 +97,7 @@ static enum err apply_key(struct merge *m, const struct index_edit *edits, size_
     struct slice list = SLICE_NONE;
     bool existed = false;
     if (m->flags == 0) {
-        enum err e = env_get(m->w, PLAN_INDEX, key, &list);
+        enum err e = env_get(m->w, m->table, key, &list);
         if (e != ERR_OK && e != ERR_NOTFOUND) return e;
         existed = e == ERR_OK;
     }
@@ -111,17 +112,17 @@ static enum err apply_key(struct merge *m, const struct index_edit *edits, size_
     if (!existed) return ERR_OK;
     if (m->totals->index_lens[key.n] == 0) return ERR_CORRUPT;
     m->totals->index_lens[key.n]--;
-    return env_del(m->w, PLAN_INDEX, key);
+    return env_del(m->w, m->table, key);
 }
 
 enum err index_apply(struct env_write *w, struct totals *t, struct index_edits *edits)
 {
-    struct merge m = {.w = w, .totals = t};
+    struct merge m = {.w = w, .totals = t, .table = side_table(t, PLAN_INDEX)};
     bool empty = false;
     if (edits->count == 0) return ERR_OK;
     qsort(edits->items, edits->count, sizeof edits->items[0], edit_cmp);
-    enum err e = env_is_empty(w, PLAN_INDEX, &empty);
-    if (e == ERR_OK) e = env_cursor(w, PLAN_INDEX, &m.cursor);
+    enum err e = env_is_empty(w, m.table, &empty);
+    if (e == ERR_OK) e = env_cursor(w, m.table, &m.cursor);
     if (empty) m.flags = MDB_APPEND;
     for (size_t i = 0; e == ERR_OK && i < edits->count;) {
         size_t n = 1;

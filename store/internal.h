@@ -16,10 +16,14 @@
     X(commit_failures) /* transactions that ended in an error */                                                       \
     X(queue_full)      /* jobs refused at submit */                                                                    \
     X(changes_applied)                                                                                                 \
-    X(changes_duplicate) /* in the log already */                                                                      \
-    X(changes_rewritten) /* of those: other bytes under a known id, dropped */                                         \
-    X(changes_gap)       /* not the next of their log, refused */                                                      \
-    X(changes_refused)   /* did not validate */                                                                        \
+    X(changes_duplicate)   /* in the log already */                                                                    \
+    X(changes_rewritten)   /* of those: other bytes under a known id, dropped */                                       \
+    X(changes_gap)         /* not the next of their log, refused */                                                    \
+    X(changes_refused)     /* did not validate */                                                                      \
+    X(changes_below_floor) /* older than deletions that are forgotten, refused */                                      \
+    X(changes_trimmed)     /* old ones that the log has let go of */                                                   \
+    X(changes_lost)        /* that a snapshot could not keep */                                                        \
+    X(snapshots_taken)                                                                                                 \
     X(ops_won)                                                                                                         \
     X(ops_lost) /* an op older than the object, history only */                                                        \
     X(state_applied)                                                                                                   \
@@ -33,7 +37,16 @@ enum store_counter { STORE_COUNTERS(COUNTER_ENUM) STORE_COUNTER_COUNT };
 
 /* ---- jobs and their writer (writer.c, job.c) ---- */
 
-enum job_type { JOB_CHANGES, JOB_STATE, JOB_MEMBER, JOB_EPOCH };
+enum job_type {
+    JOB_CHANGES,
+    JOB_STATE,
+    JOB_MEMBER,
+    JOB_EPOCH,
+    JOB_FLOOR_RAISE,
+    JOB_FLOOR_ADOPT,
+    JOB_PIECE,
+    JOB_REPLACEMENT
+};
 
 struct job {
     struct list_node node;
@@ -46,11 +59,14 @@ struct job {
     size_t record_count;
     struct store_private_put *puts;
     size_t put_count;
-    struct vector_entry *upto;
+    struct vector_entry *upto; /* of FLOOR_*: the vector or the cut */
     size_t upto_count;
     struct slice member_key;
     struct slice member; /* packed note */
     uint64_t epoch;
+    struct hlc floor; /* FLOOR_ADOPT */
+    struct store_piece piece;
+    struct store_replacement replacement;
     struct store_completion done;
 };
 

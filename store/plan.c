@@ -1,6 +1,7 @@
-/* plan: what a change-set does to the objects. Per object the newest stamp wins; the loser is history only. A delete
- * leaves a tombstone with its stamp, so that an older put that arrives later loses too: the end does not depend on the
- * order. Invariant: totals and index change with the objects, in the same transaction. */
+/* plan: what change-sets, and the pieces of a snapshot, do to the objects of one side. Per object the newest stamp
+ * wins; the loser is history only. A delete leaves a tombstone with its stamp, so that an older put that arrives later
+ * loses too: the end does not depend on the order. Invariant: totals, index and tombstones change with the objects, in
+ * the same transaction. */
 #include <stdlib.h>
 
 #include "proto/plan_codec.h"
@@ -11,7 +12,7 @@ struct apply {
     struct env_write *w;
     struct totals *totals;
     struct change_tally *tally;
-    struct stamp stamp;
+    unsigned table;
     MDB_cursor *cursor;
     bool fresh;        /* the table was empty at the start: nothing to compare with, and keys come in order */
     struct slice last; /* fresh: the key written last; a second op on it is no append */
@@ -61,55 +62,114 @@ static enum err account_for(struct apply *a, struct slice key, struct slice pack
     return index_collect(&a->edits, key, &o, packed, add);
 }
 
-/* What stands under the op's key. ERR_NOTFOUND. */
-static enum err current(struct apply *a, const struct change_op *op, struct stored_object *old)
+/* What stands under key. ERR_NOTFOUND. */
+static enum err current(struct apply *a, struct slice key, struct stored_object *old)
 {
     struct slice content;
-    if (a->fresh && !slice_eq(a->last, op->key)) return ERR_NOTFOUND;
-    enum err e = env_get(a->w, PLAN_OBJECTS, op->key, &content);
+    if (a->fresh && !slice_eq(a->last, key)) return ERR_NOTFOUND;
+    enum err e = env_get(a->w, a->table, key, &content);
     return e == ERR_OK ? stored_object_parse(content, old) : e;
 }
 
-static enum err apply_op(struct apply *a, const struct change_op *op)
+/* A tombstone's entry comes or goes with it. */
+static enum err mark_tombstone(struct apply *a, struct slice key, const struct stamp *stamp, bool add)
+{
+    char text[TOMBSTONE_KEY_MAX];
+    struct slice at;
+    unsigned table = side_table(a->totals, PLAN_TOMBSTONES);
+    enum err e = tombstone_key(stamp->time, key, text, &at);
+    if (e != ERR_OK) return e;
+    if (add) {
+        a->totals->tombstones++;
+        return env_put_one(a->w, table, at, SLICE_NONE);
+    }
+    if (a->totals->tombstones == 0) return ERR_CORRUPT;
+    a->totals->tombstones--;
+    e = env_del(a->w, table, at);
+    return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+}
+
+/* Takes what stands under key out of all that is derived from it; the object itself is about to be written over. */
+static enum err retire(struct apply *a, struct slice key, const struct stored_object *old)
+{
+    return old->tombstone ? mark_tombstone(a, key, &old->stamp, false) : account_for(a, key, old->packed, false);
+}
+
+static enum err apply_object(struct apply *a, const struct snapshot_object *o)
 {
     struct stored_object old = {0};
-    enum err e = current(a, op, &old);
+    enum err e = current(a, o->key, &old);
     bool exists = e == ERR_OK;
     if (e != ERR_OK && e != ERR_NOTFOUND) return e;
-    if (exists && stamp_cmp(&a->stamp, &old.stamp) < 0) {
+    if (exists && stamp_cmp(&o->stamp, &old.stamp) < 0) {
         a->tally->ops_lost++;
         return ERR_OK;
     }
     /* The old object goes first: writing would move it. */
-    if (exists && !old.tombstone) {
-        e = account_for(a, op->key, old.packed, false);
-        if (e != ERR_OK) return e;
-    }
-    struct stored_object now = {.stamp = a->stamp, .packed = op->value, .tombstone = op->kind == CHANGE_DELETE};
+    if (exists) e = retire(a, o->key, &old);
+    if (exists && e != ERR_OK) return e;
+    struct stored_object now = {.stamp = o->stamp, .packed = o->value, .tombstone = o->deleted};
     bool append = a->fresh && !exists;
-    e = stored_object_put(a->w, a->cursor, op->key, &now, append ? MDB_APPEND : 0);
-    if (e == ERR_OK && !now.tombstone) e = account_for(a, op->key, op->value, true);
+    e = stored_object_put(a->w, a->cursor, o->key, &now, append ? MDB_APPEND : 0);
+    if (e == ERR_OK) {
+        e = o->deleted ? mark_tombstone(a, o->key, &o->stamp, true) : account_for(a, o->key, o->value, true);
+    }
     if (e == ERR_OK) a->tally->ops_won++;
-    a->last = op->key;
+    a->last = o->key;
+    return e;
+}
+
+static enum err apply_begin(struct apply *a)
+{
+    a->table = side_table(a->totals, PLAN_OBJECTS);
+    enum err e = env_is_empty(a->w, a->table, &a->fresh);
+    return e == ERR_OK ? env_cursor(a->w, a->table, &a->cursor) : e;
+}
+
+static enum err apply_next(struct apply *a, size_t i, const struct snapshot_object *o)
+{
+    if (i % 256 == 0) arena_fini(&a->scratch);
+    return apply_object(a, o);
+}
+
+static enum err apply_end(struct apply *a, enum err e)
+{
+    if (a->cursor != NULL) mdb_cursor_close(a->cursor);
+    if (e == ERR_OK) e = index_apply(a->w, a->totals, &a->edits);
+    arena_fini(&a->scratch);
+    index_edits_fini(&a->edits);
     return e;
 }
 
 enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c, struct change_tally *tally)
 {
     struct apply a = {.w = w, .totals = t, .tally = tally};
-    a.stamp = (struct stamp){.time = c->time, .origin = c->id.origin};
-    enum err e = env_is_empty(w, PLAN_OBJECTS, &a.fresh);
+    struct snapshot_object o = {.stamp = changeset_stamp(c)};
     const struct change_op **ops = sorted_ops(c);
-    if (e == ERR_OK && ops == NULL) e = ERR_NOMEM;
-    if (e == ERR_OK) e = env_cursor(w, PLAN_OBJECTS, &a.cursor);
+    if (ops == NULL) return ERR_NOMEM;
+    enum err e = apply_begin(&a);
     for (size_t i = 0; e == ERR_OK && i < c->op_count; i++) {
-        if (i % 256 == 0) arena_fini(&a.scratch);
-        e = apply_op(&a, ops[i]);
+        o.key = ops[i]->key;
+        o.value = ops[i]->value;
+        o.deleted = ops[i]->kind == CHANGE_DELETE;
+        e = apply_next(&a, i, &o);
     }
-    if (a.cursor != NULL) mdb_cursor_close(a.cursor);
-    if (e == ERR_OK) e = index_apply(w, t, &a.edits);
-    arena_fini(&a.scratch);
-    index_edits_fini(&a.edits);
+    e = apply_end(&a, e);
     free(ops);
     return e;
+}
+
+enum err plan_apply_objects(struct env_write *w, struct totals *t, const struct snapshot_object *objects, size_t count,
+                            struct change_tally *tally)
+{
+    struct apply a = {.w = w, .totals = t, .tally = tally};
+    enum err e = apply_begin(&a);
+    for (size_t i = 1; a.fresh && i < count; i++) {
+        if (slice_cmp(objects[i - 1].key, objects[i].key) >= 0) a.fresh = false; /* nothing may be appended */
+    }
+    for (size_t i = 0; e == ERR_OK && i < count; i++) {
+        e = apply_next(&a, i, &objects[i]);
+        if (objects[i].stamp.time.v > t->time.v) t->time = objects[i].stamp.time;
+    }
+    return apply_end(&a, e);
 }

@@ -101,13 +101,38 @@ enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cu
     return env_err(mdb_cursor_open(of_state ? r->state : r->plan, env->tables[table], c));
 }
 
+/* ---- totals ---- */
+
+enum err read_totals(struct store_read *r)
+{
+    ASSERT(r->active);
+    if (r->totals_read) return ERR_OK;
+    enum err e = totals_get(r->plan, r->store->plan.tables[PLAN_META], TOTALS, &r->totals);
+    if (e != ERR_OK && e != ERR_NOTFOUND) return read_checked(r, e);
+    r->totals_read = true;
+    return ERR_OK;
+}
+
+void store_plan_digest(struct store_read *r, struct plan_digest *out)
+{
+    *out = (struct plan_digest){{0}};
+    if (read_totals(r) == ERR_OK) *out = r->totals.digest;
+}
+
+void store_plan_counts(struct store_read *r, struct store_plan_counts *out)
+{
+    *out = (struct store_plan_counts){{0}};
+    if (read_totals(r) == ERR_OK) memcpy(out->kinds, r->totals.kinds, sizeof out->kinds);
+}
+
 /* ---- objects ---- */
 
 static enum err object_or_tombstone(struct store_read *r, struct slice key, struct stored_object *o)
 {
     struct slice content;
-    ASSERT(r->active);
-    enum err e = record_get(r->plan, r->store->plan.tables[PLAN_OBJECTS], key, &content);
+    enum err e = read_totals(r);
+    if (e == ERR_OK)
+        e = record_get(r->plan, r->store->plan.tables[side_table(&r->totals, PLAN_OBJECTS)], key, &content);
     if (e == ERR_OK) e = stored_object_parse(content, o);
     return read_checked(r, e);
 }
@@ -138,7 +163,8 @@ enum err store_objects(struct store_read *r, struct slice from, bool after,
     struct slice content;
     /* No key is longer than PLAN_KEY_MAX, so cutting there skips none. */
     struct slice key = {from.p, from.n > PLAN_KEY_MAX ? PLAN_KEY_MAX : from.n};
-    enum err e = read_cursor(r, false, PLAN_OBJECTS, &c);
+    enum err e = read_totals(r);
+    if (e == ERR_OK) e = read_cursor(r, false, side_table(&r->totals, PLAN_OBJECTS), &c);
     if (e != ERR_OK) return e;
     e = record_step(c, key.n > 0 ? MDB_SET_RANGE : MDB_FIRST, &key, &content);
     while (e == ERR_OK) {
@@ -153,28 +179,26 @@ enum err store_objects(struct store_read *r, struct slice from, bool after,
     return e == ERR_NOTFOUND ? ERR_OK : read_checked(r, e);
 }
 
-/* ---- totals ---- */
-
-static enum err totals_of(struct store_read *r)
+enum err store_snapshot(struct store_read *r, struct slice after,
+                        bool (*each)(void *ctx, const struct snapshot_object *o), void *ctx)
 {
-    ASSERT(r->active);
-    if (r->totals_read) return ERR_OK;
-    enum err e = totals_get(r->plan, r->store->plan.tables[PLAN_META], &r->totals);
-    if (e != ERR_OK && e != ERR_NOTFOUND) return read_checked(r, e);
-    r->totals_read = true;
-    return ERR_OK;
-}
-
-void store_plan_digest(struct store_read *r, struct plan_digest *out)
-{
-    *out = (struct plan_digest){{0}};
-    if (totals_of(r) == ERR_OK) *out = r->totals.digest;
-}
-
-void store_plan_counts(struct store_read *r, struct store_plan_counts *out)
-{
-    *out = (struct store_plan_counts){{0}};
-    if (totals_of(r) == ERR_OK) memcpy(out->kinds, r->totals.kinds, sizeof out->kinds);
+    MDB_cursor *c = NULL;
+    struct slice content;
+    struct slice key = {after.p, after.n > PLAN_KEY_MAX ? PLAN_KEY_MAX : after.n};
+    enum err e = read_totals(r);
+    if (e == ERR_OK) e = read_cursor(r, false, side_table(&r->totals, PLAN_OBJECTS), &c);
+    if (e != ERR_OK) return e;
+    e = record_step(c, key.n > 0 ? MDB_SET_RANGE : MDB_FIRST, &key, &content);
+    while (e == ERR_OK) {
+        struct stored_object o;
+        e = stored_object_parse(content, &o);
+        if (e != ERR_OK) break;
+        struct snapshot_object out = {.key = key, .value = o.packed, .stamp = o.stamp, .deleted = o.tombstone};
+        if (slice_cmp(key, after) > 0 && !each(ctx, &out)) break;
+        e = record_step(c, MDB_NEXT, &key, &content);
+    }
+    mdb_cursor_close(c);
+    return e == ERR_NOTFOUND ? ERR_OK : read_checked(r, e);
 }
 
 /* ---- the prefix index ---- */
@@ -225,11 +249,17 @@ static enum err match_list(void *ctx, struct slice list)
 static enum err index_cursor(struct store_read *r)
 {
     int rc = MDB_SUCCESS;
+    unsigned table = side_table(&r->totals, PLAN_INDEX);
     if (r->index_ready) return ERR_OK;
+    if (r->index != NULL && r->index_table != table) {
+        mdb_cursor_close(r->index);
+        r->index = NULL;
+    }
+    r->index_table = table;
     if (r->index != NULL)
         rc = mdb_cursor_renew(r->plan, r->index);
     else
-        rc = mdb_cursor_open(r->plan, r->store->plan.tables[PLAN_INDEX], &r->index);
+        rc = mdb_cursor_open(r->plan, r->store->plan.tables[table], &r->index);
     r->index_ready = rc == MDB_SUCCESS;
     return env_err(rc);
 }
@@ -240,7 +270,7 @@ enum err store_match(struct store_read *r, struct arena *arena, struct slice num
     struct match m = {.arena = arena, .number_len = number.n, .out = out, .cap = cap};
     *count = 0;
     *more = false;
-    enum err e = totals_of(r);
+    enum err e = read_totals(r);
     if (e == ERR_OK) e = index_cursor(r);
     if (e == ERR_OK) {
         struct index_reader reader = {.cursor = r->index, .lens = r->totals.index_lens, .cache = &r->cache};

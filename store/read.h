@@ -10,6 +10,7 @@ struct store_read {
     MDB_txn *plan; /* reset between batches */
     MDB_txn *state;
     MDB_cursor *index;
+    unsigned index_table; /* that index is of: one of either side */
     bool active;
     bool index_ready; /* of this batch */
     /* Kept from batch to batch while the plan does not change, which is to say nearly always. */
@@ -20,6 +21,8 @@ struct store_read {
     struct index_cache cache;
 };
 
+/* r->totals are those of this batch afterwards. */
+MUST_CHECK enum err read_totals(struct store_read *r);
 /* Counts ERR_CORRUPT; returns e. */
 enum err read_checked(struct store_read *r, enum err e);
 MUST_CHECK enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cursor **c);

@@ -1,5 +1,6 @@
 /* read_log: logs, history, and what a node needs at its start. */
 #include "proto/plan_codec.h"
+#include "store/changes.h"
 #include "store/read.h"
 #include "store/state.h"
 
@@ -91,13 +92,31 @@ static enum err load_table(struct store_read *r, struct arena *arena, const stru
 static enum err plan_entry(struct arena *arena, struct slice key, struct slice content, void *out)
 {
     struct log_id id;
+    struct log_span span;
+    (void)arena;
+    enum err e = log_key_parse(key, &id);
+    if (e == ERR_OK) e = log_span_parse(content, &span);
+    if (e == ERR_OK) *(struct vector_entry *)out = (struct vector_entry){id.origin, id.epoch, span.high};
+    return e;
+}
+
+static enum err base_entry(struct arena *arena, struct slice key, struct slice content, void *out)
+{
+    struct log_span span;
+    (void)arena;
+    (void)key;
+    enum err e = log_span_parse(content, &span);
+    if (e == ERR_OK) *(uint64_t *)out = span.base;
+    return e;
+}
+
+static enum err cut_entry(struct arena *arena, struct slice key, struct slice content, void *out)
+{
+    struct log_id id;
     (void)arena;
     if (content.n != 8) return ERR_CORRUPT;
     enum err e = log_key_parse(key, &id);
-    if (e == ERR_OK) {
-        *(struct vector_entry *)out =
-            (struct vector_entry){.origin = id.origin, .epoch = id.epoch, .high = get_be(content.p, 8)};
-    }
+    if (e == ERR_OK) *(struct vector_entry *)out = (struct vector_entry){id.origin, id.epoch, get_be(content.p, 8)};
     return e;
 }
 
@@ -127,23 +146,37 @@ static enum err load_epoch(struct store_read *r, uint64_t *epoch)
 enum err store_load_start(struct store_read *r, struct arena *arena, struct store_start *out)
 {
     static const struct load plan = {false, PLAN_VECTOR, sizeof(struct vector_entry), plan_entry};
+    static const struct load bases = {false, PLAN_VECTOR, sizeof(uint64_t), base_entry};
     static const struct load state = {true, STATE_VECTOR, sizeof(struct vector_entry), state_entry};
     static const struct load members = {false, PLAN_MEMBERS, sizeof(struct member_note), member_entry};
     struct store_start made = {0};
-    struct totals totals;
-    void *items[3] = {NULL, NULL, NULL};
-    ASSERT(r->active);
-    enum err e = totals_get(r->plan, r->store->plan.tables[PLAN_META], &totals);
-    if (e == ERR_NOTFOUND) e = ERR_OK;
+    void *items[4] = {NULL, NULL, NULL, NULL};
+    enum err e = read_totals(r);
     if (e == ERR_OK) e = load_epoch(r, &made.epoch);
     if (e == ERR_OK) e = load_table(r, arena, &plan, &items[0], &made.plan_count);
     if (e == ERR_OK) e = load_table(r, arena, &state, &items[1], &made.state_count);
     if (e == ERR_OK) e = load_table(r, arena, &members, &items[2], &made.member_count);
+    if (e == ERR_OK) e = load_table(r, arena, &bases, &items[3], &made.plan_count);
     if (e != ERR_OK) return read_checked(r, e);
-    made.time = totals.time;
+    made.time = r->totals.time;
+    made.floor = r->totals.floor;
+    made.tombstones = r->totals.tombstones;
+    made.log_bytes = r->totals.log_bytes;
+    for (size_t i = 0; i < PLAN_KIND_COUNT; i++)
+        made.objects += r->totals.kinds[i];
+    made.plan_base = items[3];
     made.plan = items[0];
     made.state = items[1];
     made.members = items[2];
     *out = made;
     return ERR_OK;
+}
+
+enum err store_cut(struct store_read *r, struct arena *arena, const struct vector_entry **cut, size_t *count)
+{
+    static const struct load table = {false, PLAN_CUT, sizeof(struct vector_entry), cut_entry};
+    void *items = NULL;
+    enum err e = load_table(r, arena, &table, &items, count);
+    if (e == ERR_OK) *cut = items;
+    return read_checked(r, e);
 }

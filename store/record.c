@@ -120,6 +120,11 @@ enum err env_cursor(struct env_write *w, unsigned table, MDB_cursor **c)
     return note(w, mdb_cursor_open(w->txn, w->env->tables[table], c));
 }
 
+enum err env_clear(struct env_write *w, unsigned table)
+{
+    return note(w, mdb_drop(w->txn, w->env->tables[table], 0));
+}
+
 enum err env_is_empty(struct env_write *w, unsigned table, bool *empty)
 {
     MDB_stat st;

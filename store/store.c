@@ -5,6 +5,7 @@
 
 #include "store/internal.h"
 #include "store/lock.h"
+#include "store/snapshot.h"
 
 static const char *const counter_names[] = {STORE_COUNTERS(COUNTER_NAME)};
 
@@ -55,6 +56,20 @@ static struct store *store_new(const struct store_options *options)
     return s;
 }
 
+/* A snapshot that was not complete when the process ended begins again. */
+static enum err no_leftovers(struct store *s, struct err_info *info)
+{
+    struct env_write w;
+    struct slice content;
+    enum err e = env_begin(&s->plan, &w);
+    if (e == ERR_OK) e = env_get(&w, PLAN_META, SLICE(TOTALS_ASIDE), &content);
+    if (e == ERR_OK) e = snapshot_clear(&w);
+    if (e == ERR_OK) e = env_commit(&w);
+    env_abort(&w);
+    if (e == ERR_OK || e == ERR_NOTFOUND) return ERR_OK;
+    return env_fail(info, &s->plan, w.rc, "cannot clear an unfinished snapshot");
+}
+
 enum err store_open(const struct store_options *options, struct store **out, struct err_info *info)
 {
     struct store *s = store_new(options);
@@ -66,6 +81,7 @@ enum err store_open(const struct store_options *options, struct store **out, str
     if (e == ERR_OK) e = env_open(&s->plan, options->dir, "plan", plan_tables, options->map_size_initial, info);
     if (e == ERR_OK) e = env_open(&s->state, options->dir, "state", state_tables, options->map_size_initial, info);
     if (e == ERR_OK) e = first_epoch(s, options->wall, info);
+    if (e == ERR_OK) e = no_leftovers(s, info);
     if (e == ERR_OK) {
         e = writer_start(&s->plan_writer, s, &s->plan, "plan changes");
         if (e == ERR_OK) e = writer_start(&s->state_writer, s, &s->state, "registrations");

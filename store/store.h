@@ -74,11 +74,21 @@ void store_plan_counts(struct store_read *r, struct store_plan_counts *out);
 MUST_CHECK enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out,
                                 size_t cap, size_t *count, bool *more);
 
+/* Objects and tombstones as a snapshot carries them, in key order after a key ("" for the first): calls each until it
+ * returns false. */
+MUST_CHECK enum err store_snapshot(struct store_read *r, struct slice after,
+                                   bool (*each)(void *ctx, const struct snapshot_object *o), void *ctx);
+
 /* Vectors, highest hybrid time, this database's epoch. Arrays live in arena. */
 struct store_start {
     uint64_t epoch;
     struct hlc time;
+    struct hlc floor;    /* deletions up to it are forgotten */
+    uint64_t tombstones; /* how many are not */
+    uint64_t objects;
+    uint64_t log_bytes; /* of all change-sets that are kept */
     struct vector_entry *plan;
+    uint64_t *plan_base; /* of each log in plan: its change-sets from the next one on are kept */
     size_t plan_count;
     struct vector_entry *state;
     size_t state_count;
@@ -86,6 +96,9 @@ struct store_start {
     size_t member_count;
 };
 MUST_CHECK enum err store_load_start(struct store_read *r, struct arena *arena, struct store_start *out);
+/* The vector that belongs to the floor. */
+MUST_CHECK enum err store_cut(struct store_read *r, struct arena *arena, const struct vector_entry **cut,
+                              size_t *count);
 
 /* Change-sets of one log in order from seq on: each gets the packed bytes; returning false stops. */
 MUST_CHECK enum err store_log(struct store_read *r, const struct node_name *origin, uint64_t epoch, uint64_t from_seq,
@@ -109,7 +122,8 @@ MUST_CHECK enum err store_private_each(struct store_read *r, enum state_kind kin
 /* ---- writing: queue a job, copied; its end is reported by store_completed ---- */
 
 /* Applies change-sets in order, one LMDB transaction for the group, each atomic: an op wins by stamp_cmp or is history
- * only. A change-set already in the log is skipped. A gap in its log (seq not the next) is ERR_CONFLICT. */
+ * only. A change-set already in the log is skipped. A gap in its log (seq not the next), or a time not above the floor,
+ * is ERR_CONFLICT. */
 MUST_CHECK enum err store_submit_changes(struct store *s, const struct changeset *changes, size_t count,
                                          uint64_t token);
 /* Puts records (older versions of the same (owner, kind, key) are skipped; a new epoch of an owner replaces all its
@@ -124,16 +138,46 @@ MUST_CHECK enum err store_submit_state(struct store *s, const struct state_recor
                                        const struct vector_entry *upto, size_t upto_count, uint64_t token);
 MUST_CHECK enum err store_submit_member(struct store *s, const struct member_note *member, uint64_t token);
 
-/* From now on this database writes its own log and state in epoch (others knew more of the old one than we do). */
-MUST_CHECK enum err store_submit_epoch(struct store *s, uint64_t epoch, uint64_t token);
-
 /* The database's epoch, for the next start (store_start.epoch). A lower one than it has is ignored. */
 MUST_CHECK enum err store_submit_epoch(struct store *s, uint64_t epoch, uint64_t token);
+
+/* The floor: raised, when v is this replica's vector, to the newest tombstone (ERR_CONFLICT: v is not the vector any
+ * more); or taken over from another replica, with its cut v (ERR_CONFLICT: a part of it is missing here, or something
+ * here comes too late for that floor). */
+MUST_CHECK enum err store_submit_floor_raise(struct store *s, const struct vector_entry *v, size_t count,
+                                             uint64_t token);
+MUST_CHECK enum err store_submit_floor_adopt(struct store *s, struct hlc floor, const struct vector_entry *v,
+                                             size_t count, uint64_t token);
+
+/* One piece of a snapshot, put aside; the first begins anew. */
+struct store_piece {
+    bool first;
+    const struct snapshot_object *objects;
+    size_t object_count;
+    const struct changeset *changes; /* of the donor's log above its vector at the first piece; packed is set */
+    size_t change_count;
+};
+MUST_CHECK enum err store_submit_piece(struct store *s, const struct store_piece *piece, uint64_t token);
+/* What was put aside becomes the replica, with this vector, floor and cut. What only we have is kept, but for logs with
+ * a change-set that is not newer than the floor: these lose all that the snapshot lacks (completion: lost_count).
+ * Afterwards store_load_start says what the vector is. ERR_CONFLICT: nothing is aside, or our floor is higher. */
+struct store_replacement {
+    const struct vector_entry *vector; /* sorted by (origin, epoch), as cut is */
+    size_t vector_count;
+    struct hlc floor;
+    const struct vector_entry *cut;
+    size_t cut_count;
+};
+MUST_CHECK enum err store_submit_replacement(struct store *s, const struct store_replacement *r, uint64_t token);
 
 struct store_completion {
     uint64_t token;
     enum err err;
     struct err_info info;
+    /* of the jobs of the plan, with ERR_OK */
+    struct hlc floor;
+    uint64_t tombstones;
+    uint64_t lost_count; /* store_submit_replacement */
     /* store_submit_changes: how many of its change-sets are in the log now (with ERR_OK all of them), and the plan's
      * digest after the job. A change-set that is refused (ERR_SYNTAX, ERR_LIMIT, ERR_CONFLICT: the first such error is
      * reported) stops neither those of other logs in the same job nor other jobs; with any other error none was

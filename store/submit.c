@@ -110,6 +110,85 @@ enum err store_submit_state(struct store *s, const struct state_record *records,
     return submit(&s->state_writer, job, e);
 }
 
+/* ---- floor and snapshot ---- */
+
+static enum err submit_floor(struct store *s, enum job_type type, struct hlc floor, const struct vector_entry *v,
+                             size_t count, uint64_t token)
+{
+    struct job *job = job_new(type, token);
+    if (job == NULL) return ERR_NOMEM;
+    job->floor = floor;
+    return submit(&s->plan_writer, job, copy_upto(job, v, count));
+}
+
+enum err store_submit_floor_raise(struct store *s, const struct vector_entry *v, size_t count, uint64_t token)
+{
+    return submit_floor(s, JOB_FLOOR_RAISE, (struct hlc){0}, v, count, token);
+}
+
+enum err store_submit_floor_adopt(struct store *s, struct hlc floor, const struct vector_entry *v, size_t count,
+                                  uint64_t token)
+{
+    return submit_floor(s, JOB_FLOOR_ADOPT, floor, v, count, token);
+}
+
+static enum err copy_objects(struct job *job, const struct store_piece *piece)
+{
+    struct snapshot_object *objects = array(&job->arena, piece->object_count, sizeof *objects);
+    enum err e = objects != NULL ? ERR_OK : ERR_NOMEM;
+    for (size_t i = 0; e == ERR_OK && i < piece->object_count; i++) {
+        objects[i] = piece->objects[i];
+        e = copy(&job->arena, piece->objects[i].key, &objects[i].key);
+        if (e == ERR_OK) e = copy(&job->arena, piece->objects[i].value, &objects[i].value);
+    }
+    job->piece.objects = objects;
+    job->piece.object_count = piece->object_count;
+    return e;
+}
+
+static enum err copy_tail(struct job *job, const struct store_piece *piece)
+{
+    struct changeset *changes = array(&job->arena, piece->change_count, sizeof *changes);
+    enum err e = changes != NULL ? ERR_OK : ERR_NOMEM;
+    for (size_t i = 0; e == ERR_OK && i < piece->change_count; i++) {
+        changes[i] = (struct changeset){.id = piece->changes[i].id};
+        e = copy(&job->arena, piece->changes[i].packed, &changes[i].packed);
+    }
+    job->piece.changes = changes;
+    job->piece.change_count = piece->change_count;
+    return e;
+}
+
+enum err store_submit_piece(struct store *s, const struct store_piece *piece, uint64_t token)
+{
+    struct job *job = job_new(JOB_PIECE, token);
+    if (job == NULL) return ERR_NOMEM;
+    job->piece.first = piece->first;
+    enum err e = copy_objects(job, piece);
+    if (e == ERR_OK) e = copy_tail(job, piece);
+    return submit(&s->plan_writer, job, e);
+}
+
+static enum err copy_vector(struct job *job, const struct vector_entry *v, size_t count,
+                            const struct vector_entry **out)
+{
+    struct vector_entry *made = array(&job->arena, count, sizeof *made);
+    if (made == NULL) return ERR_NOMEM;
+    if (count > 0) memcpy(made, v, count * sizeof *made);
+    *out = made;
+    return ERR_OK;
+}
+
+enum err store_submit_replacement(struct store *s, const struct store_replacement *r, uint64_t token)
+{
+    struct job *job = job_new(JOB_REPLACEMENT, token);
+    if (job == NULL) return ERR_NOMEM;
+    job->replacement = *r;
+    enum err e = copy_vector(job, r->vector, r->vector_count, &job->replacement.vector);
+    if (e == ERR_OK) e = copy_vector(job, r->cut, r->cut_count, &job->replacement.cut);
+    return submit(&s->plan_writer, job, e);
+}
+
 /* ---- single records ---- */
 
 enum err store_submit_member(struct store *s, const struct member_note *member, uint64_t token)

@@ -1,40 +1,47 @@
 #include "store/tables.h"
 
-const char *const plan_tables[] = {"meta", "objects", "index", "log", "history", "vector", "members", NULL};
+const char *const plan_tables[] = {"meta",    "objects",      "index", "tombstones", "objects_b",
+                                   "index_b", "tombstones_b", "log",   "history",    "vector",
+                                   "cut",     "tail",         "lost",  "members",    NULL};
 const char *const state_tables[] = {"meta", "records", "versions", "vector", "private", NULL};
 
 /* ---- totals ---- */
 
-#define TOTALS_WORDS (4 + PLAN_KIND_COUNT + 1 + INDEX_LEN_MAX + 1)
+#define TOTALS_WORDS (1 + 4 + PLAN_KIND_COUNT + INDEX_LEN_MAX + 1 + 5)
 
 static void totals_words(struct totals *t, uint64_t *word[TOTALS_WORDS])
 {
     size_t n = 0;
+    word[n++] = &t->side;
     for (size_t i = 0; i < 4; i++)
         word[n++] = &t->digest.lane[i];
     for (size_t i = 0; i < PLAN_KIND_COUNT; i++)
         word[n++] = &t->kinds[i];
-    word[n++] = &t->time.v;
     for (size_t i = 0; i <= INDEX_LEN_MAX; i++)
         word[n++] = &t->index_lens[i];
+    word[n++] = &t->tombstones;
+    word[n++] = &t->time.v;
+    word[n++] = &t->floor.v;
+    word[n++] = &t->log_count;
+    word[n++] = &t->log_bytes;
     ASSERT(n == TOTALS_WORDS);
 }
 
-enum err totals_get(MDB_txn *txn, MDB_dbi meta, struct totals *t)
+enum err totals_get(MDB_txn *txn, MDB_dbi meta, const char *name, struct totals *t)
 {
     uint64_t *word[TOTALS_WORDS];
     struct slice content;
     *t = (struct totals){0};
-    enum err e = record_get(txn, meta, SLICE("totals"), &content);
+    enum err e = record_get(txn, meta, slice_of(name), &content);
     if (e != ERR_OK) return e;
     if (content.n != TOTALS_WORDS * 8) return ERR_CORRUPT;
     totals_words(t, word);
     for (size_t i = 0; i < TOTALS_WORDS; i++)
         *word[i] = get_be(content.p + i * 8, 8);
-    return ERR_OK;
+    return t->side <= 1 ? ERR_OK : ERR_CORRUPT;
 }
 
-enum err totals_put(struct env_write *w, const struct totals *t)
+enum err totals_put(struct env_write *w, const char *name, const struct totals *t)
 {
     uint64_t *word[TOTALS_WORDS];
     char out[TOTALS_WORDS * 8];
@@ -42,22 +49,23 @@ enum err totals_put(struct env_write *w, const struct totals *t)
     totals_words(&copy, word);
     for (size_t i = 0; i < TOTALS_WORDS; i++)
         put_be(out + i * 8, *word[i], 8);
-    return env_put_one(w, PLAN_META, SLICE("totals"), (struct slice){out, sizeof out});
+    return env_put_one(w, PLAN_META, slice_of(name), (struct slice){out, sizeof out});
 }
 
 /* ---- stored objects ---- */
 
 #define OBJECT_TOMBSTONE 1
-#define OBJECT_HEAD 10
+#define OBJECT_HEAD 18
 
 enum err stored_object_parse(struct slice content, struct stored_object *o)
 {
     *o = (struct stored_object){0};
     if (content.n < OBJECT_HEAD) return ERR_CORRUPT;
-    size_t name_len = (unsigned char)content.p[9];
+    size_t name_len = (unsigned char)content.p[17];
     if (name_len > LIMIT_NAME || content.n < OBJECT_HEAD + name_len) return ERR_CORRUPT;
     o->tombstone = (content.p[0] & OBJECT_TOMBSTONE) != 0;
     o->stamp.time.v = get_be(content.p + 1, 8);
+    o->stamp.epoch = get_be(content.p + 9, 8);
     memcpy(o->stamp.origin.s, content.p + OBJECT_HEAD, name_len);
     o->packed = (struct slice){content.p + OBJECT_HEAD + name_len, content.n - OBJECT_HEAD - name_len};
     return ERR_OK;
@@ -70,7 +78,8 @@ enum err stored_object_put(struct env_write *w, MDB_cursor *c, struct slice key,
     struct slice origin = node_name_slice(&o->stamp.origin);
     head[0] = o->tombstone ? OBJECT_TOMBSTONE : 0;
     put_be(head + 1, o->stamp.time.v, 8);
-    head[9] = (char)origin.n;
+    put_be(head + 9, o->stamp.epoch, 8);
+    head[17] = (char)origin.n;
     struct slice parts[] = {{head, sizeof head}, origin, o->packed};
     return env_put(w, c, key, parts, 3, flags);
 }
@@ -104,6 +113,29 @@ enum err log_key_parse(struct slice key, struct log_id *id)
     memcpy(id->origin.s, key.p, n);
     id->epoch = get_be(end + 1, 8);
     if (rest == 16) id->seq = get_be(end + 9, 8);
+    return ERR_OK;
+}
+
+struct slice history_key(struct hlc time, const struct log_id *id, char out[HISTORY_KEY_MAX])
+{
+    struct slice key = log_key(id, out + 8);
+    put_be(out, time.v, 8);
+    return (struct slice){out, 8 + key.n};
+}
+
+enum err history_key_parse(struct slice key, struct hlc *time, struct log_id *id)
+{
+    if (key.n < 8) return ERR_CORRUPT;
+    time->v = get_be(key.p, 8);
+    return log_key_parse((struct slice){key.p + 8, key.n - 8}, id);
+}
+
+enum err tombstone_key(struct hlc time, struct slice key, char out[TOMBSTONE_KEY_MAX], struct slice *made)
+{
+    if (key.n > PLAN_KEY_MAX) return ERR_LIMIT;
+    put_be(out, time.v, 8);
+    memcpy(out + 8, key.p, key.n);
+    *made = (struct slice){out, 8 + key.n};
     return ERR_OK;
 }
 

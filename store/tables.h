@@ -1,17 +1,26 @@
 /* tables: what the two environments hold, table by table. Internal to store/.
  *
  * plan environment
- *   meta      "format" "epoch" "totals"
- *   objects   object key -> flags 1, time 8, origin length 1, origin, packed object. A tombstone (flag) has no object.
- *   index     pattern key -> entries, sorted by object key: flags 1, specificity 1, key length 2, packed length 4,
- * object key, packed route. One look-up gives all routes of a match. log       origin NUL epoch 8 seq 8 -> the
- * change-set's bytes as they came history   time 8, then the log's key -> nothing vector    origin NUL epoch 8 ->
- * highest seq 8, contiguous from 1 members   name -> packed member note state environment meta      "format" records
- * kind 1, state key, owner 64 -> epoch 8, version 8, removed 1, key length 2, key, value versions  owner NUL epoch 8
- * version 8 -> key in records vector    owner -> epoch 8, version 8 private   kind 1, state key -> key length 2, key,
- * value A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys
- * end at 511 bytes. Numbers are big endian. Invariant: index and totals say exactly what objects says; all change in
- * one transaction. */
+ *   meta        "format" "epoch" "totals" "aside"
+ *   objects     object key -> flags 1, time 8, epoch 8, origin length 1, origin, packed object. A tombstone (flag) has
+ * no object. index       pattern key -> entries, sorted by object key: flags 1, specificity 1, key length 2, packed
+ * length 4, object key, packed route. One look-up gives all routes of a match. tombstones  time 8, object key ->
+ * nothing objects_b index_b tombstones_b   the same once more, see "sides" log         origin NUL epoch 8 seq 8 -> the
+ * change-set's bytes as they came history     time 8, then the log's key -> nothing vector      origin NUL epoch 8 ->
+ * highest seq 8, contiguous from 1; base 8: the log holds all that follow base cut         origin NUL epoch 8 ->
+ * highest seq 8: the vector that belongs to the floor tail        like log: change-sets that belong to the snapshot put
+ * aside lost        like log: change-sets that a snapshot could not keep members     name -> packed member note state
+ * environment meta        "format" records     kind 1, state key, owner 64 -> epoch 8, version 8, removed 1, key length
+ * 2, key, value versions    owner NUL epoch 8 version 8 -> key in records vector      owner -> epoch 8, version 8
+ *   private     kind 1, state key -> key length 2, key, value
+ * A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys end
+ * at 511 bytes. Numbers are big endian.
+ *
+ * Sides. Objects, index and tombstones exist twice. One side is the replica, the other is empty, or holds a snapshot
+ * that is not complete yet; when it is, the sides change over in one transaction, whatever their size. totals.side says
+ * which is the replica's.
+ *
+ * Invariant: index, tombstones and totals say exactly what objects says; all change in one transaction. */
 #ifndef TANDEM_STORE_TABLES_H
 #define TANDEM_STORE_TABLES_H
 
@@ -19,7 +28,22 @@
 #include "node/repl/types.h"
 #include "store/env.h"
 
-enum plan_table { PLAN_META = ENV_META, PLAN_OBJECTS, PLAN_INDEX, PLAN_LOG, PLAN_HISTORY, PLAN_VECTOR, PLAN_MEMBERS };
+enum plan_table {
+    PLAN_META = ENV_META,
+    PLAN_OBJECTS,
+    PLAN_INDEX,
+    PLAN_TOMBSTONES,
+    PLAN_OBJECTS_B,
+    PLAN_INDEX_B,
+    PLAN_TOMBSTONES_B,
+    PLAN_LOG,
+    PLAN_HISTORY,
+    PLAN_VECTOR,
+    PLAN_CUT,
+    PLAN_TAIL,
+    PLAN_LOST,
+    PLAN_MEMBERS
+};
 enum state_table { STATE_META = ENV_META, STATE_RECORDS, STATE_VERSIONS, STATE_VECTOR, STATE_PRIVATE };
 extern const char *const plan_tables[];
 extern const char *const state_tables[];
@@ -28,14 +52,28 @@ extern const char *const state_tables[];
 
 #define INDEX_LEN_MAX (LIMIT_NUMBER + 1)
 struct totals {
+    uint64_t side; /* 0 or 1, of the tables that the rest is of */
     struct plan_digest digest;
     uint64_t kinds[PLAN_KIND_COUNT];
-    struct hlc time;                        /* highest of the log */
     uint64_t index_lens[INDEX_LEN_MAX + 1]; /* index keys of each length: a look-up asks only for lengths that exist */
+    uint64_t tombstones;
+    /* of the replica as a whole */
+    struct hlc time; /* highest of the log */
+    struct hlc floor;
+    uint64_t log_count;
+    uint64_t log_bytes;
 };
+#define TOTALS "totals"
+#define TOTALS_ASIDE "aside" /* of a snapshot that is not complete yet */
 /* ERR_NOTFOUND leaves *t zero: an empty database. ERR_CORRUPT. */
-MUST_CHECK enum err totals_get(MDB_txn *txn, MDB_dbi meta, struct totals *t);
-MUST_CHECK enum err totals_put(struct env_write *w, const struct totals *t);
+MUST_CHECK enum err totals_get(MDB_txn *txn, MDB_dbi meta, const char *name, struct totals *t);
+MUST_CHECK enum err totals_put(struct env_write *w, const char *name, const struct totals *t);
+
+/* The table of t's side; table is PLAN_OBJECTS, PLAN_INDEX or PLAN_TOMBSTONES. */
+static inline unsigned side_table(const struct totals *t, enum plan_table table)
+{
+    return (unsigned)table + (t->side != 0 ? PLAN_OBJECTS_B - PLAN_OBJECTS : 0);
+}
 
 /* ---- stored objects ---- */
 
@@ -56,6 +94,14 @@ struct slice log_key(const struct log_id *id, char out[LOG_KEY_MAX]);
 struct slice vector_key(const struct node_name *origin, uint64_t epoch, char out[LOG_KEY_MAX]);
 /* Either form; seq is 0 for the short one. ERR_CORRUPT. */
 MUST_CHECK enum err log_key_parse(struct slice key, struct log_id *id);
+
+#define HISTORY_KEY_MAX (8 + LOG_KEY_MAX)
+struct slice history_key(struct hlc time, const struct log_id *id, char out[HISTORY_KEY_MAX]);
+MUST_CHECK enum err history_key_parse(struct slice key, struct hlc *time, struct log_id *id);
+
+#define TOMBSTONE_KEY_MAX (8 + PLAN_KEY_MAX)
+/* ERR_LIMIT: key is over PLAN_KEY_MAX. */
+MUST_CHECK enum err tombstone_key(struct hlc time, struct slice key, char out[TOMBSTONE_KEY_MAX], struct slice *made);
 
 #define STATE_KEY_PLAIN 400
 #define STATE_OWNER_LEN (LIMIT_NAME + 1)

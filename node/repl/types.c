@@ -36,7 +36,8 @@ bool node_name_valid(const struct node_name *n)
 int stamp_cmp(const struct stamp *a, const struct stamp *b)
 {
     if (a->time.v != b->time.v) return a->time.v < b->time.v ? -1 : 1;
-    return memcmp(&a->origin, &b->origin, sizeof a->origin);
+    int order = memcmp(&a->origin, &b->origin, sizeof a->origin);
+    return order != 0 ? order : (a->epoch > b->epoch) - (a->epoch < b->epoch);
 }
 
 const char *member_status_name(enum member_status s)

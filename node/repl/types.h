@@ -32,10 +32,12 @@ struct hlc {
 };
 #define REPL_FUTURE_MS 5000
 
-/* Who wins an object: the newest (time, origin). */
+/* Who wins an object: the newest (time, origin, epoch). The epoch only tells two lives of one origin apart, which may
+ * come to the same time when its disk is old. */
 struct stamp {
     struct hlc time;
     struct node_name origin;
+    uint64_t epoch;
 };
 int stamp_cmp(const struct stamp *a, const struct stamp *b);
 
@@ -63,6 +65,19 @@ struct changeset {
     size_t op_count;
     struct slice packed; /* the original bytes, kept and forwarded as they came */
 };
+
+/* One object of a snapshot: what stands under key, and what put or deleted it. */
+struct snapshot_object {
+    struct slice key;
+    struct slice value; /* packed; empty when deleted */
+    struct stamp stamp;
+    bool deleted; /* a tombstone */
+};
+
+static inline struct stamp changeset_stamp(const struct changeset *c)
+{
+    return (struct stamp){c->time, c->id.origin, c->id.epoch};
+}
 
 enum state_kind { STATE_BINDING = 1, STATE_TRUNK_HEALTH = 2, STATE_BAN = 3, STATE_NODE_CARD = 4, STATE_KIND_COUNT };
 

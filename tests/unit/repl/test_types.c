@@ -38,14 +38,19 @@ static void a_name_is_padded_with_nul(void **state)
 static void stamps_are_totally_ordered(void **state)
 {
     (void)state;
-    struct stamp early = {{1}, name_of("z")};
-    struct stamp late = {{2}, name_of("a")};
-    struct stamp other = {{2}, name_of("b")};
+    struct stamp early = {{1}, name_of("z"), 1};
+    struct stamp late = {{2}, name_of("a"), 1};
+    struct stamp other = {{2}, name_of("b"), 1};
     assert_true(stamp_cmp(&early, &late) < 0);
     assert_true(stamp_cmp(&late, &early) > 0);
     assert_true(stamp_cmp(&late, &other) < 0);
     assert_true(stamp_cmp(&other, &late) > 0);
     assert_int_equal(stamp_cmp(&late, &late), 0);
+    struct stamp next_life = late;
+    next_life.epoch = 2;
+    assert_true(stamp_cmp(&late, &next_life) < 0);
+    assert_true(stamp_cmp(&next_life, &late) > 0);
+    assert_true(stamp_cmp(&next_life, &other) < 0);
 }
 
 static void statuses_have_names(void **state)

@@ -500,7 +500,9 @@ static void test_other_format(void **state)
     env_close(&env);
     struct store_options options = {.dir = f.dir, .wall = {1}};
     assert_int_equal(store_open(&options, &s, &info), ERR_VERSION);
-    assert_non_null(strstr(info.text, "format 2"));
+    char said[32];
+    (void)snprintf(said, sizeof said, "format %d and", ENV_FORMAT + 1);
+    assert_non_null(strstr(info.text, said));
     assert_null(s);
     fixture_close(&f);
 }
