@@ -64,6 +64,7 @@ enum err repl_changes_local(struct repl *r, const struct repl_event *ev)
 {
     struct changes *c = &r->changes;
     if (repl_status_final(r->self_status)) return ERR_REFUSED;
+    if (r->joins) return ERR_UNREACHABLE;
     if (c->local_count == REPL_LOCAL_QUEUE) return ERR_FULL;
     struct changeset change = {.author = ev->author, .message = ev->text, .ops = ev->ops, .op_count = ev->op_count};
     if (change.op_count == 0) return ERR_SYNTAX;
@@ -101,6 +102,7 @@ enum err repl_changes_local_stored(struct repl *r, const struct repl_event *ev)
     const struct log_id *id = &l->batch->changes[0].id;
     l->state = LOCAL_STORED;
     repl_sync_disk_works(r);
+    repl_floor_changed(r, ev, l->batch->changes[0].time);
     repl_vector_raise(&c->have, &id->origin, id->epoch, id->seq);
     repl_vector_raise(&c->planned, &id->origin, id->epoch, id->seq);
     memcpy(r->plan_digest, ev->plan_digest.b, sizeof r->plan_digest);
@@ -143,13 +145,14 @@ bool repl_changes_settle(struct repl *r)
     return true;
 }
 
-/* Later than the objects that it replaces. Where those come from the future our clock does not follow: only this change
- * goes there. */
+/* Later than the objects that it replaces, and than what anybody has forgotten. Where those come from the future our
+ * clock does not follow: only this change goes there. */
 static struct hlc change_time(struct repl *r, const struct local_change *l)
 {
     struct hlc now = repl_clock_tick(&r->clock, r->wall);
-    bool later = now.v > l->after.v || l->after.v == UINT64_MAX;
-    return later ? now : (struct hlc){l->after.v + 1};
+    uint64_t after = l->after.v > r->floors.heard.v ? l->after.v : r->floors.heard.v;
+    bool later = now.v > after || after == UINT64_MAX;
+    return later ? now : (struct hlc){after + 1};
 }
 
 static bool store(struct repl *r, struct local_change *l, struct repl_actions *out)
@@ -177,7 +180,7 @@ bool repl_changes_local_flush(struct repl *r, struct repl_actions *out)
         case LOCAL_FAILED:
             if (!report(r, l, out)) return false;
             break;
-        case LOCAL_WAITING: return !c->numbers_ours || store(r, l, out);
+        case LOCAL_WAITING: return !c->numbers_ours || repl_plan_held(r) || store(r, l, out);
         case LOCAL_STORING: return true;
         }
     }

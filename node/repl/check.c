@@ -53,7 +53,7 @@ enum err repl_check_heartbeat(const struct node_name *from, const struct repl_me
         enum err e = check_note(&h->notes[i]);
         if (e != ERR_OK) return e;
     }
-    if (h->accusation_count > ACCUSATIONS_MAX) return ERR_LIMIT;
+    if (h->accusation_count > ACCUSATIONS_MAX || h->steps.n > LIMIT_MEMBERS / 8 + 1) return ERR_LIMIT;
     for (size_t i = 0; i < h->accusation_count; i++) {
         const struct repl_accusation *a = &h->accusations[i];
         if (!node_name_valid(&a->name) || !node_name_valid(&a->by) || node_name_eq(&a->name, &a->by)) return ERR_SYNTAX;
@@ -118,6 +118,7 @@ enum err repl_check_push(const struct node_name *from, const struct repl_message
     const struct repl_push *p = &msg->push;
     if (p->change_count > PUSH_ITEMS_MAX || p->record_count > PUSH_ITEMS_MAX) return ERR_LIMIT;
     enum err e = check_entries(p->state_upto, p->state_upto_count);
+    if (e == ERR_OK) e = check_entries(p->cut, p->cut_count);
     for (size_t i = 0; e == ERR_OK && i < p->change_count; i++)
         e = check_received_change(&p->changes[i]);
     for (size_t i = 0; e == ERR_OK && i < p->record_count; i++)
@@ -131,6 +132,50 @@ enum err repl_check_want(const struct node_name *from, const struct repl_message
     (void)from;
     enum err e = check_entries(msg->want.plan, msg->want.plan_count);
     return e != ERR_OK ? e : check_entries(msg->want.state, msg->want.state_count);
+}
+
+static enum err check_key(struct slice key, bool empty_allowed)
+{
+    if (key.n == 0 && !empty_allowed) return ERR_SYNTAX;
+    return key.n > REPL_CHANGE_KEY_MAX ? ERR_LIMIT : ERR_OK;
+}
+
+enum err repl_check_fetch(const struct node_name *from, const struct repl_message *msg)
+{
+    (void)from;
+    enum err e = check_key(msg->fetch.after, true);
+    return e != ERR_OK ? e : check_entries(msg->fetch.have, msg->fetch.have_count);
+}
+
+static enum err check_objects(const struct repl_snapshot *s)
+{
+    if (s->object_count > PUSH_ITEMS_MAX) return ERR_LIMIT;
+    for (size_t i = 0; i < s->object_count; i++) {
+        const struct snapshot_object *o = &s->objects[i];
+        enum err e = check_key(o->key, false);
+        if (e != ERR_OK) return e;
+        if (!node_name_valid(&o->stamp.origin) || !counted(o->stamp.epoch)) return ERR_SYNTAX;
+        if (o->value.n > LIMIT_OBJECT) return ERR_LIMIT;
+        if (o->deleted != (o->value.n == 0)) return ERR_SYNTAX;
+        if (i > 0 && slice_cmp(s->objects[i - 1].key, o->key) >= 0) return ERR_SYNTAX;
+    }
+    return ERR_OK;
+}
+
+enum err repl_check_snapshot(const struct node_name *from, const struct repl_message *msg)
+{
+    (void)from;
+    const struct repl_snapshot *s = &msg->snapshot;
+    if (s->change_count > PUSH_ITEMS_MAX) return ERR_LIMIT;
+    if (s->tail ? s->object_count > 0 || s->vector_count > 0 : s->change_count > 0 || s->cut_count > 0) {
+        return ERR_SYNTAX;
+    }
+    enum err e = check_entries(s->vector, s->vector_count);
+    if (e == ERR_OK) e = check_entries(s->cut, s->cut_count);
+    if (e == ERR_OK) e = check_objects(s);
+    for (size_t i = 0; e == ERR_OK && i < s->change_count; i++)
+        e = check_received_change(&s->changes[i]);
+    return e;
 }
 
 enum err repl_check_receipt(const struct node_name *from, const struct repl_message *msg)

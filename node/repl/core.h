@@ -11,6 +11,8 @@
  *   changes.c    the change log: local changes, received ones, flood, receipts
  *   state.c      observed state: our own versions, received records, batched pushes
  *   sync.c       anti-entropy: who is asked for what is missing; the discovery that our own disk is old
+ *   floor.c      who is in step, and when deletions may be forgotten
+ *   fetch.c      a snapshot of a peer that takes our replica's place, piece by piece
  *   check.c      what no honest peer sends */
 #ifndef TANDEM_REPL_CORE_H
 #define TANDEM_REPL_CORE_H
@@ -53,8 +55,15 @@
 #define REPL_HELD_MAX 64  /* change-sets that wait for a gap before them to close */
 #define REPL_HELD_MS 5000 /* and so long */
 #define REPL_HELD_BYTES 1048576
-#define REPL_NEXT_BYTES 8388608 /* received and waiting for the batch that is being stored */
-#define REPL_TRACKED 64         /* local changes whose receipts are reported */
+#define REPL_NEXT_BYTES 8388608   /* received and waiting for the batch that is being stored */
+#define REPL_TRACKED 64           /* local changes whose receipts are reported */
+#define REPL_FLOOR_SETTLE_MS 2000 /* the plan is left alone for so long before deletions are forgotten */
+#define REPL_FLOOR_RETRY_MS 1000
+#define REPL_SNAPSHOTS_MAX 3       /* served at a time */
+#define REPL_SNAPSHOT_BUSY_MS 3000 /* one that has asked so lately is being served */
+#define REPL_FETCH_TIMEOUT_MS 3000
+#define REPL_FETCH_RETRY_MS 1000
+#define REPL_PIECES_MAX 4 /* on their way to disk */
 #define REPL_ALARM_REPEAT_MS 60000
 #define REPL_ADDRESS_MAX (LIMIT_HOST + 8)
 #define REPL_COUNT_MAX (UINT64_C(1) << 62) /* of epochs, sequence numbers, versions, incarnations */
@@ -64,6 +73,17 @@
     X(changes_held)                                                                                                    \
     X(changes_dropped)                                                                                                 \
     X(changes_future)                                                                                                  \
+    X(changes_below_floor)                                                                                             \
+    X(changes_lost)                                                                                                    \
+    X(floors_raised)                                                                                                   \
+    X(floors_adopted)                                                                                                  \
+    X(floors_refused)                                                                                                  \
+    X(snapshots_begun)                                                                                                 \
+    X(snapshots_given_up)                                                                                              \
+    X(snapshots_taken)                                                                                                 \
+    X(snapshots_put_off)                                                                                               \
+    X(pieces_sent)                                                                                                     \
+    X(pieces_stale)                                                                                                    \
     X(state_stale)                                                                                                     \
     X(state_gaps)                                                                                                      \
     X(state_dropped)                                                                                                   \
@@ -123,6 +143,13 @@ struct peer {
     unsigned char plan_root[REPL_ROOT_LEN];
     unsigned char state_root[REPL_ROOT_LEN];
     uint64_t member_root;
+    struct hlc floor;
+    struct vector_entry claims; /* what it has of our own log, by its last heartbeat; origin is not set */
+
+    unsigned steps_told; /* the version of our steps that it has acknowledged */
+    unsigned steps_sent;
+    uint64_t steps_token;
+    struct mono fetched_at; /* it last asked for a piece of a snapshot; {0} never */
 
     /* what we ask of it: sync.c */
     bool want_due;
@@ -180,6 +207,7 @@ struct members {
     struct member_list news;   /* those that are spoken of */
     struct member_list doubts; /* those that are accused */
     uint64_t root;             /* a sum of one hash per member; without ourselves */
+    uint64_t who_root;         /* the same over names, and who of them is gone for good */
     struct mono changed_at;    /* when root last changed */
     bool records_due;          /* some member has record_due or dial_due */
     bool overlay_due;
@@ -262,7 +290,46 @@ struct states {
     uint64_t pushed;        /* our version up to which pushes have gone out, or need none */
 };
 
-enum repl_alarm { ALARM_FUTURE, ALARM_OLD_LOG, ALARM_OLD_STATE, ALARM_OUT, ALARM_COUNT };
+enum floor_job { FLOOR_IDLE, FLOOR_RAISING, FLOOR_ADOPTING };
+struct floors {
+    struct hlc floor;
+    struct hlc heard; /* the highest floor of a peer: what we write must be newer, also before it is ours */
+    uint64_t tombstones;
+    struct hlc time_max; /* of all that is durable here */
+    bool whole;          /* nobody has more of our own log than we do */
+    uint64_t key;        /* what steps is about; 0: there is nothing to forget */
+    unsigned char *steps;
+    size_t steps_len;
+    unsigned version; /* of steps */
+    struct mono settled_at;
+    enum floor_job job;
+    uint64_t token;
+    struct node_name from; /* whose floor is being adopted */
+    struct mono not_before;
+};
+
+struct fetching {
+    bool active;
+    bool tail;
+    bool begun;     /* the first piece is here */
+    bool ask_due;   /* for the next piece */
+    bool complete;  /* all pieces are here */
+    bool replacing; /* and the store has been asked to change over */
+    struct node_name donor;
+    uint64_t id; /* of the piece that is asked for */
+    struct mono until;
+    struct mono not_before;
+    struct hlc floor;
+    char after[REPL_CHANGE_KEY_MAX];
+    size_t after_len;
+    struct repl_vector have;  /* the donor's at the first piece, and what the tail has added */
+    struct vector_entry *cut; /* of the last piece */
+    size_t cut_count;
+    unsigned storing; /* pieces on their way to disk; also of a snapshot that was given up */
+    uint64_t objects;
+};
+
+enum repl_alarm { ALARM_FUTURE, ALARM_OLD_LOG, ALARM_OLD_STATE, ALARM_OUT, ALARM_LOST, ALARM_COUNT };
 
 struct repl {
     struct node_name self;
@@ -279,6 +346,7 @@ struct repl {
     struct repl_clock clock;
     struct hlc replica_time; /* of the configuration, followed at the first step */
     bool started;
+    bool joins;      /* it has not met a member yet */
     struct mono now; /* of the present step */
     struct wall wall;
     uint64_t last_id; /* of tokens and batches */
@@ -292,6 +360,8 @@ struct repl {
     size_t linked_count;
     struct changes changes;
     struct states states;
+    struct floors floors;
+    struct fetching fetching;
     struct mono sync_not_before; /* the store failed: nobody is asked before */
     uint64_t store_retry_ms;
 
@@ -319,7 +389,10 @@ enum token_kind {
     TOKEN_CHANGES, /* a batch of received change-sets */
     TOKEN_LOCAL,   /* the local change at the head */
     TOKEN_STATE,   /* a batch of received records */
-    TOKEN_OWN      /* one record of ours */
+    TOKEN_OWN,     /* one record of ours */
+    TOKEN_FLOOR,
+    TOKEN_PIECE,
+    TOKEN_REPLACE
 };
 #define TOKEN_SHIFT 56
 static inline uint64_t repl_token(enum token_kind kind, uint64_t n)
@@ -333,6 +406,12 @@ static inline enum token_kind repl_token_kind(uint64_t t)
 static inline uint64_t repl_token_number(uint64_t t)
 {
     return t & ((UINT64_C(1) << TOKEN_SHIFT) - 1);
+}
+
+/* No change-set may be written now: the floor is moving, or a snapshot is taking the replica's place. */
+static inline bool repl_plan_held(const struct repl *r)
+{
+    return r->floors.job != FLOOR_IDLE || r->fetching.complete;
 }
 
 static inline void repl_count(struct repl *r, enum repl_counter c, uint64_t n)
@@ -379,6 +458,8 @@ static inline struct slice repl_member_text(const char *text)
 void repl_member_refute(struct repl *r, uint64_t incarnation);
 /* One number over who is in the cluster, in which incarnation, dead or gone; equal tables have equal roots. */
 uint64_t repl_member_root(const struct repl *r);
+/* One number over the names of all members, and who of them is gone for good; with ourselves. */
+uint64_t repl_member_who_root(const struct repl *r);
 /* News goes out soon. */
 void repl_member_tell(struct repl *r);
 /* Every member that can has sent a heartbeat in this run, and so said what it has of our log and state. */
@@ -456,6 +537,8 @@ bool repl_changes_settle(struct repl *r);
 bool repl_changes_local_flush(struct repl *r, struct repl_actions *out);
 bool repl_changes_received_flush(struct repl *r, struct repl_actions *out);
 void repl_receive_fini(struct repl *r);
+/* What was received and is not on its way to disk yet goes; it is asked for again. */
+void repl_receive_drop_next(struct repl *r);
 /* origin lives anew: what is held of its log may not be what it says now. */
 void repl_receive_forget_held(struct repl *r, const struct node_name *origin);
 bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *out);
@@ -481,7 +564,8 @@ bool repl_state_push_flush(struct repl *r, struct repl_actions *out);
 
 /* A difference to m was seen. by_roots: they may become equal without asking; else it is asked in any case. */
 void repl_sync_want(struct repl *r, struct member *m, bool by_roots);
-MUST_CHECK enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push *p);
+MUST_CHECK enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push *p,
+                                   struct repl_actions *out);
 MUST_CHECK enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_want *w,
                                     struct repl_actions *out);
 /* The disk took something: peers may be asked again. */
@@ -503,6 +587,39 @@ void repl_sync_new_state(struct repl *r, uint64_t known);
 void repl_sync_own_log(struct repl *r, uint64_t epoch, uint64_t high);
 void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high);
 
+/* Copies entries into out's arena; false: no memory. */
+bool repl_copy_entries(struct repl_actions *out, const struct vector_entry *from, size_t count,
+                       const struct vector_entry **items);
+
+/* ---- floor.c ---- */
+
+void repl_floor_init(struct repl *r, const struct repl_config *config);
+void repl_floor_fini(struct repl *r);
+/* What a heartbeat says of floor and steps. */
+void repl_floor_heard(struct repl *r, struct member *m, const struct repl_heartbeat *h);
+/* The same in ours to m; token is the heartbeat's. False: no memory. */
+bool repl_floor_tell(const struct repl *r, const struct peer *p, struct repl_heartbeat *h, struct repl_actions *out);
+void repl_floor_told(struct repl *r, struct peer *p, const struct repl_heartbeat *h, uint64_t token);
+/* Something is durable here, up to time; ev is its STORED. */
+void repl_floor_changed(struct repl *r, const struct repl_event *ev, struct hlc time);
+/* m's answer offers its floor, with the cut. */
+void repl_floor_offered(struct repl *r, const struct member *m, const struct repl_push *p, struct repl_actions *out);
+MUST_CHECK enum err repl_floor_stored(struct repl *r, const struct repl_event *ev);
+bool repl_floor_flush(struct repl *r, struct repl_actions *out);
+
+/* ---- fetch.c ---- */
+
+void repl_fetch_fini(struct repl *r);
+/* m, whose floor this is, has what we cannot get by its log. */
+void repl_fetch_want(struct repl *r, const struct member *m, struct hlc floor);
+MUST_CHECK enum err repl_fetch_asked(struct repl *r, struct member *m, const struct repl_fetch *f,
+                                     struct repl_actions *out);
+MUST_CHECK enum err repl_fetch_take(struct repl *r, const struct member *m, const struct repl_message *msg,
+                                    struct repl_actions *out);
+MUST_CHECK enum err repl_fetch_piece_stored(struct repl *r, const struct repl_event *ev);
+MUST_CHECK enum err repl_fetch_replaced(struct repl *r, const struct repl_event *ev);
+bool repl_fetch_flush(struct repl *r, struct repl_actions *out);
+
 /* ---- check.c ---- */
 
 /* ERR_SYNTAX or ERR_LIMIT for what no honest peer of this name sends. */
@@ -510,6 +627,8 @@ MUST_CHECK enum err repl_check_heartbeat(const struct node_name *from, const str
 MUST_CHECK enum err repl_check_push(const struct node_name *from, const struct repl_message *msg);
 MUST_CHECK enum err repl_check_want(const struct node_name *from, const struct repl_message *msg);
 MUST_CHECK enum err repl_check_receipt(const struct node_name *from, const struct repl_message *msg);
+MUST_CHECK enum err repl_check_fetch(const struct node_name *from, const struct repl_message *msg);
+MUST_CHECK enum err repl_check_snapshot(const struct node_name *from, const struct repl_message *msg);
 /* The same caps for what the operator asks. */
 MUST_CHECK enum err repl_check_change(const struct changeset *c);
 MUST_CHECK enum err repl_check_record(enum state_kind kind, struct slice key, struct slice value);

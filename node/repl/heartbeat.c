@@ -183,6 +183,7 @@ static bool fill(struct repl *r, struct member *m, struct note_cache *cache, str
     h->answer = p->observed && m->status != MEMBER_DEAD &&
                 mono_reached(r->now, mono_add_ms(p->silent_from, REPL_PROBE_AFTER_MS));
     if ((p->notes_all || tables_differ(r, p)) && !add_table(r, p, h, out)) return false;
+    if (!repl_floor_tell(r, p, h, out)) return false;
     return add_doubted(r, m, h, out);
 }
 
@@ -197,6 +198,7 @@ bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *ca
     if (p->notes_all) p->notes_token = a->token;
     if (h.answer) repl_count(r, REPL_COUNT_probes_sent, 1);
     p->heartbeat_token = a->token;
+    repl_floor_told(r, p, &h, a->token);
     p->heartbeat_at = mono_add_ms(r->now, interval_ms(r, p));
     if (h.answer) p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_PROBE_MS));
     p->told_root = root_part(r);
@@ -229,6 +231,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
     memcpy(m->peer->state_root, h->state_root, sizeof m->peer->state_root);
     m->peer->roots_known = m->peer->digest_known = true;
     m->peer->member_root = h->member_root;
+    repl_floor_heard(r, m, h);
     if (h->answer) {
         struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);
         m->peer->answered_at = mono_reached(r->now, again) ? r->now : again;

@@ -69,6 +69,17 @@ static uint64_t print_of(const struct node_name *name, uint64_t incarnation, enu
     return repl_hash_with(repl_hash_with(h, incarnation), status == MEMBER_DEAD ? 1 : 0);
 }
 
+/* Of the list of names, and who is gone for good. */
+static uint64_t who_print_of(const struct node_name *name, enum member_status status)
+{
+    return repl_hash_with(repl_name_hash(name, 1), repl_status_final(status) ? 1 : 0);
+}
+
+static uint64_t who_print(const struct member *m)
+{
+    return who_print_of(&m->name, m->status);
+}
+
 static uint64_t print(const struct member *m)
 {
     return print_of(&m->name, m->incarnation, m->status);
@@ -85,6 +96,11 @@ uint64_t repl_member_root(const struct repl *r)
 {
     uint64_t root = r->members.root + print_of(&r->self, r->incarnation, r->self_status);
     return root != 0 ? root : 1;
+}
+
+uint64_t repl_member_who_root(const struct repl *r)
+{
+    return r->members.who_root + who_print_of(&r->self, r->self_status);
 }
 
 /* ---- news ---- */
@@ -131,6 +147,7 @@ enum err repl_member_add(struct repl *r, const struct node_name *name, struct me
     ms->count++;
     ms->overlay_due = true;
     table_changed(r, 0, print(m));
+    ms->who_root += who_print(m);
     if (r->started) changed(r, m);
     r->scan = true;
     *out = m;
@@ -178,7 +195,9 @@ bool repl_member_move(struct repl *r, struct member *m, enum member_status to)
     if (m->status == to) return true;
     if ((allowed[m->status] & BIT(to)) == 0) return false;
     uint64_t before = print(m);
+    r->members.who_root -= who_print(m);
     m->status = to;
+    r->members.who_root += who_print(m);
     m->since = r->now;
     table_changed(r, before, print(m));
     if (to != MEMBER_SUSPECT) repl_observe_clear(r, m);
@@ -281,7 +300,9 @@ enum err repl_member_load(struct repl *r, struct member *m, const struct member_
     enum err e = set_text(&m->address, note->mesh_address);
     if (e == ERR_OK) e = set_text(&m->site, note->site);
     m->incarnation = note->incarnation;
+    r->members.who_root -= who_print(m);
     m->status = note->status;
+    r->members.who_root += who_print(m);
     table_changed(r, before, print(m));
     return e;
 }

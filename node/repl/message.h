@@ -9,9 +9,11 @@
 
 enum repl_message_type {
     REPL_HEARTBEAT = 1,
-    REPL_PUSH,    /* change-sets and state records, unasked (flood) or as the answer to a REPL_WANT */
-    REPL_WANT,    /* vectors of the asker: send me what I am missing, in bounded batches */
-    REPL_RECEIPT, /* "these are durable here": to the origin of change-sets, after they were stored */
+    REPL_PUSH,     /* change-sets and state records, unasked (flood) or as the answer to a REPL_WANT */
+    REPL_WANT,     /* vectors of the asker: send me what I am missing, in bounded batches */
+    REPL_RECEIPT,  /* "these are durable here": to the origin of change-sets, after they were stored */
+    REPL_FETCH,    /* please send a piece of your replica, which shall take the place of mine */
+    REPL_SNAPSHOT, /* that piece */
     REPL_TYPE_COUNT
 };
 
@@ -51,6 +53,12 @@ struct repl_heartbeat {
     bool answer;          /* please send a sign of life at once */
     const struct repl_accusation *accusations;
     size_t accusation_count;
+    struct hlc floor; /* the sender has forgotten deletions up to it */
+    /* Who is in step, so that deletions may be forgotten: a bit for each name in the sorted list of all members, the
+     * least significant first. step_key is over the sender's plan vector and that list; 0: not said. steps may be left
+     * out when the receiver has acknowledged them. */
+    uint64_t step_key;
+    struct slice steps;
 };
 
 struct repl_push {
@@ -68,6 +76,11 @@ struct repl_push {
     /* Not an answer: the records are all of the sender's own, and are every one with a version in
      * (state_after, state_upto[0].high]. Unused in an answer. */
     uint64_t state_after;
+    /* An answer: the sender's floor; and the vector that belongs to it, when it is above the asker's. */
+    struct hlc floor;
+    const struct vector_entry *cut;
+    size_t cut_count;
+    bool trimmed; /* an answer: the asker misses what the sender's log has no more, or it is quicker by a snapshot */
 };
 
 struct repl_want {
@@ -75,6 +88,32 @@ struct repl_want {
     size_t plan_count;
     const struct vector_entry *state;
     size_t state_count;
+    struct hlc floor; /* of the asker */
+};
+
+/* The pieces of a snapshot are asked for one by one; the donor keeps no session, and reads each from its replica of the
+ * moment. First the objects in key order, then, as the tail, the change-sets above the vector of the first piece. */
+struct repl_fetch {
+    uint64_t id; /* echoed */
+    bool tail;
+    struct slice after;              /* objects: the last key that has come, "" at first */
+    const struct vector_entry *have; /* tail: the vector so far */
+    size_t have_count;
+};
+struct repl_snapshot {
+    uint64_t id;
+    uint32_t retry_ms; /* not 0: too many are being served, ask again after this time; all else is empty */
+    bool tail;
+    bool more;
+    struct hlc floor; /* another one than before: begin again */
+    const struct snapshot_object *objects;
+    size_t object_count;
+    const struct changeset *changes; /* tail; none, with more: they are not to be had, begin again */
+    size_t change_count;
+    const struct vector_entry *vector; /* the first piece: the sender's vector */
+    size_t vector_count;
+    const struct vector_entry *cut; /* the last piece of the tail */
+    size_t cut_count;
 };
 
 /* Each id says "durable here up to and including seq". */
@@ -91,6 +130,8 @@ struct repl_message {
         struct repl_push push;
         struct repl_want want;
         struct repl_receipt receipt;
+        struct repl_fetch fetch;
+        struct repl_snapshot snapshot;
     };
 };
 

@@ -27,6 +27,15 @@ void repl_receive_fini(struct repl *r)
     repl_batch_drop(c->next);
 }
 
+void repl_receive_drop_next(struct repl *r)
+{
+    struct changes *c = &r->changes;
+    if (c->next == NULL) return;
+    repl_sync_batch_done(r, c->next->id, false);
+    repl_batch_drop(c->next);
+    c->next = NULL;
+}
+
 static void drop_one(struct repl *r)
 {
     repl_count(r, REPL_COUNT_changes_dropped, 1);
@@ -38,6 +47,10 @@ static enum err plan_change(struct repl *r, const struct changeset *change, cons
 {
     struct changes *c = &r->changes;
     *taken = false;
+    if (change->time.v <= r->floors.floor.v) {
+        repl_count(r, REPL_COUNT_changes_below_floor, 1);
+        return ERR_OK; /* whoever holds it will be given a snapshot */
+    }
     if (c->next == NULL && (c->next = repl_batch_new(++r->last_id)) == NULL) return ERR_NOMEM;
     bool full = c->next->change_count > 0 && c->next->bytes + repl_changeset_bytes(change) > REPL_NEXT_BYTES;
     enum err e = full ? ERR_LIMIT : repl_changes_reserve(r, 1);
@@ -167,7 +180,7 @@ enum err repl_changes_take(struct repl *r, const struct member *m, const struct 
 bool repl_changes_received_flush(struct repl *r, struct repl_actions *out)
 {
     struct changes *c = &r->changes;
-    if (c->storing != NULL || c->next == NULL) return true;
+    if (c->storing != NULL || c->next == NULL || repl_plan_held(r)) return true;
     if (c->next->change_count == 0) return true;
     struct repl_action *a = repl_action_add_held(out, REPL_DO_PERSIST_CHANGE, c->next);
     if (a == NULL) return false;
@@ -187,10 +200,9 @@ static void failed(struct repl *r)
     repl_count(r, REPL_COUNT_store_failures, 1);
     repl_sync_disk_failed(r);
     repl_sync_batch_done(r, c->storing->id, false);
-    if (c->next != NULL) repl_sync_batch_done(r, c->next->id, false);
+    repl_receive_drop_next(r);
     repl_batch_drop(c->storing);
-    repl_batch_drop(c->next);
-    c->storing = c->next = NULL;
+    c->storing = NULL;
     repl_vector_assign(&c->planned, &c->have);
 }
 
@@ -220,6 +232,7 @@ enum err repl_changes_stored(struct repl *r, const struct repl_event *ev)
         const struct log_id *id = &b->changes[i].id;
         repl_vector_raise(&c->have, &id->origin, id->epoch, id->seq);
         owe_receipt(r, id);
+        repl_floor_changed(r, ev, b->changes[i].time);
         flood = flood || b->marks[i].flood;
     }
     memcpy(r->plan_digest, ev->plan_digest.b, sizeof r->plan_digest);

@@ -48,8 +48,7 @@ static enum err on_heartbeat(struct repl *r, struct member *m, const struct repl
 
 static enum err on_push(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out)
 {
-    (void)out;
-    return repl_sync_push(r, m, &msg->push);
+    return repl_sync_push(r, m, &msg->push, out);
 }
 
 static enum err on_want(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out)
@@ -69,6 +68,16 @@ static enum err on_receipt(struct repl *r, struct member *m, const struct repl_m
     return ERR_OK;
 }
 
+static enum err on_fetch(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out)
+{
+    return repl_fetch_asked(r, m, &msg->fetch, out);
+}
+
+static enum err on_snapshot(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out)
+{
+    return repl_fetch_take(r, m, msg, out);
+}
+
 static const struct {
     enum err (*check)(const struct node_name *from, const struct repl_message *msg);
     enum err (*take)(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out);
@@ -77,6 +86,8 @@ static const struct {
     [REPL_PUSH] = {repl_check_push, on_push},
     [REPL_WANT] = {repl_check_want, on_want},
     [REPL_RECEIPT] = {repl_check_receipt, on_receipt},
+    [REPL_FETCH] = {repl_check_fetch, on_fetch},
+    [REPL_SNAPSHOT] = {repl_check_snapshot, on_snapshot},
 };
 
 /* The member, found or new: the link has proved its name. */
@@ -107,6 +118,7 @@ static enum err on_message(struct repl *r, const struct repl_event *ev, struct r
         return ERR_REFUSED;
     }
     repl_member_heard(r, m);
+    r->joins = false;
     return messages[msg->type].take(r, m, msg, out);
 }
 
@@ -148,6 +160,7 @@ static enum err on_sent(struct repl *r, const struct repl_event *ev, struct repl
     if (m == NULL || m->peer == NULL) return ERR_NOTFOUND;
     m->peer->rtt_us = ev->rtt_us;
     if (m->peer->notes_all && ev->token == m->peer->notes_token) m->peer->notes_all = false;
+    if (ev->token == m->peer->steps_token) m->peer->steps_told = m->peer->steps_sent;
     return ERR_OK;
 }
 
@@ -187,6 +200,9 @@ static enum err on_stored(struct repl *r, const struct repl_event *ev, struct re
     case TOKEN_LOCAL: return repl_changes_local_stored(r, ev);
     case TOKEN_STATE: return repl_state_stored(r, ev);
     case TOKEN_OWN: return repl_state_own_stored(r, ev);
+    case TOKEN_FLOOR: return repl_floor_stored(r, ev);
+    case TOKEN_PIECE: return repl_fetch_piece_stored(r, ev);
+    case TOKEN_REPLACE: return repl_fetch_replaced(r, ev);
     case TOKEN_HEARTBEAT:
     case TOKEN_WANT:
     case TOKEN_OTHER: break;
@@ -317,6 +333,7 @@ static bool flush(struct repl *r, bool look, struct repl_actions *out)
     return repl_overlay_flush(r) && repl_state_settle(r) && repl_changes_settle(r) && flush_alarms(r, out) &&
            repl_changes_local_flush(r, out) && repl_changes_received_flush(r, out) && repl_state_flush(r, out) &&
            flush_self(r, out) && repl_flood_flush(r, out) && repl_state_push_flush(r, out) &&
+           (!(look || r->scan) || (repl_floor_flush(r, out) && repl_fetch_flush(r, out))) &&
            (!(look || r->scan) || flush_members(r, out));
 }
 
@@ -409,12 +426,14 @@ enum err repl_new(const struct repl_config *config, struct repl **out)
     r->incarnation = config->incarnation;
     r->self_status = MEMBER_ALIVE;
     r->replica_time = config->time;
+    r->joins = config->joins;
     r->timer = r->members.tell_at = MONO_NEVER;
     r->members.overlay_due = true;
     repl_member_set_text(r->site, sizeof r->site, config->site);
     repl_member_set_text(r->address, sizeof r->address, config->mesh_address);
     memcpy(r->plan_digest, config->plan_digest, sizeof r->plan_digest);
     rng_init(&r->rng, config->seed);
+    repl_floor_init(r, config);
     r->counter_table = (struct counter_table){"repl", counter_names, r->counts, REPL_COUNTER_COUNT};
     enum err e = repl_changes_init(r, config);
     if (e == ERR_OK) e = repl_state_init(r, config);
@@ -432,6 +451,8 @@ void repl_free(struct repl *r)
     if (r == NULL) return;
     repl_changes_fini(r);
     repl_state_fini(r);
+    repl_floor_fini(r);
+    repl_fetch_fini(r);
     repl_members_fini(r);
     free(r);
 }

@@ -38,7 +38,12 @@ struct repl_config {
     uint64_t state_version;
     const struct member_note *members; /* known from the last run: never forgotten, probed for ever */
     size_t member_count;
-    struct hlc time; /* highest in the replica */
+    /* This node is to join a cluster that there is, and has met none of its members in any run. Until it does, what it
+     * writes could be older than what they have forgotten, so it writes nothing. */
+    bool joins;
+    struct hlc time;     /* highest in the replica */
+    struct hlc floor;    /* of the replica: deletions up to it are forgotten */
+    uint64_t tombstones; /* deletions that are not */
     /* of the replica's content; travels in heartbeats until the first STORED brings a newer one */
     unsigned char plan_digest[32];
 };
@@ -78,7 +83,14 @@ struct repl_event {
     bool removed;
     struct plan_digest_bytes {
         unsigned char b[32];
-    } plan_digest; /* STORED after a change: the content digest now */
+    } plan_digest; /* STORED after a change or a REPLACE: the content digest now */
+    /* STORED of all but state: the replica's floor and number of tombstones now. */
+    struct hlc floor;
+    uint64_t tombstones;
+    /* STORED of a REPLACE: what the replica is now. */
+    const struct vector_entry *vector;
+    size_t vector_count;
+    struct hlc time; /* highest in the replica */
     /* LOCAL_CHANGE: the newest stamp of the objects that it replaces or deletes, {0} when they are new. The change gets
      * a later time, so that an edit wins over what its author saw, also where a wrong clock has stamped that. */
     struct hlc after;
@@ -109,14 +121,34 @@ enum repl_action_type {
      * next start's config.epoch). Of the state: report everything that still holds again, as LOCAL_STATE, and read it
      * before carrying out the actions that follow: the first record of the new epoch replaces, here too, what the old
      * one said. */
-    REPL_DO_NEW_EPOCH
+    REPL_DO_NEW_EPOCH,
+    /* The replica's vector is upto, and everybody has it: make the time of the newest tombstone the floor, upto the
+     * cut, and forget the tombstones up to there. STORE_FAILED with ERR_CONFLICT: upto is not the vector. */
+    REPL_DO_RAISE_FLOOR,
+    /* Take over floor with the cut upto. STORE_FAILED with ERR_CONFLICT: a change-set up to that floor is here and not
+     * in the cut, or a part of the cut is missing. */
+    REPL_DO_ADOPT_FLOOR,
+    /* Answer peer's FETCH from the store with one REPL_SNAPSHOT of about LIMIT_MESH_CHUNK bytes, all of it from one
+     * moment: floor always, vector in the first piece of objects, cut in the last piece of the tail. */
+    REPL_DO_SEND_SNAPSHOT,
+    /* Put a piece aside (first: begin anew), then STORED(token). message.snapshot points into the event's own message.
+     */
+    REPL_DO_PERSIST_PIECE,
+    /* What was put aside takes the replica's place, with vector upto, floor and cut (store_submit_replacement says what
+     * is kept), then STORED(token) with vector and time. STORE_FAILED with ERR_CONFLICT: it cannot. */
+    REPL_DO_REPLACE
 };
 
 struct repl_action {
     enum repl_action_type type;
     struct node_name peer;
-    struct repl_message message; /* SEND */
-    struct repl_want want;       /* SEND_MISSING */
+    struct repl_message message;    /* SEND, PERSIST_PIECE */
+    struct repl_want want;          /* SEND_MISSING */
+    struct repl_fetch fetch;        /* SEND_SNAPSHOT */
+    bool first;                     /* PERSIST_PIECE */
+    struct hlc floor;               /* ADOPT_FLOOR, REPLACE */
+    const struct vector_entry *cut; /* REPLACE */
+    size_t cut_count;
     uint64_t token;
     const struct changeset *changes; /* PERSIST_CHANGE; packed may be empty for a local one: the driver packs it */
     size_t change_count;
@@ -127,7 +159,7 @@ struct repl_action {
     struct log_id id;                /* APPLIED, RECEIPT */
     uint64_t elapsed_ms;             /* RECEIPT */
     struct slice text;               /* ALARM */
-    const struct vector_entry *upto; /* PERSIST_STATE: raise by these. SEND_MISSING: our state vector */
+    const struct vector_entry *upto; /* PERSIST_STATE: raise by these. SEND_MISSING: our state vector. See above */
     size_t upto_count;
     enum err err;   /* REJECTED, STATE_STORED */
     uint64_t epoch; /* NEW_EPOCH */
@@ -155,7 +187,8 @@ void repl_free(struct repl *r);
 
 /* Appends actions. Never blocks; bounded work per event. Whatever it returns, the actions appended are to be carried
  * out. ERR_LIMIT, ERR_SYNTAX: a message that no honest peer sends; it changed nothing. ERR_REFUSED: a message or a
- * local change where one side has left or is evicted. ERR_NOTFOUND: an unknown token or peer. An error for a LOCAL_*
+ * local change where one side has left or is evicted. ERR_UNREACHABLE: a local change, and this node has met no member
+ * of the cluster that it is to join. ERR_NOTFOUND: an unknown token or peer. An error for a LOCAL_*
  * event means that nothing of it was taken (ERR_FULL: too many wait already; ERR_LIMIT, ERR_SYNTAX: over a cap;
  * ERR_NOMEM). ERR_NOMEM otherwise: feed the event again. What was taken of a message stays taken, and taking it again
  * is harmless. Memory that is short when actions are made is no error: what could not be said is said in the next step,
@@ -182,6 +215,15 @@ struct repl_member_view repl_member_at(const struct repl *r, size_t i);
 /* MEMBER_DEAD for a name that is not a member. */
 enum member_status repl_member_status(const struct repl *r, const struct node_name *name);
 struct hlc repl_now(const struct repl *r);
+/* How far deletions are forgotten; and a snapshot that is under way, with the number of objects that have come. */
+struct repl_floor_view {
+    struct hlc floor;
+    uint64_t tombstones;
+    bool fetching;
+    struct node_name donor;
+    uint64_t objects;
+};
+struct repl_floor_view repl_floor(const struct repl *r);
 
 /* What waits inside the core, and how much of it may: for the metrics page, and for tests that no queue grows without
  * bound. used exceeds limit by one item at most where an item may be larger than the limit. */

@@ -22,8 +22,8 @@ static bool roots_equal(const struct repl_vector *v, const unsigned char root[RE
 
 bool repl_in_step(const struct repl *r, const struct member *m)
 {
-    return m->peer->roots_known && roots_equal(&r->changes.have, m->peer->plan_root) &&
-           roots_equal(&r->states.have, m->peer->state_root);
+    return m->peer->roots_known && m->peer->floor.v <= r->floors.floor.v &&
+           roots_equal(&r->changes.have, m->peer->plan_root) && roots_equal(&r->states.have, m->peer->state_root);
 }
 
 void repl_sync_want(struct repl *r, struct member *m, bool by_roots)
@@ -42,8 +42,8 @@ void repl_sync_link_down(struct member *m)
 
 /* ---- asking ---- */
 
-static bool copy_entries(struct repl_actions *out, const struct vector_entry *from, size_t count,
-                         const struct vector_entry **items)
+bool repl_copy_entries(struct repl_actions *out, const struct vector_entry *from, size_t count,
+                       const struct vector_entry **items)
 {
     struct vector_entry *copy = arena_alloc(&out->arena, count * sizeof *copy);
     if (copy == NULL) return false;
@@ -55,15 +55,15 @@ static bool copy_entries(struct repl_actions *out, const struct vector_entry *fr
 static bool copy_want(struct repl_actions *out, const struct repl_want *from, struct repl_want *to)
 {
     *to = *from;
-    return copy_entries(out, from->plan, from->plan_count, &to->plan) &&
-           copy_entries(out, from->state, from->state_count, &to->state);
+    return repl_copy_entries(out, from->plan, from->plan_count, &to->plan) &&
+           repl_copy_entries(out, from->state, from->state_count, &to->state);
 }
 
 static bool ask(struct repl *r, struct member *m, struct repl_actions *out)
 {
     const struct repl_vector *plan = &r->changes.have;
     const struct repl_vector *state = &r->states.have;
-    struct repl_want ours = {plan->items, plan->count, state->items, state->count};
+    struct repl_want ours = {plan->items, plan->count, state->items, state->count, r->floors.floor};
     struct repl_want w;
     if (!copy_want(out, &ours, &w)) return false;
     struct repl_action *a = repl_send_add(r, out, m, REPL_WANT, TOKEN_WANT, NULL);
@@ -112,7 +112,17 @@ bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct rep
 
 /* ---- being answered ---- */
 
-enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push *p)
+/* The log does not reach back to what we have; or we may take over a floor. */
+static void take_offer(struct repl *r, const struct member *m, const struct repl_push *p, struct repl_actions *out)
+{
+    if (p->trimmed) {
+        repl_fetch_want(r, m, p->floor);
+    } else {
+        repl_floor_offered(r, m, p, out);
+    }
+}
+
+enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push *p, struct repl_actions *out)
 {
     for (size_t i = 0; i < p->change_count; i++) {
         const struct log_id *id = &p->changes[i].id;
@@ -123,6 +133,7 @@ enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push
     if (e == ERR_OK) e = repl_state_take(r, p, &t);
     if (t.gap) repl_sync_want(r, m, false);
     if (e != ERR_OK || !p->answer) return e;
+    take_offer(r, m, p, out);
     m->peer->answer_changes = t.changes_batch;
     m->peer->answer_state = t.state_batch;
     m->peer->answer_more = p->more;
@@ -182,7 +193,7 @@ enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_wan
     struct repl_want want;
     const struct vector_entry *upto;
     size_t upto_count = r->states.have.count;
-    if (!copy_want(out, w, &want) || !copy_entries(out, r->states.have.items, upto_count, &upto)) return ERR_NOMEM;
+    if (!copy_want(out, w, &want) || !repl_copy_entries(out, r->states.have.items, upto_count, &upto)) return ERR_NOMEM;
     struct repl_action *a = repl_action_add(out, REPL_DO_SEND_MISSING);
     if (a == NULL) return ERR_NOMEM;
     a->peer = m->name;

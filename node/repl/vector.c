@@ -65,6 +65,12 @@ void repl_vector_fini(struct repl_vector *v)
     *v = (struct repl_vector){0};
 }
 
+void repl_vector_clear(struct repl_vector *v)
+{
+    v->count = 0;
+    memset(v->lane, 0, sizeof v->lane);
+}
+
 enum err repl_vector_reserve(struct repl_vector *v, size_t extra)
 {
     if (extra > REPL_VECTOR_MAX || v->count > REPL_VECTOR_MAX - extra) return ERR_LIMIT;

@@ -20,6 +20,8 @@ struct repl_vector {
 };
 
 void repl_vector_fini(struct repl_vector *v);
+/* Every entry goes; the room stays. */
+void repl_vector_clear(struct repl_vector *v);
 /* Room for extra more entries. ERR_NOMEM, ERR_LIMIT above REPL_VECTOR_MAX. */
 MUST_CHECK enum err repl_vector_reserve(struct repl_vector *v, size_t extra);
 /* The same for a vector of what is planned and one of what is done, whose entries are a part of the former's: planned

@@ -55,6 +55,15 @@ enum member_status repl_member_status(const struct repl *r, const struct node_na
     return m != NULL ? m->status : MEMBER_DEAD;
 }
 
+struct repl_floor_view repl_floor(const struct repl *r)
+{
+    const struct fetching *f = &r->fetching;
+    return (struct repl_floor_view){.floor = r->floors.floor,
+                                    .tombstones = r->floors.tombstones,
+                                    .fetching = f->active,
+                                    .donor = f->donor,
+                                    .objects = f->objects};
+}
 static size_t batch_bytes(const struct repl_batch *b)
 {
     return b != NULL ? b->bytes : 0;
