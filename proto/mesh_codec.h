@@ -21,6 +21,8 @@
 #define MESH_VECTOR_MAX 65536       /* entries of a vector */
 #define MESH_ITEMS_MAX 65536        /* change-sets, or state records, of one push; receipts of one message */
 #define MESH_STATE_KEY_MAX 600
+#define MESH_STEPS_MAX (LIMIT_MEMBERS / 8 + 1)
+#define MESH_OBJECT_KEY_MAX 320 /* bytes of a plan object's key */
 
 enum mesh_frame_type {
     MESH_HELLO = 1,   /* client: here is my nonce */

@@ -19,8 +19,8 @@ static bool plain_text(struct slice s, size_t max)
 
 /* ---- pack ---- */
 
-static enum err vector_to_proto(const struct vector_entry *v, size_t count, struct arena *scratch,
-                                Tandem__Mesh__VectorEntry ***out, size_t *n_out)
+enum err mesh_vector_to_proto(const struct vector_entry *v, size_t count, struct arena *scratch,
+                              Tandem__Mesh__VectorEntry ***out, size_t *n_out)
 {
     if (count > MESH_VECTOR_MAX) return ERR_LIMIT;
     Tandem__Mesh__VectorEntry *items = arena_alloc(scratch, count * sizeof *items);
@@ -92,6 +92,10 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
     p->n_notes = h->note_count;
     p->member_root = h->member_root;
     p->answer = h->answer;
+    p->floor = h->floor.v;
+    p->step_key = h->step_key;
+    p->steps = mesh_bytes(h->steps);
+    if (h->steps.n > MESH_STEPS_MAX) return ERR_LIMIT;
     enum err err = accusations_to_proto(h, scratch, p);
     if (err != ERR_OK) return err;
     out->body_case = TANDEM__MESH__FRAME__BODY_HEARTBEAT;
@@ -99,8 +103,7 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
     return ERR_OK;
 }
 
-/* The original bytes of a change-set; one that was made here and never packed is packed now. */
-static enum err change_bytes(const struct changeset *c, struct arena *scratch, ProtobufCBinaryData *out)
+enum err mesh_change_bytes(const struct changeset *c, struct arena *scratch, ProtobufCBinaryData *out)
 {
     struct buf made = {0};
     enum err err = ERR_OK;
@@ -139,13 +142,16 @@ static enum err push_to_proto(const struct repl_push *m, struct arena *scratch, 
     ProtobufCBinaryData *records = arena_alloc(scratch, m->record_count * sizeof *records);
     if (p == NULL || changes == NULL || records == NULL) return ERR_NOMEM;
     *p = (Tandem__Mesh__Push)TANDEM__MESH__PUSH__INIT;
-    enum err err = vector_to_proto(m->state_upto, m->state_upto_count, scratch, &p->state_upto, &p->n_state_upto);
+    enum err err = mesh_vector_to_proto(m->state_upto, m->state_upto_count, scratch, &p->state_upto, &p->n_state_upto);
     for (size_t i = 0; err == ERR_OK && i < m->change_count; i++)
-        err = change_bytes(&m->changes[i], scratch, &changes[i]);
+        err = mesh_change_bytes(&m->changes[i], scratch, &changes[i]);
     for (size_t i = 0; err == ERR_OK && i < m->record_count; i++)
         err = record_bytes(&m->records[i], &made, scratch, &records[i]);
     buf_fini(&made);
+    if (err == ERR_OK) err = mesh_vector_to_proto(m->cut, m->cut_count, scratch, &p->cut, &p->n_cut);
     if (err != ERR_OK) return err;
+    p->floor = m->floor.v;
+    p->trimmed = m->trimmed;
     p->changes = changes;
     p->n_changes = m->change_count;
     p->records = records;
@@ -163,9 +169,10 @@ static enum err want_to_proto(const struct repl_want *m, struct arena *scratch, 
     Tandem__Mesh__Want *p = arena_alloc(scratch, sizeof *p);
     if (p == NULL) return ERR_NOMEM;
     *p = (Tandem__Mesh__Want)TANDEM__MESH__WANT__INIT;
-    enum err err = vector_to_proto(m->plan, m->plan_count, scratch, &p->plan, &p->n_plan);
-    if (err == ERR_OK) err = vector_to_proto(m->state, m->state_count, scratch, &p->state, &p->n_state);
+    enum err err = mesh_vector_to_proto(m->plan, m->plan_count, scratch, &p->plan, &p->n_plan);
+    if (err == ERR_OK) err = mesh_vector_to_proto(m->state, m->state_count, scratch, &p->state, &p->n_state);
     if (err != ERR_OK) return err;
+    p->floor = m->floor.v;
     out->body_case = TANDEM__MESH__FRAME__BODY_WANT;
     out->want = p;
     return ERR_OK;
@@ -200,6 +207,8 @@ enum err mesh_message_to_proto(const struct repl_message *m, struct arena *scrat
     case REPL_PUSH: return push_to_proto(&m->push, scratch, out);
     case REPL_WANT: return want_to_proto(&m->want, scratch, out);
     case REPL_RECEIPT: return receipt_to_proto(&m->receipt, scratch, out);
+    case REPL_FETCH: return mesh_fetch_to_proto(&m->fetch, scratch, out);
+    case REPL_SNAPSHOT: return mesh_snapshot_to_proto(&m->snapshot, scratch, out);
     case REPL_TYPE_COUNT: break;
     }
     return ERR_SYNTAX;
@@ -207,21 +216,21 @@ enum err mesh_message_to_proto(const struct repl_message *m, struct arena *scrat
 
 /* ---- unpack ---- */
 
-static enum err take_name(ProtobufCBinaryData b, struct node_name *name, struct err_info *info)
+enum err mesh_take_name(ProtobufCBinaryData b, struct node_name *name, struct err_info *info)
 {
     if (!mesh_token_valid(mesh_slice(b)) || node_name_set(name, mesh_slice(b)) != ERR_OK)
         return err_fail(info, ERR_SYNTAX, "mesh message: not a node name");
     return ERR_OK;
 }
 
-static enum err take_vector(Tandem__Mesh__VectorEntry *const *list, size_t count, struct arena *arena,
-                            const struct vector_entry **out, size_t *count_out, struct err_info *info)
+enum err mesh_take_vector(Tandem__Mesh__VectorEntry *const *list, size_t count, struct arena *arena,
+                          const struct vector_entry **out, size_t *count_out, struct err_info *info)
 {
     if (count > MESH_VECTOR_MAX) return err_fail(info, ERR_LIMIT, "mesh message: a vector of %zu entries", count);
     struct vector_entry *v = arena_alloc(arena, count * sizeof *v);
     if (v == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < count; i++) {
-        enum err err = take_name(list[i]->origin, &v[i].origin, info);
+        enum err err = mesh_take_name(list[i]->origin, &v[i].origin, info);
         if (err != ERR_OK) return err;
         v[i].epoch = list[i]->epoch;
         v[i].high = list[i]->high;
@@ -240,7 +249,7 @@ static enum err take_digest(ProtobufCBinaryData b, unsigned char out[DIGEST_LEN]
 
 static enum err take_note(const Tandem__Mesh__MemberNote *p, struct member_note *n, struct err_info *info)
 {
-    enum err err = take_name(p->name, &n->name, info);
+    enum err err = mesh_take_name(p->name, &n->name, info);
     if (err != ERR_OK) return err;
     if (p->status < MEMBER_ALIVE || p->status > MEMBER_EVICTED)
         return err_fail(info, ERR_SYNTAX, "mesh message: member status %u", p->status);
@@ -262,8 +271,8 @@ static enum err take_accusations(const Tandem__Mesh__Heartbeat *p, struct arena 
     struct repl_accusation *items = arena_alloc(arena, p->n_accusations * sizeof *items);
     if (items == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < p->n_accusations; i++) {
-        enum err err = take_name(p->accusations[i]->name, &items[i].name, info);
-        if (err == ERR_OK) err = take_name(p->accusations[i]->by, &items[i].by, info);
+        enum err err = mesh_take_name(p->accusations[i]->name, &items[i].name, info);
+        if (err == ERR_OK) err = mesh_take_name(p->accusations[i]->by, &items[i].by, info);
         if (err != ERR_OK) return err;
         items[i].incarnation = p->accusations[i]->incarnation;
     }
@@ -289,6 +298,10 @@ static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *a
     if (err != ERR_OK) return err;
     h->member_root = p->member_root;
     h->answer = p->answer;
+    h->floor.v = p->floor;
+    h->step_key = p->step_key;
+    h->steps = mesh_slice(p->steps);
+    if (h->steps.n > MESH_STEPS_MAX) return err_fail(info, ERR_LIMIT, "mesh message: %zu bytes of steps", h->steps.n);
     struct member_note *notes = arena_alloc(arena, p->n_notes * sizeof *notes);
     if (notes == NULL) return ERR_NOMEM;
     for (size_t i = 0; err == ERR_OK && i < p->n_notes; i++)
@@ -306,7 +319,7 @@ static enum err take_push(const Tandem__Mesh__Push *p, struct arena *arena, stru
     struct changeset *changes = arena_alloc(arena, p->n_changes * sizeof *changes);
     struct state_record *records = arena_alloc(arena, p->n_records * sizeof *records);
     if (changes == NULL || records == NULL) return ERR_NOMEM;
-    enum err err = take_vector(p->state_upto, p->n_state_upto, arena, &m->state_upto, &m->state_upto_count, info);
+    enum err err = mesh_take_vector(p->state_upto, p->n_state_upto, arena, &m->state_upto, &m->state_upto_count, info);
     for (size_t i = 0; err == ERR_OK && i < p->n_changes; i++)
         err = changeset_unpack(arena, mesh_slice(p->changes[i]), &changes[i], info);
     for (size_t i = 0; err == ERR_OK && i < p->n_records; i++)
@@ -318,13 +331,16 @@ static enum err take_push(const Tandem__Mesh__Push *p, struct arena *arena, stru
     m->more = p->more;
     m->answer = p->answer;
     m->state_after = p->state_after;
-    return err;
+    m->floor.v = p->floor;
+    m->trimmed = p->trimmed;
+    return err == ERR_OK ? mesh_take_vector(p->cut, p->n_cut, arena, &m->cut, &m->cut_count, info) : err;
 }
 
 static enum err take_want(const Tandem__Mesh__Want *p, struct arena *arena, struct repl_want *m, struct err_info *info)
 {
-    enum err err = take_vector(p->plan, p->n_plan, arena, &m->plan, &m->plan_count, info);
-    if (err == ERR_OK) err = take_vector(p->state, p->n_state, arena, &m->state, &m->state_count, info);
+    m->floor.v = p->floor;
+    enum err err = mesh_take_vector(p->plan, p->n_plan, arena, &m->plan, &m->plan_count, info);
+    if (err == ERR_OK) err = mesh_take_vector(p->state, p->n_state, arena, &m->state, &m->state_count, info);
     return err;
 }
 
@@ -336,7 +352,7 @@ static enum err take_receipt(const Tandem__Mesh__Receipt *p, struct arena *arena
     struct log_id *ids = arena_alloc(arena, p->n_ids * sizeof *ids);
     if (ids == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < p->n_ids; i++) {
-        enum err err = take_name(p->ids[i]->origin, &ids[i].origin, info);
+        enum err err = mesh_take_name(p->ids[i]->origin, &ids[i].origin, info);
         if (err != ERR_OK) return err;
         ids[i].epoch = p->ids[i]->epoch;
         ids[i].seq = p->ids[i]->seq;
@@ -358,6 +374,12 @@ enum err mesh_message_from_proto(const Tandem__Mesh__Frame *p, struct arena *are
     case TANDEM__MESH__FRAME__BODY_RECEIPT:
         m->type = REPL_RECEIPT;
         return take_receipt(p->receipt, arena, &m->receipt, info);
+    case TANDEM__MESH__FRAME__BODY_FETCH:
+        m->type = REPL_FETCH;
+        return mesh_take_fetch(p->fetch, arena, &m->fetch, info);
+    case TANDEM__MESH__FRAME__BODY_SNAPSHOT:
+        m->type = REPL_SNAPSHOT;
+        return mesh_take_snapshot(p->snapshot, arena, &m->snapshot, info);
     default: return err_fail(info, ERR_VERSION, "mesh message: a kind that this version does not know");
     }
 }

@@ -12,13 +12,25 @@ static void check_names(const struct vector_entry *v, size_t count)
         ASSERT(node_name_valid(&v[i].origin));
 }
 
+static void check_snapshot(const struct repl_snapshot *s)
+{
+    check_names(s->vector, s->vector_count);
+    check_names(s->cut, s->cut_count);
+    ASSERT(s->object_count <= MESH_ITEMS_MAX && s->change_count <= MESH_ITEMS_MAX);
+    for (size_t i = 0; i < s->object_count; i++)
+        ASSERT(node_name_valid(&s->objects[i].stamp.origin) && s->objects[i].key.n > 0);
+}
+
 static void check_message(const struct repl_message *m)
 {
     ASSERT(m->type >= REPL_HEARTBEAT && m->type < REPL_TYPE_COUNT);
     if (m->type == REPL_HEARTBEAT) ASSERT(m->heartbeat.note_count <= LIMIT_MEMBERS);
+    if (m->type == REPL_PUSH) check_names(m->push.cut, m->push.cut_count);
     if (m->type == REPL_PUSH) check_names(m->push.state_upto, m->push.state_upto_count);
     if (m->type == REPL_WANT) check_names(m->want.plan, m->want.plan_count);
     if (m->type == REPL_WANT) check_names(m->want.state, m->want.state_count);
+    if (m->type == REPL_FETCH) check_names(m->fetch.have, m->fetch.have_count);
+    if (m->type == REPL_SNAPSHOT) check_snapshot(&m->snapshot);
     if (m->type == REPL_RECEIPT) ASSERT(m->receipt.id_count <= MESH_ITEMS_MAX);
 }
 

@@ -214,7 +214,7 @@ static void test_want_and_receipt(void **state)
     struct log_id ids[2] = {{name("a"), 1, 2}, {name("b"), 3, 4}};
     (void)state;
     f.message.type = REPL_WANT;
-    f.message.want = (struct repl_want){plan, 2, &st, 1};
+    f.message.want = (struct repl_want){plan, 2, &st, 1, {77}};
     round_trip(&f, &arena, &back);
     assert_int_equal(back.message.want.plan_count, 2);
     assert_memory_equal(back.message.want.plan, plan, sizeof plan);
