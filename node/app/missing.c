@@ -67,13 +67,29 @@ static const struct vector_entry *find(const struct vector_entry *v, size_t coun
     return NULL;
 }
 
+static bool knows_nothing(const struct repl_want *want)
+{
+    for (size_t i = 0; i < want->plan_count; i++) {
+        if (want->plan[i].high > 0) return false;
+    }
+    return true;
+}
+
 static enum err gather_changes(struct store_read *read, const struct repl_want *want, struct missing *m)
 {
+    if (knows_nothing(want) && m->have.log_bytes > MISSING_LOG_MAX) {
+        m->push.trimmed = true;
+        return ERR_OK;
+    }
     for (size_t i = 0; i < m->have.plan_count && !m->push.more; i++) {
         const struct vector_entry *ours = &m->have.plan[i];
         const struct vector_entry *theirs = find(want->plan, want->plan_count, ours, true);
         uint64_t high = theirs != NULL ? theirs->high : 0;
         if (high >= ours->high) continue;
+        if (high < m->have.plan_base[i]) {
+            m->push.trimmed = true;
+            continue;
+        }
         enum err e = store_log(read, &ours->origin, ours->epoch, high + 1, add_change, m);
         if (e == ERR_OK) e = m->err;
         if (e != ERR_OK) return e;
@@ -101,6 +117,10 @@ enum err missing_gather(struct store_read *read, const struct repl_want *want, s
 {
     *m = (struct missing){.push = {.answer = true}};
     enum err e = store_load_start(read, &m->arena, &m->have);
+    m->push.floor = m->have.floor;
+    if (e == ERR_OK && m->have.floor.v > want->floor.v) {
+        e = store_cut(read, &m->arena, &m->push.cut, &m->push.cut_count);
+    }
     if (e == ERR_OK) e = gather_changes(read, want, m);
     if (e == ERR_OK) e = gather_records(read, want, m);
     m->push.changes = m->changes;

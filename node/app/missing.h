@@ -1,5 +1,6 @@
 /* missing: what a peer that sent its vectors (REPL_WANT) lacks of this node's replica, gathered from the store in one
- * bounded batch. The asker asks again until nothing more comes; no session is kept. */
+ * bounded batch. The asker asks again until nothing more comes; no session is kept. What the log has no more is not in
+ * it: then the answer says that a snapshot is to be fetched. */
 #ifndef TANDEM_APP_MISSING_H
 #define TANDEM_APP_MISSING_H
 
@@ -21,6 +22,7 @@ struct missing {
 /* Between read begin and end, and valid until then: texts point into the map or into missing's arena. Change-sets come
  * first, per log in order of seq; then state records, per owner in order of version. About LIMIT_MESH_CHUNK bytes at
  * most, but one item of any size. missing_fini is due in any case. ERR_NOMEM, what the store says. */
+#define MISSING_LOG_MAX (UINT64_C(4) << 20) /* bytes; a new node is given a snapshot instead of a longer log */
 MUST_CHECK enum err missing_gather(struct store_read *read, const struct repl_want *want, struct missing *m);
 void missing_fini(struct missing *m);
 

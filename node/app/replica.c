@@ -4,6 +4,7 @@
  * meanwhile wait in pending_events and are stepped right after. */
 #include "node/app/missing.h"
 #include "node/app/node.h"
+#include "node/app/piece.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,7 +59,7 @@ static void pending_give_back(struct node *n, struct pending_event *p)
 static void defer(struct node *n, const struct repl_event *ev)
 {
     struct pending_event *p = pending_take(n, ev);
-    ASSERT(ev->type != REPL_EV_MESSAGE && ev->type != REPL_EV_LOCAL_CHANGE);
+    ASSERT(ev->type != REPL_EV_MESSAGE && ev->type != REPL_EV_LOCAL_CHANGE && ev->vector == NULL);
     if (p != NULL) {
         buf_slice(&p->key, ev->key);
         buf_slice(&p->value, ev->value);
@@ -96,11 +97,18 @@ static void store_failed(struct node *n, uint64_t core_token, enum err err)
     replica_feed(n, &ev);
 }
 
-static void stored(struct node *n, uint64_t core_token)
+static struct repl_event stored_event(struct node *n, uint64_t core_token, const struct store_completion *c)
 {
-    struct repl_event ev = {.type = REPL_EV_STORED, .token = core_token};
+    struct repl_event ev = {
+        .type = REPL_EV_STORED, .token = core_token, .floor = c->floor, .tombstones = c->tombstones};
     _Static_assert(sizeof n->plan_digest == sizeof ev.plan_digest, "a digest is 32 bytes");
     memcpy(&ev.plan_digest, &n->plan_digest, sizeof ev.plan_digest);
+    return ev;
+}
+
+static void stored(struct node *n, uint64_t core_token, const struct store_completion *c)
+{
+    struct repl_event ev = stored_event(n, core_token, c);
     replica_feed(n, &ev);
 }
 
@@ -112,7 +120,7 @@ static void change_stored(struct node *n, void *ctx, uint64_t core_token, const 
         n->plan_stored_at = node_mono();
     }
     if (c->err == ERR_OK) {
-        stored(n, core_token);
+        stored(n, core_token, c);
         return;
     }
     log_event(&n->log, LOG_WARN, "replica", "change-not-stored", "err=\"%s\" text=\"%s\"", err_name(c->err),
@@ -126,7 +134,7 @@ static void state_stored(struct node *n, void *ctx, uint64_t core_token, const s
 {
     (void)ctx;
     if (c->err == ERR_OK) {
-        stored(n, core_token);
+        stored(n, core_token, c);
         return;
     }
     log_event(&n->log, LOG_WARN, "replica", "state-not-stored", "err=\"%s\" text=\"%s\"", err_name(c->err),
@@ -155,6 +163,94 @@ static void do_persist_state(struct node *n, const struct repl_action *a)
         if (e != ERR_OK) replica_job_cancel(n, token);
     }
     if (e != ERR_OK) store_failed(n, a->token, e);
+}
+
+/* ---- floor and snapshot ---- */
+
+static void plan_job_done(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
+{
+    (void)ctx;
+    if (c->err == ERR_OK) {
+        stored(n, core_token, c);
+        return;
+    }
+    log_event(&n->log, c->err == ERR_CONFLICT ? LOG_INFO : LOG_WARN, "replica", "not-stored", "err=\"%s\" text=\"%s\"",
+              err_name(c->err), c->info.text);
+    store_failed(n, core_token, c->err);
+}
+
+/* The store has a new replica: the core needs to know what it holds now. */
+static void replaced(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
+{
+    struct arena arena = {0};
+    struct store_start start;
+    if (c->err != ERR_OK) {
+        plan_job_done(n, ctx, core_token, c);
+        return;
+    }
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        e = store_load_start(n->read, &arena, &start);
+        node_read_end(n);
+    }
+    if (e == ERR_OK) {
+        n->plan_digest = c->plan_digest;
+        n->plan_stored_at = node_mono();
+        log_event(&n->log, LOG_INFO, "replica", "snapshot-taken", "objects=%" PRIu64 " lost=%" PRIu64, start.objects,
+                  c->lost_count);
+        struct repl_event ev = stored_event(n, core_token, c);
+        ev.vector = start.plan;
+        ev.vector_count = start.plan_count;
+        ev.time = start.time;
+        replica_feed(n, &ev);
+    } else {
+        /* What the core believes is not what is there: only a new start mends that. */
+        log_event(&n->log, LOG_ERROR, "replica", "cannot-read-replica", "err=\"%s\"", err_name(e));
+        store_failed(n, core_token, e);
+    }
+    arena_fini(&arena);
+}
+
+static enum err submit_plan_job(struct node *n, const struct repl_action *a, uint64_t token)
+{
+    const struct repl_snapshot *s = &a->message.snapshot;
+    struct store_piece piece = {a->first, s->objects, s->object_count, s->changes, s->change_count};
+    struct store_replacement replacement = {a->upto, a->upto_count, a->floor, a->cut, a->cut_count};
+    switch (a->type) {
+    case REPL_DO_RAISE_FLOOR: return store_submit_floor_raise(n->store, a->upto, a->upto_count, token);
+    case REPL_DO_ADOPT_FLOOR: return store_submit_floor_adopt(n->store, a->floor, a->upto, a->upto_count, token);
+    case REPL_DO_PERSIST_PIECE: return store_submit_piece(n->store, &piece, token);
+    case REPL_DO_REPLACE: return store_submit_replacement(n->store, &replacement, token);
+    default: ASSERT(false);
+    }
+    return ERR_SYNTAX;
+}
+
+static void do_plan_job(struct node *n, const struct repl_action *a)
+{
+    uint64_t token = 0;
+    enum err e = replica_job(n, a->type == REPL_DO_REPLACE ? replaced : plan_job_done, NULL, a->token, &token);
+    if (e == ERR_OK) {
+        e = submit_plan_job(n, a, token);
+        if (e != ERR_OK) replica_job_cancel(n, token);
+    }
+    if (e != ERR_OK) store_failed(n, a->token, e);
+}
+
+static void do_send_snapshot(struct node *n, const struct repl_action *a)
+{
+    struct piece p = {.err = ERR_OK};
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        e = piece_read(n->read, &a->fetch, &p);
+        struct repl_message message = {.type = REPL_SNAPSHOT, .from = n->self, .snapshot = p.snapshot};
+        if (e == ERR_OK) e = n->mesh != NULL ? mesh_send(n->mesh, &a->peer, &message, a->token) : ERR_UNREACHABLE;
+        piece_fini(&p);
+        node_read_end(n);
+    }
+    if (e == ERR_OK) return;
+    log_event(&n->log, LOG_WARN, "replica", "cannot-send-snapshot", "peer=%s err=\"%s\"", a->peer.s, err_name(e));
+    send_failed(n, &a->peer, a->token);
 }
 
 /* ---- answering a WANT from the store ---- */
@@ -281,6 +377,11 @@ static void carry_out(struct node *n, const struct repl_action *a)
     case REPL_DO_ALARM: do_alarm(n, a); break;
     case REPL_DO_STATE_STORED: replica_observed(n, a->token, a->err); break;
     case REPL_DO_NEW_EPOCH: do_new_epoch(n, a); break;
+    case REPL_DO_RAISE_FLOOR:
+    case REPL_DO_ADOPT_FLOOR:
+    case REPL_DO_PERSIST_PIECE:
+    case REPL_DO_REPLACE: do_plan_job(n, a); break;
+    case REPL_DO_SEND_SNAPSHOT: do_send_snapshot(n, a); break;
     }
 }
 
@@ -404,6 +505,15 @@ static enum err own_version(struct node *n, const struct store_start *start, uin
     return store_state_since(n->read, &n->self, own.epoch, own.high, take_version, version);
 }
 
+/* The first node of a cluster has nobody to join. */
+static bool joins(const struct node *n, const struct store_start *start)
+{
+    bool knows_others = false;
+    for (size_t i = 0; i < start->member_count; i++)
+        knows_others = knows_others || !node_name_eq(&start->members[i].name, &n->self);
+    return !knows_others && n->identity.seed_count + n->config.seed_count > 0;
+}
+
 enum err replica_start(struct node *n, struct err_info *info)
 {
     struct arena arena = {0};
@@ -431,7 +541,10 @@ enum err replica_start(struct node *n, struct err_info *info)
             .members = start.members,
             .member_count = start.member_count,
             .time = start.time,
+            .floor = start.floor,
+            .tombstones = start.tombstones,
         };
+        config.joins = joins(n, &start);
         memcpy(config.plan_digest, &n->plan_digest, sizeof config.plan_digest);
         e = repl_new(&config, &n->repl);
         if (e == ERR_OK) remember(n, &own);

@@ -96,7 +96,7 @@ struct store_rig {
 static void gather_missing(void *ctx, bool may_fail)
 {
     struct store_rig *r = ctx;
-    struct repl_want want = {NULL, 0, NULL, 0};
+    struct repl_want want = {.plan = NULL};
     struct missing m;
     assert_int_equal(store_read_begin(r->read), ERR_OK);
     enum err e = missing_gather(r->read, &want, &m);

@@ -30,7 +30,7 @@ static void rig_close(struct rig *r)
 static const struct repl_push *gather(struct rig *r, const struct vector_entry *plan, size_t plan_count,
                                       const struct vector_entry *state, size_t state_count)
 {
-    struct repl_want want = {plan, plan_count, state, state_count};
+    struct repl_want want = {.plan = plan, .plan_count = plan_count, .state = state, .state_count = state_count};
     assert_int_equal(store_read_begin(r->read), ERR_OK);
     assert_int_equal(missing_gather(r->read, &want, &r->m), ERR_OK);
     assert_true(r->m.push.answer);
