@@ -21,6 +21,25 @@ void driver_drop_job(struct sim_node *n)
     free(j);
 }
 
+static enum err commit_plan(struct world *w, size_t node, const struct repl_action *a)
+{
+    struct sim_store *s = &w->nodes[node].store;
+    enum err e = ERR_OK;
+    switch (a->type) {
+    case REPL_DO_RAISE_FLOOR: e = sim_store_raise(s, a->upto, a->upto_count); break;
+    case REPL_DO_ADOPT_FLOOR: e = sim_store_adopt(s, a->floor, a->upto, a->upto_count); break;
+    case REPL_DO_PERSIST_PIECE: sim_store_put_piece(w, s, a->first, &a->message.snapshot); return ERR_OK;
+    case REPL_DO_REPLACE:
+        e = sim_store_replace(w, s, a);
+        if (e == ERR_OK) oracle_replaced(w, node);
+        w->n.snapshots += e == ERR_OK;
+        return e;
+    default: ASSERT(false);
+    }
+    w->n.floors += e == ERR_OK;
+    return e;
+}
+
 static enum err commit(struct world *w, size_t node, const struct job *j)
 {
     struct sim_store *s = &w->nodes[node].store;
@@ -30,6 +49,7 @@ static enum err commit(struct world *w, size_t node, const struct job *j)
     case JOB_RECORDS: sim_store_records(s, p->records, p->record_count, p->state_upto, p->state_upto_count); break;
     case JOB_MEMBER: s->members[j->member] = j->status; break;
     case JOB_EPOCH: s->epoch = j->epoch; break;
+    case JOB_PLAN: return commit_plan(w, node, &j->plan);
     }
     return ERR_OK;
 }
@@ -67,6 +87,16 @@ static void persist(struct world *w, size_t node, const struct repl_action *a)
     net_copy_push(&j->arena, &j->what);
 }
 
+static void plan_job(struct world *w, size_t node, const struct repl_action *a)
+{
+    struct job *j = submit(w, node, JOB_PLAN);
+    j->token = a->token;
+    j->plan = *a;
+    j->plan.upto = net_copy(&j->arena, a->upto, a->upto_count * sizeof *a->upto);
+    j->plan.cut = net_copy(&j->arena, a->cut, a->cut_count * sizeof *a->cut);
+    if (a->type == REPL_DO_PERSIST_PIECE) net_copy_snapshot(&j->arena, &j->plan.message.snapshot);
+}
+
 void driver_remember(struct world *w, size_t node, size_t member, const struct member_status_of *status)
 {
     struct job *j = submit(w, node, JOB_MEMBER);
@@ -88,10 +118,19 @@ static enum err write_out(struct world *w, size_t node, const struct job *j)
 
 static void tell_stored(struct world *w, size_t node, const struct job *j, enum err err)
 {
-    if (j->kind != JOB_CHANGES && j->kind != JOB_RECORDS) return; /* the core does not wait for these */
+    if (j->kind == JOB_MEMBER || j->kind == JOB_EPOCH) return; /* the core does not wait for these */
     struct repl_event ev = {
         .type = err == ERR_OK ? REPL_EV_STORED : REPL_EV_STORE_FAILED, .token = j->token, .err = err};
-    sim_store_digest(&w->nodes[node].store, ev.plan_digest.b);
+    const struct sim_store *s = &w->nodes[node].store;
+    struct vector_entry vector[SIM_NODES_MAX * SIM_EPOCHS_MAX];
+    sim_store_digest(s, ev.plan_digest.b);
+    ev.floor = s->floor;
+    ev.tombstones = sim_store_tombstones(s);
+    ev.time = s->time;
+    ev.vector = vector;
+    ASSERT(s->log_count <= SIM_NODES_MAX * SIM_EPOCHS_MAX);
+    for (size_t i = 0; i < s->log_count; i++)
+        vector[ev.vector_count++] = (struct vector_entry){s->logs[i].origin, s->logs[i].epoch, s->logs[i].count};
     world_step(w, node, &ev);
 }
 
@@ -162,6 +201,15 @@ static void send_missing(struct world *w, size_t node, const struct repl_action 
     arena_fini(&arena);
 }
 
+static void send_piece(struct world *w, size_t node, const struct repl_action *a)
+{
+    struct arena arena = {0};
+    struct repl_message m = {.type = REPL_SNAPSHOT, .from = sim_name(node)};
+    sim_store_piece(&w->nodes[node].store, &a->fetch, &arena, &m.snapshot);
+    net_send(w, node, sim_index(&a->peer), a->token, &m);
+    arena_fini(&arena);
+}
+
 static void new_epoch(struct world *w, size_t node, const struct repl_action *a)
 {
     struct sim_node *n = &w->nodes[node];
@@ -207,14 +255,20 @@ static void perform(struct world *w, size_t node, const struct repl_action *a)
     case REPL_DO_REJECTED: w->n.rejected++; break;
     case REPL_DO_STATE_STORED: w->n.records += a->err == ERR_OK; break;
     case REPL_DO_NEW_EPOCH: new_epoch(w, node, a); break;
+    case REPL_DO_RAISE_FLOOR:
+    case REPL_DO_ADOPT_FLOOR:
+    case REPL_DO_PERSIST_PIECE:
+    case REPL_DO_REPLACE: plan_job(w, node, a); break;
+    case REPL_DO_SEND_SNAPSHOT: send_piece(w, node, a); break;
     }
 }
 
 static void trace_action(const struct world *w, size_t node, const struct repl_action *a)
 {
-    static const char *const names[] = {"send",     "missing", "persist-change", "persist-state", "dial",
-                                        "hangup",   "member",  "applied",        "receipt",       "alarm",
-                                        "rejected", "stored",  "new-epoch"};
+    static const char *const names[] = {"send",       "missing",       "persist-change", "persist-state", "dial",
+                                        "hangup",     "member",        "applied",        "receipt",       "alarm",
+                                        "rejected",   "stored",        "new-epoch",      "raise-floor",   "adopt-floor",
+                                        "send-piece", "persist-piece", "replace"};
     printf("%" PRIu64 " n%zu %s peer=%s type=%d changes=%zu records=%zu status=%s\n", w->now_us, node, names[a->type],
            a->peer.s, a->type == REPL_DO_SEND ? (int)a->message.type : 0, a->change_count, a->record_count,
            a->type == REPL_DO_MEMBER ? member_status_name(a->member.status) : "-");
@@ -245,7 +299,8 @@ static void trace_action(const struct world *w, size_t node, const struct repl_a
 /* What an honest world may answer: a full queue, a link that is unknown, a peer or oneself that is not a member. */
 static bool honest(const struct repl_event *ev, enum err e)
 {
-    return e == ERR_OK || e == ERR_FULL || e == ERR_REFUSED || (e == ERR_NOTFOUND && ev->type == REPL_EV_LINK_DOWN);
+    return e == ERR_OK || e == ERR_FULL || e == ERR_REFUSED || e == ERR_UNREACHABLE ||
+           (e == ERR_NOTFOUND && ev->type == REPL_EV_LINK_DOWN);
 }
 
 void world_step(struct world *w, size_t node, struct repl_event *ev)

@@ -198,6 +198,38 @@ static const char *node_missing(struct world *w, size_t a, size_t first)
     return NULL;
 }
 
+/* Nothing is in the future of any member: else the deletions wait until its clock has passed that. */
+static bool clocks_have_passed(const struct world *w)
+{
+    for (size_t i = 0; i < w->o.nodes; i++) {
+        for (size_t k = 0; k < w->o.nodes; k++) {
+            if (!life_member(w, i) || !life_member(w, k)) continue;
+            if ((uint64_t)life_wall(w, i).ms < w->nodes[k].store.time.v >> 16) return false;
+        }
+    }
+    return true;
+}
+
+/* That a node is gone may have been lost with who knew it: then the others wait for it. */
+static bool waits_for_the_gone(const struct world *w, size_t at)
+{
+    for (size_t i = 0; i < repl_member_count(w->nodes[at].core); i++) {
+        struct repl_member_view v = repl_member_at(w->nodes[at].core, i);
+        bool final = v.status == MEMBER_LEFT || v.status == MEMBER_EVICTED;
+        if (!final && !life_member(w, sim_index(&v.name))) return true;
+    }
+    return false;
+}
+
+/* When all is well, everybody has forgotten the same deletions, and there are none left to forget. */
+static const char *floor_missing(struct world *w, size_t a, size_t first)
+{
+    const struct sim_store *s = &w->nodes[a].store;
+    if (!clocks_have_passed(w) || waits_for_the_gone(w, a)) return NULL;
+    if (s->floor.v != w->nodes[first].store.floor.v) return missing(w, "floors differ", a, first);
+    return sim_store_tombstones(s) > 0 ? missing(w, "deletions are not forgotten", a, first) : NULL;
+}
+
 const char *invariant_agreement(struct world *w)
 {
     size_t first = 0;
@@ -207,6 +239,7 @@ const char *invariant_agreement(struct world *w)
     for (size_t a = 0; what == NULL && a < w->o.nodes; a++) {
         if (!life_member(w, a)) continue;
         what = node_missing(w, a, first);
+        if (what == NULL) what = floor_missing(w, a, first);
         for (size_t b = 0; what == NULL && b < w->o.nodes; b++) {
             what = w->nodes[b].gone ? gone_missing(w, a, b) : pair_missing(w, a, b);
         }

@@ -108,7 +108,12 @@ static void load(struct world *w, size_t node)
                                  .state_version = own_version(&s->owners[node]),
                                  .members = members,
                                  .member_count = load_members(s, members),
-                                 .time = s->time};
+                                 .joins = node != 0 || w->nodes[node].restored,
+                                 .time = s->time,
+                                 .floor = s->floor,
+                                 .tombstones = sim_store_tombstones(s)};
+    for (size_t i = 0; i < config.member_count; i++)
+        config.joins = config.joins && sim_index(&members[i].name) == node;
     sim_store_digest(s, config.plan_digest);
     enum err e = repl_new(&config, &w->nodes[node].core);
     ASSERT(e == ERR_OK);
@@ -201,7 +206,7 @@ void life_restore(struct world *w, size_t node, bool empty)
     if (empty && n->backup != NULL) sim_store_fini(n->backup);
     free(n->backup);
     n->backup = NULL;
-    n->old_disk = true;
+    n->old_disk = n->restored = true;
     world_trace(w, node, "%s disk", empty ? "empty" : "old");
     give_up_lost(w);
     sim_store_forget(w);

@@ -47,6 +47,31 @@ void oracle_reset(struct world *w, size_t node)
     memset(o->objects, 0, sizeof o->objects);
 }
 
+/* A snapshot took the replica's place. What it could not keep was of a log that a node began with an old disk, or of a
+ * node that is gone, or the loser is such a node itself; nothing else may be lost. */
+void oracle_replaced(struct world *w, size_t node)
+{
+    struct oracle *o = &w->nodes[node].oracle;
+    bool lost = false;
+    for (size_t i = 0; i < o->log_count; i++) {
+        struct oracle_log *l = &o->logs[i];
+        uint64_t now = sim_store_high(&w->nodes[node].store, &l->origin, l->epoch);
+        if (now >= l->high) continue;
+        const struct sim_node *origin = &w->nodes[sim_index(&l->origin)];
+        if (!origin->restored && !origin->gone && !w->nodes[node].gone) {
+            world_violate(w, "an accepted change is never lost", "n%zu: a snapshot took %s %llu to %llu", node,
+                          l->origin.s, (unsigned long long)now + 1, (unsigned long long)l->high);
+        }
+        lost = true;
+        for (uint64_t seq = now + 1; seq <= l->high; seq++) {
+            struct log_id id = {l->origin, l->epoch, seq};
+            world_void(w, &id);
+        }
+        l->ever = now;
+    }
+    if (lost) oracle_reset(w, node);
+}
+
 /* ---- following ---- */
 
 static void cover(struct oracle *o, const struct sim_change *c)

@@ -39,6 +39,7 @@ static const struct {
     {"half", CANARY_HALF, {"no half of a change is readable"}},
     {"receipts", CANARY_RECEIPTS, {"a receipt is for what is durable"}},
     {"loses", CANARY_LOSES, {"an accepted change is never lost"}},
+    {"floor", CANARY_FLOOR, {"nothing deleted returns", "all agree after healing", "an accepted change is never lost"}},
 };
 #define CANARIES (sizeof canaries / sizeof canaries[0])
 
@@ -68,7 +69,8 @@ static void report(const struct world *w)
            w->n.crashes, w->n.pauses, w->n.partitions, w->n.cuts, w->n.disks);
     printf(" clocks=%" PRIu64 " restores=%" PRIu64 " joins=%" PRIu64 " evictions=%" PRIu64 " epochs=%" PRIu64,
            w->n.clocks, w->n.restores, w->n.joins, w->n.evictions, w->n.epochs);
-    printf(" alarms=%" PRIu64 "\n", w->n.alarms);
+    printf(" alarms=%" PRIu64 " floors=%" PRIu64 " snapshots=%" PRIu64 " lost-changes=%" PRIu64 "\n", w->n.alarms,
+           w->n.floors, w->n.snapshots, w->n.lost_changes);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)

@@ -81,7 +81,7 @@ const struct sim_change *sim_change_find(const struct world *w, const struct log
     return *place_of(w, id);
 }
 
-static const struct sim_change *intern(struct world *w, const struct changeset *c)
+const struct sim_change *sim_change_intern(struct world *w, const struct changeset *c)
 {
     struct sim_change **at = place_of(w, &c->id);
     if (*at != NULL) {
@@ -133,7 +133,7 @@ void sim_store_forget(struct world *w)
 
 /* ---- logs and objects ---- */
 
-static struct sim_log *log_find(const struct sim_store *s, const struct node_name *origin, uint64_t epoch)
+struct sim_log *sim_log_find(const struct sim_store *s, const struct node_name *origin, uint64_t epoch)
 {
     for (size_t i = 0; i < s->log_count; i++) {
         if (s->logs[i].epoch == epoch && node_name_eq(&s->logs[i].origin, origin)) return &s->logs[i];
@@ -143,7 +143,7 @@ static struct sim_log *log_find(const struct sim_store *s, const struct node_nam
 
 uint64_t sim_store_high(const struct sim_store *s, const struct node_name *origin, uint64_t epoch)
 {
-    const struct sim_log *l = log_find(s, origin, epoch);
+    const struct sim_log *l = sim_log_find(s, origin, epoch);
     return l != NULL ? l->count : 0;
 }
 
@@ -152,9 +152,9 @@ bool sim_store_has(const struct sim_store *s, const struct log_id *id)
     return sim_store_high(s, &id->origin, id->epoch) >= id->seq;
 }
 
-static void log_append(struct sim_store *s, const struct sim_change *c)
+void sim_log_append(struct sim_store *s, const struct sim_change *c)
 {
-    struct sim_log *l = log_find(s, &c->c.id.origin, c->c.id.epoch);
+    struct sim_log *l = sim_log_find(s, &c->c.id.origin, c->c.id.epoch);
     if (l == NULL) {
         s->logs = must(realloc(s->logs, (s->log_count + 1) * sizeof *s->logs));
         l = &s->logs[s->log_count++];
@@ -169,7 +169,7 @@ static void log_append(struct sim_store *s, const struct sim_change *c)
 
 struct stamp sim_stamp(const struct changeset *c)
 {
-    return (struct stamp){c->time, c->id.origin};
+    return changeset_stamp(c);
 }
 
 struct hlc sim_store_stamp(const struct sim_store *s, struct slice key)
@@ -177,19 +177,27 @@ struct hlc sim_store_stamp(const struct sim_store *s, struct slice key)
     return s->objects[sim_key(key)].stamp.time;
 }
 
-static void apply(const struct world *w, struct sim_store *s, const struct changeset *c)
+void sim_apply(const struct world *w, struct sim_object objects[SIM_KEYS], const struct sim_change *change)
 {
+    const struct changeset *c = &change->c;
     struct stamp stamp = sim_stamp(c);
     bool half = w->o.canary == CANARY_HALF && c->op_count > 1;
     for (size_t i = half ? 1 : 0; i < c->op_count; i++) {
-        struct sim_object *o = &s->objects[sim_key(c->ops[i].key)];
+        struct sim_object *o = &objects[sim_key(c->ops[i].key)];
         if (o->stamp.time.v != 0 && stamp_cmp(&stamp, &o->stamp) <= 0) continue;
         o->stamp = stamp;
         o->value = c->ops[i].kind == CHANGE_PUT ? sim_value(c->ops[i].value) : 0;
         if (o->value == 0 && w->o.canary == CANARY_TOMBSTONES) *o = (struct sim_object){0};
     }
-    if (c->time.v > s->time.v) s->time = c->time;
-    s->revision++;
+}
+
+/* The oldest of a log go when there are many. */
+static void trim(struct sim_store *s)
+{
+    for (size_t i = 0; i < s->log_count; i++) {
+        struct sim_log *l = &s->logs[i];
+        if (l->count > SIM_LOG_KEEP && l->base < l->count - SIM_LOG_KEEP) l->base = l->count - SIM_LOG_KEEP;
+    }
 }
 
 enum err sim_store_changes(struct world *w, struct sim_store *s, const struct changeset *changes, size_t count)
@@ -203,14 +211,18 @@ enum err sim_store_changes(struct world *w, struct sim_store *s, const struct ch
             bool same = before->epoch == id->epoch && node_name_eq(&before->origin, &id->origin);
             if (same && before->seq > high) high = before->seq;
         }
-        if (id->seq > high + 1) return ERR_CONFLICT;
+        if (id->seq > high + 1 || (id->seq == high + 1 && changes[i].time.v <= s->floor.v)) return ERR_CONFLICT;
     }
     for (size_t i = 0; i < count; i++) {
-        const struct sim_change *c = intern(w, &changes[i]);
+        const struct sim_change *c = sim_change_intern(w, &changes[i]);
         if (sim_store_has(s, &c->c.id)) continue;
-        log_append(s, c);
-        apply(w, s, &c->c);
+        sim_log_append(s, c);
+        sim_apply(w, s->objects, c);
+        if (c->c.time.v > s->time.v) s->time = c->c.time;
+        s->revision++;
     }
+    trim(s);
+    if (w->o.canary == CANARY_FLOOR) sim_store_raise_alone(s);
     return ERR_OK;
 }
 
@@ -329,21 +341,41 @@ static uint64_t asked(const struct vector_entry *items, size_t count, const stru
     return 0;
 }
 
-static size_t missing_changes(const struct sim_store *s, const struct repl_want *want, struct changeset *out,
-                              size_t room, bool *more)
+static bool much_for_a_new_one(const struct sim_store *s, const struct repl_want *want)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->log_count; i++) {
+    size_t all = 0;
+    for (size_t i = 0; i < s->log_count; i++)
+        all += s->logs[i].count;
+    for (size_t i = 0; i < want->plan_count; i++) {
+        if (want->plan[i].high > 0) return false;
+    }
+    return all > SIM_LOG_WHOLE;
+}
+
+static void missing_changes(const struct sim_store *s, const struct repl_want *want, struct changeset *changes,
+                            size_t room, struct repl_push *out)
+{
+    out->floor = s->floor;
+    if (s->floor.v > want->floor.v) {
+        out->cut = s->cut;
+        out->cut_count = s->cut_count;
+    }
+    out->trimmed = much_for_a_new_one(s, want);
+    for (size_t i = 0; i < s->log_count && !out->trimmed; i++) {
         const struct sim_log *l = &s->logs[i];
-        for (uint64_t seq = asked(want->plan, want->plan_count, &l->origin, l->epoch); seq < l->count; seq++) {
-            if (n == room) {
-                *more = true;
-                return n;
+        uint64_t seq = asked(want->plan, want->plan_count, &l->origin, l->epoch);
+        if (seq < l->count && seq < l->base) {
+            out->trimmed = true;
+            continue;
+        }
+        for (; seq < l->count; seq++) {
+            if (out->change_count == room) {
+                out->more = true;
+                return;
             }
-            out[n++] = l->items[seq]->c;
+            changes[out->change_count++] = l->items[seq]->c;
         }
     }
-    return n;
 }
 
 /* The record of the smallest version above, or NULL. */
@@ -380,7 +412,7 @@ void sim_store_missing(const struct sim_store *s, const struct repl_want *want, 
     struct state_record *records = must(arena_alloc(arena, room * sizeof *records));
     struct vector_entry *upto = must(arena_alloc(arena, SIM_NODES_MAX * sizeof *upto));
     *out = (struct repl_push){.answer = true, .changes = changes, .records = records, .state_upto = upto};
-    out->change_count = missing_changes(s, want, changes, room, &out->more);
+    missing_changes(s, want, changes, room, out);
     for (size_t i = 0; i < SIM_NODES_MAX; i++) {
         const struct sim_owner *o = &s->owners[i];
         struct node_name owner = sim_name(i);
@@ -403,6 +435,8 @@ void sim_store_missing(const struct sim_store *s, const struct repl_want *want, 
 void sim_store_clone(struct sim_store *to, const struct sim_store *from)
 {
     *to = *from;
+    to->cut = must(calloc(from->cut_count + 1, sizeof *to->cut));
+    if (from->cut_count > 0) memcpy(to->cut, from->cut, from->cut_count * sizeof *to->cut);
     to->logs = must(calloc(from->log_count + 1, sizeof *to->logs));
     for (size_t i = 0; i < from->log_count; i++) {
         to->logs[i] = from->logs[i];
@@ -417,6 +451,9 @@ void sim_store_fini(struct sim_store *s)
     for (size_t i = 0; i < s->log_count; i++)
         free(s->logs[i].items);
     free(s->logs);
+    free(s->cut);
+    s->cut = NULL;
+    s->cut_count = 0;
     s->logs = NULL;
     s->log_count = 0;
 }

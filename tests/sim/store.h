@@ -7,8 +7,11 @@
 #include "node/repl/step.h"
 
 #define SIM_NODES_MAX 64
+#define SIM_EPOCHS_MAX 16
 #define SIM_KEYS 24           /* plan objects */
 #define SIM_RECORDS 12        /* state keys per node */
+#define SIM_LOG_KEEP 25       /* change-sets of one log */
+#define SIM_LOG_WHOLE 60      /* a node that knows nothing is given a snapshot instead of more change-sets */
 #define SIM_ANSWER_BYTES 1500 /* of an answer: small, so that "more" happens often */
 
 struct sim_change { /* interned: one per id in the whole world */
@@ -21,9 +24,10 @@ struct sim_change { /* interned: one per id in the whole world */
 struct sim_log {
     struct node_name origin;
     uint64_t epoch;
-    const struct sim_change **items;
+    const struct sim_change **items; /* of all, also those that a real store has not, or not any more */
     size_t count;
     size_t cap;
+    size_t base; /* the first so many cannot be sent */
 };
 
 struct sim_object {
@@ -57,14 +61,38 @@ struct sim_store {
     struct sim_object objects[SIM_KEYS];
     struct sim_owner owners[SIM_NODES_MAX];
     struct hlc time;
+    struct hlc floor;
+    struct vector_entry *cut;
+    size_t cut_count;
+    struct sim_object aside[SIM_KEYS]; /* of a snapshot that is not complete yet */
     struct member_status_of members[SIM_NODES_MAX];
 };
 
 struct world;
 void sim_store_clone(struct sim_store *to, const struct sim_store *from);
 void sim_store_fini(struct sim_store *s);
-/* ERR_CONFLICT for a gap. Atomic for the group. */
+/* ERR_CONFLICT for a gap, or a time that is not above the floor. Atomic for the group. */
 enum err sim_store_changes(struct world *w, struct sim_store *s, const struct changeset *changes, size_t count);
+void sim_apply(const struct world *w, struct sim_object objects[SIM_KEYS], const struct sim_change *c);
+struct sim_log *sim_log_find(const struct sim_store *s, const struct node_name *origin, uint64_t epoch);
+void sim_log_append(struct sim_store *s, const struct sim_change *c);
+const struct sim_change *sim_change_intern(struct world *w, const struct changeset *c);
+
+/* ---- snapshot.c ---- */
+
+uint64_t sim_store_tombstones(const struct sim_store *s);
+/* store_submit_floor_raise and _adopt. */
+enum err sim_store_raise(struct sim_store *s, const struct vector_entry *v, size_t count);
+enum err sim_store_adopt(struct sim_store *s, struct hlc floor, const struct vector_entry *cut, size_t count);
+/* Breaks the rule: nobody is asked. */
+void sim_store_raise_alone(struct sim_store *s);
+/* The answer to a FETCH; arrays in arena. */
+void sim_store_piece(const struct sim_store *s, const struct repl_fetch *f, struct arena *arena,
+                     struct repl_snapshot *out);
+void sim_store_put_piece(struct world *w, struct sim_store *s, bool first, const struct repl_snapshot *p);
+/* a: floor, upto, cut. */
+enum err sim_store_replace(struct world *w, struct sim_store *s, const struct repl_action *a);
+
 void sim_store_records(struct sim_store *s, const struct state_record *records, size_t count,
                        const struct vector_entry *upto, size_t upto_count);
 uint64_t sim_store_high(const struct sim_store *s, const struct node_name *origin, uint64_t epoch);

@@ -34,7 +34,7 @@ void work_change(struct world *w, size_t node)
     size_t count = world_random(w, 1, OPS_MAX);
     choose_keys(w, count, keys);
     for (size_t i = 0; i < count; i++) {
-        (void)snprintf(names[i], sizeof names[i], "k%u", (unsigned)keys[i]);
+        (void)snprintf(names[i], sizeof names[i], "k%02u", (unsigned)keys[i]);
         values[i] = rng_next(&w->rng) | 1;
         bool put = !world_chance(w, 35);
         ops[i].kind = put ? CHANGE_PUT : CHANGE_DELETE;
@@ -88,5 +88,7 @@ void work_next(struct world *w)
             if (w->nodes[i].core != NULL && !life_paused(w, i)) work_change(w, i);
         }
     }
-    world_push(w, world_random(w, 5000, 120000), (struct event){.type = SIM_WORK});
+    /* Now and then all is quiet for a while: then deletions are forgotten. */
+    uint64_t after = world_random(w, 1, 100) == 1 ? world_random(w, 3000000, 8000000) : world_random(w, 5000, 120000);
+    world_push(w, after, (struct event){.type = SIM_WORK});
 }

@@ -9,6 +9,15 @@
 #define CHECK_US 250000
 #define AGREE_US 15000000 /* after everything healed */
 
+void world_void(struct world *w, const struct log_id *id)
+{
+    for (size_t i = 0; i < w->applied_count; i++) {
+        struct applied *a = &w->applied[i];
+        bool same = a->id.seq == id->seq && a->id.epoch == id->epoch && node_name_eq(&a->id.origin, &id->origin);
+        if (same) a->void_ = true;
+    }
+}
+
 void *world_alloc(size_t count, size_t size)
 {
     void *p = calloc(count, size);

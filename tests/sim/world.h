@@ -8,7 +8,7 @@
  *   world.c      the queue of events, and the run: faults, healing, agreement, the calm after it
  *   driver.c     carries out what the cores decide, as node/app does
  *   net.c        links; copy.c: messages under way
- *   store.c      replicas
+ *   store.c      replicas; snapshot.c: what they forget, and how one takes another's place
  *   life.c       starting, dying, standing still, coming and going
  *   fault.c      what goes wrong; work.c: operators and phones
  *   oracle.c     what each replica must hold, from its vector alone
@@ -31,7 +31,8 @@ enum sim_canary {
     CANARY_TOMBSTONES, /* a delete leaves nothing behind */
     CANARY_HALF,       /* a change-set of several operations is stored in part */
     CANARY_RECEIPTS,   /* the store says "durable" too early */
-    CANARY_LOSES       /* a crash takes what was durable */
+    CANARY_LOSES,      /* a crash takes what was durable */
+    CANARY_FLOOR       /* deletions are forgotten although not everybody knows of them */
 };
 
 struct sim_options {
@@ -71,6 +72,7 @@ struct oracle {
 void oracle_look(struct world *w, size_t node);
 /* The disk was replaced: what it holds now is the new truth. */
 void oracle_reset(struct world *w, size_t node);
+void oracle_replaced(struct world *w, size_t node);
 /* Whether the node ever had id on its disk. */
 bool oracle_ever_had(const struct world *w, size_t node, const struct log_id *id);
 void oracle_fini(struct oracle *o);
@@ -95,6 +97,8 @@ void packet_drop(struct packet *p);
 size_t packet_bytes(const struct repl_message *m);
 /* Makes everything that p points at its own, in a. */
 void net_copy_push(struct arena *a, struct repl_push *p);
+void net_copy_snapshot(struct arena *a, struct repl_snapshot *s);
+void *net_copy(struct arena *a, const void *items, size_t bytes);
 
 struct sim_path { /* one direction between two nodes */
     uint32_t delay_us;
@@ -121,7 +125,7 @@ struct sim_link {
 
 /* ---- nodes ---- */
 
-enum job_kind { JOB_CHANGES, JOB_RECORDS, JOB_MEMBER, JOB_EPOCH };
+enum job_kind { JOB_CHANGES, JOB_RECORDS, JOB_MEMBER, JOB_EPOCH, JOB_PLAN };
 struct job { /* what a store was asked to write */
     struct job *next;
     struct arena arena;
@@ -132,6 +136,7 @@ struct job { /* what a store was asked to write */
     size_t member;
     struct member_status_of status;
     uint64_t epoch;
+    struct repl_action plan; /* JOB_PLAN: floor or snapshot */
 };
 
 enum disk_state { DISK_GOOD, DISK_FLAKY, DISK_FULL };
@@ -157,6 +162,7 @@ struct sim_node {
     bool gone;                   /* evicted, or has left */
     enum member_status gone_how; /* as which its members must see it */
     size_t gone_by;              /* who evicted it; itself */
+    bool restored;               /* ever: what it wrote before it had met all others may be lost */
     bool old_disk; /* came back with an older replica: what it says of its own state is void until it heals */
     struct sim_store *backup;
 };
@@ -239,7 +245,7 @@ struct world {
     char missing_text[128]; /* of invariant_agreement */
     struct {
         uint64_t events, sent, lost, changes, rejected, records, receipts, crashes, partitions, restores, epochs,
-            alarms, wants, pauses, cuts, disks, clocks, joins, evictions;
+            alarms, wants, pauses, cuts, disks, clocks, joins, evictions, floors, snapshots, lost_changes;
     } n;
 };
 
@@ -253,6 +259,8 @@ void world_push(struct world *w, uint64_t after_us, struct event ev);
 void world_wake(struct world *w, size_t node);
 uint64_t world_random(struct world *w, uint64_t low, uint64_t high); /* inclusive */
 bool world_chance(struct world *w, unsigned percent);
+/* The change may be lost from now on: nobody can promise it any more. */
+void world_void(struct world *w, const struct log_id *id);
 /* calloc that does not fail. */
 void *world_alloc(size_t count, size_t size);
 void world_trace(const struct world *w, size_t node, const char *fmt, ...) PRINTF_LIKE(3, 4);
