@@ -352,8 +352,9 @@ enum err plan_object_unpack(struct arena *arena, struct slice packed, struct pla
     return e;
 }
 
-enum err plan_object_hash(struct slice key, struct slice packed, unsigned char out[HASH_SHA256_LEN])
+enum err plan_object_hash(struct hasher *h, struct slice key, struct slice packed, unsigned char out[HASH_SHA256_LEN])
 {
     struct slice parts[] = {key, {"", 1}, packed};
-    return hash_parts(HASH_SHA256, parts, sizeof parts / sizeof parts[0], out);
+    size_t count = sizeof parts / sizeof parts[0];
+    return h != NULL ? hasher_parts(h, parts, count, out) : hash_parts(HASH_SHA256, parts, count, out);
 }

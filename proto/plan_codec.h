@@ -20,8 +20,9 @@ MUST_CHECK enum err plan_object_unpack(struct arena *arena, struct slice packed,
  * and enumerations are still checked, so that a record of any content is memory-safe. */
 MUST_CHECK enum err plan_object_unpack_stored(struct arena *arena, struct slice packed, struct plan_object *o,
                                               struct err_info *info);
-/* SHA-256 over key, NUL, packed: what plan_digest_add takes. */
-MUST_CHECK enum err plan_object_hash(struct slice key, struct slice packed, unsigned char out[HASH_SHA256_LEN]);
+/* SHA-256 over key, NUL, packed: what plan_digest_add takes. h is of HASH_SHA256, or NULL for one digest alone. */
+MUST_CHECK enum err plan_object_hash(struct hasher *h, struct slice key, struct slice packed,
+                                     unsigned char out[HASH_SHA256_LEN]);
 
 MUST_CHECK enum err changeset_pack(const struct changeset *c, struct buf *out);
 /* Checks the envelope; values are opaque bytes of bounded size, to be unpacked one by one with plan_object_unpack.

@@ -6,27 +6,26 @@
 
 #define VALIDATE_BATCH 256 /* objects that share one scratch arena */
 
-enum err change_validate(struct arena *scratch, struct slice key, struct slice value, bool deleted,
-                         struct err_info *info)
+enum err change_unpack(struct arena *scratch, struct slice key, struct slice value, struct plan_object *o,
+                       struct err_info *info)
 {
-    struct plan_object o;
     char text[PLAN_KEY_MAX];
     struct err_info detail = {{0}, 0, 0};
-    if (deleted) return ERR_OK;
-    enum err e = plan_object_unpack(scratch, value, &o, &detail);
+    enum err e = plan_object_unpack(scratch, value, o, &detail);
     if (e != ERR_OK) return err_fail(info, e, "%.*s: %s", SLICE_ARG(key), detail.text);
-    struct slice is = {text, plan_object_key_text(&o, text)};
+    struct slice is = {text, plan_object_key_text(o, text)};
     if (slice_eq(is, key)) return ERR_OK;
     return err_fail(info, ERR_SYNTAX, "%.*s: the object under this key is %.*s", SLICE_ARG(key), SLICE_ARG(is));
 }
 
-static enum err validate_ops(const struct changeset *c, struct err_info *info)
+enum err change_validate(const struct changeset *c, struct err_info *info)
 {
     struct arena scratch = {0};
+    struct plan_object o;
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->op_count; i++) {
         if (i % VALIDATE_BATCH == 0) arena_fini(&scratch);
-        e = change_validate(&scratch, c->ops[i].key, c->ops[i].value, c->ops[i].kind == CHANGE_DELETE, info);
+        if (c->ops[i].kind != CHANGE_DELETE) e = change_unpack(&scratch, c->ops[i].key, c->ops[i].value, &o, info);
     }
     arena_fini(&scratch);
     return e;
@@ -99,7 +98,7 @@ enum err change_apply(struct env_write *w, struct totals *t, struct slice packed
         goto out;
     }
     if (e == ERR_OK) {
-        e = validate_ops(&c, info);
+        e = change_validate(&c, info);
         *refused = is_refusal(e);
     }
     if (e == ERR_OK) e = plan_apply(w, t, &c, tally);

@@ -2,6 +2,7 @@
 #ifndef TANDEM_STORE_CHANGES_H
 #define TANDEM_STORE_CHANGES_H
 
+#include "node/plan/object.h"
 #include "store/tables.h"
 
 /* What one transaction did, for the counters: they are raised when it is committed. */
@@ -24,9 +25,11 @@ struct change_tally {
 MUST_CHECK enum err change_apply(struct env_write *w, struct totals *t, struct slice packed, struct change_tally *tally,
                                  bool *refused, struct err_info *info);
 
-/* A put whose value unpacks as the object of its key, or a delete. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
-MUST_CHECK enum err change_validate(struct arena *scratch, struct slice key, struct slice value, bool deleted,
-                                    struct err_info *info);
+/* The object under key, when it is one that belongs there. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
+MUST_CHECK enum err change_unpack(struct arena *scratch, struct slice key, struct slice value, struct plan_object *o,
+                                  struct err_info *info);
+/* The same for the ops of a change-set, of which a delete has no object. */
+MUST_CHECK enum err change_validate(const struct changeset *c, struct err_info *info);
 
 /* A change-set into log and history, not into the vector. */
 MUST_CHECK enum err log_write(struct env_write *w, struct totals *t, const struct changeset *c);
@@ -55,8 +58,9 @@ MUST_CHECK enum err log_trim(struct env_write *w, struct totals *t);
  * validated. */
 MUST_CHECK enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c,
                                struct change_tally *tally);
-/* The same for objects of a snapshot, each with its own stamp. */
+/* The same for objects of a snapshot, each with its own stamp. validate: their values have not been looked at; then
+ * also ERR_SYNTAX, ERR_LIMIT, with a part of them written. */
 MUST_CHECK enum err plan_apply_objects(struct env_write *w, struct totals *t, const struct snapshot_object *objects,
-                                       size_t count, struct change_tally *tally);
+                                       size_t count, bool validate, struct change_tally *tally, struct err_info *info);
 
 #endif

@@ -18,6 +18,9 @@ struct apply {
     struct slice last; /* fresh: the key written last; a second op on it is no append */
     struct index_edits edits;
     struct arena scratch; /* unpacked objects, for a bounded number of ops */
+    struct hasher *hasher;
+    bool validate; /* nobody has looked at the values yet */
+    struct err_info *info;
 };
 
 static int op_cmp(const void *pa, const void *pb)
@@ -42,14 +45,19 @@ static const struct change_op **sorted_ops(const struct changeset *c)
     return ops;
 }
 
-/* Takes packed out of totals and index (sign false) or puts it in. */
+/* Takes packed out of totals and index, or puts it in. */
 static enum err account_for(struct apply *a, struct slice key, struct slice packed, bool add)
 {
     unsigned char hash[HASH_SHA256_LEN];
     struct plan_object o;
-    enum err e = plan_object_hash(key, packed, hash);
-    if (e == ERR_OK) e = plan_object_unpack_stored(&a->scratch, packed, &o, NULL);
-    if (e == ERR_SYNTAX || e == ERR_LIMIT) e = ERR_CORRUPT; /* it was valid when it was written */
+    enum err e = plan_object_hash(a->hasher, key, packed, hash);
+    if (e != ERR_OK) return e;
+    if (add && a->validate) {
+        e = change_unpack(&a->scratch, key, packed, &o, a->info);
+    } else {
+        e = plan_object_unpack_stored(&a->scratch, packed, &o, NULL);
+        if (e == ERR_SYNTAX || e == ERR_LIMIT) e = ERR_CORRUPT; /* it was valid when it was written */
+    }
     if (e != ERR_OK) return e;
     if (add) {
         plan_digest_add(&a->totals->digest, hash);
@@ -122,6 +130,8 @@ static enum err apply_object(struct apply *a, const struct snapshot_object *o)
 static enum err apply_begin(struct apply *a)
 {
     a->table = side_table(a->totals, PLAN_OBJECTS);
+    a->hasher = hasher_new(HASH_SHA256);
+    if (a->hasher == NULL) return ERR_NOMEM;
     enum err e = env_is_empty(a->w, a->table, &a->fresh);
     return e == ERR_OK ? env_cursor(a->w, a->table, &a->cursor) : e;
 }
@@ -138,6 +148,7 @@ static enum err apply_end(struct apply *a, enum err e)
     if (e == ERR_OK) e = index_apply(a->w, a->totals, &a->edits);
     arena_fini(&a->scratch);
     index_edits_fini(&a->edits);
+    hasher_free(a->hasher);
     return e;
 }
 
@@ -160,9 +171,9 @@ enum err plan_apply(struct env_write *w, struct totals *t, const struct changese
 }
 
 enum err plan_apply_objects(struct env_write *w, struct totals *t, const struct snapshot_object *objects, size_t count,
-                            struct change_tally *tally)
+                            bool validate, struct change_tally *tally, struct err_info *info)
 {
-    struct apply a = {.w = w, .totals = t, .tally = tally};
+    struct apply a = {.w = w, .totals = t, .tally = tally, .validate = validate, .info = info};
     enum err e = apply_begin(&a);
     for (size_t i = 1; a.fresh && i < count; i++) {
         if (slice_cmp(objects[i - 1].key, objects[i].key) >= 0) a.fresh = false; /* nothing may be appended */

@@ -39,28 +39,13 @@ enum err snapshot_clear(struct env_write *w)
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
-static enum err validate(const struct store_piece *piece, struct err_info *info)
-{
-    struct arena scratch = {0};
-    enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < piece->object_count; i++) {
-        const struct snapshot_object *o = &piece->objects[i];
-        if (i % 256 == 0) arena_fini(&scratch);
-        e = change_validate(&scratch, o->key, o->value, o->deleted, info);
-    }
-    arena_fini(&scratch);
-    return e;
-}
-
 static enum err put_tail(struct env_write *w, const struct changeset *c, struct err_info *info)
 {
     struct arena arena = {0};
     struct changeset whole;
     char key[LOG_KEY_MAX];
     enum err e = changeset_unpack(&arena, c->packed, &whole, info);
-    for (size_t i = 0; e == ERR_OK && i < whole.op_count; i++) {
-        e = change_validate(&arena, whole.ops[i].key, whole.ops[i].value, whole.ops[i].kind == CHANGE_DELETE, info);
-    }
+    if (e == ERR_OK) e = change_validate(&whole, info);
     if (e == ERR_OK) e = env_put_one(w, PLAN_TAIL, log_key(&whole.id, key), c->packed);
     arena_fini(&arena);
     return e;
@@ -70,8 +55,7 @@ enum err snapshot_put(struct env_write *w, const struct store_piece *piece, stru
                       struct err_info *info)
 {
     struct totals aside;
-    enum err e = validate(piece, info);
-    if (e == ERR_OK && piece->first) e = snapshot_clear(w);
+    enum err e = piece->first ? snapshot_clear(w) : ERR_OK;
     if (e != ERR_OK) return e;
     if (piece->first) {
         e = other_side(w, &aside);
@@ -79,7 +63,7 @@ enum err snapshot_put(struct env_write *w, const struct store_piece *piece, stru
         e = get_totals(w, TOTALS_ASIDE, &aside);
         if (e == ERR_NOTFOUND) return err_fail(info, ERR_CONFLICT, "a piece of a snapshot that was not begun");
     }
-    if (e == ERR_OK) e = plan_apply_objects(w, &aside, piece->objects, piece->object_count, tally);
+    if (e == ERR_OK) e = plan_apply_objects(w, &aside, piece->objects, piece->object_count, true, tally, info);
     for (size_t i = 0; e == ERR_OK && i < piece->change_count; i++)
         e = put_tail(w, &piece->changes[i], info);
     return e == ERR_OK ? totals_put(w, TOTALS_ASIDE, &aside) : e;
@@ -274,8 +258,9 @@ static enum err keep_unlogged(struct replace *r, const struct totals *ours, cons
             struct snapshot_object put = {
                 .key = arena_copy(&scratch, key), .value = arena_copy(&scratch, o.packed), .stamp = o.stamp};
             put.deleted = o.tombstone;
-            e = put.key.p != NULL && put.value.p != NULL ? plan_apply_objects(r->w, r->aside, &put, 1, r->tally)
-                                                         : ERR_NOMEM;
+            e = put.key.p != NULL && put.value.p != NULL
+                    ? plan_apply_objects(r->w, r->aside, &put, 1, false, r->tally, NULL)
+                    : ERR_NOMEM;
             arena_fini(&scratch);
         }
         if (e == ERR_OK) e = record_step(c, MDB_NEXT, &key, &content);

@@ -23,18 +23,50 @@ static const EVP_MD *md_of(enum hash_algorithm a)
     return EVP_sha256();
 }
 
+static enum err digest(EVP_MD_CTX *ctx, const EVP_MD *md, const struct slice *parts, size_t count, unsigned char *out)
+{
+    if (EVP_DigestInit_ex(ctx, md, NULL) != 1) return ERR_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) != 1) return ERR_NOMEM;
+    }
+    return EVP_DigestFinal_ex(ctx, out, NULL) == 1 ? ERR_OK : ERR_NOMEM;
+}
+
 enum err hash_parts(enum hash_algorithm a, const struct slice *parts, size_t count, unsigned char *out)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    enum err e = ERR_NOMEM;
-    if (ctx == NULL || EVP_DigestInit_ex(ctx, md_of(a), NULL) != 1) goto out;
-    for (size_t i = 0; i < count; i++) {
-        if (EVP_DigestUpdate(ctx, parts[i].p, parts[i].n) != 1) goto out;
-    }
-    if (EVP_DigestFinal_ex(ctx, out, NULL) == 1) e = ERR_OK;
-out:
+    enum err e = ctx != NULL ? digest(ctx, md_of(a), parts, count, out) : ERR_NOMEM;
     EVP_MD_CTX_free(ctx);
     return e;
+}
+
+struct hasher {
+    EVP_MD *md; /* fetched once: a look-up takes libcrypto longer than a short digest */
+    EVP_MD_CTX *ctx;
+};
+
+struct hasher *hasher_new(enum hash_algorithm a)
+{
+    struct hasher *h = calloc(1, sizeof *h);
+    if (h == NULL) return NULL;
+    h->md = EVP_MD_fetch(NULL, EVP_MD_get0_name(md_of(a)), NULL);
+    h->ctx = EVP_MD_CTX_new();
+    if (h->md != NULL && h->ctx != NULL) return h;
+    hasher_free(h);
+    return NULL;
+}
+
+void hasher_free(struct hasher *h)
+{
+    if (h == NULL) return;
+    EVP_MD_CTX_free(h->ctx);
+    EVP_MD_free(h->md);
+    free(h);
+}
+
+enum err hasher_parts(struct hasher *h, const struct slice *parts, size_t count, unsigned char *out)
+{
+    return digest(h->ctx, h->md, parts, count, out);
 }
 
 struct mac {

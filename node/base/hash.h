@@ -15,6 +15,12 @@ size_t hash_len(enum hash_algorithm a);
  * MD5 that the system's policy forbids). Any thread. */
 MUST_CHECK enum err hash_parts(enum hash_algorithm a, const struct slice *parts, size_t count, unsigned char *out);
 
+/* The same for many digests of one algorithm: what each would need is made once. One thread at a time. */
+struct hasher;
+struct hasher *hasher_new(enum hash_algorithm a); /* NULL: no memory, or libcrypto cannot */
+void hasher_free(struct hasher *h);               /* NULL allowed */
+MUST_CHECK enum err hasher_parts(struct hasher *h, const struct slice *parts, size_t count, unsigned char *out);
+
 /* HMAC-SHA-256 with a key set up once, so that the per-message cost is the two compressions. One thread at a time. */
 struct mac;
 struct mac *mac_new(const unsigned char key[HASH_KEY_LEN]); /* NULL: no memory */

@@ -63,7 +63,7 @@
 #define REPL_SNAPSHOT_BUSY_MS 3000 /* one that has asked so lately is being served */
 #define REPL_FETCH_TIMEOUT_MS 3000
 #define REPL_FETCH_RETRY_MS 1000
-#define REPL_PIECES_MAX 4 /* on their way to disk */
+#define REPL_PIECES_MAX 16 /* on their way to disk */
 #define REPL_ALARM_REPEAT_MS 60000
 #define REPL_ADDRESS_MAX (LIMIT_HOST + 8)
 #define REPL_COUNT_MAX (UINT64_C(1) << 62) /* of epochs, sequence numbers, versions, incarnations */

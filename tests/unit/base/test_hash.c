@@ -23,6 +23,14 @@ static void known_digests(void **state)
         assert_int_equal(hash_parts((enum hash_algorithm)a, parts, 3, out), ERR_OK);
         hex_encode(out, hash_len((enum hash_algorithm)a), text);
         assert_string_equal(text, expected[a]);
+        struct hasher *h = hasher_new((enum hash_algorithm)a);
+        assert_non_null(h);
+        for (int again = 0; again < 2; again++) {
+            unsigned char same[32];
+            assert_int_equal(hasher_parts(h, parts, 3, same), ERR_OK);
+            assert_memory_equal(same, out, hash_len((enum hash_algorithm)a));
+        }
+        hasher_free(h);
     }
 }
 

@@ -336,11 +336,11 @@ static void test_unknown_field(void **state)
     unsigned char without[HASH_SHA256_LEN];
     unsigned char with[HASH_SHA256_LEN];
     assert_int_equal(plan_object_pack(&o, &packed), ERR_OK);
-    assert_int_equal(plan_object_hash(S("defaults"), buf_view(&packed), without), ERR_OK);
+    assert_int_equal(plan_object_hash(NULL, S("defaults"), buf_view(&packed), without), ERR_OK);
     buf_add(&packed, "\xf2\x06\x03new", 6); /* field 110 */
     assert_int_equal(plan_object_unpack(&arena, buf_view(&packed), &back, NULL), ERR_OK);
     assert_object(&o, &back);
-    assert_int_equal(plan_object_hash(S("defaults"), buf_view(&packed), with), ERR_OK);
+    assert_int_equal(plan_object_hash(NULL, S("defaults"), buf_view(&packed), with), ERR_OK);
     assert_memory_not_equal(with, without, sizeof with);
     buf_fini(&packed);
     arena_fini(&arena);
@@ -351,8 +351,8 @@ static void test_hash_separates_key(void **state)
     (void)state;
     unsigned char a[HASH_SHA256_LEN];
     unsigned char b[HASH_SHA256_LEN];
-    assert_int_equal(plan_object_hash(S("site/a"), S("bc"), a), ERR_OK);
-    assert_int_equal(plan_object_hash(S("site/ab"), S("c"), b), ERR_OK);
+    assert_int_equal(plan_object_hash(NULL, S("site/a"), S("bc"), a), ERR_OK);
+    assert_int_equal(plan_object_hash(NULL, S("site/ab"), S("c"), b), ERR_OK);
     assert_memory_not_equal(a, b, sizeof a);
 }
 

@@ -68,7 +68,7 @@ static bool audit_object(void *ctx, struct slice key, struct slice packed)
 {
     struct audit *a = ctx;
     unsigned char hash[HASH_SHA256_LEN];
-    assert_int_equal(plan_object_hash(key, packed, hash), ERR_OK);
+    assert_int_equal(plan_object_hash(NULL, key, packed, hash), ERR_OK);
     plan_digest_add(&a->digest, hash);
     a->count++;
     return true;
