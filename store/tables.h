@@ -1,20 +1,5 @@
-/* tables: what the two environments hold, table by table. Internal to store/.
- *
- * plan environment
- *   meta        "format" "epoch" "totals" "aside"
- *   objects     object key -> flags 1, time 8, epoch 8, origin length 1, origin, packed object. A tombstone (flag) has
- * no object. index       pattern key -> entries, sorted by object key: flags 1, specificity 1, key length 2, packed
- * length 4, object key, packed route. One look-up gives all routes of a match. tombstones  time 8, object key ->
- * nothing objects_b index_b tombstones_b   the same once more, see "sides" log         origin NUL epoch 8 seq 8 -> the
- * change-set's bytes as they came history     time 8, then the log's key -> nothing vector      origin NUL epoch 8 ->
- * highest seq 8, contiguous from 1; base 8: the log holds all that follow base cut         origin NUL epoch 8 ->
- * highest seq 8: the vector that belongs to the floor tail        like log: change-sets that belong to the snapshot put
- * aside lost        like log: change-sets that a snapshot could not keep members     name -> packed member note state
- * environment meta        "format" records     kind 1, state key, owner 64 -> epoch 8, version 8, removed 1, key length
- * 2, key, value versions    owner NUL epoch 8 version 8 -> key in records vector      owner -> epoch 8, version 8
- *   private     kind 1, state key -> key length 2, key, value
- * A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys end
- * at 511 bytes. Numbers are big endian.
+/* tables: what the two environments hold. Internal to store/. Each table's keys and values stand at its name below; a
+ * number behind a field is its length in bytes, numbers are big endian.
  *
  * Sides. Objects, index and tombstones exist twice. One side is the replica, the other is empty, or holds a snapshot
  * that is not complete yet; when it is, the sides change over in one transaction, whatever their size. totals.side says
@@ -29,22 +14,33 @@
 #include "store/env.h"
 
 enum plan_table {
-    PLAN_META = ENV_META,
+    PLAN_META = ENV_META, /* by name: "format", "epoch", "totals", "aside" */
+    /* object key -> flags 1, time 8, epoch 8, origin length 1, origin, packed object. A tombstone (flag) has none. */
     PLAN_OBJECTS,
+    /* pattern key -> entries, sorted by object key: flags 1, specificity 1, key length 2, packed length 4, object key,
+     * packed route. One look-up gives all routes of a match. */
     PLAN_INDEX,
-    PLAN_TOMBSTONES,
-    PLAN_OBJECTS_B,
+    PLAN_TOMBSTONES, /* time 8, object key -> nothing */
+    PLAN_OBJECTS_B,  /* the other side */
     PLAN_INDEX_B,
     PLAN_TOMBSTONES_B,
-    PLAN_LOG,
-    PLAN_HISTORY,
-    PLAN_VECTOR,
-    PLAN_CUT,
-    PLAN_TAIL,
-    PLAN_LOST,
-    PLAN_MEMBERS
+    PLAN_LOG,     /* origin NUL epoch 8 seq 8 -> the change-set's bytes as they came */
+    PLAN_HISTORY, /* time 8, then the log's key -> nothing */
+    PLAN_VECTOR,  /* origin NUL epoch 8 -> highest seq 8, contiguous from 1; base 8: the log holds all that follow it */
+    PLAN_CUT,     /* origin NUL epoch 8 -> highest seq 8: the vector that belongs to the floor */
+    PLAN_TAIL,    /* like log: change-sets that belong to the snapshot put aside */
+    PLAN_LOST,    /* like log: change-sets that a snapshot could not keep */
+    PLAN_MEMBERS  /* name -> packed member note */
 };
-enum state_table { STATE_META = ENV_META, STATE_RECORDS, STATE_VERSIONS, STATE_VECTOR, STATE_PRIVATE };
+/* A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys end
+ * at 511 bytes. */
+enum state_table {
+    STATE_META = ENV_META, /* "format" */
+    STATE_RECORDS,         /* kind 1, state key, owner 64 -> epoch 8, version 8, removed 1, key length 2, key, value */
+    STATE_VERSIONS,        /* owner NUL epoch 8 version 8 -> key in records */
+    STATE_VECTOR,          /* owner -> epoch 8, version 8 */
+    STATE_PRIVATE          /* kind 1, state key -> key length 2, key, value */
+};
 extern const char *const plan_tables[];
 extern const char *const state_tables[];
 
