@@ -11,6 +11,7 @@ void wheel_init(struct wheel *w, struct mono now)
             list_init(&w->slots[level][slot]);
     }
     w->now_tick = now.us / WHEEL_TICK_US;
+    w->occupied = 0;
     w->count = 0;
 }
 
@@ -27,7 +28,9 @@ static void place(struct wheel *w, struct wheel_timer *t)
     int level = 0;
     while (level < WHEEL_LEVELS - 1 && (differ >> (SLOT_BITS * (level + 1))) != 0)
         level++;
-    list_append(&w->slots[level][(t->tick >> (SLOT_BITS * level)) & SLOT_MASK], &t->node);
+    uint64_t slot = (t->tick >> (SLOT_BITS * level)) & SLOT_MASK;
+    list_append(&w->slots[level][slot], &t->node);
+    if (level == 0) w->occupied |= UINT64_C(1) << slot;
 }
 
 void wheel_start(struct wheel *w, struct wheel_timer *t, struct mono at)
@@ -84,13 +87,15 @@ void wheel_advance(struct wheel *w, struct mono now, void (*fire)(void *ctx, str
     }
 }
 
-struct mono wheel_next(const struct wheel *w)
+struct mono wheel_next(struct wheel *w)
 {
     if (w->count == 0) return MONO_NEVER;
-    for (uint64_t i = 1; i <= WHEEL_SLOTS; i++) {
-        uint64_t tick = w->now_tick + i;
-        bool wraps = (tick & SLOT_MASK) == 0; /* a cascade may bring timers in */
-        if (wraps || !list_empty(&w->slots[0][tick & SLOT_MASK])) return (struct mono){tick * WHEEL_TICK_US};
+    uint64_t turn = w->now_tick & ~(uint64_t)SLOT_MASK;
+    uint64_t first = (w->now_tick + 1) & SLOT_MASK; /* 0: the turn is over, and a cascade may bring timers in */
+    for (uint64_t left = first > 0 ? w->occupied >> first << first : 0; left != 0; left &= left - 1) {
+        unsigned slot = (unsigned)__builtin_ctzll(left);
+        if (!list_empty(&w->slots[0][slot])) return (struct mono){(turn + slot) * WHEEL_TICK_US};
+        w->occupied &= ~(UINT64_C(1) << slot);
     }
-    return (struct mono){(w->now_tick + WHEEL_SLOTS) * WHEEL_TICK_US};
+    return (struct mono){(turn + WHEEL_SLOTS) * WHEEL_TICK_US};
 }

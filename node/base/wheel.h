@@ -19,6 +19,7 @@ struct wheel_timer {
 
 struct wheel {
     struct list_node slots[WHEEL_LEVELS][WHEEL_SLOTS];
+    uint64_t occupied; /* slots of level 0 that hold a timer; one that has become empty may still be marked */
     uint64_t now_tick;
     size_t count;
 };
@@ -35,6 +36,6 @@ void wheel_stop(struct wheel *w, struct wheel_timer *t); /* stopping a stopped t
 /* Calls fire for each timer due at now; t is stopped before its call. Not to be called from within fire. */
 void wheel_advance(struct wheel *w, struct mono now, void (*fire)(void *ctx, struct wheel_timer *t), void *ctx);
 /* A bound on when wheel_advance should next be called: never later than the first deadline; MONO_NEVER when empty. */
-struct mono wheel_next(const struct wheel *w);
+struct mono wheel_next(struct wheel *w);
 
 #endif
