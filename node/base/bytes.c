@@ -16,7 +16,7 @@ bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.n != b.n) return false;
     for (size_t i = 0; i < a.n; i++) {
-        if (lower(a.p[i]) != lower(b.p[i])) return false;
+        if (a.p[i] != b.p[i] && lower(a.p[i]) != lower(b.p[i])) return false;
     }
     return true;
 }
@@ -159,6 +159,29 @@ void arena_fini(struct arena *a)
     *a = (struct arena){0};
 }
 
+static struct arena_block *block_new(size_t cap)
+{
+    struct arena_block *block = malloc(sizeof *block + cap);
+    if (block != NULL) *block = (struct arena_block){.next = NULL, .used = 0, .cap = cap};
+    return block;
+}
+
+void arena_reset(struct arena *a)
+{
+    size_t cap = ARENA_BLOCK_SIZE;
+    if (a->head == NULL) return;
+    if (a->head->next == NULL && a->head->cap <= ARENA_KEPT) {
+        a->head->used = 0;
+        a->used_total = 0;
+        return;
+    }
+    /* Several blocks: from now on one that would have done. */
+    while (cap < a->used_total + ARENA_BLOCK_SIZE && cap < ARENA_KEPT)
+        cap *= 2;
+    arena_fini(a);
+    a->head = block_new(cap); /* NULL is an empty arena */
+}
+
 void *arena_alloc(struct arena *a, size_t n)
 {
     if (n > SIZE_MAX / 2) return NULL;
@@ -167,9 +190,9 @@ void *arena_alloc(struct arena *a, size_t n)
         size_t cap = n > ARENA_BLOCK_SIZE ? n : ARENA_BLOCK_SIZE;
         if (a->used_total > cap) cap = a->used_total; /* doubling: a big revision needs few blocks */
         if (cap > 1024 * 1024 && cap > n) cap = n > 1024 * 1024 ? n : 1024 * 1024;
-        struct arena_block *block = malloc(sizeof *block + cap);
+        struct arena_block *block = block_new(cap);
         if (block == NULL) return NULL;
-        *block = (struct arena_block){.next = a->head, .used = 0, .cap = cap};
+        block->next = a->head;
         a->head = block;
     }
     char *p = a->head->data + a->head->used;

@@ -81,6 +81,9 @@ struct arena {
 };
 
 void arena_fini(struct arena *a); /* frees everything; a is then an empty arena ({0}) */
+/* Everything handed out is free again; one block of at most ARENA_KEPT bytes stays for what comes next, warm. */
+void arena_reset(struct arena *a);
+#define ARENA_KEPT 65536
 /* Zeroed, aligned for any type; NULL when memory is out. n may be 0. */
 void *arena_alloc(struct arena *a, size_t n);
 /* A copy that ends in NUL (not counted in n). {NULL, 0} when memory is out; an empty slice copies to "". */

@@ -82,13 +82,12 @@ static size_t keep_own(struct edge_target *own, const struct edge_target *target
 static void ask_plan(struct relay *r, const struct edge_query *q)
 {
     struct edge *e = r->edge;
-    struct arena arena = {0};
     struct edge_answer answer = {0};
-    e->o.hooks.route(e->o.hooks.ctx, &arena, q, &answer);
+    e->o.hooks.route(e->o.hooks.ctx, &e->scratch, q, &answer);
     const struct edge_target *targets = answer.targets;
     size_t count = answer.target_count;
     if (q->named_target.n > 0 && count > 0) {
-        struct edge_target *own = arena_alloc(&arena, count * sizeof *own);
+        struct edge_target *own = arena_alloc(&e->scratch, count * sizeof *own);
         count = own != NULL ? keep_own(own, targets, count) : 0;
         targets = own;
     }
@@ -99,7 +98,6 @@ static void ask_plan(struct relay *r, const struct edge_query *q)
     } else if (!proxy_relay_set_targets(r, targets, count)) {
         proxy_relay_note(r, 500, "no memory", SLICE(""));
     }
-    arena_fini(&arena);
 }
 
 static bool forms_dialog(enum sip_method m)

@@ -5,8 +5,6 @@
  * §16.10, §16.12. */
 #include "node/edge/proxy_arrival.h"
 
-#define SCRATCH_KEPT 65536 /* bytes: some thirty messages share a few blocks */
-
 void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
 {
     edge_count(a->e, why);
@@ -107,5 +105,5 @@ void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *
     struct arrival a = {.e = e, .from = from, .v = v};
     edge_count(e, EC_requests);
     judge(&a);
-    if (e->scratch.used_total > SCRATCH_KEPT) arena_fini(&e->scratch);
+    arena_reset(&e->scratch);
 }
