@@ -80,6 +80,7 @@ static void on_second(uv_timer_t *timer)
     registrations_tick(n);
     if (n->card_due && n->edge != NULL) card_observe(n);
     verdict_look(n);
+    plan_objects_tick(n);
 }
 
 /* ---- opening ---- */
@@ -361,6 +362,7 @@ void node_fini(struct node *n)
     repl_actions_fini(&n->actions);
     repl_free(n->repl);
     arena_fini(&n->cache.arena);
+    plan_objects_free(n);
     secret_wipe(&n->identity.cluster_key, sizeof n->identity.cluster_key);
     arena_fini(&n->arena);
 }

@@ -1,7 +1,7 @@
 /* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
- * registrations.c owns this node's bindings, plan_cache.c, routing.c and hops.c answer the edge's questions, calls.c
+ * registrations.c owns this node's bindings, plan_*.c, routing.c and hops.c answer the edge's questions, calls.c
  * keeps call records, card.c says what this node is, verdict.c how it does, commands_*.c answer clusterctl, reload.c
  * takes over a changed configuration.
  *
@@ -90,6 +90,7 @@ struct node {
     struct http *http;
 
     struct plan_cache cache;
+    struct plan_generation *plan_objects; /* the newest; older ones wait for the next tick */
     struct registrations *registrations;
     struct calls *calls;
     uv_timer_t second; /* expiry, what is to be reported again, the verdict's memory */
@@ -209,7 +210,8 @@ struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX]);
 /* ---- plan_cache.c ---- */
 /* The cache of the plan as of now. Between read begin and end. */
 MUST_CHECK enum err node_plan_cache(struct node *n);
-/* An object of the plan in arena. Between read begin and end. ERR_NOTFOUND. */
+/* An object of the plan, in arena or kept (see plan_objects.c): valid until the callback ends. Between read begin and
+ * end. ERR_NOTFOUND. */
 MUST_CHECK enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name,
                              struct plan_object *out);
 void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
@@ -217,9 +219,19 @@ enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name,
 struct slice routing_domain_hook(void *ctx);
 struct digest_offer routing_digests_hook(void *ctx);
 
+/* ---- plan_objects.c ---- */
+/* A trunk or site that is kept of the plan as the reader shows it. Between read begin and end. */
+bool plan_objects_find(struct node *n, enum plan_kind kind, struct slice name, struct plan_object *out);
+/* Keeps the trunk or site, as far as there is memory. Between read begin and end. */
+void plan_objects_keep(struct node *n, struct slice packed);
+void plan_objects_tick(struct node *n); /* from the loop itself: frees what older plans left */
+void plan_objects_free(struct node *n);
+
 /* ---- routing.c ---- */
+#define ROUTING_USUAL 12 /* few numbers match more candidates */
 struct routing_result {
-    struct candidate *candidates;
+    struct candidate *candidates; /* usual, or in the arena */
+    struct candidate usual[ROUTING_USUAL + 1];
     size_t candidate_count;
     char plan_number[LIMIT_NUMBER + 1];
     size_t plan_number_len; /* 0: the dialled string is no number */

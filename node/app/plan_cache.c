@@ -164,11 +164,16 @@ enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, stru
     char key[PLAN_KEY_MAX];
     struct slice prefix = slice_of(plan_kind_name(kind));
     struct slice packed = SLICE_NONE;
+    if (plan_objects_find(n, kind, name, out)) return ERR_OK;
     if (!plan_name_valid(name)) return ERR_NOTFOUND;
     memcpy(key, prefix.p, prefix.n);
     key[prefix.n] = '/';
     memcpy(key + prefix.n + 1, name.p, name.n);
     enum err e = store_object(n->read, (struct slice){key, prefix.n + 1 + name.n}, &packed, NULL);
+    if (e == ERR_OK && (kind == PLAN_TRUNK || kind == PLAN_SITE)) {
+        plan_objects_keep(n, packed);
+        if (plan_objects_find(n, kind, name, out)) return ERR_OK;
+    }
     if (e == ERR_OK) e = plan_object_unpack_stored(arena, packed, out, NULL);
     return e == ERR_OK && out->kind != kind ? ERR_CORRUPT : e;
 }

@@ -10,8 +10,7 @@
 #include "node/plan/pattern.h"
 #include "proto/plan_codec.h"
 
-#define CANDIDATES_USUAL 12 /* few numbers match more; who does is asked again with room for CANDIDATES_MAX */
-#define CANDIDATES_MAX 96
+#define CANDIDATES_MAX 96 /* room for a number that matches more than ROUTING_USUAL */
 #define NAMED_SPECIFICITY (LIMIT_NUMBER + 2)
 
 /* ---- which nodes can serve a target: "" is this one ---- */
@@ -161,7 +160,7 @@ static enum err gather(struct node *n, struct arena *arena, struct slice number,
     size_t matched = 0;
     *more = false;
     out->candidate_count = 0;
-    out->candidates = arena_alloc(arena, (cap + 1) * sizeof *out->candidates);
+    out->candidates = cap <= ROUTING_USUAL ? out->usual : arena_alloc(arena, (cap + 1) * sizeof *out->candidates);
     if (out->candidates == NULL) return ERR_NOMEM;
     enum err e = add_named(n, arena, number, out);
     if (e != ERR_OK || !out->normalised) return e;
@@ -198,10 +197,21 @@ static enum err normalise(struct node *n, struct arena *arena, const struct edge
 
 /* ---- the decision ---- */
 
+/* kind "/" name; {NULL, 0}: no memory. */
+static struct slice object_text(struct arena *arena, struct slice kind, struct slice name)
+{
+    char *text = arena_alloc(arena, kind.n + 1 + name.n);
+    if (text == NULL) return SLICE_NONE;
+    memcpy(text, kind.p, kind.n);
+    text[kind.n] = '/';
+    if (name.n > 0) memcpy(text + kind.n + 1, name.p, name.n);
+    return (struct slice){text, kind.n + 1 + name.n};
+}
+
 static struct slice source_text(struct arena *arena, const struct edge_source *s)
 {
-    if (s->kind == EDGE_SOURCE_TRUNK) return slice_of(arena_printf(arena, "trunk/%.*s", SLICE_ARG(s->name)));
-    if (s->kind == EDGE_SOURCE_ACCOUNT) return slice_of(arena_printf(arena, "account/%.*s", SLICE_ARG(s->name)));
+    if (s->kind == EDGE_SOURCE_TRUNK) return object_text(arena, SLICE("trunk"), s->name);
+    if (s->kind == EDGE_SOURCE_ACCOUNT) return object_text(arena, SLICE("account"), s->name);
     return SLICE("");
 }
 
@@ -237,11 +247,18 @@ static void decide(struct node *n, struct arena *arena, const struct edge_query 
 enum err routing_decide(struct node *n, struct arena *arena, const struct edge_query *q, struct routing_result *out)
 {
     bool more = false;
-    *out = (struct routing_result){.matched_in = -1, .matched_dial = -1};
+    /* Field by field: the rooms for candidates and targets are large, and their counts say how much of them is set. */
+    out->candidates = out->usual;
+    out->candidate_count = out->plan_number_len = out->decision.target_count = 0;
+    out->normalised = false;
+    out->matched_in = out->matched_dial = -1;
+    out->source_site = SLICE_NONE;
+    out->decision.code = 0;
+    out->decision.rule = 0;
     enum err e = normalise(n, arena, q, out);
     if (e != ERR_OK) return e;
     struct slice number = out->normalised ? (struct slice){out->plan_number, out->plan_number_len} : q->dialled;
-    e = gather(n, arena, number, CANDIDATES_USUAL, out, &more);
+    e = gather(n, arena, number, ROUTING_USUAL, out, &more);
     if (e == ERR_OK && more) e = gather(n, arena, number, CANDIDATES_MAX, out, &more);
     for (size_t i = 0; e == ERR_OK && i < out->candidate_count; i++)
         e = observe(n, arena, &out->candidates[i]);
@@ -256,13 +273,11 @@ static void add_target(struct node *n, struct arena *arena, struct edge_answer *
                        const struct edge_target *wanted)
 {
     struct edge_target *t = &targets[out->target_count];
-    struct buf text = {0};
+    const struct plan_target *to = &wanted->route.target;
+    if (to->kind == PLAN_TO_REJECT) return;
     *t = *wanted;
-    plan_target_text(&t->route.target, &text);
-    t->text = arena_copy(arena, buf_view(&text));
-    bool failed = text.failed || t->text.p == NULL;
-    buf_fini(&text);
-    if (failed) return;
+    t->text = object_text(arena, slice_of(plan_target_kind_name(to->kind)), to->name);
+    if (t->text.p == NULL) return;
     enum err e = t->node.n > 0 ? hops_member(n, arena, t, t->node) : hops_own(n, arena, t);
     if (e == ERR_OK && t->hop_count > 0) out->target_count++;
 }
