@@ -4,10 +4,33 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+/* Four decimal numbers without leading zeros, as inet_pton takes them; by hand, for every message asks for some. */
+static bool parse_v4(struct slice s, uint16_t port, union sock_address *out)
+{
+    unsigned char bytes[4];
+    size_t at = 0;
+    for (size_t part = 0; part < sizeof bytes; part++) {
+        size_t start = at;
+        unsigned value = 0;
+        while (at < s.n && at - start < 3 && s.p[at] >= '0' && s.p[at] <= '9')
+            value = value * 10 + (unsigned)(s.p[at++] - '0');
+        if (at == start || value > 255 || (s.p[start] == '0' && at - start > 1)) return false;
+        if (part < 3 && (at == s.n || s.p[at++] != '.')) return false;
+        bytes[part] = (unsigned char)value;
+    }
+    if (at != s.n) return false;
+    memset(out, 0, sizeof *out);
+    out->v4.sin_family = AF_INET;
+    out->v4.sin_port = htons(port);
+    memcpy(&out->v4.sin_addr, bytes, sizeof bytes);
+    return true;
+}
+
 enum err sock_address_parse(struct slice host, uint16_t port, union sock_address *out)
 {
     char text[INET6_ADDRSTRLEN];
     bool brackets = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+    if (!brackets && parse_v4(host, port, out)) return ERR_OK;
     if (brackets) host = (struct slice){host.p + 1, host.n - 2};
     if (host.n == 0 || host.n >= sizeof text || memchr(host.p, '\0', host.n) != NULL) return ERR_SYNTAX;
     memcpy(text, host.p, host.n);
@@ -15,15 +38,9 @@ enum err sock_address_parse(struct slice host, uint16_t port, union sock_address
 
     union sock_address a;
     memset(&a, 0, sizeof a);
-    if (!brackets && inet_pton(AF_INET, text, &a.v4.sin_addr) == 1) {
-        a.v4.sin_family = AF_INET;
-        a.v4.sin_port = htons(port);
-    } else if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) == 1) {
-        a.v6.sin6_family = AF_INET6;
-        a.v6.sin6_port = htons(port);
-    } else {
-        return ERR_SYNTAX;
-    }
+    if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) != 1) return ERR_SYNTAX;
+    a.v6.sin6_family = AF_INET6;
+    a.v6.sin6_port = htons(port);
     *out = a;
     return ERR_OK;
 }

@@ -16,8 +16,10 @@
 #define SIP_CH_ALPHA 32
 #define SIP_CH_VALUE 64  /* may stand in an unquoted parameter value: visible, but none of ; , " < > */
 #define SIP_CH_SPACE 128 /* SP, HT, CR, LF: CR and LF are folds wherever lines were checked before */
+#define SIP_CH_ADDR 256  /* may stand in the URI of an address: no white space, control character, < or quote */
+#define SIP_CH_PLAIN 512 /* does not matter to who splits a header value: not one of , " < > */
 
-extern const unsigned char sip_char_class[256];
+extern const unsigned short sip_char_class[256];
 static inline bool sip_char_is(char c, unsigned classes)
 {
     return (sip_char_class[(unsigned char)c] & classes) != 0;

@@ -61,16 +61,11 @@ bool sip_value_next(struct slice *rest, struct slice *value)
     while (rest->n > 0) {
         const char *p = rest->p;
         const char *end = rest->p + rest->n;
-        bool bracket = false;
-        for (; p < end && (bracket || *p != ','); p++) {
-            if (*p == '"' && !bracket) {
-                const char *after = sip_skip_quoted(p, end);
-                p = (after != NULL ? after : end) - 1;
-            } else if (*p == '<') {
-                bracket = true;
-            } else if (*p == '>') {
-                bracket = false;
-            }
+        while ((p = sip_skip(p, end, SIP_CH_PLAIN)) < end && *p != ',') {
+            const char *after = p + 1;
+            if (*p == '"') after = sip_skip_quoted(p, end);
+            if (*p == '<') after = memchr(p, '>', (size_t)(end - p));
+            p = after != NULL ? after : end;
         }
         *value = slice_trim((struct slice){rest->p, (size_t)(p - rest->p)});
         if (p < end) p++;

@@ -10,6 +10,8 @@ struct pass {
     struct sip_view *v;
     const char *end;
     enum sip_fault fault; /* the first one */
+    const char *cr;       /* the first CR, */
+    const char *nul;      /* and the first NUL, that may concern the next line; end: there is none */
 };
 
 static void note(struct pass *s, enum sip_fault f)
@@ -17,14 +19,21 @@ static void note(struct pass *s, enum sip_fault f)
     if (s->fault == SIP_FAULT_NONE) s->fault = f;
 }
 
+static const char *find(const char *p, const char *end, char c)
+{
+    const char *at = p < end ? memchr(p, c, (size_t)(end - p)) : NULL;
+    return at != NULL ? at : end;
+}
+
 /* The next physical line: returns what follows its LF, NULL when the data ends first. *clean: CRLF at its end, no other
  * CR and no NUL. */
-static const char *next_line(const char *p, const char *end, bool *clean)
+static const char *next_line(struct pass *s, const char *p, bool *clean)
 {
-    const char *lf = p < end ? memchr(p, '\n', (size_t)(end - p)) : NULL;
+    const char *lf = p < s->end ? memchr(p, '\n', (size_t)(s->end - p)) : NULL;
     if (lf == NULL) return NULL;
-    size_t n = (size_t)(lf - p);
-    *clean = n > 0 && memchr(p, '\r', n) == lf - 1 && memchr(p, '\0', n) == NULL;
+    if (s->cr < p) s->cr = find(p, s->end, '\r');
+    if (s->nul < p) s->nul = find(p, s->end, '\0');
+    *clean = s->cr + 1 == lf && s->nul > lf;
     return lf + 1;
 }
 
@@ -55,20 +64,16 @@ static void index_line(struct pass *s, enum sip_header id, const char *name, siz
 static void take_line(struct pass *s, const char *p, const char *line_end)
 {
     const char *end = line_end - 2;
-    const char *colon = memchr(p, ':', (size_t)(end - p));
-    const char *name_end = colon;
-    if (colon == NULL) {
+    const char *name_end = sip_skip(p, end, SIP_CH_TOKEN);
+    const char *colon = name_end;
+    while (colon < end && (*colon == ' ' || *colon == '\t'))
+        colon++;
+    if (name_end == p || colon == end || *colon != ':') {
         note(s, SIP_FAULT_LINE);
         return;
     }
-    while (name_end > p && (name_end[-1] == ' ' || name_end[-1] == '\t'))
-        name_end--;
     size_t name_len = (size_t)(name_end - p);
     enum sip_header id = sip_header_of((struct slice){p, name_len});
-    if (id == SIP_HEADER_OTHER && (name_len == 0 || sip_skip(p, name_end, SIP_CH_TOKEN) != name_end)) {
-        note(s, SIP_FAULT_LINE);
-        return;
-    }
     struct slice value = {sip_skip_space(colon + 1, end), 0};
     while (end > value.p && sip_char_is(end[-1], SIP_CH_SPACE))
         end--;
@@ -81,7 +86,7 @@ static enum head scan_lines(struct pass *s, const char *p, const char **next)
 {
     for (unsigned count = 0;; count++) {
         bool clean = false;
-        const char *line_end = next_line(p, s->end, &clean);
+        const char *line_end = next_line(s, p, &clean);
         *next = p;
         if (line_end == NULL) return HEAD_CUT;
         if (clean && line_end - p == 2) {
@@ -90,7 +95,7 @@ static enum head scan_lines(struct pass *s, const char *p, const char **next)
         }
         while (line_end < s->end && (*line_end == ' ' || *line_end == '\t')) {
             bool more_clean = false;
-            const char *fold_end = next_line(line_end, s->end, &more_clean);
+            const char *fold_end = next_line(s, line_end, &more_clean);
             if (fold_end == NULL) return HEAD_CUT;
             clean = clean && more_clean;
             line_end = fold_end;
@@ -133,7 +138,9 @@ static void view_clear(struct sip_view *v, const char *data)
 static enum head scan_head(struct pass *s, const char *data, const char **next)
 {
     bool clean = false;
-    const char *line_end = next_line(data, s->end, &clean);
+    s->cr = find(data, s->end, '\r');
+    s->nul = find(data, s->end, '\0');
+    const char *line_end = next_line(s, data, &clean);
     *next = data;
     if (line_end == NULL) return HEAD_CUT;
     if (!clean || line_end - data > SIP_LINE_MAX) {
@@ -175,7 +182,7 @@ static enum sip_fault finish(const struct pass *s, bool *answerable)
 enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable)
 {
     size_t looked_at = len < LIMIT_SIP_HARD ? len : LIMIT_SIP_HARD;
-    struct pass s = {v, data + looked_at, SIP_FAULT_NONE};
+    struct pass s = {.v = v, .end = data + looked_at};
     const char *next = data;
     size_t length = 0;
     view_clear(v, data);
@@ -223,7 +230,7 @@ enum sip_fault sip_view_parse_stream(struct sip_view *v, const char *data, size_
 {
     if (size_max > LIMIT_SIP_HARD) size_max = LIMIT_SIP_HARD;
     size_t looked_at = len < size_max ? len : size_max;
-    struct pass s = {v, data + looked_at, SIP_FAULT_NONE};
+    struct pass s = {.v = v, .end = data + looked_at};
     const char *next = data;
     size_t length = 0;
     view_clear(v, data);

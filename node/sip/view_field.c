@@ -12,7 +12,10 @@
 static const char *via_protocol(const char *p, const char *end, struct slice *transport)
 {
     static const char *const parts[] = {"sip", "2.0"};
-    for (unsigned i = 0; i < 2; i++) {
+    const struct slice usual = SLICE("SIP/2.0/");
+    bool is_usual = slice_starts((struct slice){p, (size_t)(end - p)}, usual);
+    if (is_usual) p = sip_skip_space(p + usual.n, end);
+    for (unsigned i = is_usual ? 2 : 0; i < 2; i++) {
         const char *start = p;
         p = sip_skip(p, end, SIP_CH_TOKEN);
         if (!slice_eq_nocase((struct slice){start, (size_t)(p - start)}, slice_of(parts[i]))) return NULL;

@@ -8,6 +8,8 @@
 static bool version_shape(struct slice s, bool *two)
 {
     const char *end = s.p + s.n;
+    *two = slice_eq(s, SLICE("SIP/2.0"));
+    if (*two) return true;
     if (s.n < 5 || !slice_eq_nocase((struct slice){s.p, 4}, SLICE("SIP/"))) return false;
     const char *p = sip_skip(s.p + 4, end, SIP_CH_DIGIT);
     if (p == s.p + 4 || p == end || *p != '.') return false;
@@ -64,15 +66,33 @@ static enum sip_fault request_line(struct sip_view *v, struct slice line, const 
     return rest.n == trimmed.n && sip_scan_uri(v->uri, &shape) ? SIP_FAULT_NONE : SIP_FAULT_URI;
 }
 
+static bool is_control(unsigned char c)
+{
+    return (c < ' ' && c != '\t') || c == 0x7f;
+}
+
+/* Eight bytes at a time: which of them are below 0x20, and which become zero against 0x7f. A word that has any, perhaps
+ * a tab, is looked at byte by byte. */
+static bool has_control(struct slice s)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t tops = ones * 0x80;
+    size_t i = 0;
+    for (uint64_t w; i + sizeof w <= s.n; i += sizeof w) {
+        memcpy(&w, s.p + i, sizeof w);
+        uint64_t del = w ^ (ones * 0x7f);
+        if ((((w - ones * 0x20) & ~w) | ((del - ones) & ~del)) & tops) break;
+    }
+    while (i < s.n && !is_control((unsigned char)s.p[i]))
+        i++;
+    return i < s.n;
+}
+
 enum sip_fault sip_first_line(struct sip_view *v, struct slice line)
 {
     bool two = false;
     const char *space = line.n > 0 ? memchr(line.p, ' ', line.n) : NULL;
-    if (space == NULL) return SIP_FAULT_FIRST_LINE;
-    for (size_t i = 0; i < line.n; i++) {
-        unsigned char c = (unsigned char)line.p[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f) return SIP_FAULT_FIRST_LINE;
-    }
+    if (space == NULL || has_control(line)) return SIP_FAULT_FIRST_LINE;
     struct slice word = {line.p, (size_t)(space - line.p)};
     return version_shape(word, &two) ? status_line(v, line, space, two) : request_line(v, line, space);
 }

@@ -94,16 +94,36 @@ static enum sip_header compact_form(char c)
     }
 }
 
+static uint64_t word(const char *p, uint64_t fold)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w | fold;
+}
+
+/* Whether the n bytes at p are the known name but for their case: eight at a time, the last eight overlapping. */
+static bool is_name(const char *p, const char *known, size_t n)
+{
+    const uint64_t fold = UINT64_C(0x2020202020202020);
+    size_t i = 0;
+    if ((p[0] | 0x20) != known[0]) return false;
+    if (n < sizeof fold) {
+        while (i < n && (p[i] | 0x20) == known[i])
+            i++;
+        return i == n;
+    }
+    for (; i + sizeof fold <= n; i += sizeof fold) {
+        if (word(p + i, fold) != word(known + i, 0)) return false;
+    }
+    return word(p + n - sizeof fold, fold) == word(known + n - sizeof fold, 0);
+}
+
 enum sip_header sip_header_of(struct slice name)
 {
     if (name.n == 1) return compact_form(name.p[0]);
     if (name.n == 0 || name.n > HEADER_NAME_MAX) return SIP_HEADER_OTHER;
     for (unsigned h = first_of_length[name.n]; h < first_of_length[name.n + 1]; h++) {
-        const char *known = headers[h].name;
-        size_t i = 0;
-        while (i < name.n && (name.p[i] | 0x20) == known[i])
-            i++;
-        if (i == name.n) return (enum sip_header)headers[h].id;
+        if (is_name(name.p, headers[h].name, name.n)) return (enum sip_header)headers[h].id;
     }
     return SIP_HEADER_OTHER;
 }
