@@ -106,23 +106,13 @@ char *buf_room(struct buf *b, size_t n)
     return b->p + b->n;
 }
 
-void buf_add(struct buf *b, const void *data, size_t n)
+void buf_add_slow(struct buf *b, const void *data, size_t n)
 {
     if (n == 0) return;
     char *room = buf_room(b, n);
     if (room == NULL) return;
     memcpy(room, data, n);
     b->n += n;
-}
-
-void buf_slice(struct buf *b, struct slice s)
-{
-    buf_add(b, s.p, s.n);
-}
-
-void buf_text(struct buf *b, const char *text)
-{
-    buf_add(b, text, strlen(text));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

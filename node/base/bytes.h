@@ -59,11 +59,26 @@ struct buf {
     bool failed; /* an allocation failed; further appends do nothing */
 };
 
-void buf_fini(struct buf *b);  /* frees; b is then an empty buffer ({0}) */
-void buf_reset(struct buf *b); /* length 0, keeps memory, clears failed */
-void buf_add(struct buf *b, const void *data, size_t n);
-void buf_slice(struct buf *b, struct slice s);
-void buf_text(struct buf *b, const char *text);
+void buf_fini(struct buf *b);                                 /* frees; b is then an empty buffer ({0}) */
+void buf_reset(struct buf *b);                                /* length 0, keeps memory, clears failed */
+void buf_add_slow(struct buf *b, const void *data, size_t n); /* buf_add where there is no room yet */
+static inline void buf_add(struct buf *b, const void *data, size_t n)
+{
+    if (b->failed || b->cap - b->n < n) {
+        buf_add_slow(b, data, n);
+    } else if (n > 0) {
+        memcpy(b->p + b->n, data, n);
+        b->n += n;
+    }
+}
+static inline void buf_slice(struct buf *b, struct slice s)
+{
+    buf_add(b, s.p, s.n);
+}
+static inline void buf_text(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Room for n more bytes at p + n; the caller then raises n itself. NULL when memory is out. */
 char *buf_room(struct buf *b, size_t n);

@@ -47,7 +47,7 @@ static void grow(struct map *m)
 
 void map_insert(struct map *m, struct map_node *n, uint64_t hash)
 {
-    if (m->count > m->mask) grow(m);
+    if (m->count > m->mask / 2) grow(m);
     n->hash = hash;
     n->next = m->buckets[hash & m->mask];
     m->buckets[hash & m->mask] = n;

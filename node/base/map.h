@@ -1,7 +1,8 @@
 /* map: an intrusive hash table with chains, keyed by a 64-bit hash that the caller computes with map_hash.
  *
  * The caller compares keys: it walks map_first/map_next (nodes of equal hash) and checks its own key. Keys come from
- * the network, so the hash is salted with a random seed; the table doubles at load 1 and never shrinks. */
+ * the network, so the hash is salted with a random seed; the table doubles at load 1/2 and never shrinks: a
+ * bucket costs less than looking at an entry that is not in the cache. */
 #ifndef TANDEM_BASE_MAP_H
 #define TANDEM_BASE_MAP_H
 

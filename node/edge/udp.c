@@ -91,7 +91,7 @@ static void out_free(struct transport *t, struct udp_out *out)
         free(out);
         return;
     }
-    list_append(&t->udp_free, &out->node);
+    list_append(t->udp_free.next, &out->node); /* in front: the last one used is the first one used again, warm */
     t->udp_free_count++;
 }
 

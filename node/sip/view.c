@@ -64,16 +64,20 @@ static void index_line(struct pass *s, enum sip_header id, const char *name, siz
 static void take_line(struct pass *s, const char *p, const char *line_end)
 {
     const char *end = line_end - 2;
-    const char *name_end = sip_skip(p, end, SIP_CH_TOKEN);
-    const char *colon = name_end;
-    while (colon < end && (*colon == ' ' || *colon == '\t'))
-        colon++;
-    if (name_end == p || colon == end || *colon != ':') {
+    const char *colon = memchr(p, ':', (size_t)(end - p));
+    const char *name_end = colon;
+    if (colon == NULL) {
         note(s, SIP_FAULT_LINE);
         return;
     }
+    while (name_end > p && (name_end[-1] == ' ' || name_end[-1] == '\t'))
+        name_end--;
     size_t name_len = (size_t)(name_end - p);
     enum sip_header id = sip_header_of((struct slice){p, name_len});
+    if (id == SIP_HEADER_OTHER && (name_len == 0 || sip_skip(p, name_end, SIP_CH_TOKEN) != name_end)) {
+        note(s, SIP_FAULT_LINE);
+        return;
+    }
     struct slice value = {sip_skip_space(colon + 1, end), 0};
     while (end > value.p && sip_char_is(end[-1], SIP_CH_SPACE))
         end--;
