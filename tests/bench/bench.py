@@ -15,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness.cluster import BUILD  # noqa: E402
 from harness.sipp import SCENARIOS, listening  # noqa: E402
 from harness.wait import until  # noqa: E402
+import edge_rows  # noqa: E402
 import rivals  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -88,6 +89,14 @@ def write_numbers(path):
 
 
 def edge(arguments):
+    cpu(arguments)
+    edge_rows.delay(row)
+    edge_rows.worst(row)
+    held(arguments)
+    edge_rows.million(row)
+
+
+def cpu(arguments):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = pathlib.Path(folder)
         write_numbers(path)
@@ -104,10 +113,10 @@ def edge(arguments):
     row("edge", "cpu per proxied call: tandem / kamailio (tlsf)", median["tandem"] / median["kamailio"], "x", 0.65)
 
 
-# ---- calls: memory for each call that is up ----
+# ---- calls that are up: how many, and the memory for each ----
 
-HELD = 5000
-HOLD_MS = 60_000  # longer than it takes to set them up and to look
+HELD = 20_000
+HOLD_MS = 90_000  # longer than it takes to set them up and to look
 
 
 def private_bytes(pid):
@@ -115,7 +124,7 @@ def private_bytes(pid):
     return sum(int(r.split()[1]) for r in rows if r.startswith(("Private_Dirty:", "Private_Clean:"))) * 1024
 
 
-def calls(_):
+def held(_):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = pathlib.Path(folder)
         write_numbers(path)
@@ -136,14 +145,16 @@ def calls(_):
             before = private_bytes(tandem.pids()[0])
             uac = subprocess.Popen(caller(scenario, HELD, 1000), cwd=path, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-            until(lambda: tandem.node.counter("edge", "calls_answered") - answered >= HELD, "all calls to be up", 45)
+            until(lambda: tandem.node.counter("edge", "calls_answered") - answered >= HELD, "all calls to be up", 80)
+            live = sum(r["state"] == "answered" for r in tandem.node.ctl("calls"))
             after = private_bytes(tandem.pids()[0])
         finally:
             for process in filter(None, (uac, uas)):
                 process.kill()
                 process.wait()
             tandem.stop()
-    row("calls", "private memory per live call, its transactions included", (after - before) / HELD, "bytes", 4096)
+    row("edge", "calls up at once", live, "calls", HELD, at_most=False)
+    row("edge", "private memory per live call, its transactions included", (after - before) / HELD, "bytes", 4096)
 
 
 # ---- programs that measure one module ----
@@ -192,7 +203,7 @@ def federation(_):
         rows_of(BUILD / "tests" / "sim" / "sim_bench", mode, "--nodes", nodes, "--rounds", rounds)
 
 
-GROUPS = {"edge": edge, "calls": calls, "store": program("store"), "sip": program("sip"), "federation": federation}
+GROUPS = {"edge": edge, "store": program("store"), "sip": program("sip"), "federation": federation}
 
 
 def main():

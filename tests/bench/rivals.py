@@ -88,23 +88,33 @@ class Kamailio:
 
 class Tandem:
     name = "tandem"
+    prefixes = staticmethod(prefixes)
+    AT_ONCE = 250_000  # routes of one request
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder) / "tandem"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.node = Node(self.folder, "bench", "bench", PROXY, mesh=False, extra="log: warn\n")
-        plan = ["plan: 1", "defaults: { domain: bench.example }", "sites:", "  bench: { blocks: [\"1\"] }", "trunks:",
-                f"  caller: {{ site: bench, address: [\"{CALLER}:5060\"], trust: [\"{CALLER}/32\"] }}",
-                f"  callee: {{ site: bench, address: [\"{CALLEE}:5060\"], trust: [\"{CALLEE}/32\"] }}", "routes:"]
-        plan += [f"  - {{ match: \"{prefix}\", to: trunk/callee }}" for prefix in prefixes()]
-        (self.folder / "plan.yaml").write_text("\n".join(plan) + "\n")
         self.loaded = False
+
+    def plan(self):
+        """Documents that make up the plan."""
+        yield "\n".join(["plan: 1", "defaults: { domain: bench.example }", "sites:", "  bench: { blocks: [\"1\"] }", "trunks:",
+                         f"  caller: {{ site: bench, address: [\"{CALLER}:5060\"], trust: [\"{CALLER}/32\"] }}",
+                         f"  callee: {{ site: bench, address: [\"{CALLEE}:5060\"], trust: [\"{CALLEE}/32\"] }}", ""])
+        routes = list(self.prefixes())
+        for at in range(0, len(routes), self.AT_ONCE):
+            lines = [f"  - {{ match: \"{prefix}\", to: trunk/callee }}" for prefix in routes[at:at + self.AT_ONCE]]
+            yield "\n".join(["plan: 1", "routes:"] + lines) + "\n"
 
     def start(self):
         self.node.start()
-        if not self.loaded:
+        if self.loaded:
+            return
+        for text in self.plan():
+            (self.folder / "plan.yaml").write_text(text)
             self.node.run("plan", "apply", self.folder / "plan.yaml", "-m", "bench", "--allow", "all")
-            self.loaded = True
+        self.loaded = True
 
     def pids(self):
         return [self.node.process.pid]

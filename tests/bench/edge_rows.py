@@ -1,0 +1,222 @@
+"""Rows of the edge group beside CPU per call: delay, memory and number of calls held, dearest messages, a large plan."""
+import pathlib
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+from harness.cluster import BUILD
+from harness.wait import until
+import rivals
+
+# ---- delay ----
+
+DELAY_ROUNDS, DELAY_RATE, DELAY_SECONDS = 5, 1000, 5
+
+
+def delay(row):
+    """Added: what remains when the bare forwarder's own, of the same minute, is taken away. Of the rounds the least
+    disturbed one counts for each: the tail of the others is what else the machine did."""
+    number = f"{rivals.prefixes()[0]}000"
+    seen = {}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        everyone = [r(pathlib.Path(folder)) for r in (rivals.Forwarder, rivals.Tandem)]
+        for _ in range(DELAY_ROUNDS):
+            for rival in everyone:
+                rival.start()
+                try:
+                    out = subprocess.run([BUILD / "tests" / "bench" / "bench_delay", rivals.PROXY, rivals.CALLER,
+                                          rivals.CALLEE, "5060", number, str(DELAY_RATE), str(DELAY_SECONDS)],
+                                         capture_output=True, text=True, check=True).stdout
+                finally:
+                    rival.stop()
+                for line in out.splitlines():
+                    _, name, value, _ = line.split()
+                    seen.setdefault((rival.name, name), []).append(float(value))
+    least = {key: min(values) for key, values in seen.items()}
+    for name in ("forwarder", "tandem"):
+        for what in ("p50", "p99"):
+            row("edge", f"delay at {DELAY_RATE} calls/s, {what}: {name}", least[name, f"delay_{what}"], "ms")
+    added = least["tandem", "delay_p99"] - least["forwarder", "delay_p99"]
+    row("edge", f"added delay at {DELAY_RATE} calls/s, p99", max(0.0, added), "ms", 1)
+    row("edge", "calls of these that were lost", sum(seen["tandem", "delay_calls_lost"]), "calls", 0)
+
+
+# ---- the dearest messages, at a whole node, system calls included ----
+
+DEAREST, BATCH = 200, 50  # of each shape
+LINES, MESSAGE = 128, 16384
+
+
+def head(number, i, uri="", shape="x"):
+    return [f"INVITE sip:{number}@{rivals.PROXY}{uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {rivals.CALLER}:5060;branch=z9hG4bK-{shape}-{i};rport", "From: <sip:1@a.example>;tag=1",
+            f"To: <sip:{number}@a.example>", f"Call-ID: {shape}-{i}", "CSeq: 1 INVITE", "Max-Forwards: 70"]
+
+
+def filled(lines, filler):
+    """With as many lines more as a message may have and hold."""
+    size = sum(len(line) + 2 for line in lines)
+    while len(lines) < LINES - 1:
+        line = filler(len(lines))
+        if size + len(line) + 4 > MESSAGE:
+            break
+        lines.append(line)
+        size += len(line) + 2
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def via(i):
+    return f"Via: SIP/2.0/UDP 10.0.0.{i % 250}:5060;branch=z9hG4bK-0123456789abcdef.0123456789abcdef.{i};rport;received=10.1.1.1"
+
+
+def credentials(i, realm="elsewhere.example"):
+    return (f'Proxy-Authorization: Digest username="u{i}",realm="{realm}",nonce="{i:032x}",'
+            'uri="sip:x",response="0123456789abcdef0123456789abcdef"')
+
+
+def fold(_):
+    return "X: a" + "\r\n a" * 30
+
+
+ACCEPTED = {
+    "vias": lambda n, i: filled(head(n, i, shape="via") + [via(k) for k in range(62)], lambda k: f"X-{k}: {'y' * 60}"),
+    "credentials": lambda n, i: filled(head(n, i, shape="cred"), credentials),
+    "folds": lambda n, i: filled(head(n, i, shape="fold"), fold),
+    "uri": lambda n, i: filled(head(n, i, "".join(f";p{k}=%41{'z' * 40}" for k in range(32)), "uri"), lambda k: f"X-{k}: y"),
+    "lines": lambda n, i: filled(head(n, i, shape="line"), lambda k: f"X-Filler-{k}: {'y' * 100}"),
+    "body": lambda n, i: (b := filled(head(n, i, shape="body"), lambda k: f"X: {k}")) + b"." * (MESSAGE - len(b)),
+}
+REFUSED = {
+    "a line too many": lambda n, i: filled(head(n, i), lambda k: f"X-{k}: y")[:-2] + b"X: 1\r\nY: 1\r\nZ: 1\r\n\r\n",
+    "no length": lambda n, i: filled(head(n, i), lambda k: f"X-{k}: {'y' * 100}")[:-2] + b"Content-Length: -1\r\n\r\n",
+    "not SIP": lambda n, i: b"x" * MESSAGE,
+    "too many hops": lambda n, i: filled(head(n, i), lambda k: f"X-{k}: {'y' * 100}").replace(b"Forwards: 70", b"Forwards: 0"),
+    "too large": lambda n, i: b"OPTIONS sip:a@b SIP/2.0\r\n" + b"X: y\r\n" * 10000,
+    "unknown source": lambda n, i: filled(head(n, i, shape="stranger"),
+                                          lambda k: credentials(k, "bench.example")),  # from another address
+}
+
+
+class Counters:
+    """The node's counters, and what asking for them costs, so that it can be taken away again."""
+
+    def __init__(self, node, pids):
+        self.node, self.pids, self.asked = node, pids, 0
+        before = rivals.cpu_seconds(pids)
+        for _ in range(20):
+            self.look()
+        self.each = (rivals.cpu_seconds(pids) - before) / 20
+
+    def look(self):
+        self.asked += 1
+        rows = self.node.ctl("counters")
+        transport = {r["name"]: r["value"] for r in rows if r["module"] == "transport"}
+        edge = {r["name"]: r["value"] for r in rows if r["module"] == "edge"}
+        taken = transport["udp_received"] + sum(n for name, n in transport.items() if name.startswith("fault_"))
+        return taken, edge["forwarded"]
+
+    def cpu(self):
+        return rivals.cpu_seconds(self.pids) - self.asked * self.each
+
+
+def cost(counters, send, forwarded):
+    """CPU microseconds for each of DEAREST messages: the least of some rounds, so that what else happens does not count."""
+    best = None
+    for number in range(3):
+        begun, cpu = counters.look(), counters.cpu()
+        for i in range(DEAREST):
+            send(f"{number}-{i}")
+            if i % BATCH == BATCH - 1:  # as many as the socket's buffer holds
+                until(lambda i=i: counters.look()[0] - begun[0] > i, "all messages to be taken")
+        used = (counters.cpu() - cpu) / DEAREST * 1e6
+        assert (counters.look()[1] - begun[1] >= DEAREST) == forwarded, "taken for something else"
+        best = used if best is None else min(best, used)
+    return best
+
+
+def bound(address):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, 5060))
+    return s
+
+
+def worst(row):
+    number = f"{rivals.prefixes()[0]}000"
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        tandem = rivals.Tandem(pathlib.Path(folder))
+        tandem.start()
+        sink = bound(rivals.CALLEE)  # nobody answers: what is sent again in the meantime counts too
+        trunk, stranger = bound(rivals.CALLER), bound("127.0.9.9")
+        proxy = (rivals.PROXY, 5060)
+        try:
+            counters = Counters(tandem.node, tandem.pids())
+            for name, make in ACCEPTED.items():
+                used = cost(counters, lambda i, make=make: trunk.sendto(make(number, i), proxy), True)
+                row("edge", f"cpu for the dearest accepted message: {name}", used, "us", 1000)
+            for name, make in REFUSED.items():
+                sender = stranger if name == "unknown source" else trunk
+                used = cost(counters, lambda i, make=make, s=sender: s.sendto(make(number, i), proxy), False)
+                row("edge", f"cpu for the dearest refused message: {name}", used, "us", 50)
+        finally:
+            for s in (sink, trunk, stranger):
+                s.close()
+            tandem.stop()
+
+
+# ---- a million routes ----
+
+MILLION = 1_000_000
+
+
+class Large(rivals.Tandem):
+    """With a plan of a million routes, taken in parts as an import would be."""
+
+    @staticmethod
+    def prefixes():
+        return range(1_000_000, 1_000_000 + MILLION)
+
+
+def first_call(node):
+    """Seconds from exec until an INVITE has come through."""
+    number = f"{1_000_000 + MILLION // 2}77"
+    caller, callee = bound(rivals.CALLER), bound(rivals.CALLEE)
+    callee.settimeout(0.002)
+    begin = time.monotonic()
+    node.start(wait=False)
+    try:
+        for i in range(20000):
+            invite = "\r\n".join(head(number, i, shape="first") + ["Content-Length: 0", "", ""]).encode()
+            caller.sendto(invite, (rivals.PROXY, 5060))
+            try:
+                if callee.recv(65535):
+                    return time.monotonic() - begin
+            except socket.timeout:
+                continue
+        raise SystemExit("no call came through")
+    finally:
+        caller.close()
+        callee.close()
+
+
+def anonymous_bytes(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("no RssAnon")
+
+
+def million(row):
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        tandem = Large(pathlib.Path(folder))
+        tandem.start()
+        tandem.stop()
+        times = []
+        for _ in range(3):
+            times.append(first_call(tandem.node))
+            until(tandem.node.ready, "the node to be ready", 20)
+            memory = anonymous_bytes(tandem.pids()[0])
+            tandem.stop()
+    row("edge", "1,000,000 routes: exec to first routed call", statistics.median(times), "s", 1)
+    row("edge", "1,000,000 routes: private memory beyond the mapped file", memory / 1048576, "MiB", 64)
