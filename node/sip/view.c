@@ -165,10 +165,12 @@ static enum head scan_head(struct pass *s, const char *data, const char **next)
 static void check_head(struct pass *s)
 {
     struct sip_view *v = s->v;
-    if (!sip_parse_via(v)) {
+    bool two = true;
+    if (!sip_parse_via(v, &two)) {
         s->fault = SIP_FAULT_VIA;
         return;
     }
+    if (!two) note(s, SIP_FAULT_VERSION);
     if (sip_count_vias(v) > SIP_VIAS_MAX) note(s, SIP_FAULT_TOO_MANY);
     note(s, sip_parse_fields(v));
 }

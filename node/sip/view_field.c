@@ -8,21 +8,32 @@
 #define VIA_PARAMS_MAX 32
 #define CSEQ_MAX 0x7fffffffU
 
-/* "SIP" "/" "2.0" "/" transport, with white space anywhere between; returns what follows. */
-static const char *via_protocol(const char *p, const char *end, struct slice *transport)
+/* A token and "/", with white space anywhere between; returns what follows. */
+static const char *protocol_part(const char *p, const char *end, struct slice *part)
 {
-    static const char *const parts[] = {"sip", "2.0"};
+    part->p = p;
+    p = sip_skip(p, end, SIP_CH_TOKEN);
+    part->n = (size_t)(p - part->p);
+    p = sip_skip_space(p, end);
+    if (p == end || *p != '/') return NULL;
+    return sip_skip_space(p + 1, end);
+}
+
+/* "SIP" "/" "2.0" "/" transport; returns what follows. Another version is told apart: its sender gets an answer. */
+static const char *via_protocol(const char *p, const char *end, struct slice *transport, bool *two)
+{
     const struct slice usual = SLICE("SIP/2.0/");
-    bool is_usual = slice_starts((struct slice){p, (size_t)(end - p)}, usual);
-    if (is_usual) p = sip_skip_space(p + usual.n, end);
-    for (unsigned i = is_usual ? 2 : 0; i < 2; i++) {
-        const char *start = p;
-        p = sip_skip(p, end, SIP_CH_TOKEN);
-        if (!slice_eq_nocase((struct slice){start, (size_t)(p - start)}, slice_of(parts[i]))) return NULL;
-        p = sip_skip_space(p, end);
-        if (p == end || *p != '/') return NULL;
-        p = sip_skip_space(p + 1, end);
+    struct slice name = SLICE("SIP");
+    struct slice version = SLICE("2.0");
+    if (slice_starts((struct slice){p, (size_t)(end - p)}, usual)) {
+        p = sip_skip_space(p + usual.n, end);
+    } else {
+        p = protocol_part(p, end, &name);
+        if (p != NULL) p = protocol_part(p, end, &version);
+        if (p == NULL || !slice_eq_nocase(name, SLICE("SIP"))) return NULL;
     }
+    *two = slice_is(version, "2.0");
+    if (!*two && (version.n < 3 || !sip_char_is(version.p[0], SIP_CH_DIGIT))) return NULL;
     transport->p = p;
     p = sip_skip(p, end, SIP_CH_TOKEN);
     transport->n = (size_t)(p - transport->p);
@@ -53,13 +64,13 @@ static bool via_param(struct sip_via_view *via, const struct sip_param_span *par
     }
 }
 
-bool sip_parse_via(struct sip_view *v)
+bool sip_parse_via(struct sip_view *v, bool *two)
 {
     if (v->first[SIP_VIA] == SIP_NO_LINE) return false;
     struct slice value = sip_line_value(v, v->first[SIP_VIA]);
     const char *end = value.p + value.n;
     struct sip_via_view *via = &v->via;
-    const char *p = via_protocol(value.p, end, &via->transport);
+    const char *p = via_protocol(value.p, end, &via->transport, two);
     if (p == NULL) return false;
     p = sip_scan_host_port(p, end, &via->host, &via->port);
     if (p == NULL) return false;

@@ -18,7 +18,8 @@ enum sip_fault sip_first_line(struct sip_view *v, struct slice line);
 
 /* ---- view_field.c: values that every message must have ---- */
 
-bool sip_parse_via(struct sip_view *v); /* the first Via line -> v->via */
+/* The first Via line -> v->via; false: it cannot be read. *two: it is of version 2.0. */
+bool sip_parse_via(struct sip_view *v, bool *two);
 /* Via values of all lines, more or less: commas are counted without regard to quotes. */
 size_t sip_count_vias(const struct sip_view *v);
 /* From, To, Call-ID, CSeq, Max-Forwards as far as they are there; the first fault among them. */
