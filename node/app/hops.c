@@ -177,8 +177,14 @@ static enum err account_hops(struct node *n, struct arena *arena, struct edge_ta
     if (hops == NULL) return ERR_NOMEM;
     if (count > 1) qsort(list, count, sizeof *list, by_preference);
     t->hops = hops;
-    for (size_t i = 0; i < count; i++)
-        if (binding_hop(arena, &list[i], t, &hops[t->hop_count]) == ERR_OK) t->hop_count++;
+    uint32_t q = 0; /* of the hop before */
+    for (size_t i = 0; i < count; i++) {
+        struct edge_hop *h = &hops[t->hop_count];
+        if (binding_hop(arena, &list[i], t, h) != ERR_OK) continue;
+        h->with_previous = t->hop_count > 0 && list[i].q_milli == q;
+        q = list[i].q_milli;
+        t->hop_count++;
+    }
     return ERR_OK;
 }
 

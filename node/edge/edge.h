@@ -26,6 +26,7 @@ struct edge_hop {
     struct slice request_uri; /* what the Request-URI becomes, "sip:8123@10.2.0.20:5070" */
     struct slice received;    /* a binding's "udp:192.0.2.7:5060": send there instead (NAT), "" none */
     struct slice route;       /* Path of a binding: Route header values to add, "" none */
+    bool with_previous;       /* tried at the same time as the hop before it (RFC 3261 §16.6: equal q) */
 };
 
 struct edge_target {

@@ -38,6 +38,7 @@
     X(refused_syntax)                                                                                                  \
     X(refused_scheme)                                                                                                  \
     X(refused_max_forwards)                                                                                            \
+    X(refused_max_breadth)                                                                                             \
     X(refused_loop)                                                                                                    \
     X(refused_proxy_require)                                                                                           \
     X(refused_register_elsewhere)                                                                                      \

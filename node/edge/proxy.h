@@ -1,11 +1,12 @@
 /* proxy: one request on its way: a relay (RFC 3261 §16's response context) with its server transaction, and a branch
  * for each attempt with its client transaction.
  *
- * Serial: at most one branch is current; branches given up linger until their transaction ends, because a late 2xx must
- * still be forwarded and a late 1xx cancelled. The relay keeps the request's bytes until it has sent a final response.
- * Rooms: proxy_request.c takes a request in, proxy_target.c chooses where it goes next, proxy_forward.c makes the
- * bytes, proxy_response.c takes responses, proxy_cancel.c ends what is pending, proxy_relay.c is birth, answer and
- * death. */
+ * One target after the other. Of one target the contacts of equal preference are tried together: then several branches
+ * are current, and the next step is taken when the last of them has failed. Branches given up linger until their
+ * transaction ends, because a late 2xx must still be forwarded and a late 1xx cancelled. The relay keeps the request's
+ * bytes until it has sent a final response. Rooms: proxy_request.c takes a request in, proxy_target.c chooses where it
+ * goes next, proxy_forward.c makes the bytes, proxy_response.c takes responses, proxy_cancel.c ends what is pending,
+ * proxy_relay.c is birth, answer and death. */
 #ifndef TANDEM_EDGE_PROXY_H
 #define TANDEM_EDGE_PROXY_H
 
@@ -51,8 +52,10 @@ struct relay {
     bool final_sent;
     bool resolving; /* dns holds a pointer to us */
     bool inside_resolve;
+    bool settled; /* a failure came after which no other target is tried */
     struct list_node branches;
-    struct branch *current;
+    unsigned current;    /* how many of them count: their failure moves the request on */
+    uint8_t breadth;     /* Max-Breadth that may be given away (RFC 5393 §5) */
     unsigned best_code;  /* of the failures so far, 0: none */
     struct message best; /* its bytes, Via popped; empty: our own */
     char best_words[96]; /* why, where the code is our own */
@@ -73,6 +76,7 @@ struct branch {
     bool expect_member;
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
     bool is_waiting;
+    bool current;       /* its failure moves the request on */
     bool answered;      /* any response has come */
     bool abandoned;     /* not current any more, without a final response */
     bool cancel_wanted; /* CANCEL goes out with the first 1xx (RFC 3261 §9.1) */
@@ -117,6 +121,7 @@ struct forward {
     const struct flow *to;
     unsigned pop_count;
     bool record_route;
+    uint8_t breadth; /* Max-Breadth of this branch, 0: left as it came */
     uint64_t id;
 };
 /* The request as it leaves, in e->out. ERR_LIMIT, ERR_NOMEM, ERR_SYNTAX. */
@@ -146,6 +151,8 @@ void proxy_relay_finish(struct relay *r);
 /* Ends without a response (RFC 4320 §4.2). */
 void proxy_relay_drop(struct relay *r);
 void proxy_relay_server_event(struct relay *r, enum sip_tx_event ev);
+/* The branch counts no longer; true: it did. */
+bool proxy_branch_leave(struct branch *b);
 void proxy_branch_free(struct branch *b);
 /* Frees the relay if nothing refers to it any more. */
 void proxy_relay_settle(struct relay *r);

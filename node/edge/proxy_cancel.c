@@ -88,6 +88,6 @@ void proxy_relay_cancel(struct relay *r)
     for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
         proxy_branch_cancel(CONTAINER_OF(n, struct branch, node));
     }
-    if (r->current == NULL && !r->resolving) proxy_relay_try(r, NULL);
+    if (r->current == 0 && !r->resolving) proxy_relay_try(r, NULL);
     /* While a name is being resolved, its end finds the relay cancelled. */
 }

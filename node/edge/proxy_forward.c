@@ -112,6 +112,17 @@ static void add_session_id(struct edge *e, const struct sip_view *v)
     buf_text(&e->lines, ";remote=00000000000000000000000000000000\r\n");
 }
 
+/* By hand, like addresses (edge_address_text): 0 .. 255. */
+static struct slice decimal(unsigned n, char out[3])
+{
+    size_t at = 3;
+    do {
+        out[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0 && at > 0);
+    return (struct slice){out + at, 3 - at};
+}
+
 static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
     enum err err = ERR_OK;
@@ -125,19 +136,14 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
         buf_text(&e->lines, "\r\n");
     }
     if (v->max_forwards < 0) buf_text(&e->lines, "Max-Forwards: 70\r\n");
+    if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] == SIP_NO_LINE) {
+        char digits[3];
+        buf_text(&e->lines, "Max-Breadth: ");
+        buf_slice(&e->lines, decimal(f->breadth, digits));
+        buf_text(&e->lines, "\r\n");
+    }
     if (f->record_route) add_session_id(e, v);
     return err;
-}
-
-/* By hand, like addresses (edge_address_text): 0 .. 255. */
-static struct slice decimal(unsigned n, char out[3])
-{
-    size_t at = 3;
-    do {
-        out[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0 && at > 0);
-    return (struct slice){out + at, 3 - at};
 }
 
 /* The Request-URI of a call that crosses the mesh: the number at our domain, or at the member. */
@@ -169,6 +175,7 @@ static void remove_own_auth(struct edge *e, const struct sip_view *v, struct sip
 enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
     char hops[3];
+    char breadth[3];
     char address[INET6_ADDRSTRLEN];
     struct sip_edits edits;
     struct slice uri = f->hop->request_uri;
@@ -190,6 +197,10 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     if (v->max_forwards > 0) {
         struct slice left = decimal((unsigned)v->max_forwards - 1, hops);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), left);
+    }
+    if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] != SIP_NO_LINE) {
+        struct slice share = decimal(f->breadth, breadth);
+        sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_BREADTH), share);
     }
     for (unsigned i = 0; i < f->pop_count; i++)
         sip_edit_pop_value(&edits, SIP_ROUTE);

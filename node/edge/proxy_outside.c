@@ -14,6 +14,8 @@
     "Accept: application/sdp\r\n"                                                                                      \
     "Supported: path\r\n"
 
+#define BREADTH_DEFAULT 60
+
 /* ---- who sent it ---- */
 
 /* A member that picked a target of ours names it in our Route; the cookie proves that it holds the cluster key. */
@@ -105,7 +107,7 @@ static bool forms_dialog(enum sip_method m)
     return m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER;
 }
 
-static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t mark)
+static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t mark, uint8_t breadth)
 {
     struct edge *e = a->e;
     struct slice from = a->v->method == SIP_INVITE ? caller(a) : SLICE("");
@@ -114,6 +116,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     r->pop_count = (uint8_t)a->routes.own;
     r->forms_dialog = forms_dialog(a->v->method);
     r->mark = mark;
+    r->breadth = breadth;
     if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);
     ask_plan(r, q);
     if (r->target_count == 0) {
@@ -154,6 +157,24 @@ static bool tag_usable(struct arrival *a)
     if (a->v->from_tag.n > 0) return true;
     proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
     return false;
+}
+
+/* RFC 5393 §5.3.3: a request without Max-Breadth gets 60; one that may not be forwarded to anybody is told so. */
+static bool breadth_usable(struct arrival *a, uint8_t *breadth)
+{
+    uint64_t n = BREADTH_DEFAULT;
+    struct slice value = sip_view_value(a->v, SIP_MAX_BREADTH);
+    enum err e = value.p != NULL ? slice_u64(value, UINT64_MAX, &n) : ERR_OK;
+    if (e == ERR_SYNTAX) {
+        proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+        return false;
+    }
+    if (n == 0) {
+        proxy_arrival_refuse(a, EC_refused_max_breadth, 440, SLICE(""));
+        return false;
+    }
+    *breadth = (uint8_t)(e == ERR_LIMIT || n > UINT8_MAX ? UINT8_MAX : n);
+    return true;
 }
 
 static bool needs_dialog(enum sip_method m)
@@ -197,11 +218,13 @@ void proxy_arrival_outside(struct arrival *a)
         proxy_arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
         return;
     }
+    uint8_t breadth = 0;
+    if (!breadth_usable(a, &breadth)) return;
     q.dialled = arena_copy(&a->e->scratch, uri.number);
     q.call_id = arena_copy(&a->e->scratch, a->v->call_id);
     if (q.dialled.p == NULL || q.call_id.p == NULL) {
         edge_count(a->e, EC_no_memory);
         return;
     }
-    if (identify(a, &q)) relay_out(a, &q, mark);
+    if (identify(a, &q)) relay_out(a, &q, mark, breadth);
 }

@@ -243,6 +243,14 @@ void proxy_relay_server_event(struct relay *r, enum sip_tx_event ev)
 
 /* ---- death ---- */
 
+bool proxy_branch_leave(struct branch *b)
+{
+    if (!b->current) return false;
+    b->current = false;
+    b->relay->current--;
+    return true;
+}
+
 void proxy_branch_free(struct branch *b)
 {
     struct relay *r = b->relay;
@@ -250,7 +258,7 @@ void proxy_branch_free(struct branch *b)
     sip_tx_remove(&e->tx, &b->client);
     sip_timer_stop(&e->tx, &b->progress);
     if (b->is_waiting) map_remove(&e->waiting, &b->waiting);
-    if (r->current == b) r->current = NULL;
+    proxy_branch_leave(b);
     list_remove(&b->node);
     proxy_message_drop(e, &b->sent);
     pool_put(&e->branch_pool, b);

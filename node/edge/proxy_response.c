@@ -27,12 +27,6 @@ static void pass(struct relay *r, const struct sip_view *v)
     if (proxy_pop_via(r->edge, v)) proxy_relay_send(r, v->code, buf_view(&r->edge->out));
 }
 
-/* The branch is no longer the one that counts. */
-static void leave(struct branch *b)
-{
-    if (b->relay->current == b) b->relay->current = NULL;
-}
-
 static void on_provisional(struct branch *b, const struct sip_view *v)
 {
     struct relay *r = b->relay;
@@ -53,13 +47,21 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
     if (r->call != NULL) edge_call_ringing(r->call);
 }
 
+static void cancel_others(struct relay *r, const struct branch *b)
+{
+    for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
+        struct branch *other = CONTAINER_OF(n, struct branch, node);
+        if (other != b) proxy_branch_cancel(other);
+    }
+}
+
 static void on_success(struct branch *b, const struct sip_view *v)
 {
     struct relay *r = b->relay;
     struct call *call = r->call;
     bool first = !r->final_sent;
     sip_timer_stop(&r->edge->tx, &b->progress);
-    leave(b);
+    (void)proxy_branch_leave(b);
     proxy_message_drop(r->edge, &b->sent);
     if (!r->invite && !first) {
         edge_count(r->edge, EC_responses_dropped);
@@ -69,38 +71,44 @@ static void on_success(struct branch *b, const struct sip_view *v)
     if (!first) return;
     r->call = NULL;
     if (call != NULL) edge_call_answered(call, v->code);
-    for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
-        struct branch *other = CONTAINER_OF(n, struct branch, node);
-        if (other != b) proxy_branch_cancel(other);
-    }
+    cancel_others(r, b);
 }
 
 /* Whether another place may be tried after this failure. */
 static bool moves_on(const struct relay *r, unsigned code)
 {
     if (r->cancelled || r->in_dialog || code >= 600 || r->target_at >= r->target_count) return false;
-    return decide_failover(&r->targets[r->target_at].route, code) && proxy_relay_has_more(r);
+    return decide_failover(&r->targets[r->target_at].route, code);
+}
+
+/* A current branch has failed, and the failure is noted: the others are waited for, then comes the next place or the
+ * end. */
+static void after_failure(struct relay *r)
+{
+    if (r->current > 0) return;
+    if (!r->settled && !r->cancelled && proxy_relay_has_more(r)) {
+        proxy_relay_try(r, NULL);
+    } else {
+        proxy_relay_finish(r);
+    }
 }
 
 static void on_failure(struct branch *b, const struct sip_view *v)
 {
     struct relay *r = b->relay;
-    bool current = r->current == b;
     sip_timer_stop(&r->edge->tx, &b->progress);
-    leave(b);
+    bool current = proxy_branch_leave(b);
     if (!r->invite) proxy_message_drop(r->edge, &b->sent); /* INVITE: the ACK is made from it */
     if (r->final_sent || !current) return;
     if (b->timed_out) {
         proxy_relay_note(r, 408, "no final answer in time", SLICE(""));
-        proxy_relay_finish(r);
-        return;
-    }
-    proxy_relay_note_response(r, v);
-    if (moves_on(r, v->code)) {
-        proxy_relay_try(r, NULL);
+        r->settled = true;
     } else {
-        proxy_relay_finish(r);
+        proxy_relay_note_response(r, v);
+        r->settled = r->settled || !moves_on(r, v->code);
+        if (v->code >= 600) cancel_others(r, b); /* RFC 3261 §16.7 item 5: nobody else shall ring */
     }
+    after_failure(r);
 }
 
 void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v)
@@ -137,17 +145,15 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
 static void branch_failed(struct branch *b, unsigned code, const char *words)
 {
     struct relay *r = b->relay;
-    bool current = r->current == b;
-    leave(b);
+    bool current = proxy_branch_leave(b);
     if (b->is_cancel || r->final_sent || !current) return;
     struct slice target = r->target_at < r->target_count ? r->targets[r->target_at].text : SLICE("");
     if (r->cancelled) {
         proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
-        proxy_relay_finish(r);
-        return;
+    } else {
+        proxy_relay_note(r, code, words, target);
     }
-    proxy_relay_note(r, code, words, target);
-    proxy_relay_try(r, NULL);
+    after_failure(r);
 }
 
 void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
@@ -177,7 +183,7 @@ void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
 static void abandon(struct branch *b)
 {
     struct relay *r = b->relay;
-    if (r->cancelled || r->current != b || !proxy_relay_has_more(r)) return;
+    if (r->cancelled || !b->current || !proxy_relay_has_more(r)) return;
     edge_count(r->edge, EC_timeouts);
     sip_tx_quiet(&r->edge->tx, &b->client);
     b->abandoned = true;

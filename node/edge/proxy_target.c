@@ -171,6 +171,25 @@ static void wait_for_answer(struct branch *b)
     b->is_waiting = true;
 }
 
+/* The most hops of the target that are tried together. */
+static size_t together(const struct edge_target *t)
+{
+    size_t most = 1;
+    for (size_t i = 1, run = 1; i < t->hop_count; i++) {
+        run = t->hops[i].with_previous ? run + 1 : 1;
+        if (run > most) most = run;
+    }
+    return most;
+}
+
+/* RFC 5393 §5.3.3.1: what the branches of a fork get adds up to what the request had. Where that does not reach, the
+ * contacts are tried one after the other. */
+static uint8_t share_of_breadth(const struct relay *r)
+{
+    size_t most = together(&r->targets[r->target_at]);
+    return (uint8_t)(r->breadth >= most ? r->breadth / most : r->breadth);
+}
+
 /* False: it could not be sent; the failure is noted. */
 static bool attempt(struct relay *r, const union sock_address *address, const struct sip_view *v)
 {
@@ -191,6 +210,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .to = &to,
                         .pop_count = r->pop_count,
                         .record_route = r->forms_dialog,
+                        .breadth = share_of_breadth(r),
                         .id = rng_next(&e->rng)};
     if (v == NULL || proxy_forward_request(e, v, &f) != ERR_OK) {
         proxy_relay_note(r, 500, "the request could not be built", SLICE(""));
@@ -212,8 +232,21 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     }
     edge_count(e, EC_forwarded);
     wait_for_answer(b);
-    r->current = b;
+    b->current = true;
+    r->current++;
     return true;
+}
+
+/* Whether the next hop is tried together with the one before it. It is, where its address is known at once: nobody
+ * waits for a name while others ring. */
+static bool next_is_together(const struct relay *r)
+{
+    union sock_address ignored;
+    if (r->cancelled || r->target_at >= r->target_count || r->hop_at >= r->targets[r->target_at].hop_count)
+        return false;
+    const struct edge_hop *hop = &r->targets[r->target_at].hops[r->hop_at];
+    if (!hop->with_previous || r->breadth < together(&r->targets[r->target_at])) return false;
+    return hop->received.n > 0 || sock_address_parse(hop->host, 1, &ignored) == ERR_OK;
 }
 
 static void name_target(struct relay *r)
@@ -225,13 +258,16 @@ static void name_target(struct relay *r)
 void proxy_relay_try(struct relay *r, const struct sip_view *v)
 {
     while (!r->final_sent) {
+        if (r->current > 0 && r->address_at == r->address_count && !next_is_together(r)) return;
         if (r->cancelled) {
             proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
             proxy_relay_finish(r);
             return;
         }
         if (r->address_at < r->address_count) {
-            if (attempt(r, &addresses_of(r)[r->address_at++], v)) return;
+            bool sent = attempt(r, &addresses_of(r)[r->address_at++], v);
+            if (sent && !next_is_together(r)) return;
+            if (sent) set_addresses(r, NULL, 0); /* together with others, a contact has one address */
         } else if (r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count) {
             if (r->hop_at == 0) name_target(r);
             resolve(r, &r->targets[r->target_at].hops[r->hop_at++]);

@@ -1,0 +1,188 @@
+/* Several contacts of an account ring at the same time: who answers first has the call, and the others stop ringing
+ * (RFC 3261 §16.6, §16.7; RFC 5393 §5). */
+#include "call_kit.h"
+
+/* The callee b and a second contact c of the same target, rung together. */
+static void fork_to_c(struct world *w)
+{
+    kit_add_hop(&w->n, w->c.port);
+    w->n.hops[0][1].with_previous = true;
+}
+
+static void invite(struct world *w, const char *lines)
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1", .lines = lines});
+}
+
+static void both_ring(struct world *w, const char *lines)
+{
+    fork_to_c(w);
+    invite(w, lines);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_keep(&w->c);
+    assert_false(slice_eq(w->b.kept_v.via.branch, w->c.kept_v.via.branch));
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    ua_answer(&w->c, &w->c.kept_v, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+}
+
+/* It gets its CANCEL and gives up. */
+static void stops_ringing(struct world *w, struct ua *u)
+{
+    ua_expect(&w->k, u, "CANCEL");
+    assert_true(slice_eq(u->v.via.branch, u->kept_v.via.branch));
+    ua_reply(u, 200, "");
+    ua_answer(u, &u->kept_v, 487, "");
+    ua_expect(&w->k, u, "ACK");
+}
+
+static void the_first_answer_wins(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    ua_answer(&w->c, &w->c.kept_v, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200);
+    stops_ringing(w, &w->b);
+    ua_expect_nothing(&w->k, &w->a); /* no 487 of the other one */
+    assert_int_equal(kit_count(&w->n, "edge", "calls_answered"), 1);
+}
+
+/* Both picked up before the CANCEL came: the caller gets both answers, and ends one of them itself (§16.7 item 5). */
+static void both_answer(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_expect(&w->k, &w->c, "CANCEL");
+    ua_answer(&w->c, &w->c.kept_v, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
+static void one_is_busy_the_other_goes_on(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    ua_answer(&w->b, &w->b.kept_v, 486, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect_nothing(&w->k, &w->a);
+    ua_answer(&w->c, &w->c.kept_v, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
+static void the_best_failure_of_both(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port); /* a busy phone is an answer: nobody asks the next target */
+    w->n.target_count--;
+    both_ring(w, NULL);
+    w->n.target_count++;
+    ua_answer(&w->b, &w->b.kept_v, 500, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_answer(&w->c, &w->c.kept_v, 486, "");
+    ua_expect(&w->k, &w->c, "ACK");
+    ua_expect_code(&w->k, &w->a, 486);
+}
+
+static void a_6xx_ends_all(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    ua_answer(&w->b, &w->b.kept_v, 603, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    stops_ringing(w, &w->c);
+    ua_expect_code(&w->k, &w->a, 603);
+}
+
+static void the_caller_hangs_up(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "i1"});
+    ua_expect_code(&w->k, &w->a, 200);
+    stops_ringing(w, &w->b);
+    ua_expect_nothing(&w->k, &w->a); /* not before both have ended */
+    stops_ringing(w, &w->c);
+    ua_expect_code(&w->k, &w->a, 487);
+}
+
+/* Another preference: only when the first has failed. */
+static void unequal_ones_in_order(void **state)
+{
+    struct world *w = *state;
+    kit_add_hop(&w->n, w->c.port);
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    ua_expect_nothing(&w->k, &w->c);
+    ua_answer(&w->b, &w->b.kept_v, 503, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect(&w->k, &w->c, "INVITE");
+}
+
+static void expect_breadth(const struct ua *u, const char *value)
+{
+    assert_true(slice_is(sip_view_value(&u->kept_v, SIP_MAX_BREADTH), value));
+}
+
+static void breadth_is_shared(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, "Max-Breadth: 9\r\n");
+    expect_breadth(&w->b, "4");
+    expect_breadth(&w->c, "4");
+}
+
+static void breadth_begins_at_60(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    expect_breadth(&w->b, "30");
+}
+
+/* Too little for two at a time. */
+static void breadth_1_is_serial(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    invite(w, "Max-Breadth: 1\r\n");
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    expect_breadth(&w->b, "1");
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    ua_expect_nothing(&w->k, &w->c);
+    ua_answer(&w->b, &w->b.kept_v, 503, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect(&w->k, &w->c, "INVITE");
+}
+
+static void breadth_0_is_440(void **state)
+{
+    struct world *w = *state;
+    invite(w, "Max-Breadth: 0\r\n");
+    ua_expect_code(&w->k, &w->a, 440);
+    assert_int_equal(kit_count(&w->n, "edge", "refused_max_breadth"), 1);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "INVITE", .branch = "i2", .call_id = "c2", .lines = "Max-Breadth: many\r\n"});
+    ua_expect_code(&w->k, &w->a, 400);
+}
+
+#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_WORLD(the_first_answer_wins),    WITH_WORLD(both_answer),       WITH_WORLD(one_is_busy_the_other_goes_on),
+        WITH_WORLD(the_best_failure_of_both), WITH_WORLD(a_6xx_ends_all),    WITH_WORLD(the_caller_hangs_up),
+        WITH_WORLD(unequal_ones_in_order),    WITH_WORLD(breadth_is_shared), WITH_WORLD(breadth_begins_at_60),
+        WITH_WORLD(breadth_1_is_serial),      WITH_WORLD(breadth_0_is_440),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
