@@ -11,6 +11,7 @@
 #include "node/base/rng.h"
 #include "node/edge/address.h"
 #include "node/edge/edge.h"
+#include "node/edge/overload.h"
 #include "node/edge/pool.h"
 #include "node/edge/replay.h"
 #include "node/sip/dialog.h"
@@ -30,6 +31,7 @@
     X(responses_unmatched)                                                                                             \
     X(responses_dropped)                                                                                               \
     X(faults_answered)                                                                                                 \
+    X(refused_overload)                                                                                                \
     X(refused_draining)                                                                                                \
     X(refused_no_dialog)                                                                                               \
     X(refused_cookie)                                                                                                  \
@@ -104,6 +106,7 @@ struct edge {
     size_t open_relays; /* those that have not sent their final response */
     struct registrar *registrar;
     struct replay replay;
+    struct overload overload;
     struct rng rng;
     uint64_t last_call_id;
     struct mac *dialog_mac;

@@ -41,6 +41,8 @@ void proxy_arrival_ack(struct arrival *a);
 void proxy_acks_free(struct edge *e);
 
 /* ---- proxy_outside.c ---- */
+/* Whether a new request is taken under the present load; false: answered. */
+bool proxy_arrival_admitted(struct arrival *a);
 /* A request without a To tag. */
 void proxy_arrival_outside(struct arrival *a);
 

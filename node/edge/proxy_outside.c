@@ -5,6 +5,8 @@
  * Specification: RFC 3261 §16.3-16.5; DESIGN "The SIP edge". */
 #include "node/edge/proxy_arrival.h"
 
+#include <stdio.h>
+
 #include "node/edge/registrar.h"
 #include "node/sip/cookie.h"
 
@@ -15,6 +17,23 @@
     "Supported: path\r\n"
 
 #define BREADTH_DEFAULT 60
+
+/* ---- overload ---- */
+
+/* Before anything is looked into: refusing has to be cheap. */
+bool proxy_arrival_admitted(struct arrival *a)
+{
+    struct edge *e = a->e;
+    char retry[32];
+    struct sock_key key;
+    uint64_t chance = overload_on(&e->overload) ? rng_next(&e->rng) : 0;
+    sock_key_source(&key, &a->from->remote);
+    uint64_t source = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});
+    if (overload_admit(&e->overload, source, edge_now(e), chance)) return true;
+    (void)snprintf(retry, sizeof retry, "Retry-After: %u\r\n", overload_retry_s(chance));
+    proxy_arrival_refuse(a, EC_refused_overload, 503, slice_of(retry));
+    return false;
+}
 
 /* ---- who sent it ---- */
 

@@ -92,6 +92,7 @@ static void judge(struct arrival *a)
         on_cancel(a);
         return;
     }
+    if (a->v->to_tag.n == 0 && !proxy_arrival_admitted(a)) return;
     proxy_arrival_read_routes(a);
     if (a->v->to_tag.n > 0) {
         inside(a);

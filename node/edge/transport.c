@@ -373,6 +373,13 @@ enum err transport_send(struct transport *t, const struct flow *to, bool expect_
     return stream_send(t, to, expect_member, data, token);
 }
 
+unsigned transport_backlog(struct transport *t)
+{
+    unsigned worst = t->backlog;
+    t->backlog = 0;
+    return worst;
+}
+
 size_t transport_listener_count(const struct transport *t)
 {
     return t->listener_count;

@@ -138,6 +138,7 @@ struct transport {
     bool wheel_moved;   /* since the timer was set by it */
     bool wheel_turning; /* inside wheel_advance */
     struct udp_ring *ring;
+    unsigned backlog;            /* the highest of this turn of the loop */
     struct list_node udp_failed; /* struct udp_out: to be reported */
     struct list_node udp_free;   /* struct udp_out: to be used again */
     size_t udp_free_count;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -252,6 +253,15 @@ static void deliver(struct listener *l, char *data, size_t len, const union sock
     }
 }
 
+/* How full the socket's queue is, in thousandths. */
+static unsigned backlog(const struct listener *l)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(l->fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 || info[SK_MEMINFO_RCVBUF] == 0) return 0;
+    return (unsigned)((uint64_t)info[SK_MEMINFO_RMEM_ALLOC] * 1000 / info[SK_MEMINFO_RCVBUF]);
+}
+
 static void receive(struct listener *l)
 {
     struct transport *t = l->t;
@@ -265,6 +275,9 @@ static void receive(struct listener *l)
             budget--;
             continue;
         }
+        /* Asked only where more was waiting than one call takes. */
+        unsigned waiting = n == RING_SLOTS ? backlog(l) : 0;
+        if (waiting > t->backlog) t->backlog = waiting;
         for (int i = 0; i < n && !t->closing; i++) {
             deliver(l, r->data[i], r->messages[i].msg_len, &r->from[i]);
             ring_offer(r, (size_t)i);
