@@ -100,6 +100,25 @@ static void changed_fields(struct node *n, struct control_builder *b, const stru
     control_text(b, "changed_at_node", node_name_slice(&stamp.origin));
 }
 
+/* A node that registered the account and is dead may be back sooner than we know, so it is tried, and last. */
+static void why_fields(const struct node *n, struct control_builder *b, const struct candidate *c)
+{
+    struct buf stale = {0};
+    for (size_t i = c->fresh_count; i < c->node_count; i++) {
+        buf_printf(&stale, "%s%.*s", i > c->fresh_count ? ", " : "",
+                   SLICE_ARG(c->nodes[i].n > 0 ? c->nodes[i] : slice_of(n->config.node)));
+    }
+    bool mark = c->why == WHY_CHOSEN && c->stale;
+    control_text(b, "why", mark ? SLICE("stale") : slice_of(decide_why_name(c->why)));
+    if (c->why == WHY_CHOSEN && stale.n > 0) {
+        control_printf(b, "text", "among the targets; stale at %.*s: tried last", SLICE_ARG(buf_view(&stale)));
+    } else {
+        control_text(b, "text", slice_of(decide_why_text(c->why)));
+    }
+    control_text(b, "stale_nodes", buf_view(&stale));
+    buf_fini(&stale);
+}
+
 static void send_candidate(struct node *n, struct control_reply *reply, const struct routing_result *r,
                            const struct candidate *c)
 {
@@ -127,8 +146,7 @@ static void send_candidate(struct node *n, struct control_reply *reply, const st
     control_text(&b, "node", buf_view(&nodes));
     control_bool(&b, "stale", c->stale);
     control_text(&b, "number_sent", number_sent(n, &arena, r, c));
-    control_text(&b, "why", slice_of(decide_why_name(c->why)));
-    control_text(&b, "text", slice_of(decide_why_text(c->why)));
+    why_fields(n, &b, c);
     changed_fields(n, &b, c);
     command_record(reply, &b);
     buf_fini(&target);

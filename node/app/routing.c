@@ -21,6 +21,7 @@ enum rank { RANK_SELF, RANK_ALIVE, RANK_SUSPECT, RANK_STALE, RANK_COUNT };
 struct offers {
     struct slice names[RANK_COUNT][DECIDE_NODE_MAX];
     size_t counts[RANK_COUNT];
+    bool drained; /* a node could serve it, and is drained */
 };
 
 static void offer(struct offers *o, enum rank rank, struct slice name)
@@ -34,9 +35,25 @@ static void offer(struct offers *o, enum rank rank, struct slice name)
 static void take_offers(struct candidate *c, const struct offers *o)
 {
     for (enum rank rank = RANK_SELF; rank < RANK_COUNT; rank++) {
+        if (rank == RANK_STALE) c->fresh_count = c->node_count;
         for (size_t i = 0; i < o->counts[rank] && c->node_count < DECIDE_NODE_MAX; i++) {
             c->nodes[c->node_count++] = o->names[rank][i];
         }
+    }
+}
+
+static enum target_health health_of(const struct candidate *c, const struct offers *o, enum target_health none)
+{
+    if (c->node_count > 0) return TARGET_UP;
+    return o->drained ? TARGET_DRAINED : none;
+}
+
+static void offer_self(const struct node *n, struct offers *o)
+{
+    if (n->drained) {
+        o->drained = true;
+    } else {
+        offer(o, RANK_SELF, SLICE(""));
     }
 }
 
@@ -44,16 +61,20 @@ static void take_offers(struct candidate *c, const struct offers *o)
 static enum err site_nodes(struct node *n, struct arena *arena, struct candidate *c, struct slice site)
 {
     struct offers o = {.counts = {0}};
-    if (slice_is(site, n->config.site)) offer(&o, RANK_SELF, SLICE(""));
+    if (slice_is(site, n->config.site)) offer_self(n, &o);
     for (size_t i = 1; n->repl != NULL && i < repl_member_count(n->repl); i++) {
         struct repl_member_view m = repl_member_at(n->repl, i);
         if ((m.status != MEMBER_ALIVE && m.status != MEMBER_SUSPECT) || !slice_eq(m.site, site)) continue;
+        if (node_is_drained(n, &m.name)) {
+            o.drained = true;
+            continue;
+        }
         struct slice name = arena_copy(arena, node_name_slice(&m.name));
         if (name.p == NULL) return ERR_NOMEM;
         offer(&o, m.status == MEMBER_ALIVE ? RANK_ALIVE : RANK_SUSPECT, name);
     }
     take_offers(c, &o);
-    c->health = c->node_count > 0 ? TARGET_UP : TARGET_NODE_GONE;
+    c->health = health_of(c, &o, TARGET_NODE_GONE);
     return ERR_OK;
 }
 
@@ -77,6 +98,10 @@ static bool visit_binding(void *ctx, const struct state_record *record)
     case MEMBER_LEFT:
     case MEMBER_EVICTED: return true; /* they will never be met again */
     }
+    if (rank != RANK_STALE && node_is_drained(w->n, &record->owner)) {
+        w->offers.drained = true;
+        return true;
+    }
     struct slice name = arena_copy(w->arena, node_name_slice(&record->owner));
     if (name.p == NULL) {
         w->err = ERR_NOMEM;
@@ -93,12 +118,12 @@ static enum err account_nodes(struct node *n, struct arena *arena, struct candid
     struct offers *o = &w.offers;
     memcpy(key, account.p, account.n);
     key[account.n] = '\0';
-    if (registrations_live(n, account)) offer(o, RANK_SELF, SLICE(""));
+    if (registrations_live(n, account)) offer_self(n, o);
     enum err e = store_state_find(n->read, STATE_BINDING, (struct slice){key, account.n + 1}, visit_binding, &w);
     if (e == ERR_OK) e = w.err;
     take_offers(c, o);
-    c->stale = o->counts[RANK_SELF] + o->counts[RANK_ALIVE] == 0 && c->node_count > 0;
-    c->health = c->node_count > 0 ? TARGET_UP : TARGET_NO_BINDING;
+    c->stale = c->fresh_count == 0 && c->node_count > 0;
+    c->health = health_of(c, o, TARGET_NO_BINDING);
     return e;
 }
 
@@ -282,7 +307,24 @@ static void add_target(struct node *n, struct arena *arena, struct edge_answer *
     if (e == ERR_OK && t->hop_count > 0) out->target_count++;
 }
 
-/* local_only: the call crossed the mesh already, and goes to targets of this node. */
+/* The ways to one target: the stale ones of its nodes, or the others. */
+static void add_ways(struct node *n, struct arena *arena, const struct decided_target *d, bool stale, bool local_only,
+                     struct edge_answer *out, struct edge_target *targets)
+{
+    const struct candidate *c = d->from;
+    struct edge_target t = {.route = c->route, .number = arena_copy(arena, routing_number(d))};
+    t.number_in_contact = c->route.target.kind == PLAN_TO_ACCOUNT && !routing_is_named(c);
+    size_t from = stale ? c->fresh_count : 0;
+    size_t to = stale ? c->node_count : c->fresh_count;
+    for (size_t k = from; k < to && t.number.p != NULL; k++) {
+        t.node = c->nodes[k];
+        if (local_only && t.node.n > 0) continue;
+        add_target(n, arena, out, targets, &t);
+    }
+}
+
+/* Stale ways come after all others, also those of a target that has others. local_only: the call crossed the mesh
+ * already, and goes to targets of this node. */
 static void answer_decision(struct node *n, struct arena *arena, const struct routing_result *r, bool local_only,
                             struct edge_answer *out)
 {
@@ -295,16 +337,10 @@ static void answer_decision(struct node *n, struct arena *arena, const struct ro
     out->targets = targets;
     out->rule = d->rule;
     out->code = d->target_count > 0 ? 480 : d->code;
-    for (size_t i = 0; i < d->target_count; i++) {
-        const struct candidate *c = d->targets[i].from;
-        struct edge_target t = {.route = c->route, .number = arena_copy(arena, routing_number(&d->targets[i]))};
-        t.number_in_contact = c->route.target.kind == PLAN_TO_ACCOUNT && !routing_is_named(c);
-        for (size_t k = 0; k < c->node_count && t.number.p != NULL; k++) {
-            t.node = c->nodes[k];
-            if (local_only && t.node.n > 0) continue;
-            add_target(n, arena, out, targets, &t);
-        }
-    }
+    for (size_t i = 0; i < d->target_count; i++)
+        add_ways(n, arena, &d->targets[i], false, local_only, out, targets);
+    for (size_t i = 0; i < d->target_count; i++)
+        add_ways(n, arena, &d->targets[i], true, local_only, out, targets);
     if (out->target_count == 0 && d->target_count > 0) out->reason = SLICE("no way to the target at present");
 }
 

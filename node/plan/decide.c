@@ -20,6 +20,7 @@ static const struct why {
     [WHY_DOWN] = {"down", "its trunk does not answer its probe"},
     [WHY_NO_BINDING] = {"no-binding", "its account is not registered anywhere"},
     [WHY_NODE_GONE] = {"node-gone", "no live node serves its target"},
+    [WHY_DRAINED] = {"drained", "every node that serves its target is drained"},
     [WHY_UNKNOWN_TARGET] = {"unknown-target", "its target is not in the plan"},
     [WHY_REWRITE] = {"rewrite", "strip: and prepend: leave no valid number"},
     [WHY_REJECTED] = {"rejected", "a reject target stands before it"},
@@ -128,6 +129,7 @@ static enum decide_why health_why(enum target_health health)
     case TARGET_DOWN: return WHY_DOWN;
     case TARGET_NO_BINDING: return WHY_NO_BINDING;
     case TARGET_NODE_GONE: return WHY_NODE_GONE;
+    case TARGET_DRAINED: return WHY_DRAINED;
     case TARGET_AT_LIMIT: return WHY_LIMIT;
     case TARGET_UNKNOWN: break;
     }
@@ -170,10 +172,11 @@ struct tally {
     bool limited;    /* a limit was the reason */
 };
 
-/* Rule 4 for one group; returns how many stand. */
-static unsigned ask(const struct decide_input *in, unsigned rank, struct tally *t)
+/* Rule 4 for one group; returns how many stand, and whether one of them is not stale. */
+static unsigned ask(const struct decide_input *in, unsigned rank, struct tally *t, bool *fresh)
 {
     unsigned standing = 0;
+    *fresh = false;
     for (size_t i = 0; i < in->candidate_count; i++) {
         struct candidate *c = &in->candidates[i];
         if (c->why != WHY_SHORTER || rank_of(in, c) != rank) continue;
@@ -181,6 +184,7 @@ static unsigned ask(const struct decide_input *in, unsigned rank, struct tally *
         t->asked++;
         if (c->why == WHY_CHOSEN) {
             standing++;
+            *fresh = *fresh || !c->stale;
             continue;
         }
         if (!is_withdrawn(in, c)) {
@@ -283,19 +287,23 @@ static bool is_repeated(const struct decision *d, const struct decided_target *t
     return false;
 }
 
+/* The list of targets as it grows. */
+struct places {
+    unsigned count;
+    bool rejected;
+};
+
 /* Takes the standing candidates of one group in order. A reject target ends the list: it is the answer when nobody
  * stands before it, and otherwise nobody after it is tried. */
-static void place(const struct decide_input *in, unsigned rank, struct decision *out)
+static void place(const struct decide_input *in, unsigned rank, struct places *p, struct decision *out)
 {
-    unsigned places = 0;
-    bool rejected = false;
     for (struct candidate *c = first_unplaced(in, rank); c != NULL; c = first_unplaced(in, rank)) {
         struct decided_target *t = &out->targets[out->target_count < DECIDE_TARGET_MAX ? out->target_count : 0];
-        if (rejected) {
+        if (p->rejected) {
             c->why = WHY_REJECTED;
         } else if (c->route.target.kind == PLAN_TO_REJECT) {
-            rejected = true;
-            c->place = ++places;
+            p->rejected = true;
+            c->place = ++p->count;
             if (out->target_count == 0) out->code = c->route.target.code;
         } else if (out->target_count == DECIDE_TARGET_MAX) {
             c->why = WHY_TOO_MANY;
@@ -307,7 +315,7 @@ static void place(const struct decide_input *in, unsigned rank, struct decision 
                 c->why = WHY_REPEATED;
                 continue;
             }
-            c->place = ++places;
+            c->place = ++p->count;
             out->target_count++;
         }
     }
@@ -333,9 +341,30 @@ static void mark_scoped_out(const struct decide_input *in, unsigned rank)
     }
 }
 
+/* The groups of one match length in which somebody stands. Those in which all are stale wait for the groups after them:
+ * what a dead node once registered is tried last. */
+struct stand {
+    unsigned waiting[GROUP_COUNT]; /* ranks of groups that are stale as a whole */
+    unsigned waiting_count;
+    unsigned rank; /* of the group that decides; 0: none yet */
+    unsigned standing;
+};
+
+static void settle(const struct decide_input *in, const struct stand *s, const struct tally *t, struct decision *out)
+{
+    struct places p = {0};
+    if (s->rank != 0) place(in, s->rank, &p, out); /* 5: in which order */
+    for (unsigned i = 0; i < s->waiting_count; i++)
+        place(in, s->waiting[i], &p, out);
+    unsigned rank = s->rank != 0 ? s->rank : s->waiting[0];
+    mark_scoped_out(in, rank);
+    out->rule = rule_of(rank, t, s->standing);
+}
+
 void plan_decide(struct decide_input *in, struct decision *out)
 {
     struct tally t = {0};
+    struct stand s = {.waiting_count = 0};
     unsigned length = 0;
     out->target_count = 0;
     out->code = 0;
@@ -344,23 +373,30 @@ void plan_decide(struct decide_input *in, struct decision *out)
         in->candidates[i].why = match(in, &in->candidates[i]); /* who matches at all */
     }
     /* 2, 3: the account of that name, then the longest match, scoped before global */
-    for (unsigned rank = next_rank(in, UINT32_MAX); rank != 0; rank = next_rank(in, rank)) {
+    for (unsigned rank = next_rank(in, UINT32_MAX); rank != 0 && s.rank == 0; rank = next_rank(in, rank)) {
+        bool fresh = false;
         if (rank / GROUP_COUNT != length) {
+            if (s.waiting_count > 0) break;            /* better stale than a shorter match */
             if (t.held > 0 && !t.overflow) break;      /* 6: a longer match holds this one back ... */
             t.overflowed = t.overflowed || t.held > 0; /* ... unless it overflows; what is withdrawn holds nothing */
             t.asked = t.held = 0;
             t.overflow = false;
             length = rank / GROUP_COUNT;
         }
-        unsigned standing = ask(in, rank, &t); /* 4: who can take the call */
-        if (standing == 0) continue;
-        place(in, rank, out); /* 5: in which order */
-        mark_scoped_out(in, rank);
-        out->rule = rule_of(rank, &t, standing);
-        return;
+        unsigned standing = ask(in, rank, &t, &fresh); /* 4: who can take the call */
+        if (fresh) {
+            s.rank = rank;
+        } else if (standing > 0) {
+            s.waiting[s.waiting_count++] = rank;
+        }
+        s.standing += standing;
     }
-    out->rule = 6; /* 6: nobody is left */
-    out->code = t.limited ? 503 : t.known ? 480 : 404;
+    if (s.standing > 0) {
+        settle(in, &s, &t, out);
+    } else {
+        out->rule = 6; /* 6: nobody is left */
+        out->code = t.limited ? 503 : t.known ? 480 : 404;
+    }
 }
 
 /* ---- failover ---- */

@@ -19,7 +19,10 @@
  * Whatever else drops a candidate of the longest match holds the shorter ones back unless overflow is set, with one
  * exception: the numbers of an account without a binding (or disabled) are withdrawn, as if they were not in the plan;
  * when nothing else matches they are why the answer is 480. Within one match length the next group is asked freely: the
- * account of that name, then routes scoped to a site, then global ones. */
+ * account of that name, then routes scoped to a site, then global ones.
+ *
+ * What is stale, a binding whose owner is dead, is tried after everything else of its match length: within a group
+ * whatever its priority, and a group in which all are stale after the next group. */
 #ifndef TANDEM_PLAN_DECIDE_H
 #define TANDEM_PLAN_DECIDE_H
 
@@ -40,6 +43,7 @@ enum decide_why {
     WHY_DOWN,           /* trunk down by its probe */
     WHY_NO_BINDING,     /* account without a live binding */
     WHY_NODE_GONE,      /* no live node serves the target */
+    WHY_DRAINED,        /* every node that serves the target is drained by its operator */
     WHY_UNKNOWN_TARGET, /* the target is not in the plan */
     WHY_REWRITE,        /* strip and prepend give no valid number */
     WHY_REJECTED,       /* a reject target stands before it */
@@ -51,7 +55,15 @@ const char *decide_why_name(enum decide_why w); /* stable identifier: "no-bindin
 const char *decide_why_text(enum decide_why w); /* a sentence */
 
 /* What is observed of one target at the time of the call. */
-enum target_health { TARGET_UP, TARGET_DOWN, TARGET_NO_BINDING, TARGET_NODE_GONE, TARGET_AT_LIMIT, TARGET_UNKNOWN };
+enum target_health {
+    TARGET_UP,
+    TARGET_DOWN,
+    TARGET_NO_BINDING,
+    TARGET_NODE_GONE,
+    TARGET_DRAINED,
+    TARGET_AT_LIMIT,
+    TARGET_UNKNOWN
+};
 
 #define DECIDE_NODE_MAX 8 /* nodes offered for one target, in order of preference */
 
@@ -67,7 +79,8 @@ struct candidate {
     struct slice target_site;            /* where the target is, "" when unknown */
     struct slice nodes[DECIDE_NODE_MAX]; /* nodes that can serve it, live ones first; "" name = this node */
     size_t node_count;
-    bool stale; /* reachable only through state that its owner no longer renews: tried last */
+    size_t fresh_count; /* so many of nodes, the first ones, are not stale */
+    bool stale;         /* reachable only through state that its owner no longer renews: tried last */
     /* out */
     enum decide_why why;
     unsigned place; /* 1-based among the chosen, 0 when not chosen */

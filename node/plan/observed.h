@@ -41,6 +41,8 @@ struct node_card {
     struct slice version;
     struct wall started;
     uint32_t calls;
+    bool drained;       /* its operator wants no new calls there */
+    struct wall joined; /* when it first started, {0} not known */
 };
 
 #endif

@@ -104,6 +104,11 @@ static void set_gone(struct candidate *c, struct slice v)
     (void)v;
     c->health = TARGET_NODE_GONE;
 }
+static void set_drained(struct candidate *c, struct slice v)
+{
+    (void)v;
+    c->health = TARGET_DRAINED;
+}
 static void set_full(struct candidate *c, struct slice v)
 {
     (void)v;
@@ -122,7 +127,7 @@ static const struct setting settings[] = {
     {"overflow", set_overflow}, {"disabled", set_disabled}, {"target-disabled", set_target_disabled},
     {"stale", set_stale},       {"number-of", set_account}, {"down", set_down},
     {"unbound", set_unbound},   {"gone", set_gone},         {"full", set_full},
-    {"unknown", set_unknown},
+    {"unknown", set_unknown},   {"drained", set_drained},
 };
 
 /* "MATCH TARGET setting=value ...". */
@@ -183,6 +188,8 @@ static const struct example {
     /* rule 4: dropped, and what the answer is */
     {{"8 trunk/a down"}, "6 480", "down"},
     {{"8 trunk/a gone"}, "6 480", "node-gone"},
+    {{"8 trunk/a drained"}, "6 480", "drained"},
+    {{"8 trunk/a drained p=1", "8 trunk/b p=2"}, "4 0 b=8150", "drained chosen"},
     {{"8 trunk/a full"}, "6 503", "limit"},
     {{"8 trunk/a full", "8 trunk/b down"}, "6 503", "limit down"},
     {{"8 trunk/a unknown"}, "6 404", "unknown-target"},
@@ -217,6 +224,20 @@ static const struct example {
     {{"8 trunk/b w=0", "8 trunk/a w=0"}, "5 0 a=8150 b=8150", "chosen chosen"},
     {{"8 trunk/a w=0", "8 trunk/b w=1"}, "5 0 b=8150 a=8150", "chosen chosen"},
     {{"8 trunk/a p=1 stale", "8 trunk/b p=99"}, "5 0 b=8150 a=8150", "chosen chosen"},
+    /* a group that is stale as a whole gives way to the next one of its length, and to no shorter match */
+    {{"=8150 account/8150 number-of stale", "=8150 trunk/b"}, "5 0 b=8150 8150=8150", "chosen chosen"},
+    {{"=8150 account/8150 number-of stale", "=8150 trunk/b down"}, "2 0 8150=8150", "chosen down"},
+    {{"=8150 account/8150 number-of stale", "8150 trunk/b"}, "2 0 8150=8150", "chosen shorter"},
+    {{"8 account/a scope=hq stale", "8 trunk/b", "81 trunk/c full overflow"},
+     "6 0 b=8150 a=8150",
+     "chosen chosen limit"},
+    {{"8 account/a scope=hq stale", "8 account/b stale w=0", "8 account/c stale w=0"},
+     "5 0 a=8150 b=8150 c=8150",
+     "chosen chosen chosen"},
+    {{"8 account/a scope=hq stale", "8 reject/404"}, "5 404", "rejected chosen"},
+    {{"=8150 account/8150 number-of stale", "=8150 trunk/b scope=hq", "=8150 trunk/c"},
+     "5 0 b=8150 8150=8150",
+     "chosen chosen scope"},
     {{"8 trunk/a p=1", "8 site/a p=2"}, "5 0 a=8150 a=8150", "chosen chosen"},
     {{"80-89 trunk/a p=1", "81 trunk/a p=2"}, "5 0 a=8150", "chosen repeated"},
     {{"80-89 trunk/a p=1", "81 trunk/a p=2 strip=1"}, "5 0 a=8150 a=150", "chosen chosen"},
@@ -368,7 +389,8 @@ static enum decide_why model_health(const struct decide_input *in, const struct 
 {
     static const enum decide_why of_health[] = {
         [TARGET_UP] = WHY_CHOSEN,           [TARGET_DOWN] = WHY_DOWN,      [TARGET_NO_BINDING] = WHY_NO_BINDING,
-        [TARGET_NODE_GONE] = WHY_NODE_GONE, [TARGET_AT_LIMIT] = WHY_LIMIT, [TARGET_UNKNOWN] = WHY_UNKNOWN_TARGET};
+        [TARGET_NODE_GONE] = WHY_NODE_GONE, [TARGET_AT_LIMIT] = WHY_LIMIT, [TARGET_UNKNOWN] = WHY_UNKNOWN_TARGET,
+        [TARGET_DRAINED] = WHY_DRAINED};
     char source[80];
     size_t left = in->number.n > c->route.strip ? in->number.n - c->route.strip : 0;
     (void)snprintf(source, sizeof source, "%s/%.*s", plan_target_kind_name(c->route.target.kind),
@@ -423,9 +445,9 @@ static bool model_same_target(const struct candidate *a, const struct candidate 
            slice_eq(a->route.prepend, b->route.prepend);
 }
 
-static void model_place(const struct decide_input *in, struct model *m, size_t *members, size_t count)
+static void model_place(const struct decide_input *in, struct model *m, size_t *members, size_t count, bool *ended)
 {
-    bool rejected = false;
+    bool rejected = *ended;
     for (size_t i = 1; i < count; i++) { /* insertion sort */
         for (size_t j = i; j > 0 && model_compare(in, &in->candidates[members[j]], &in->candidates[members[j - 1]]) < 0;
              j--) {
@@ -452,6 +474,7 @@ static void model_place(const struct decide_input *in, struct model *m, size_t *
             m->order[m->count++] = members[i];
         }
     }
+    *ended = rejected;
 }
 
 static void model_decide(const struct decide_input *in, struct model *m)
@@ -471,9 +494,14 @@ static void model_decide(const struct decide_input *in, struct model *m)
     for (unsigned specificity = LIMIT_NUMBER + 1; specificity > 0; specificity--) {
         bool held = false;
         bool overflow = false;
-        for (unsigned class = 0; class < 3; class ++) {
-            size_t standing[CANDIDATES_MAX];
+        bool decided = false;
+        bool ended = false;
+        size_t late[3][CANDIDATES_MAX]; /* classes that are stale as a whole */
+        size_t late_counts[3] = {0};
+        for (unsigned class = 0; class < 3 && !decided; class ++) {
+            size_t *standing = late[class];
             size_t count = 0;
+            bool fresh = false;
             for (size_t i = 0; i < in->candidate_count; i++) {
                 const struct candidate *c = &in->candidates[i];
                 if (!model_in_level(in, c, specificity, class)) continue;
@@ -481,21 +509,30 @@ static void model_decide(const struct decide_input *in, struct model *m)
                 bool withdrawn = c->from_account && class != 0 && (why == WHY_NO_BINDING || why == WHY_DISABLED);
                 if (why == WHY_CHOSEN) {
                     standing[count++] = i;
+                    fresh = fresh || !c->stale;
                     continue;
                 }
                 held = held || !withdrawn;
                 overflow = overflow || (!withdrawn && c->route.overflow);
                 limited = limited || why == WHY_LIMIT;
                 known = known || why == WHY_HOURS || why == WHY_DISABLED || why == WHY_DOWN || why == WHY_NO_BINDING ||
-                        why == WHY_NODE_GONE || why == WHY_LIMIT;
+                        why == WHY_NODE_GONE || why == WHY_LIMIT || why == WHY_DRAINED;
             }
-            if (count == 0) continue;
-            model_place(in, m, standing, count);
+            if (!fresh) {
+                late_counts[class] = count;
+                continue;
+            }
+            decided = true;
+            model_place(in, m, standing, count, &ended);
             for (size_t i = 0; class == 1 && i < in->candidate_count; i++) {
                 if (model_in_level(in, &in->candidates[i], specificity, 2)) m->whys[i] = WHY_SCOPE;
             }
-            return;
         }
+        for (unsigned class = 0; class < 3; class ++) {
+            decided = decided || late_counts[class] > 0;
+            model_place(in, m, late[class], late_counts[class], &ended);
+        }
+        if (decided) return;
         if (held && !overflow) break;
     }
     m->code = limited ? 503 : known ? 480 : 404;
