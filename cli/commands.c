@@ -160,6 +160,19 @@ static const struct tree_option join_options[] = {
     END,
 };
 static const struct tree_arg evict_name[] = {{.name = "NAME", .help = "the node"}, END};
+#define YES_OPTION                                                                                                     \
+    {                                                                                                                  \
+        .name = "yes", .letter = 'y', .help = "do not ask whether it is meant"                                         \
+    }
+static const struct tree_option evict_options[] = {YES_OPTION, END};
+static const struct tree_option leave_options[] = {
+    YES_OPTION,
+    {.name = "force", .help = "leave although no live node has all that this one has"},
+    END,
+};
+static const struct tree_option drain_options[] = {{.name = "off", .help = "take new calls again"}, END};
+static const struct tree_arg one_node[] = {
+    {.name = "NAME", .optional = true, .help = "show this node, with all that is known of it"}, END};
 
 /* ---- the rest ---- */
 
@@ -174,10 +187,16 @@ static const struct tree_command commands[] = {
      .summary = "the node, its plan, and whether all is well",
      .text = "The first line is the verdict: ok, or what needs attention."},
     {.name = "nodes",
+     .args = one_node,
      .options = watch_options,
      .run = show_run,
      .summary = "the members of the cluster as this node sees them",
-     .text = "A node is in step when its plan has the digest of ours."},
+     .text = "FOR: for how long it has had this status. HEARD: how long ago it last said anything. CHANGES: how many "
+             "changes "
+             "of the plan it lacks (behind), or has that we lack (ahead), by what it last said: at least so many. DATA "
+             "AGE: "
+             "it has everything that was here so long ago. LINK: what keeps our link to it from working.\n\n"
+             "Of a node that is dead this is what was known when it was last heard. -o json shows more."},
     {.name = "registrations",
      .options = watch_options,
      .run = show_run,
@@ -349,13 +368,32 @@ static const struct tree_command commands[] = {
      .run = node_join_run,
      .summary = "install a join file on the new machine",
      .text = "Writes DIR/tls, which only the owner can read. Then start tandemd; no other node needs an edit."},
+    {.name = "node drain",
+     .options = drain_options,
+     .run = node_drain_run,
+     .summary = "let the node take no new calls",
+     .text =
+         "New calls and registrations are answered with 503, and the other nodes route around it: a target that only "
+         "it "
+         "serves counts as not there. It holds across restarts, until --off. 'status' shows how many calls are left. "
+         "With --node NAME another node is drained."},
+    {.name = "node leave",
+     .options = leave_options,
+     .run = node_leave_run,
+     .summary = "let the node leave the cluster for good",
+     .text =
+         "It is refused while no other live node has every change of the plan that this one has. Then the others "
+         "count it no longer: its registrations go, and its certificate is refused. The node itself is drained; stop "
+         "it when its calls have ended. To return, it needs a new invitation.\n\n"
+         "A node that is dead cannot leave: evict it, at any other."},
     {.name = "node evict",
      .args = evict_name,
+     .options = evict_options,
      .run = node_evict_run,
-     .summary = "remove a node from the cluster for good",
-     .text = "Its registrations go, and it is refused from now on although its certificate is still valid. To return, "
-             "it needs a "
-             "new invitation."},
+     .summary = "shut a node out of the cluster",
+     .text = "Its registrations go, and it is refused from now on although its certificate is still valid. To return "
+             "under its name it needs a new invitation (node invite): that certificate is later than the eviction, and "
+             "the earlier ones stay refused."},
 
     {.name = "completion",
      .args = completion_shell,

@@ -26,6 +26,9 @@ int route_explain_run(struct cli *c, const struct tree_match *m);
 int ca_init_run(struct cli *c, const struct tree_match *m);
 int node_invite_run(struct cli *c, const struct tree_match *m);
 int node_join_run(struct cli *c, const struct tree_match *m);
+/* depart.c */
+int node_drain_run(struct cli *c, const struct tree_match *m);
+int node_leave_run(struct cli *c, const struct tree_match *m);
 int node_evict_run(struct cli *c, const struct tree_match *m);
 /* help.c, man.c, completion.c */
 int help_run(struct cli *c, const struct tree_match *m);

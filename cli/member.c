@@ -1,5 +1,5 @@
-/* member: who belongs to the cluster: ca init, node invite, node join, node evict. Keys are handled by cli/pki and
- * cli/join_file; a node is asked only for the addresses of members, and told only of an eviction. */
+/* member: who comes to the cluster: ca init, node invite, node join. Keys are handled by cli/pki and cli/join_file; a
+ * node is asked only for the addresses of members, and whether the name was used before. Who goes: cli/depart.c. */
 #include "cli/commands.h"
 #include "cli/conn.h"
 #include "cli/join_file.h"
@@ -64,6 +64,8 @@ struct seeds {
     struct arena *arena;
     struct join_file *join;
     struct slice cluster;
+    struct slice status; /* of the name, when it is or was a member's: "evicted" */
+    int64_t barred;      /* certificates of the name that were issued until then are refused */
     bool too_many;
 };
 
@@ -83,6 +85,8 @@ static void each_invite(void *ctx, const struct control_record *r)
     struct slice rest = control_get_text(r, "seeds");
     if (!slice_is(r->kind, "invite")) return;
     s->cluster = arena_copy(s->arena, control_get_text(r, "cluster"));
+    s->status = arena_copy(s->arena, control_get_text(r, "status"));
+    s->barred = control_get_int(r, "barred", 0);
     while (rest.n > 0) {
         struct slice seed;
         rest = slice_cut(rest, ',', &seed);
@@ -101,7 +105,13 @@ static int find_seeds(struct cli *c, const struct tree_match *m, struct seeds *s
         add_seed(s, slice_of(seed));
     }
     if (s->join->seed_count == 0) {
-        struct conn_request request = {.command = "node invite-info", .each = each_invite, .ctx = s, .quiet = true};
+        struct control_builder b;
+        struct control_record args;
+        control_record_start(&b, s->arena, "");
+        control_text(&b, "node", slice_of(tree_arg(m, 0)));
+        if (control_record_done(&b, &args) != ERR_OK) return cli_fail_err(c, ERR_NOMEM, NULL);
+        struct conn_request request = {
+            .command = "node invite-info", .args = &args, .each = each_invite, .ctx = s, .quiet = true};
         bool named = c->socket != NULL || c->node[0] != '\0';
         request.quiet = !named; /* who named a node wants to know that it did not answer */
         int status = conn_ask(c, &request);
@@ -155,6 +165,16 @@ static int report_invite(struct cli *c, struct arena *arena, const struct join_f
     return one_record(c, &b, invite_columns);
 }
 
+static void say_taken_up(struct cli *c, const char *name, struct slice status)
+{
+    char text[LIMIT_TEXT];
+    (void)snprintf(
+        text, sizeof text,
+        "%.100s %s: with this invitation the name is taken up again; earlier certificates of it stay refused", name,
+        slice_is(status, "left") ? "has left the cluster" : "was evicted");
+    cli_note(c, slice_of(text));
+}
+
 static int invite(struct cli *c, const struct tree_match *m, struct arena *arena)
 {
     struct join_file join = {0};
@@ -162,15 +182,17 @@ static int invite(struct cli *c, const struct tree_match *m, struct arena *arena
     struct err_info info = {0};
     const char *name = tree_arg(m, 0);
     const char *out = tree_value(m, "out");
-    const struct pki_request request = {.node = slice_of(name), .site = slice_of(tree_value(m, "site"))};
+    struct pki_request request = {.node = slice_of(name), .site = slice_of(tree_value(m, "site"))};
     if (out == NULL) out = arena_printf(arena, "%s.join", name);
     if (out == NULL) return cli_fail_err(c, ERR_NOMEM, NULL);
     int status = find_seeds(c, m, &seeds);
     if (status != CLI_DONE) return status;
+    request.after_s = seeds.barred;
     enum err e = pki_issue(arena, tree_value(m, "ca"), &request, &join.identity, &info);
     if (e != ERR_OK) return cli_fail_err(c, e, &info);
     status = check_cluster(c, &seeds);
     if (status == CLI_DONE) {
+        if (seeds.barred > 0) say_taken_up(c, name, seeds.status);
         e = join_write(&join, out, &info);
         status = e == ERR_OK ? report_invite(c, arena, &join, out) : cli_fail_err(c, e, &info);
     }
@@ -224,32 +246,6 @@ int node_join_run(struct cli *c, const struct tree_match *m)
         secret_wipe((char *)(uintptr_t)join.identity.cluster_key.p, join.identity.cluster_key.n);
     } else {
         status = cli_fail_err(c, e, &info);
-    }
-    arena_fini(&arena);
-    return status;
-}
-
-/* ---- node evict ---- */
-
-static void each(void *ctx, const struct control_record *r)
-{
-    struct cli *c = ctx;
-    output_record(c->output, r);
-}
-
-int node_evict_run(struct cli *c, const struct tree_match *m)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    struct control_record args;
-    if (!cli_output(c, NULL)) return CLI_REFUSED;
-    control_record_start(&b, &arena, "");
-    control_text(&b, "node", slice_of(tree_arg(m, 0)));
-    int status = CLI_DONE;
-    if (control_record_done(&b, &args) == ERR_OK) {
-        status = conn_ask(c, &(struct conn_request){.command = "node evict", .args = &args, .each = each, .ctx = c});
-    } else {
-        status = cli_fail_err(c, ERR_NOMEM, NULL);
     }
     arena_fini(&arena);
     return status;

@@ -1,6 +1,7 @@
 /* See pki.h. This file makes keys and certificates; pki_check.c reads and examines them. */
 #include "cli/pki.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -118,6 +119,9 @@ static X509 *make_node_cert(EVP_PKEY *key, X509 *ca, EVP_PKEY *ca_key, struct sl
                             const struct pki_request *request, int64_t from_s, int64_t to_s)
 {
     char names[LIMIT_NAME + 32];
+    char issued[24];
+    int64_t now = (int64_t)time(NULL);
+    (void)snprintf(issued, sizeof issued, "%" PRId64, now > request->after_s ? now : request->after_s + 1);
     (void)snprintf(names, sizeof names, "DNS:tandem,DNS:%.*s", SLICE_ARG(request->node));
     const struct extension list[] = {
         {NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature"},
@@ -127,6 +131,7 @@ static X509 *make_node_cert(EVP_PKEY *key, X509 *ca, EVP_PKEY *ca_key, struct sl
     if (cert != NULL && add_name(X509_get_subject_name(cert), "O", id) &&
         add_name(X509_get_subject_name(cert), "OU", request->site) &&
         add_name(X509_get_subject_name(cert), "CN", request->node) &&
+        add_name(X509_get_subject_name(cert), "serialNumber", slice_of(issued)) &&
         X509_set_issuer_name(cert, X509_get_subject_name(ca)) == 1 &&
         add_extensions(cert, ca, list, sizeof list / sizeof list[0]) && X509_sign(cert, ca_key, EVP_sha256()) > 0)
         return cert;

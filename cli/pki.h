@@ -5,9 +5,11 @@
  * directory. DIR/ca.pem       the self-signed CA certificate: CN "Tandem CA NAME", O = cluster id (NAME and 8 random
  * hex digits) DIR/cluster.key  32 random bytes as 64 hex digits, mode 0600
  *
- * A node's certificate: CN = node name, O = cluster id, OU = site, SAN DNS:tandem and DNS:node, for both sides of TLS.
- * ECDSA P-256, since the mesh's TLS library knows no Ed25519. Only clusterctl uses this; tandemd reads the files that
- * join_file.h installs. What is not here: revocation (a node is refused by evicting it). */
+ * A node's certificate: CN = node name, O = cluster id, OU = site, serialNumber = when it was issued (seconds since
+ * 1970), SAN DNS:tandem and DNS:node, for both sides of TLS. An eviction refuses the certificates that were issued
+ * until then; one that was issued later, for the same name, is taken. ECDSA P-256, since the mesh's TLS library knows
+ * no Ed25519. Only clusterctl uses this; tandemd reads the files that join_file.h installs. What is not here:
+ * revocation (a node is refused by evicting it). */
 #ifndef TANDEM_CLI_PKI_H
 #define TANDEM_CLI_PKI_H
 
@@ -38,6 +40,7 @@ struct pki_request {
     struct slice site;  /* the same */
     struct wall begins; /* {0}: now, less PKI_SKEW_S */
     unsigned days;      /* 0: PKI_NODE_DAYS; never longer than the CA's own validity */
+    int64_t after_s;    /* the certificate says that it was issued later than that; seconds since 1970 */
 };
 
 /* Makes DIR (mode 0700, its parent must exist) and the three files. id gets the cluster id. ERR_SYNTAX (name),

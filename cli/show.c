@@ -1,5 +1,5 @@
 /* show: the commands that only list what a node says: the views in which a table shows it. Request and reply are the
- * same for all: no arguments, records. */
+ * same for all: records, and no arguments but the name of one node. */
 #include "cli/commands.h"
 #include "cli/conn.h"
 #include "cli/watch.h"
@@ -30,16 +30,39 @@ static const struct output_view status_views[] = {{.kind = "status", .columns = 
 static const struct output_column node_columns[] = {
     {"node", "NODE", PLAIN, 0},
     {"site", "SITE", PLAIN, 0},
-    {"status", "STATUS", PLAIN, COLUMN_STATE},
-    {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT},
+    {"state", "STATUS", PLAIN, COLUMN_STATE},
+    {"status_ms", "FOR", FORM_MS, COLUMN_RIGHT},
     {"heard_ms", "HEARD", FORM_MS, COLUMN_RIGHT},
-    {"in_step", "IN STEP", PLAIN, COLUMN_STATE},
-    {"plan_digest", "PLAN", FORM_DIGEST, 0},
-    {"sip", "SIP", PLAIN, COLUMN_CUT},
+    {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT},
+    {"changes", "CHANGES", PLAIN, COLUMN_STATE},
+    {"data_age_ms", "DATA AGE", FORM_MS, COLUMN_RIGHT},
+    {"version", "VERSION", PLAIN, 0},
     {"link", "LINK", PLAIN, COLUMN_CUT},
     {0},
 };
 static const struct output_view node_views[] = {{.kind = "node", .columns = node_columns, .none = "No nodes."}, {0}};
+
+static const struct output_column one_node_columns[] = {
+    {"node", "node", PLAIN, 0},
+    {"site", "site", PLAIN, 0},
+    {"state", "status", PLAIN, COLUMN_STATE},
+    {"since", "in this status since", FORM_TIME, 0},
+    {"joined", "member since", FORM_TIME, 0},
+    {"started", "started", FORM_TIME, 0},
+    {"version", "version", PLAIN, 0},
+    {"link", "link to it", PLAIN, 0},
+    {"mesh", "mesh address", PLAIN, 0},
+    {"sip", "SIP addresses", PLAIN, 0},
+    {"rtt_us", "round trip", FORM_US, 0},
+    {"heard_ms", "last heard", FORM_MS, 0},
+    {"plan_digest", "its plan", FORM_DIGEST, 0},
+    {"changes", "plan changes", PLAIN, COLUMN_STATE},
+    {"states", "registrations and other state", PLAIN, COLUMN_STATE},
+    {"data_age_ms", "has all that is older than", FORM_MS, 0},
+    {0},
+};
+static const struct output_view one_node_views[] = {{.kind = "node", .columns = one_node_columns, .upright = true},
+                                                    {0}};
 
 static const struct output_column registration_columns[] = {
     {"account", "ACCOUNT", PLAIN, 0},
@@ -105,12 +128,32 @@ static void each(void *ctx, const struct control_record *r)
     output_record(c->output, r);
 }
 
+static int show_one_node(struct cli *c, const char *name)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    struct control_record args;
+    int status = CLI_DONE;
+    if (!cli_output(c, one_node_views)) return CLI_REFUSED;
+    control_record_start(&b, &arena, "");
+    control_text(&b, "node", slice_of(name));
+    if (control_record_done(&b, &args) == ERR_OK) {
+        status = conn_ask(c, &(struct conn_request){.command = "nodes", .args = &args, .each = each, .ctx = c});
+    } else {
+        status = cli_fail_err(c, ERR_NOMEM, NULL);
+    }
+    arena_fini(&arena);
+    return status;
+}
+
 static int show_once(struct cli *c, const struct tree_match *m)
 {
     const struct output_view *views = NULL;
     for (size_t i = 0; i < sizeof shows / sizeof shows[0]; i++) {
         if (strcmp(shows[i].command, m->command->name) == 0) views = shows[i].views;
     }
+    const char *name = tree_arg(m, 0); /* only nodes takes one */
+    if (name != NULL) return show_one_node(c, name);
     if (!cli_output(c, views)) return CLI_REFUSED;
     return conn_ask(c, &(struct conn_request){.command = m->command->name, .each = each, .ctx = c});
 }

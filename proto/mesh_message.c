@@ -86,6 +86,8 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
         items[i].status = (uint32_t)n->status;
         items[i].mesh_address = mesh_bytes(n->mesh_address);
         items[i].site = mesh_bytes(n->site);
+        items[i].issued = n->issued;
+        items[i].barred = n->barred;
         list[i] = &items[i];
     }
     p->notes = list;
@@ -96,6 +98,13 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
     p->step_key = h->step_key;
     p->steps = mesh_bytes(h->steps);
     if (h->steps.n > MESH_STEPS_MAX) return ERR_LIMIT;
+    if (h->totals.known) {
+        p->totals = arena_alloc(scratch, sizeof *p->totals);
+        if (p->totals == NULL) return ERR_NOMEM;
+        *p->totals = (Tandem__Mesh__Totals)TANDEM__MESH__TOTALS__INIT;
+        p->totals->plan = h->totals.plan;
+        p->totals->state = h->totals.state;
+    }
     enum err err = accusations_to_proto(h, scratch, p);
     if (err != ERR_OK) return err;
     out->body_case = TANDEM__MESH__FRAME__BODY_HEARTBEAT;
@@ -257,6 +266,8 @@ static enum err take_note(const Tandem__Mesh__MemberNote *p, struct member_note 
     n->status = (enum member_status)p->status;
     n->mesh_address = mesh_slice(p->mesh_address);
     n->site = mesh_slice(p->site);
+    n->issued = p->issued;
+    n->barred = p->barred;
     if (!plain_text(n->mesh_address, LIMIT_URI) || !plain_text(n->site, LIMIT_NAME))
         return err_fail(info, ERR_SYNTAX, "mesh message: address or site of %s is not printable or too long",
                         n->name.s);
@@ -296,6 +307,7 @@ static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *a
     if (err == ERR_OK) err = take_digest(p->state_root, h->state_root, info);
     if (err == ERR_OK) err = take_accusations(p, arena, h, info);
     if (err != ERR_OK) return err;
+    if (p->totals != NULL) h->totals = (struct repl_totals){true, p->totals->plan, p->totals->state};
     h->member_root = p->member_root;
     h->answer = p->answer;
     h->floor.v = p->floor;

@@ -156,6 +156,8 @@ enum err node_card_pack(const struct node_card *c, struct buf *out)
     m.version = bytes_out(c->version);
     m.started_ms = c->started.ms;
     m.calls = c->calls;
+    m.drained = c->drained;
+    m.joined_ms = c->joined.ms;
     if (m.sip_addresses != NULL) e = proto_pack(&m.base, out);
     arena_fini(&scratch);
     return e;
@@ -179,6 +181,8 @@ enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_
     made.version = bytes_in(m->version);
     made.started.ms = m->started_ms;
     made.calls = m->calls;
+    made.drained = m->drained;
+    made.joined.ms = m->joined_ms;
     *c = made;
     return ERR_OK;
 }
@@ -193,6 +197,10 @@ enum err member_note_pack(const struct member_note *n, struct buf *out)
     m.status = (uint32_t)n->status;
     m.mesh_address = bytes_out(n->mesh_address);
     m.site = bytes_out(n->site);
+    m.issued = n->issued;
+    m.barred = n->barred;
+    m.since_ms = n->since.ms;
+    m.joined_ms = n->joined.ms;
     return proto_pack(&m.base, out);
 }
 
@@ -211,6 +219,10 @@ enum err member_note_unpack(struct arena *arena, struct slice packed, struct mem
     made.status = (enum member_status)m->status;
     made.mesh_address = bytes_in(m->mesh_address);
     made.site = bytes_in(m->site);
+    made.issued = m->issued;
+    made.barred = m->barred;
+    made.since.ms = m->since_ms;
+    made.joined.ms = m->joined_ms;
     *n = made;
     return ERR_OK;
 }

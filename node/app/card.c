@@ -38,7 +38,11 @@ void card_observe(struct node *n)
 {
     struct arena arena = {0};
     struct buf packed = {0};
-    struct node_card card = {.site = slice_of(n->config.site), .version = SLICE(TANDEM_VERSION), .started = n->started};
+    struct node_card card = {.site = slice_of(n->config.site),
+                             .version = SLICE(TANDEM_VERSION),
+                             .started = n->started,
+                             .drained = n->drained,
+                             .joined = n->joined};
     card.sip_address_count = card_addresses(n, &arena, &card.sip_addresses);
     n->card_due = node_card_pack(&card, &packed) != ERR_OK;
     if (!n->card_due) {

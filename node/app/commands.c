@@ -18,6 +18,8 @@ const struct control_command node_commands[] = {
     {"route explain", command_route_explain},
     {"node invite-info", command_invite_info},
     {"node evict", command_evict},
+    {"node drain", command_drain},
+    {"node leave", command_leave},
 };
 const size_t node_command_count = sizeof node_commands / sizeof node_commands[0];
 

@@ -1,4 +1,5 @@
-/* commands_state: status, nodes, registrations, calls, trunks, counters: what is observed, as records for clusterctl.
+/* commands_state: status, registrations, calls, trunks, counters: what is observed, as records for clusterctl. Nodes:
+ * commands_nodes.c.
  */
 #include "node/app/node.h"
 
@@ -119,6 +120,7 @@ NODE_COMMAND(command_status)
     control_int(&s.b, "routes", (int64_t)counts.kinds[PLAN_ROUTE]);
     control_int(&s.b, "accounts", (int64_t)counts.kinds[PLAN_ACCOUNT]);
     control_int(&s.b, "trunks", (int64_t)counts.kinds[PLAN_TRUNK]);
+    control_bool(&s.b, "drained", n->drained);
     control_int(&s.b, "members", (int64_t)repl_member_count(n->repl));
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
     control_int(&s.b, "registrations", (int64_t)bindings);
@@ -126,90 +128,6 @@ NODE_COMMAND(command_status)
     bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
     control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
     finish(&s);
-    end(&s, e);
-}
-
-/* ---- nodes ---- */
-
-struct card_find {
-    struct arena *arena;
-    struct slice owner;
-    struct node_card card;
-    bool found;
-};
-
-static bool visit_card(void *ctx, const struct state_record *record)
-{
-    struct card_find *f = ctx;
-    if (!slice_eq(node_name_slice(&record->owner), f->owner) || !slice_eq(record->key, f->owner)) return true;
-    f->found = node_card_unpack(f->arena, record->value, &f->card) == ERR_OK;
-    return false;
-}
-
-static void card_fields(struct sender *s, struct slice owner)
-{
-    struct card_find f = {.arena = &s->arena, .owner = owner};
-    struct buf sip = {0};
-    if (store_state_find(s->n->read, STATE_NODE_CARD, owner, visit_card, &f) == ERR_OK && f.found) {
-        for (size_t i = 0; i < f.card.sip_address_count; i++) {
-            buf_printf(&sip, "%s%.*s", i > 0 ? " " : "", SLICE_ARG(f.card.sip_addresses[i]));
-        }
-        control_text(&s->b, "version", f.card.version);
-        command_time(&s->b, "started", f.card.started);
-    }
-    control_text(&s->b, "sip", buf_view(&sip));
-    buf_fini(&sip);
-}
-
-static void send_member(struct sender *s, const struct repl_member_view *m, bool self)
-{
-    struct node *n = s->n;
-    char link[LIMIT_TEXT] = "this node";
-    struct mono now = node_mono();
-    if (!self && n->mesh != NULL) mesh_link_text(n->mesh, &m->name, link, sizeof link);
-    start(s, "node");
-    control_text(&s->b, "node", node_name_slice(&m->name));
-    control_text(&s->b, "site", m->site);
-    control_text(&s->b, "status", slice_of(member_status_name(m->status)));
-    control_bool(&s->b, "linked", self || m->linked);
-    control_text(&s->b, "link", slice_of(link));
-    if (self || m->rtt_us == 0) {
-        control_null(&s->b, "rtt_us");
-    } else {
-        control_int(&s->b, "rtt_us", m->rtt_us);
-    }
-    if (self || m->heard.us == 0) {
-        control_null(&s->b, "heard_ms");
-    } else {
-        control_int(&s->b, "heard_ms", (int64_t)mono_ms_between(m->heard, now));
-    }
-    command_time(&s->b, "since", (struct wall){node_wall().ms - (int64_t)mono_ms_between(m->since, now)});
-    if (self || m->plan_known) {
-        struct plan_digest d = n->plan_digest;
-        if (!self) memcpy(&d, m->plan_digest, sizeof d);
-        digest_field(s, "plan_digest", &d);
-    } else {
-        control_null(&s->b, "plan_digest");
-    }
-    control_bool(&s->b, "in_step", self || m->in_step);
-    control_text(&s->b, "mesh", m->mesh_address);
-    card_fields(s, node_name_slice(&m->name));
-    finish(s);
-}
-
-NODE_COMMAND(command_nodes)
-{
-    struct node *n = ctx;
-    struct sender s = {.n = n, .reply = reply};
-    (void)request;
-    enum err e = node_read_begin(n);
-    if (e == ERR_OK) {
-        for (size_t i = 0; i < repl_member_count(n->repl); i++) {
-            struct repl_member_view m = repl_member_at(n->repl, i);
-            send_member(&s, &m, i == 0);
-        }
-        node_read_end(n);
-    }
     end(&s, e);
 }
 
@@ -345,45 +263,4 @@ NODE_COMMAND(command_trunks)
         node_read_end(n);
     }
     end(&s, e);
-}
-
-/* ---- membership ---- */
-
-NODE_COMMAND(command_invite_info)
-{
-    struct node *n = ctx;
-    struct sender s = {.n = n, .reply = reply};
-    struct buf seeds = {0};
-    (void)request;
-    for (size_t i = 0; i < repl_member_count(n->repl); i++) {
-        struct repl_member_view m = repl_member_at(n->repl, i);
-        if (m.mesh_address.n == 0 || m.status == MEMBER_EVICTED || m.status == MEMBER_LEFT) continue;
-        buf_printf(&seeds, "%s%.*s", seeds.n > 0 ? "," : "", SLICE_ARG(m.mesh_address));
-    }
-    start(&s, "invite");
-    control_text(&s.b, "cluster", slice_of(n->identity.cluster));
-    control_text(&s.b, "seeds", buf_view(&seeds));
-    buf_fini(&seeds);
-    finish(&s);
-    end(&s, ERR_OK);
-}
-
-NODE_COMMAND(command_evict)
-{
-    struct node *n = ctx;
-    struct repl_event ev = {.type = REPL_EV_EVICT};
-    struct slice name = control_get_text(&request->args, "node");
-    if (node_name_set(&ev.peer, name) != ERR_OK || node_name_eq(&ev.peer, &n->self)) {
-        control_reply_end(reply, 1,
-                          SLICE("node evict: name another node of the cluster, as \"clusterctl nodes\" shows it"));
-        return;
-    }
-    for (size_t i = 1; i < repl_member_count(n->repl); i++) {
-        struct repl_member_view m = repl_member_at(n->repl, i);
-        if (!node_name_eq(&m.name, &ev.peer)) continue;
-        replica_feed(n, &ev);
-        control_reply_end(reply, 0, SLICE(""));
-        return;
-    }
-    control_reply_end(reply, 1, SLICE("node evict: no node of that name; see \"clusterctl nodes\""));
 }

@@ -9,6 +9,7 @@
 
 #include <openssl/rand.h>
 
+#include "node/mesh/credentials.h"
 #include "node/plan/object.h"
 
 #define SALT_DIGITS 8 /* of a cluster id, behind its name */
@@ -116,6 +117,7 @@ static enum err load_joined(struct arena *arena, const struct config *config, st
     struct slice text = SLICE_NONE;
     enum err e = tls_path(arena, config, "ca.pem", &out->ca_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "node.pem", &out->cert_file, info);
+    if (e == ERR_OK) out->issued = credentials_issued_file(out->cert_file);
     if (e == ERR_OK) e = tls_path(arena, config, "node.key", &out->key_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "cluster.key", &path, info);
     if (e == ERR_OK) e = read_key(arena, path, "restore the file or join the node again", out->cluster_key, info);

@@ -13,6 +13,7 @@ struct identity {
     const char *ca_file;                     /* NULL on its own without certificates */
     const char *cert_file;
     const char *key_file;
+    uint64_t issued; /* when the certificate says that it was, seconds since 1970; 0: it does not say */
     const char *seeds[CONFIG_SEEDS_MAX];
     size_t seed_count;
 };

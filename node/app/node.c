@@ -1,6 +1,7 @@
 #include "node/app/node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <openssl/rand.h>
@@ -65,6 +66,12 @@ static void on_sent(void *ctx, const struct node_name *peer, uint64_t token, enu
 static void on_link(void *ctx, const struct node_name *peer, bool up)
 {
     struct repl_event ev = {.type = up ? REPL_EV_LINK_UP : REPL_EV_LINK_DOWN, .peer = *peer};
+    replica_feed(ctx, &ev);
+}
+
+static void on_certificate(void *ctx, const struct node_name *peer, uint64_t issued)
+{
+    struct repl_event ev = {.type = REPL_EV_CERTIFICATE, .peer = *peer, .issued = issued};
     replica_feed(ctx, &ev);
 }
 
@@ -145,7 +152,7 @@ static enum err refuse_evicted(struct node *n)
     enum err e = ERR_OK;
     for (size_t i = 1; e == ERR_OK && i < repl_member_count(n->repl); i++) {
         struct repl_member_view m = repl_member_at(n->repl, i);
-        if (m.status == MEMBER_EVICTED) e = mesh_evict(n->mesh, &m.name);
+        if (m.barred != 0) e = mesh_bar(n->mesh, &m.name, m.barred);
     }
     return e;
 }
@@ -166,6 +173,7 @@ static enum err open_mesh(struct node *n, struct err_info *info)
         .on_message = on_message,
         .on_sent = on_sent,
         .on_link = on_link,
+        .on_certificate = on_certificate,
         .on_relay = relay_on_request,
         .on_relay_reply = relay_on_reply,
         .ctx = n,
@@ -225,6 +233,7 @@ static enum err open_replica(struct node *n, struct err_info *info)
     n->second.data = n;
     e = replica_start(n, info);
     if (e == ERR_OK) e = registrations_start(n);
+    if (e == ERR_OK) e = drain_start(n);
     n->calls = e == ERR_OK ? calls_new(rng_next(&n->rng)) : NULL;
     return e == ERR_OK && n->calls == NULL ? ERR_NOMEM : e;
 }
@@ -255,6 +264,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
         return e;
     }
     (void)uv_timer_start(&n->second, on_second, SECOND_MS, SECOND_MS);
+    edge_refuse_new(n->edge, n->drained);
     card_observe(n);
     replica_tick(&n->repl_timer);
     return ERR_OK;
@@ -359,6 +369,7 @@ void node_fini(struct node *n)
     map_fini(&n->jobs);
     registrations_stop(n);
     calls_free(n->calls);
+    free(n->drained_nodes);
     repl_actions_fini(&n->actions);
     repl_free(n->repl);
     arena_fini(&n->cache.arena);

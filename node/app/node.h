@@ -2,8 +2,8 @@
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
  * registrations.c owns this node's bindings, plan_*.c, routing.c and hops.c answer the edge's questions, calls.c
- * keeps call records, card.c says what this node is, verdict.c how it does, commands_*.c answer clusterctl, reload.c
- * takes over a changed configuration.
+ * keeps call records, card.c says what this node is, drain.c who takes no new calls, verdict.c how this node does,
+ * commands_*.c answer clusterctl, reload.c takes over a changed configuration.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -93,8 +93,14 @@ struct node {
     struct plan_generation *plan_objects; /* the newest; older ones wait for the next tick */
     struct registrations *registrations;
     struct calls *calls;
-    uv_timer_t second; /* expiry, what is to be reported again, the verdict's memory */
-    bool card_due;     /* the card has not been stored yet */
+    uv_timer_t second;  /* expiry, what is to be reported again, the verdict's memory */
+    bool card_due;      /* the card has not been stored yet */
+    struct wall joined; /* when this node first started */
+    /* drain.c */
+    bool drained;                    /* by the operator: takes no new calls */
+    bool cards_due;                  /* a card has changed */
+    struct node_name *drained_nodes; /* those whose card says so, this one not among them */
+    size_t drained_count;
 
     struct plan_digest plan_digest;                       /* as of the last stored change */
     struct mono plan_stored_at;                           /* when that was, {0}: not in this run */
@@ -134,6 +140,13 @@ void node_read_end(struct node *n);
 void card_observe(struct node *n);
 /* Reports everything that this node observes and that still holds once more: its card and its bindings. */
 void node_observe_again(struct node *n);
+
+/* ---- drain.c ---- */
+/* Whether this node was drained when it last ran, and who else is. ERR_NOMEM, or what the store says. */
+MUST_CHECK enum err drain_start(struct node *n);
+/* Reads who is drained, when a card has changed. */
+void drain_look(struct node *n);
+bool node_is_drained(const struct node *n, const struct node_name *name);
 
 /* ---- verdict.c ---- */
 #define VERDICT_BEHIND_MS 3000 /* heartbeats come once a second: a difference that is younger is no news */
@@ -283,6 +296,8 @@ NODE_COMMAND(command_plan_apply);
 NODE_COMMAND(command_route_explain);
 NODE_COMMAND(command_invite_info);
 NODE_COMMAND(command_evict);
+NODE_COMMAND(command_drain);
+NODE_COMMAND(command_leave);
 #define NODE_COUNTER_TABLES 12
 size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap);
 /* Sends what was built; a record that cannot be built makes the end an error by itself. */

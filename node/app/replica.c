@@ -25,6 +25,7 @@ static const char *event_name(enum repl_event_type type)
         [REPL_EV_STORE_FAILED] = "store-failed",
         [REPL_EV_EVICT] = "evict",
         [REPL_EV_LEAVE] = "leave",
+        [REPL_EV_CERTIFICATE] = "certificate",
     };
     return (unsigned)type < sizeof names / sizeof names[0] ? names[type] : "?";
 }
@@ -134,6 +135,7 @@ static void state_stored(struct node *n, void *ctx, uint64_t core_token, const s
 {
     (void)ctx;
     if (c->err == ERR_OK) {
+        drain_look(n);
         stored(n, core_token, c);
         return;
     }
@@ -157,6 +159,8 @@ static void do_persist_change(struct node *n, const struct repl_action *a)
 static void do_persist_state(struct node *n, const struct repl_action *a)
 {
     uint64_t token = 0;
+    for (size_t i = 0; i < a->record_count && !n->cards_due; i++)
+        n->cards_due = a->records[i].kind == STATE_NODE_CARD;
     enum err e = replica_job(n, state_stored, NULL, a->token, &token);
     if (e == ERR_OK) {
         e = store_submit_state(n->store, a->records, a->record_count, NULL, 0, a->upto, a->upto_count, token);
@@ -293,7 +297,10 @@ static void do_member(struct node *n, const struct repl_action *a)
 {
     log_event(&n->log, LOG_INFO, "member", "status", "node=%s status=%s site=%.*s address=%.*s", a->member.name.s,
               member_status_name(a->member.status), SLICE_ARG(a->member.site), SLICE_ARG(a->member.mesh_address));
-    if (a->member.status == MEMBER_EVICTED && n->mesh != NULL) (void)!mesh_evict(n->mesh, &a->member.name);
+    if (a->member.barred != 0 && n->mesh != NULL) {
+        bool gone = a->member.status == MEMBER_LEFT || a->member.status == MEMBER_EVICTED;
+        (void)!(gone ? mesh_evict : mesh_bar)(n->mesh, &a->member.name, a->member.barred);
+    }
     remember(n, &a->member);
 }
 
@@ -478,11 +485,18 @@ static struct member_note own_note(const struct node *n, const struct store_star
     own.incarnation = n->started.ms > 0 ? (uint64_t)n->started.ms : 1;
     own.mesh_address = slice_of(n->config.mesh_advertise);
     own.site = slice_of(n->config.site);
+    own.issued = n->identity.issued;
+    own.joined = own.since = n->started;
     for (size_t i = 0; i < start->member_count; i++) {
         const struct member_note *m = &start->members[i];
         if (!node_name_eq(&m->name, &n->self)) continue;
         if (m->incarnation >= own.incarnation) own.incarnation = m->incarnation + 1;
-        if (m->status == MEMBER_LEFT || m->status == MEMBER_EVICTED) own.status = m->status;
+        if (m->joined.ms != 0) own.joined = m->joined;
+        own.barred = m->barred;
+        bool gone = m->status == MEMBER_LEFT || m->status == MEMBER_EVICTED;
+        if (!gone || (m->barred != 0 && own.issued > m->barred)) continue;
+        own.status = m->status;
+        own.since = m->since;
     }
     return own;
 }
@@ -532,6 +546,8 @@ enum err replica_start(struct node *n, struct err_info *info)
             .mesh_address = slice_of(n->config.mesh_advertise),
             .epoch = start.epoch,
             .incarnation = own.incarnation,
+            .issued = own.issued,
+            .joined = own.joined,
             .seed = rng_next(&n->rng),
             .plan_vector = start.plan,
             .plan_count = start.plan_count,
@@ -546,6 +562,7 @@ enum err replica_start(struct node *n, struct err_info *info)
         };
         config.joins = joins(n, &start);
         memcpy(config.plan_digest, &n->plan_digest, sizeof config.plan_digest);
+        n->joined = own.joined;
         e = repl_new(&config, &n->repl);
         if (e == ERR_OK) remember(n, &own);
     }

@@ -61,8 +61,14 @@ void node_verdict(struct node *n, char *out, size_t out_size)
         return;
     }
     struct count c = count_members(n);
-    if (n->stopping) {
+    enum member_status own = repl_member_status(n->repl, &n->self);
+    if (is_gone(own)) {
+        (void)snprintf(out, out_size, "this node %s: it needs a new invitation to come back",
+                       own == MEMBER_LEFT ? "has left the cluster" : "was evicted from the cluster");
+    } else if (n->stopping) {
         (void)snprintf(out, out_size, "the node is stopping");
+    } else if (n->drained) {
+        (void)snprintf(out, out_size, "drained: it takes no new calls until clusterctl node drain --off");
     } else if (c.away > 0) {
         (void)snprintf(out, out_size, "%zu of %zu nodes cannot be reached (%s%s): see clusterctl nodes", c.away, c.all,
                        c.first_away, c.away > 1 ? ", ..." : "");
@@ -82,5 +88,5 @@ bool node_fit(void *ctx, struct buf *text)
     char verdict[LIMIT_TEXT];
     node_verdict(n, verdict, sizeof verdict);
     buf_printf(text, "%s\n", verdict);
-    return !n->stopping && store_state_health(n->store, NULL) == ERR_OK;
+    return !n->stopping && !n->drained && store_state_health(n->store, NULL) == ERR_OK;
 }

@@ -349,6 +349,11 @@ static void on_drained(uv_timer_t *timer)
     begin_close(timer->data);
 }
 
+void edge_refuse_new(struct edge *e, bool on)
+{
+    e->refusing = on;
+}
+
 void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), void *ctx)
 {
     if (e->draining) return;

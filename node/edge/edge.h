@@ -113,6 +113,8 @@ struct edge_options {
 };
 
 MUST_CHECK enum err edge_open(const struct edge_options *options, struct edge **out, struct err_info *info);
+/* Refuses everything outside dialogs with 503 and Retry-After, or ends that. What is in progress goes on. */
+void edge_refuse_new(struct edge *e, bool on);
 /* drain: takes no new calls (503), waits for transactions in progress up to drain_ms, then closes. */
 void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), void *ctx);
 const struct transport *edge_transport(const struct edge *e);

@@ -128,6 +128,7 @@ struct edge {
     struct mono armed; /* when timer is due, MONO_NEVER: it is not */
     unsigned handles;  /* uv handles, transport and dns not yet closed */
     bool draining;
+    bool refusing; /* the operator drains the node; it does not end */
     bool closing;
     bool opened;
     void (*closed)(void *ctx);

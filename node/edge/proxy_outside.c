@@ -226,7 +226,7 @@ void proxy_arrival_outside(struct arrival *a)
         proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
         return;
     }
-    if (a->e->draining) {
+    if (a->e->draining || a->e->refusing) {
         proxy_arrival_refuse(a, EC_refused_draining, 503, SLICE("Retry-After: 60\r\n"));
         return;
     }

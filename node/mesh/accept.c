@@ -112,10 +112,6 @@ static void take_hello(struct listen_slot *s)
     const struct mesh_frame *f = &s->frame;
     unsigned char sig[MESH_SIGNATURE_MAX];
     struct mesh_frame reply = {.type = MESH_HELLO_REPLY};
-    if (mesh_is_evicted(m, &f->sender)) {
-        refuse_hello(s, f->sender.s, "evicted from the cluster");
-        return;
-    }
     struct peer_pipe *p = peer_make(s->listener, s->pipe);
     if (p == NULL || RAND_bytes(p->transcript.server_nonce, MESH_NONCE_LEN) != 1) {
         listener_ack(s, MESH_ACK_FULL, "no memory");
@@ -154,7 +150,9 @@ static void take_proof(struct listen_slot *s)
     if (err == ERR_OK)
         err = credentials_verify(m->credentials, f->hello.certificate, f->hello.signature, &p->transcript, HELLO_CLIENT,
                                  mesh_wall(), &info);
-    if (err == ERR_OK && mesh_is_evicted(m, &f->sender)) err = err_fail(&info, ERR_AUTH, "evicted from the cluster");
+    uint64_t issued = credentials_issued(f->hello.certificate);
+    if (err == ERR_OK && mesh_is_evicted(m, &f->sender, issued))
+        err = err_fail(&info, ERR_AUTH, "%s", MESH_EVICTED_TEXT);
     if (err != ERR_OK) {
         refuse_hello(s, f->sender.s, info.text);
         return;
@@ -162,6 +160,7 @@ static void take_proof(struct listen_slot *s)
     p->name = f->sender;
     p->proved = true;
     mesh_count(m, MESH_COUNT_hello_accepted);
+    mesh_proved(m, &f->sender, issued);
     listener_ack(s, MESH_ACK_OK, "");
 }
 

@@ -378,3 +378,35 @@ enum err credentials_verify(const struct credentials *c, struct slice certificat
     X509_free(cert);
     return err;
 }
+
+/* ---- when a certificate was issued ---- */
+
+static uint64_t issued_of(X509 *cert)
+{
+    char text[24] = "";
+    uint64_t issued = 0;
+    int n = X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_serialNumber, text, sizeof text);
+    return n > 0 && slice_u64(slice_of(text), INT64_MAX, &issued) == ERR_OK ? issued : 0;
+}
+
+uint64_t credentials_issued(struct slice certificate)
+{
+    const unsigned char *der = (const unsigned char *)certificate.p;
+    if (certificate.n > MESH_CERTIFICATE_MAX) return 0;
+    X509 *cert = d2i_X509(NULL, &der, (long)certificate.n);
+    uint64_t issued = cert != NULL ? issued_of(cert) : 0;
+    X509_free(cert);
+    ERR_clear_error();
+    return issued;
+}
+
+uint64_t credentials_issued_file(const char *cert_file)
+{
+    BIO *bio = BIO_new_file(cert_file, "r");
+    X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    uint64_t issued = cert != NULL ? issued_of(cert) : 0;
+    X509_free(cert);
+    BIO_free(bio);
+    ERR_clear_error();
+    return issued;
+}

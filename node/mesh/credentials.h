@@ -47,6 +47,11 @@ MUST_CHECK enum err credentials_sign(const struct credentials *c, const struct h
 MUST_CHECK enum err credentials_verify(const struct credentials *c, struct slice certificate, struct slice signature,
                                        const struct hello_transcript *t, enum hello_role role, struct wall now,
                                        struct err_info *info);
+/* When a certificate (DER) says that it was issued, in seconds since 1970; 0: it does not say. "node invite" writes it
+ * as the subject's serialNumber; an eviction refuses those that were issued until then. */
+uint64_t credentials_issued(struct slice certificate);
+/* The same for a file (PEM). */
+uint64_t credentials_issued_file(const char *cert_file);
 /* The reason for a verification error of OpenSSL (X509_V_ERR_*) in words. cert may be NULL. */
 void certificate_words(X509 *cert, int verify_error, char *out, size_t out_size);
 

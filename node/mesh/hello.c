@@ -32,11 +32,12 @@ void link_hello(struct link *l)
 }
 
 /* Is it who we want? The text of the refusal, or NULL. */
-static const char *unwanted(const struct link *l, const struct node_name *name, char *text, size_t size)
+static const char *unwanted(const struct link *l, const struct node_name *name, uint64_t issued, char *text,
+                            size_t size)
 {
     const struct mesh *m = l->mesh;
     if (node_name_eq(name, &m->options.self)) return "this is our own address";
-    if (mesh_is_evicted(m, name)) return "evicted from the cluster";
+    if (mesh_is_evicted(m, name, issued)) return MESH_EVICTED_TEXT;
     if (!l->named || node_name_eq(name, &l->name)) return NULL;
     (void)snprintf(text, size, "name mismatch: %s answers as %s", l->address, name->s);
     return text;
@@ -73,15 +74,17 @@ static void take_reply(struct link *l, const struct mesh_frame *f)
         refuse_peer(l, text);
         return;
     }
-    if (!l->named && !seed_named(m, l, &f->sender)) {
+    uint64_t issued = credentials_issued(f->hello.certificate);
+    if (!l->named && !seed_named(m, l, &f->sender, issued)) {
         link_park(l, "not needed");
         return;
     }
-    const char *why = unwanted(l, &f->sender, text, sizeof text);
+    const char *why = unwanted(l, &f->sender, issued, text, sizeof text);
     if (why != NULL) {
         refuse_peer(l, why);
         return;
     }
+    mesh_proved(m, &f->sender, issued);
     l->state = LINK_PROOF;
     if (send_proof(l) != ERR_OK) link_lost(l, ERR_UNREACHABLE, "no memory for a hello");
 }

@@ -64,7 +64,8 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_SEED_RETRY_MS 10000   /* while no peer is linked */
 #define MESH_WATCH_MS 5000         /* the watchdog's look at our own listener */
 #define MESH_RELAYS_OPEN 1024      /* each way */
-#define MESH_SERVER_NAME "tandem"  /* every node's certificate carries it, since a seed's name is not known before */
+#define MESH_EVICTED_TEXT "evicted from the cluster, or has left it: it needs a new invitation"
+#define MESH_SERVER_NAME "tandem" /* every node's certificate carries it, since a seed's name is not known before */
 
 struct link;
 struct listener;
@@ -89,6 +90,7 @@ struct seed {
 struct evicted {
     struct list_node node;
     struct node_name name;
+    uint64_t barred; /* certificates that were issued later are taken */
 };
 
 /* A long frame being decoded on a worker thread; see mesh_decode.c. */
@@ -134,7 +136,10 @@ static inline struct mono mesh_now(void)
     return (struct mono){uv_hrtime() / 1000};
 }
 struct wall mesh_wall(void);
-bool mesh_is_evicted(const struct mesh *m, const struct node_name *name);
+/* Whether a certificate of the name, issued then, is refused. */
+bool mesh_is_evicted(const struct mesh *m, const struct node_name *name, uint64_t issued);
+/* The name was proved by this certificate (DER). */
+void mesh_proved(struct mesh *m, const struct node_name *name, uint64_t issued);
 
 /* Frames: an nng message around one; NULL when it cannot be packed (memory, bounds: *err says). */
 nng_msg *mesh_frame_message(struct mesh *m, struct mesh_frame *f, enum err *err);
@@ -152,7 +157,7 @@ MUST_CHECK enum err seed_add(struct mesh *m, const char *address);
 void seed_tick(struct mesh *m, struct mono now);
 /* A seed's link said hello: who it is. True: the link goes on as that peer's; false: it is to be dropped (ourselves, or
  * linked already). */
-bool seed_named(struct mesh *m, struct link *l, const struct node_name *name);
+bool seed_named(struct mesh *m, struct link *l, const struct node_name *name, uint64_t issued);
 void seed_free_all(struct mesh *m);
 
 /* relay.c */

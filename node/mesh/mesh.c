@@ -331,12 +331,24 @@ const struct counter_table *mesh_counters(const struct mesh *m)
     return &m->table;
 }
 
-bool mesh_is_evicted(const struct mesh *m, const struct node_name *name)
+static struct evicted *find_evicted(const struct mesh *m, const struct node_name *name)
 {
     for (struct list_node *n = m->evicted.next; n != &m->evicted; n = n->next) {
-        if (node_name_eq(&CONTAINER_OF(n, struct evicted, node)->name, name)) return true;
+        struct evicted *e = CONTAINER_OF(n, struct evicted, node);
+        if (node_name_eq(&e->name, name)) return e;
     }
-    return false;
+    return NULL;
+}
+
+bool mesh_is_evicted(const struct mesh *m, const struct node_name *name, uint64_t issued)
+{
+    const struct evicted *e = find_evicted(m, name);
+    return e != NULL && issued <= e->barred;
+}
+
+void mesh_proved(struct mesh *m, const struct node_name *name, uint64_t issued)
+{
+    if (m->options.on_certificate != NULL) m->options.on_certificate(m->options.ctx, name, issued);
 }
 
 static enum err address_text(struct slice address, char out[LIMIT_URI + 1])
@@ -388,13 +400,25 @@ void mesh_hangup(struct mesh *m, const struct node_name *peer)
     if (l != NULL && l->state != LINK_PARKED) link_park(l, "hung up");
 }
 
-enum err mesh_evict(struct mesh *m, const struct node_name *peer)
+enum err mesh_bar(struct mesh *m, const struct node_name *peer, uint64_t barred)
 {
-    if (mesh_is_evicted(m, peer)) return ERR_OK;
-    struct evicted *e = calloc(1, sizeof *e);
-    if (e == NULL) return ERR_NOMEM;
-    e->name = *peer;
-    list_append(&m->evicted, &e->node);
+    struct evicted *e = find_evicted(m, peer);
+    if (e == NULL) {
+        e = calloc(1, sizeof *e);
+        if (e == NULL) return ERR_NOMEM;
+        e->name = *peer;
+        list_append(&m->evicted, &e->node);
+    }
+    if (barred > e->barred) e->barred = barred;
+    return ERR_OK;
+}
+
+enum err mesh_evict(struct mesh *m, const struct node_name *peer, uint64_t barred)
+{
+    const struct evicted *known = find_evicted(m, peer);
+    if (known != NULL && barred <= known->barred) return ERR_OK;
+    enum err err = mesh_bar(m, peer, barred);
+    if (err != ERR_OK) return err;
     if (m->listener != NULL) listener_drop(m->listener, peer);
     struct link *l = link_find(m, peer);
     if (l != NULL && l->state != LINK_PARKED) link_park(l, "evicted from the cluster");

@@ -36,6 +36,9 @@ struct mesh_options {
     /* Reply to mesh_send: err is ERR_OK, ERR_TIMEOUT, ERR_UNREACHABLE, ERR_FULL (the peer is over its queue). */
     void (*on_sent)(void *ctx, const struct node_name *peer, uint64_t token, enum err err, uint32_t rtt_us);
     void (*on_link)(void *ctx, const struct node_name *peer, bool up);
+    /* The name was proved (either side's hello), by a certificate issued at issued (seconds since 1970, 0: it does not
+     * say) that mesh_evict does not refuse. Before anything else of that connection. NULL: nobody wants to know. */
+    void (*on_certificate)(void *ctx, const struct node_name *peer, uint64_t issued);
     /* A control request relayed from another node; answer with mesh_relay_reply(mesh, id, ...), at any time. */
     void (*on_relay)(void *ctx, const struct node_name *from, uint64_t id, struct slice request);
     void (*on_relay_reply)(void *ctx, uint64_t token, enum err err, struct slice reply);
@@ -58,8 +61,10 @@ MUST_CHECK enum err mesh_dial(struct mesh *m, const struct node_name *peer, stru
 MUST_CHECK enum err mesh_dial_seed(struct mesh *m, struct slice address);
 /* Ends the link; what was on the way is reported before this returns. */
 void mesh_hangup(struct mesh *m, const struct node_name *peer);
-/* A peer that is refused at hello although its certificate verifies. */
-MUST_CHECK enum err mesh_evict(struct mesh *m, const struct node_name *peer);
+/* From the next hello on a peer is refused although its certificate verifies, unless that was issued after barred. */
+MUST_CHECK enum err mesh_bar(struct mesh *m, const struct node_name *peer, uint64_t barred);
+/* The same, and at once: its connections end. */
+MUST_CHECK enum err mesh_evict(struct mesh *m, const struct node_name *peer, uint64_t barred);
 
 /* Packs and queues; the outcome comes by on_sent exactly once when ERR_OK is returned (not when mesh_close comes
  * first), never before this returns. ERR_UNREACHABLE no link, ERR_FULL the link's queue is full (counted), ERR_LIMIT

@@ -55,9 +55,9 @@ void seed_tick(struct mesh *m, struct mono now)
     }
 }
 
-bool seed_named(struct mesh *m, struct link *l, const struct node_name *name)
+bool seed_named(struct mesh *m, struct link *l, const struct node_name *name, uint64_t issued)
 {
-    if (node_name_eq(name, &m->options.self) || mesh_is_evicted(m, name)) return false;
+    if (node_name_eq(name, &m->options.self) || mesh_is_evicted(m, name, issued)) return false;
     struct link *other = link_find(m, name);
     if (other != NULL && other->state == LINK_UP) return false;
     if (other != NULL) {

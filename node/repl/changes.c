@@ -207,6 +207,7 @@ enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch)
 void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq)
 {
     if (epoch != r->changes.epoch || seq <= m->peer->has_seq) return;
+    m->peer->totals.plan += seq - m->peer->has_seq; /* until its next heartbeat */
     m->peer->has_seq = seq;
     r->scan = true;
 }

@@ -34,6 +34,7 @@ static enum err check_note(const struct member_note *n)
 {
     if (!node_name_valid(&n->name)) return ERR_SYNTAX;
     if (n->status < MEMBER_ALIVE || n->status > MEMBER_EVICTED) return ERR_SYNTAX;
+    if (n->issued > REPL_COUNT_MAX || n->barred > REPL_COUNT_MAX) return ERR_LIMIT;
     if (n->incarnation > REPL_COUNT_MAX || n->mesh_address.n > REPL_ADDRESS_MAX || n->site.n > LIMIT_NAME) {
         return ERR_LIMIT;
     }
@@ -45,6 +46,7 @@ enum err repl_check_heartbeat(const struct node_name *from, const struct repl_me
     (void)from;
     const struct repl_heartbeat *h = &msg->heartbeat;
     if (h->note_count > LIMIT_MEMBERS || h->incarnation > REPL_COUNT_MAX) return ERR_LIMIT;
+    if (h->totals.plan > REPL_COUNT_MAX || h->totals.state > REPL_COUNT_MAX) return ERR_LIMIT;
     if (h->your_plan.epoch > REPL_COUNT_MAX || h->your_plan.high > REPL_COUNT_MAX ||
         h->your_state.epoch > REPL_COUNT_MAX || h->your_state.high > REPL_COUNT_MAX) {
         return ERR_LIMIT;

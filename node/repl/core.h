@@ -150,6 +150,13 @@ struct peer {
     unsigned steps_sent;
     uint64_t steps_token;
     struct mono fetched_at; /* it last asked for a piece of a snapshot; {0} never */
+    struct repl_totals totals; /* plan grows with its receipts */
+
+    /* How old its data is: at mark_at we held mark, and it has caught up with that at current ({0}: never yet). */
+    struct repl_totals mark;
+    uint64_t mark_own; /* of our own log */
+    struct mono mark_at;
+    struct mono current;
 
     /* what we ask of it: sync.c */
     bool want_due;
@@ -170,7 +177,9 @@ struct peer {
 struct member {
     struct node_name name;
     uint64_t incarnation;
-    struct mono since;        /* of status */
+    uint64_t issued; /* see struct member_note */
+    uint64_t barred;
+    struct wall since;        /* of status; {0}: not known yet */
     struct mono spoken_until; /* its note travels in heartbeats until then */
     char *address;            /* NULL: none is known */
     char *site;
@@ -180,6 +189,7 @@ struct member {
     bool record_due; /* REPL_DO_MEMBER */
     bool dial_due;
     bool in_news;
+    bool presumed; /* suspect only because it has not been heard since we started */
 };
 
 /* Who accuses one member of silence: observe.c. NULL stands for ourselves. */
@@ -338,7 +348,10 @@ struct repl {
     enum member_status self_status;
     bool self_record_due;
     uint64_t incarnation;
-    struct mono self_since;
+    struct wall self_since;
+    uint64_t issued; /* of ourselves; see struct member_note */
+    uint64_t barred;
+    struct wall joined;
     struct mono self_spoken_until;
     unsigned char plan_digest[32];
 
@@ -454,6 +467,10 @@ static inline struct slice repl_member_text(const char *text)
 {
     return text != NULL ? slice_of(text) : SLICE("");
 }
+/* When m's newest certificate was issued, and up to when they are refused: what was heard of either. */
+void repl_member_papers(struct repl *r, struct member *m, uint64_t issued, uint64_t barred);
+/* Certificates of now and earlier are refused: one that was issued at the latest that is known, too. */
+uint64_t repl_bar_now(const struct repl *r, uint64_t issued);
 /* We answer an accusation in incarnation with a higher one. */
 void repl_member_refute(struct repl *r, uint64_t incarnation);
 /* One number over who is in the cluster, in which incarnation, dead or gone; equal tables have equal roots. */
@@ -579,6 +596,8 @@ size_t repl_sync_asked_count(struct repl *r);
 bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct repl_actions *out);
 void repl_sync_link_down(struct member *m);
 bool repl_in_step(const struct repl *r, const struct member *m);
+/* m's heartbeat says how much it holds: how far behind that is, and since when. */
+void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_totals *totals);
 /* A new epoch above known for our log, told to the driver. ERR_NOMEM, ERR_LIMIT. */
 MUST_CHECK enum err repl_sync_new_log(struct repl *r, uint64_t known);
 /* The same for our state. */

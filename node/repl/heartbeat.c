@@ -28,7 +28,9 @@ static bool note_self(const struct repl *r, struct member_note *note, struct rep
                                  .incarnation = r->incarnation,
                                  .status = r->self_status,
                                  .mesh_address = arena_copy(&out->arena, slice_of(r->address)),
-                                 .site = arena_copy(&out->arena, slice_of(r->site))};
+                                 .site = arena_copy(&out->arena, slice_of(r->site)),
+                                 .issued = r->issued,
+                                 .barred = r->barred};
     return note->mesh_address.p != NULL && note->site.p != NULL;
 }
 
@@ -39,7 +41,9 @@ static bool note_member(const struct repl *r, const struct member *m, struct mem
                                  .incarnation = m->incarnation,
                                  .status = told_status(r, m),
                                  .mesh_address = arena_copy(&out->arena, repl_member_text(m->address)),
-                                 .site = arena_copy(&out->arena, repl_member_text(m->site))};
+                                 .site = arena_copy(&out->arena, repl_member_text(m->site)),
+                                 .issued = m->issued,
+                                 .barred = m->barred};
     return note->mesh_address.p != NULL && note->site.p != NULL;
 }
 
@@ -173,6 +177,7 @@ static bool fill(struct repl *r, struct member *m, struct note_cache *cache, str
     memcpy(h->plan_digest, r->plan_digest, sizeof h->plan_digest);
     repl_vector_root(&r->changes.have, h->plan_root);
     repl_vector_root(&r->states.have, h->state_root);
+    h->totals = (struct repl_totals){true, r->changes.have.total, r->states.have.total};
     h->member_root = repl_member_root(r);
     h->your_plan = held_of(&r->changes.have, &m->name);
     h->your_state = held_of(&r->states.have, &m->name);
@@ -248,6 +253,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
         uint64_t high = repl_vector_get(&r->changes.have, &r->self, r->changes.epoch);
         repl_changes_receipt(r, m, r->changes.epoch, high);
     }
+    repl_sync_totals(r, m, &h->totals);
     if (!repl_in_step(r, m)) repl_sync_want(r, m, true);
 
     for (size_t i = 0; i < h->note_count; i++) {

@@ -5,7 +5,8 @@
  *                                ^            ^-- a later life, which --+
  *                                |                the teller doubts     |
  *                                +---------- heard, or refuted ---------+
- *   any but EVICTED -> LEFT (it said so);  any -> EVICTED (the operator said so). Both are final, and spread by notes.
+ *   any but EVICTED -> LEFT (it said so);  any -> EVICTED (the operator said so). Both spread by notes, and are final
+ *   for the certificates that were issued until then: with a later one (a new invitation) the name is ALIVE again.
  *
  * What changes is news: it is told to the neighbours on the rings soon, and by every heartbeat for a while; who learns
  * something new from it tells it on. What was missed all the same shows in the table's root, see heartbeat.c. A member
@@ -21,8 +22,8 @@ static const unsigned allowed[] = {
     [MEMBER_ALIVE] = BIT(MEMBER_SUSPECT) | BIT(MEMBER_DEAD) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
     [MEMBER_SUSPECT] = BIT(MEMBER_ALIVE) | BIT(MEMBER_DEAD) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
     [MEMBER_DEAD] = BIT(MEMBER_ALIVE) | BIT(MEMBER_SUSPECT) | BIT(MEMBER_LEFT) | BIT(MEMBER_EVICTED),
-    [MEMBER_LEFT] = BIT(MEMBER_EVICTED),
-    [MEMBER_EVICTED] = 0,
+    [MEMBER_LEFT] = BIT(MEMBER_EVICTED) | BIT(MEMBER_ALIVE),
+    [MEMBER_EVICTED] = BIT(MEMBER_ALIVE),
 };
 
 static size_t lower_bound(const struct members *ms, const struct node_name *name)
@@ -62,9 +63,11 @@ bool repl_list_add(struct member_list *l, struct member *m)
 
 /* ---- the table's root ---- */
 
-static uint64_t print_of(const struct node_name *name, uint64_t incarnation, enum member_status status)
+static uint64_t print_of(const struct node_name *name, uint64_t incarnation, enum member_status status, uint64_t issued,
+                         uint64_t barred)
 {
     uint64_t h = repl_name_hash(name, 0);
+    if (barred != 0) h = repl_hash_with(h, 2 * barred + (issued > barred ? 1 : 0));
     if (repl_status_final(status)) return repl_hash_with(h, (uint64_t)status);
     return repl_hash_with(repl_hash_with(h, incarnation), status == MEMBER_DEAD ? 1 : 0);
 }
@@ -82,7 +85,7 @@ static uint64_t who_print(const struct member *m)
 
 static uint64_t print(const struct member *m)
 {
-    return print_of(&m->name, m->incarnation, m->status);
+    return print_of(&m->name, m->incarnation, m->status, m->issued, m->barred);
 }
 
 static void table_changed(struct repl *r, uint64_t before, uint64_t after)
@@ -94,7 +97,7 @@ static void table_changed(struct repl *r, uint64_t before, uint64_t after)
 
 uint64_t repl_member_root(const struct repl *r)
 {
-    uint64_t root = r->members.root + print_of(&r->self, r->incarnation, r->self_status);
+    uint64_t root = r->members.root + print_of(&r->self, r->incarnation, r->self_status, r->issued, r->barred);
     return root != 0 ? root : 1;
 }
 
@@ -140,7 +143,7 @@ enum err repl_member_add(struct repl *r, const struct node_name *name, struct me
     if (m == NULL) return ERR_NOMEM;
     m->name = *name;
     m->status = MEMBER_ALIVE;
-    m->since = r->now;
+    m->since = r->started ? r->wall : (struct wall){0};
     size_t at = lower_bound(ms, name);
     memmove(&ms->items[at + 1], &ms->items[at], (ms->count - at) * sizeof(struct member *));
     ms->items[at] = m;
@@ -194,11 +197,14 @@ bool repl_member_move(struct repl *r, struct member *m, enum member_status to)
 {
     if (m->status == to) return true;
     if ((allowed[m->status] & BIT(to)) == 0) return false;
+    if (repl_status_final(m->status) && to == MEMBER_ALIVE && member_is_barred(m->issued, m->barred)) return false;
     uint64_t before = print(m);
     r->members.who_root -= who_print(m);
     m->status = to;
     r->members.who_root += who_print(m);
-    m->since = r->now;
+    /* One that was alive when we ended, and is, has been since then. */
+    if (!m->presumed || to != MEMBER_ALIVE || m->since.ms == 0) m->since = r->wall;
+    m->presumed = false;
     table_changed(r, before, print(m));
     if (to != MEMBER_SUSPECT) repl_observe_clear(r, m);
     if (to == MEMBER_DEAD) repl_count(r, REPL_COUNT_deaths_told, 1);
@@ -211,6 +217,35 @@ bool repl_member_move(struct repl *r, struct member *m, enum member_status to)
     }
     changed(r, m);
     return true;
+}
+
+uint64_t repl_bar_now(const struct repl *r, uint64_t issued)
+{
+    uint64_t now = r->wall.ms > 0 ? (uint64_t)r->wall.ms / 1000 : 0;
+    return now > issued ? now : issued > 0 ? issued : 1;
+}
+
+/* Its machine may be another one, with a clock of its own: any note of it counts as newer. */
+static void come_back(struct repl *r, struct member *m)
+{
+    uint64_t before = print(m);
+    m->incarnation = 0;
+    table_changed(r, before, print(m));
+    if (m->peer != NULL) m->peer->silent_from = r->now;
+    (void)repl_member_move(r, m, MEMBER_ALIVE);
+    r->members.overlay_due = true;
+    r->scan = true;
+}
+
+void repl_member_papers(struct repl *r, struct member *m, uint64_t issued, uint64_t barred)
+{
+    if (issued <= m->issued && barred <= m->barred) return;
+    uint64_t before = print(m);
+    if (issued > m->issued) m->issued = issued;
+    if (barred > m->barred) m->barred = barred;
+    table_changed(r, before, print(m));
+    changed(r, m);
+    if (repl_status_final(m->status) && !member_is_barred(m->issued, m->barred)) come_back(r, m);
 }
 
 bool repl_member_audible(const struct repl *r, const struct member *m)
@@ -303,6 +338,10 @@ enum err repl_member_load(struct repl *r, struct member *m, const struct member_
     r->members.who_root -= who_print(m);
     m->status = note->status;
     r->members.who_root += who_print(m);
+    m->issued = note->issued;
+    m->barred = note->barred;
+    m->since = note->since;
+    if (repl_status_final(m->status) && m->barred == 0) m->barred = repl_bar_now(r, m->issued);
     table_changed(r, before, print(m));
     return e;
 }
@@ -319,17 +358,23 @@ void repl_member_refute(struct repl *r, uint64_t incarnation)
 /* What is said of ourselves: an accusation is refuted by an incarnation above it; a final word is believed. */
 static void take_self(struct repl *r, const struct member_note *note)
 {
+    if (note->barred > r->barred) r->barred = note->barred;
     if (repl_status_final(note->status)) {
+        if (note->barred == 0 && r->barred == 0) r->barred = repl_bar_now(r, r->issued);
+        if (!member_is_barred(r->issued, r->barred)) { /* that was our name's earlier certificate */
+            r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
+            return;
+        }
         if (r->self_status == MEMBER_EVICTED || r->self_status == note->status) return;
         r->self_status = note->status;
-        r->self_since = r->now;
+        r->self_since = r->wall;
         r->self_record_due = true;
         r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
         r->members.overlay_due = true;
         r->scan = true;
         repl_alarm(r, ALARM_OUT,
-                   "the cluster says that this node has %s; it takes no more changes. To come back, join under "
-                   "another name",
+                   "the cluster says that this node has %s; it takes no more changes. To come back, it needs a new "
+                   "invitation (clusterctl node invite)",
                    note->status == MEMBER_LEFT ? "left" : "been evicted");
         return;
     }
@@ -376,7 +421,14 @@ enum err repl_member_note(struct repl *r, const struct member_note *note)
         if (e != ERR_OK) return e;
     }
     /* First what needs no memory: one that has gone is not dialled. */
-    if (repl_status_final(note->status)) (void)repl_member_move(r, m, note->status);
+    uint64_t barred = note->barred;
+    if (repl_status_final(note->status) && barred == 0 && m->barred == 0) barred = repl_bar_now(r, m->issued);
+    repl_member_papers(r, m, note->issued, barred);
+    if (repl_status_final(note->status) && member_is_barred(m->issued, m->barred)) {
+        (void)repl_member_move(r, m, note->status);
+    } else if (repl_status_final(note->status)) {
+        return ERR_OK; /* of its earlier certificate: its address may be as old */
+    }
     /* A member whose address is not known yet may be told of by anybody; else the newer incarnation is right. */
     bool newer = note->incarnation > m->incarnation;
     if (newer || m->incarnation == 0) {
@@ -396,7 +448,14 @@ static bool record(const struct member *m, struct repl_actions *out)
     struct repl_action *a = address.p != NULL && site.p != NULL ? repl_action_add(out, REPL_DO_MEMBER) : NULL;
     if (a == NULL) return false;
     a->peer = m->name;
-    a->member = (struct member_note){m->name, m->incarnation, m->status, address, site};
+    a->member = (struct member_note){.name = m->name,
+                                     .incarnation = m->incarnation,
+                                     .status = m->status,
+                                     .mesh_address = address,
+                                     .site = site,
+                                     .issued = m->issued,
+                                     .barred = m->barred,
+                                     .since = m->since};
     return true;
 }
 

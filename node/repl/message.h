@@ -27,7 +27,20 @@ struct member_note {
     enum member_status status;
     struct slice mesh_address; /* "10.1.0.1:7400" where it can be dialled, "" when it cannot */
     struct slice site;
+    /* One that left or was evicted comes back under its name with a certificate that was issued later: when the newest
+     * one that is known of it was issued (seconds since 1970; 0: it does not say), and up to when one may have been to
+     * be refused (0: none is). Both only grow, so that the order in which they are heard does not matter. */
+    uint64_t issued;
+    uint64_t barred;
+    /* Kept by each node for itself, they do not travel: of status, and, of the node itself, when it first started. */
+    struct wall since;
+    struct wall joined;
 };
+/* Left or evicted, and no newer certificate is known. */
+static inline bool member_is_barred(uint64_t issued, uint64_t barred)
+{
+    return barred != 0 && issued <= barred;
+}
 
 /* An observer's word that it does not hear a member. It holds until a higher incarnation of the accused refutes it. */
 struct repl_accusation {
@@ -49,6 +62,12 @@ struct repl_heartbeat {
      * it missed, and that its own disk is older than what others know. */
     struct vector_entry your_plan;
     struct vector_entry your_state;
+    /* How many change-sets and versions of state the sender holds, over all logs and owners: for people. */
+    struct repl_totals {
+        bool known;
+        uint64_t plan;
+        uint64_t state;
+    } totals;
     uint64_t member_root; /* over the table of members; 0: not said */
     bool answer;          /* please send a sign of life at once */
     const struct repl_accusation *accusations;

@@ -217,6 +217,7 @@ static enum err on_evict(struct repl *r, const struct repl_event *ev, struct rep
     if (m == NULL) return ERR_NOTFOUND;
     enum err e = repl_member_peer(r, m); /* it is told why, when it can be reached */
     if (e != ERR_OK) return e;
+    repl_member_papers(r, m, 0, repl_bar_now(r, m->issued));
     (void)repl_member_move(r, m, MEMBER_EVICTED);
     repl_heartbeat_all_now(r);
     return ERR_OK;
@@ -228,10 +229,23 @@ static enum err on_leave(struct repl *r, const struct repl_event *ev, struct rep
     (void)out;
     if (repl_status_final(r->self_status)) return ERR_OK;
     r->self_status = MEMBER_LEFT;
-    r->self_since = r->now;
+    r->self_since = r->wall;
+    r->barred = repl_bar_now(r, r->issued);
     r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
     r->self_record_due = true;
     repl_heartbeat_all_now(r);
+    return ERR_OK;
+}
+
+static enum err on_certificate(struct repl *r, const struct repl_event *ev, struct repl_actions *out)
+{
+    (void)out;
+    if (!node_name_valid(&ev->peer) || node_name_eq(&ev->peer, &r->self) || ev->issued > REPL_COUNT_MAX) {
+        return ERR_SYNTAX;
+    }
+    struct member *m = repl_member_find(r, &ev->peer); /* a stranger gets its entry with its link */
+    if (m == NULL) return ERR_OK;
+    repl_member_papers(r, m, ev->issued, 0);
     return ERR_OK;
 }
 
@@ -248,6 +262,7 @@ static enum err (*const handlers[])(struct repl *r, const struct repl_event *ev,
     [REPL_EV_STORE_FAILED] = on_stored,
     [REPL_EV_EVICT] = on_evict,
     [REPL_EV_LEAVE] = on_leave,
+    [REPL_EV_CERTIFICATE] = on_certificate,
 };
 
 /* ---- saying what is due ---- */
@@ -281,7 +296,15 @@ static bool flush_self(struct repl *r, struct repl_actions *out)
     struct repl_action *a = address.p != NULL && site.p != NULL ? repl_action_add(out, REPL_DO_MEMBER) : NULL;
     if (a == NULL) return false;
     a->peer = r->self;
-    a->member = (struct member_note){r->self, r->incarnation, r->self_status, address, site};
+    a->member = (struct member_note){.name = r->self,
+                                     .incarnation = r->incarnation,
+                                     .status = r->self_status,
+                                     .mesh_address = address,
+                                     .site = site,
+                                     .issued = r->issued,
+                                     .barred = r->barred,
+                                     .since = r->self_since,
+                                     .joined = r->joined};
     r->self_record_due = false;
     return true;
 }
@@ -342,7 +365,7 @@ static bool flush(struct repl *r, bool look, struct repl_actions *out)
 static void start(struct repl *r)
 {
     r->started = true;
-    r->self_since = r->now;
+    if (!repl_status_final(r->self_status) || r->self_since.ms == 0) r->self_since = r->wall;
     if (!repl_clock_follow(&r->clock, r->replica_time, r->wall)) {
         repl_alarm(r, ALARM_FUTURE, "the replica holds a change that is more than %d s ahead of our clock",
                    REPL_FUTURE_MS / 1000);
@@ -351,8 +374,10 @@ static void start(struct repl *r)
         struct member *m = r->members.peers.items[i];
         m->peer->silent_from = r->now;
     }
-    for (size_t i = 0; i < r->members.count; i++)
-        r->members.items[i]->since = r->now;
+    for (size_t i = 0; i < r->members.count; i++) {
+        struct member *m = r->members.items[i];
+        if (m->since.ms == 0) m->since = r->wall;
+    }
     r->members.changed_at = r->now;
     r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
     r->hold_until = mono_add_ms(r->now, REPL_HOLD_MS);
@@ -373,7 +398,7 @@ static void forgive_stall(struct repl *r, struct mono now)
 
 enum err repl_step(struct repl *r, const struct repl_event *ev, struct repl_actions *out)
 {
-    ASSERT(ev->type <= REPL_EV_LEAVE);
+    ASSERT(ev->type <= REPL_EV_CERTIFICATE);
     if (r->started) forgive_stall(r, ev->now);
     r->now = ev->now;
     r->wall = ev->wall;
@@ -400,7 +425,12 @@ static enum err add_members(struct repl *r, const struct repl_config *config)
     for (size_t i = 0; i < config->member_count; i++) {
         const struct member_note *note = &config->members[i];
         if (node_name_eq(&note->name, &r->self)) {
-            if (repl_status_final(note->status)) r->self_status = note->status;
+            bool gone = repl_status_final(note->status);
+            r->barred = gone && note->barred == 0 ? repl_bar_now(r, r->issued) : note->barred;
+            if (gone && member_is_barred(r->issued, r->barred)) {
+                r->self_status = note->status;
+                r->self_since = note->since;
+            }
             if (note->incarnation >= r->incarnation) r->incarnation = note->incarnation + 1;
             continue;
         }
@@ -411,7 +441,8 @@ static enum err add_members(struct repl *r, const struct repl_config *config)
         if (e != ERR_OK) return e;
         /* Not heard yet in this run: what it was last time is stale. Beyond the full mesh few will ever be heard. */
         bool all_linked = config->member_count < REPL_MESH_MAX;
-        if (m->status == MEMBER_ALIVE && all_linked) m->status = MEMBER_SUSPECT;
+        m->presumed = m->status == MEMBER_ALIVE && all_linked;
+        if (m->presumed) m->status = MEMBER_SUSPECT;
     }
     return ERR_OK;
 }
@@ -424,6 +455,8 @@ enum err repl_new(const struct repl_config *config, struct repl **out)
     if (r == NULL) return ERR_NOMEM;
     r->self = config->self;
     r->incarnation = config->incarnation;
+    r->issued = config->issued;
+    r->joined = config->joined;
     r->self_status = MEMBER_ALIVE;
     r->replica_time = config->time;
     r->joins = config->joins;

@@ -28,6 +28,8 @@ struct repl_config {
     uint64_t epoch;            /* of this database */
     uint64_t incarnation;      /* higher than at any earlier start: wall-clock ms at start */
     uint64_t seed;
+    uint64_t issued;    /* this node's certificate, seconds since 1970; see struct member_note */
+    struct wall joined; /* when it first started */
     /* what the replica holds at start */
     const struct vector_entry *plan_vector;
     size_t plan_count;
@@ -61,14 +63,15 @@ enum repl_event_type {
     REPL_EV_STORED,       /* what a PERSIST action asked is durable: token */
     REPL_EV_STORE_FAILED, /* or could not be stored: err; nothing of it was applied */
     REPL_EV_EVICT,        /* the operator evicts peer */
-    REPL_EV_LEAVE         /* this node leaves for good */
+    REPL_EV_LEAVE,        /* this node leaves for good */
+    REPL_EV_CERTIFICATE   /* peer's name was proved by a certificate that was issued at issued, which is not refused */
 };
 
 struct repl_event {
     enum repl_event_type type;
     struct mono now;
     struct wall wall;
-    struct node_name peer;              /* MESSAGE, LINK_*, SENT, SEND_FAILED, EVICT */
+    struct node_name peer;              /* MESSAGE, LINK_*, SENT, SEND_FAILED, EVICT, CERTIFICATE */
     const struct repl_message *message; /* MESSAGE */
     uint64_t token;                     /* SENT, SEND_FAILED, STORED, STORE_FAILED, LOCAL_*: the driver's own number */
     uint32_t rtt_us;                    /* SENT */
@@ -94,6 +97,7 @@ struct repl_event {
     /* LOCAL_CHANGE: the newest stamp of the objects that it replaces or deletes, {0} when they are new. The change gets
      * a later time, so that an edit wins over what its author saw, also where a wrong clock has stamped that. */
     struct hlc after;
+    uint64_t issued; /* CERTIFICATE */
 };
 
 enum repl_action_type {
@@ -205,10 +209,18 @@ struct repl_member_view {
     bool linked;
     uint32_t rtt_us;   /* of the last acknowledged message, 0 unknown */
     struct mono heard; /* last message from it, {0} never in this run */
-    struct mono since; /* of the present status */
+    struct wall since; /* of the present status, across restarts of this node; {0} not known */
+    uint64_t issued;   /* see struct member_note */
+    uint64_t barred;
     unsigned char plan_digest[32];
     bool plan_known; /* plan_digest is of its last heartbeat */
     bool in_step;    /* its plan vector root equals ours */
+    /* How many change-sets and versions of state it lacks, and has that we lack, by what it last said: at least so
+     * many. */
+    bool totals_known;
+    uint64_t plan_behind, plan_ahead;
+    uint64_t state_behind, state_ahead;
+    struct mono current; /* it has all that we had then; {0} not known */
 };
 size_t repl_member_count(const struct repl *r);
 struct repl_member_view repl_member_at(const struct repl *r, size_t i);

@@ -47,6 +47,7 @@ static uint64_t lane_of(const struct vector_entry *e, uint64_t lane)
 static void root_change(struct repl_vector *v, const struct vector_entry *e, int sign)
 {
     if (e->high == 0) return;
+    v->total += sign > 0 ? e->high : (uint64_t)0 - e->high;
     for (uint64_t i = 0; i < LANES; i++) {
         uint64_t h = lane_of(e, i);
         v->lane[i] += sign > 0 ? h : (uint64_t)0 - h;
@@ -99,6 +100,7 @@ void repl_vector_assign(struct repl_vector *to, const struct repl_vector *from)
     if (from->count > 0) memcpy(to->items, from->items, from->count * sizeof *from->items);
     to->count = from->count;
     memcpy(to->lane, from->lane, sizeof to->lane);
+    to->total = from->total;
 }
 
 static int entry_cmp(const struct vector_entry *e, const struct node_name *origin, uint64_t epoch)

@@ -17,6 +17,7 @@ struct repl_vector {
     size_t count;
     size_t cap;
     uint64_t lane[REPL_ROOT_LEN / 8];
+    uint64_t total; /* the sum of high */
 };
 
 void repl_vector_fini(struct repl_vector *v);

@@ -15,10 +15,39 @@ static struct repl_member_view view_self(const struct repl *r)
                                  .incarnation = r->incarnation,
                                  .heard = r->now,
                                  .since = r->self_since,
+                                 .issued = r->issued,
+                                 .barred = r->barred,
+                                 .totals_known = true,
+                                 .current = r->now,
                                  .plan_known = true,
                                  .in_step = true};
     memcpy(v.plan_digest, r->plan_digest, sizeof v.plan_digest);
     return v;
+}
+
+/* Sums say how far apart two vectors are; how much of our own log it has says more where both sides went on. */
+static void differ(uint64_t ours, uint64_t its, uint64_t lacks_at_least, uint64_t *behind, uint64_t *ahead)
+{
+    *behind = ours > its ? ours - its : 0;
+    if (*behind < lacks_at_least) *behind = lacks_at_least;
+    *ahead = its + *behind > ours ? its + *behind - ours : 0;
+}
+
+static void view_totals(const struct repl *r, const struct peer *p, struct repl_member_view *v)
+{
+    unsigned char state[REPL_ROOT_LEN];
+    uint64_t own = repl_vector_get(&r->changes.have, &r->self, r->changes.epoch);
+    repl_vector_root(&r->states.have, state);
+    v->totals_known = p->totals.known;
+    v->current = p->current;
+    if (!v->totals_known) return;
+    if (!v->in_step) {
+        differ(r->changes.have.total, p->totals.plan, own > p->has_seq ? own - p->has_seq : 0, &v->plan_behind,
+               &v->plan_ahead);
+    }
+    if (memcmp(state, p->state_root, sizeof state) != 0) {
+        differ(r->states.have.total, p->totals.state, 0, &v->state_behind, &v->state_ahead);
+    }
 }
 
 static void view_peer(const struct repl *r, const struct peer *p, struct repl_member_view *v)
@@ -31,6 +60,7 @@ static void view_peer(const struct repl *r, const struct peer *p, struct repl_me
     v->plan_known = p->digest_known;
     memcpy(v->plan_digest, p->plan_digest, sizeof v->plan_digest);
     v->in_step = p->roots_known && memcmp(root, p->plan_root, sizeof root) == 0;
+    view_totals(r, p, v);
 }
 
 struct repl_member_view repl_member_at(const struct repl *r, size_t i)
@@ -43,7 +73,9 @@ struct repl_member_view repl_member_at(const struct repl *r, size_t i)
                                  .mesh_address = repl_member_text(m->address),
                                  .status = m->status,
                                  .incarnation = m->incarnation,
-                                 .since = m->since};
+                                 .since = m->since,
+                                 .issued = m->issued,
+                                 .barred = m->barred};
     if (m->peer != NULL) view_peer(r, m->peer, &v);
     return v;
 }

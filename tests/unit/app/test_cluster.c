@@ -264,7 +264,7 @@ static void receipts_name_who_has_it(void **state)
 static bool refused_at_hello(void *ctx)
 {
     struct kit *k = ctx;
-    return kit_logged(k, "mesh/hello-refused peer=n2 reason=\"evicted from the cluster\"");
+    return kit_logged(k, "mesh/hello-refused peer=n2 reason=\"evicted from the cluster,");
 }
 
 static void who_was_evicted_stays_out(void **state)

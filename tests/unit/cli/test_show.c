@@ -27,11 +27,15 @@ static void do_status(void *ctx, const struct control_request *q, struct control
 static void do_nodes(void *ctx, const struct control_request *q, struct control_reply *r)
 {
     (void)ctx;
-    (void)q;
     control_reply_progress(r, SLICE("asking"), 1, 2);
-    fake_say(r, "node", "node", "hq-1", "status", "alive", "rtt_us", "!", "in_step", "?1", NULL);
-    fake_say(r, "node", "node", "campus-1", "status", "dead", "rtt_us", "#130000", "in_step", "?0", NULL);
-    control_reply_end(r, 4, SLICE("campus-1 does not answer"));
+    bool one = slice_is(control_get_text(&q->args, "node"), "campus-1");
+    if (!one) {
+        fake_say(r, "node", "node", "hq-1", "state", "alive", "status_ms", "#7300000", "rtt_us", "!", "changes",
+                 "in step", "version", "0.1.0", NULL);
+    }
+    fake_say(r, "node", "node", "campus-1", "state", "dead", "since", "2026-11-22T08:15:30.123Z", "rtt_us", "#130000",
+             "changes", "3 behind", "data_age_ms", "#250000", "link", "dialling: connection refused", NULL);
+    control_reply_end(r, one ? 0 : 4, one ? SLICE_NONE : SLICE("campus-1 does not answer"));
 }
 
 static void do_calls(void *ctx, const struct control_request *q, struct control_reply *r)
@@ -95,10 +99,17 @@ static void test_tables(void **state)
     expect_run_has(n.path, "status", 0,
                    "started              2026-11-22 08:15:30Z\nplan                 0123456789ab\n", "");
     expect_run(n.path, "nodes", 4,
-               "NODE      SITE  STATUS  ROUND TRIP  HEARD  IN STEP  PLAN  SIP  LINK\n"
-               "hq-1      -     alive            -      -  yes      -     -    -\n"
-               "campus-1  -     dead        130 ms      -  no       -     -    -\n",
+               "NODE      SITE  STATUS    FOR  HEARD  ROUND TRIP  CHANGES   DATA AGE  VERSION  LINK\n"
+               "hq-1      -     alive   2.0 h      -           -  in step          -  0.1.0    -\n"
+               "campus-1  -     dead        -      -      130 ms  3 behind   4.2 min  -        "
+               "dialling: connection refused\n",
                "clusterctl: campus-1 does not answer\n");
+    expect_run_has(n.path, "nodes campus-1", 0,
+                   "node                           campus-1\n"
+                   "site                           -\n"
+                   "status                         dead\n"
+                   "in this status since           2026-11-22 08:15:30Z\n",
+                   "");
     expect_run(n.path, "calls", 0, "No calls.\n", "clusterctl: the list is young\n");
     expect_run(n.path, "route explain 06123", 0,
                "number              06123\nin the plan         +496123\nas seen from        hq\ntargets             1\n"
@@ -122,8 +133,11 @@ static void test_json(void **state)
     start(&n, &s);
     expect_run(n.path, "nodes -o json", 4,
                "{\"schema_version\":1,\"records\":[\n"
-               "{\"kind\":\"node\",\"node\":\"hq-1\",\"status\":\"alive\",\"rtt_us\":null,\"in_step\":true},\n"
-               "{\"kind\":\"node\",\"node\":\"campus-1\",\"status\":\"dead\",\"rtt_us\":130000,\"in_step\":false}\n"
+               "{\"kind\":\"node\",\"node\":\"hq-1\",\"state\":\"alive\",\"status_ms\":7300000,\"rtt_us\":null,"
+               "\"changes\":\"in step\",\"version\":\"0.1.0\"},\n"
+               "{\"kind\":\"node\",\"node\":\"campus-1\",\"state\":\"dead\",\"since\":\"2026-11-22T08:15:30.123Z\","
+               "\"rtt_us\":130000,"
+               "\"changes\":\"3 behind\",\"data_age_ms\":250000,\"link\":\"dialling: connection refused\"}\n"
                "],\"error\":{\"status\":4,\"text\":\"campus-1 does not answer\"}}\n",
                "clusterctl: campus-1 does not answer\n");
     expect_run(n.path, "trunks -o json", 2,

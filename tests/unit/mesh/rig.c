@@ -83,14 +83,13 @@ static void write_text(const char *path, struct slice text, mode_t mode)
     assert_int_equal(chmod(path, mode), 0);
 }
 
-void rig_identity(struct rig *r, const char *ca, const char *node, struct wall begins, unsigned days)
+static void issue(struct rig *r, const char *ca, const char *node, const struct pki_request *request)
 {
     struct arena arena = {0};
     struct pki_identity id;
-    struct pki_request request = {.node = slice_of(node), .site = SLICE("hq"), .begins = begins, .days = days};
     char path[200];
     (void)snprintf(path, sizeof path, "%s/%s", r->dir, ca);
-    assert_int_equal(pki_issue(&arena, path, &request, &id, NULL), ERR_OK);
+    assert_int_equal(pki_issue(&arena, path, request, &id, NULL), ERR_OK);
     (void)snprintf(path, sizeof path, "%s/%s.ca", r->dir, node);
     write_text(path, id.ca, 0644);
     (void)snprintf(path, sizeof path, "%s/%s.pem", r->dir, node);
@@ -100,7 +99,25 @@ void rig_identity(struct rig *r, const char *ca, const char *node, struct wall b
     arena_fini(&arena);
 }
 
+void rig_identity(struct rig *r, const char *ca, const char *node, struct wall begins, unsigned days)
+{
+    issue(r, ca, node,
+          &(struct pki_request){.node = slice_of(node), .site = SLICE("hq"), .begins = begins, .days = days});
+}
+
+void rig_identity_after(struct rig *r, const char *ca, const char *node, int64_t after_s)
+{
+    issue(r, ca, node, &(struct pki_request){.node = slice_of(node), .site = SLICE("hq"), .after_s = after_s});
+}
+
 /* ---- callbacks ---- */
+
+static void on_certificate(void *ctx, const struct node_name *name, uint64_t issued)
+{
+    struct rig_node *n = ctx;
+    (void)name;
+    n->issued = issued;
+}
 
 static struct rig_peer *peer_of(struct rig_node *n, const struct node_name *name)
 {
@@ -206,6 +223,7 @@ struct mesh_options rig_options(struct rig *r, struct rig_node *n, const char *f
                                  .on_message = on_message,
                                  .on_sent = on_sent,
                                  .on_link = on_link,
+                                 .on_certificate = on_certificate,
                                  .on_relay = on_relay,
                                  .on_relay_reply = on_relay_reply,
                                  .ctx = n};

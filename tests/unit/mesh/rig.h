@@ -29,6 +29,7 @@ struct rig_node {
     struct mesh *mesh;
     struct node_name name;
     struct rig_peer peers[RIG_PEERS];
+    uint64_t issued; /* of the last certificate that proved a name */
     unsigned messages;
     uint64_t last_incarnation; /* of the last heartbeat */
     struct node_name last_from;
@@ -55,6 +56,8 @@ void rig_fini(struct rig *r);
 /* Makes the files of a node under dir/node (by the CA in dir/ca), valid from begins for days; {0} and 0 for the usual.
  */
 void rig_identity(struct rig *r, const char *ca, const char *node, struct wall begins, unsigned days);
+/* The same, usual one, issued later than after_s. */
+void rig_identity_after(struct rig *r, const char *ca, const char *node, int64_t after_s);
 /* A second CA in dir/ca; returns its cluster id in out. */
 void rig_ca(struct rig *r, const char *ca, char out[LIMIT_NAME + 1]);
 

@@ -146,8 +146,8 @@ static void test_evicted(void **state)
     dial(&b, &a);
     rig_wait_up(&a, "b");
     rig_wait_up(&b, "a");
-    assert_int_equal(mesh_evict(a.mesh, &name), ERR_OK);
-    assert_int_equal(mesh_evict(a.mesh, &name), ERR_OK);
+    assert_int_equal(mesh_evict(a.mesh, &name, a.issued), ERR_OK);
+    assert_int_equal(mesh_evict(a.mesh, &name, a.issued), ERR_OK);
     assert_false(rig_up(&a, "b"));
     assert_int_equal(rig_beat(&b, "a", 1, 1), ERR_OK); /* it does not know yet, and learns it from the answer */
     rig_wait_down(&b, "a");
@@ -165,6 +165,16 @@ static void test_evicted(void **state)
     /* It goes on asking, and is refused each time on the same connection. */
     rig_wait_counter(&a, "hello_refused", 2);
     assert_false(rig_up(&b, "a"));
+    rig_close(&b);
+    /* With a certificate that was issued later it is let in again. */
+    uint64_t before = a.issued;
+    rig_identity_after(r, "ca", "b", (int64_t)before);
+    rig_open(r, &b, "b", "127.0.0.1:0");
+    dial(&b, &a);
+    dial(&a, &b);
+    rig_wait_up(&b, "a");
+    rig_wait_up(&a, "b");
+    assert_true(a.issued > before);
     rig_close(&a);
     rig_close(&b);
 }

@@ -118,8 +118,12 @@ static void test_heartbeat(void **state)
     struct mesh_frame back;
     struct mesh_frame f = frame(MESH_MESSAGE);
     struct member_note notes[2] = {
-        {name("hq-1"), 5, MEMBER_ALIVE, SLICE("10.1.0.1:7400"), SLICE("hq")},
-        {name("campus-1"), 6, MEMBER_EVICTED, SLICE_NONE, SLICE_NONE},
+        {.name = name("hq-1"),
+         .incarnation = 5,
+         .status = MEMBER_ALIVE,
+         .mesh_address = SLICE("10.1.0.1:7400"),
+         .site = SLICE("hq")},
+        {.name = name("campus-1"), .incarnation = 6, .status = MEMBER_EVICTED, .issued = 21, .barred = 22},
     };
     (void)state;
     f.message.type = REPL_HEARTBEAT;
@@ -131,6 +135,10 @@ static void test_heartbeat(void **state)
     f.message.heartbeat.your_state = (struct vector_entry){.epoch = 13, .high = 14};
     round_trip(&f, &arena, &back);
     const struct repl_heartbeat *h = &back.message.heartbeat;
+    assert_false(h->totals.known); /* of a node of an earlier version */
+    f.message.heartbeat.totals = (struct repl_totals){true, 31, 32};
+    round_trip(&f, &arena, &back);
+    assert_true(h->totals.known && h->totals.plan == 31 && h->totals.state == 32);
     assert_string_equal(back.message.from.s, "hq-1");
     assert_int_equal(h->incarnation, 7);
     assert_int_equal(h->time.v, 8);
@@ -146,6 +154,8 @@ static void test_heartbeat(void **state)
     assert_true(slice_is(h->notes[0].site, "hq"));
     assert_int_equal(h->notes[1].status, MEMBER_EVICTED);
     assert_int_equal(h->notes[1].incarnation, 6);
+    assert_int_equal(h->notes[1].issued, 21);
+    assert_int_equal(h->notes[1].barred, 22);
     assert_string_equal(h->notes[1].name.s, "campus-1");
     arena_fini(&arena);
 }
@@ -245,7 +255,11 @@ static void test_pack_bounds(void **state)
 {
     static char big[LIMIT_MESH_CHUNK + 1];
     struct mesh_frame f = frame(MESH_HELLO);
-    struct member_note note = {name("a"), 1, MEMBER_ALIVE, SLICE("10.1.0.1:7400 x"), SLICE("hq")};
+    struct member_note note = {.name = name("a"),
+                               .incarnation = 1,
+                               .status = MEMBER_ALIVE,
+                               .mesh_address = SLICE("10.1.0.1:7400 x"),
+                               .site = SLICE("hq")};
     struct state_record record = {.owner = name("b"), .epoch = 1, .version = 2, .kind = STATE_BINDING};
     (void)state;
     memset(big, 'x', sizeof big);

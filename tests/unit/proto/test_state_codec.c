@@ -172,7 +172,7 @@ static void test_node_card(void **state)
 {
     (void)state;
     const struct slice addresses[] = {SLICE("tls:10.1.0.1:5061"), SLICE("tcp:10.1.0.1:5060")};
-    struct node_card c = {addresses, 2, SLICE("hq"), SLICE("0.1.0"), {1700000000000}, 17};
+    struct node_card c = {addresses, 2, SLICE("hq"), SLICE("0.1.0"), {1700000000000}, 17, true, {1600000000000}};
     struct node_card back;
     struct slice many[33];
     struct arena arena = {0};
@@ -186,6 +186,8 @@ static void test_node_card(void **state)
     assert_slice(back.version, c.version);
     assert_int_equal(back.started.ms, c.started.ms);
     assert_int_equal(back.calls, 17);
+    assert_true(back.drained);
+    assert_int_equal(back.joined.ms, c.joined.ms);
     for (size_t i = 0; i < 33; i++)
         many[i] = addresses[0];
     c.sip_addresses = many;
@@ -200,8 +202,14 @@ static void test_node_card(void **state)
 static void test_member_note(void **state)
 {
     (void)state;
-    struct member_note n = {
-        .incarnation = 77, .status = MEMBER_EVICTED, .mesh_address = SLICE("10.1.0.1:7400"), .site = SLICE("hq")};
+    struct member_note n = {.incarnation = 77,
+                            .status = MEMBER_EVICTED,
+                            .mesh_address = SLICE("10.1.0.1:7400"),
+                            .site = SLICE("hq"),
+                            .issued = 5,
+                            .barred = 6,
+                            .since = {7},
+                            .joined = {8}};
     struct member_note back;
     struct arena arena = {0};
     struct buf packed = {0};
@@ -213,6 +221,10 @@ static void test_member_note(void **state)
     assert_int_equal(back.status, MEMBER_EVICTED);
     assert_slice(back.mesh_address, n.mesh_address);
     assert_slice(back.site, n.site);
+    assert_int_equal(back.issued, 5);
+    assert_int_equal(back.barred, 6);
+    assert_int_equal(back.since.ms, 7);
+    assert_int_equal(back.joined.ms, 8);
     n.status = (enum member_status)9;
     buf_reset(&packed);
     assert_int_equal(member_note_pack(&n, &packed), ERR_OK);
