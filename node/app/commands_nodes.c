@@ -126,7 +126,11 @@ static void send_member(struct view *v, const struct repl_member_view *m, bool s
     char link[LIMIT_TEXT] = "this node";
     struct mono now = node_mono();
     int64_t for_ms = node_wall().ms - m->since.ms;
-    if (!self && n->mesh != NULL) mesh_link_text(n->mesh, &m->name, link, sizeof link);
+    if (m->status == MEMBER_LEFT || m->status == MEMBER_EVICTED) {
+        (void)snprintf(link, sizeof link, "no longer a member");
+    } else if (!self && n->mesh != NULL) {
+        mesh_link_text(n->mesh, &m->name, link, sizeof link);
+    }
     arena_fini(&v->arena);
     control_record_start(&v->b, &v->arena, "node");
     struct node_card card = card_of(v, node_name_slice(&m->name));

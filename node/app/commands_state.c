@@ -80,10 +80,20 @@ static size_t members_alive(const struct node *n)
     return alive;
 }
 
-static bool count_record(void *ctx, const struct state_record *record)
+struct binding_count {
+    const struct node *n;
+    size_t count;
+};
+
+static bool is_gone(enum member_status s)
 {
-    (void)record;
-    (*(size_t *)ctx)++;
+    return s == MEMBER_LEFT || s == MEMBER_EVICTED;
+}
+
+static bool count_binding(void *ctx, const struct state_record *record)
+{
+    struct binding_count *b = ctx;
+    b->count += node_name_eq(&record->owner, &b->n->self) || !is_gone(repl_member_status(b->n->repl, &record->owner));
     return true;
 }
 
@@ -94,14 +104,14 @@ NODE_COMMAND(command_status)
     struct store_plan_counts counts = {{0}};
     struct plan_digest digest = {{0}};
     struct err_info info = {0};
-    size_t bindings = 0;
+    struct binding_count bindings = {.n = n};
     char verdict[LIMIT_TEXT];
     (void)request;
     enum err e = node_read_begin(n);
     if (e == ERR_OK) {
         store_plan_counts(n->read, &counts);
         store_plan_digest(n->read, &digest);
-        e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_record, &bindings);
+        e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_binding, &bindings);
         node_read_end(n);
     }
     node_verdict(n, verdict, sizeof verdict);
@@ -123,7 +133,7 @@ NODE_COMMAND(command_status)
     control_bool(&s.b, "drained", n->drained);
     control_int(&s.b, "members", (int64_t)repl_member_count(n->repl));
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
-    control_int(&s.b, "registrations", (int64_t)bindings);
+    control_int(&s.b, "registrations", (int64_t)bindings.count);
     control_int(&s.b, "calls", (int64_t)edge_load(n->edge).calls);
     bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
     control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
@@ -161,7 +171,7 @@ static bool visit_registration(void *ctx, const struct state_record *record)
     bool own = node_name_eq(&record->owner, &s->n->self);
     int64_t left_s = 0;
     enum member_status owner = repl_member_status(s->n->repl, &record->owner);
-    if (!own && (owner == MEMBER_EVICTED || owner == MEMBER_LEFT)) return true; /* its registrations went with it */
+    if (!own && is_gone(owner)) return true; /* its registrations went with it */
     start(s, "registration");
     if (binding_unpack(&s->arena, record->value, &b) != ERR_OK) return true;
     if (own && store_private(s->n->read, STATE_BINDING, record->key, &private_half) == ERR_OK) {

@@ -359,6 +359,15 @@ static bool is_ours(struct node *n, struct arena *arena, const struct plan_targe
     return false;
 }
 
+/* Whether a member, known by its certificate, is none any more. */
+static bool is_gone(const struct node *n, struct slice member)
+{
+    struct node_name name;
+    if (member.n == 0 || node_name_set(&name, member) != ERR_OK) return false;
+    enum member_status s = repl_member_status(n->repl, &name);
+    return s == MEMBER_LEFT || s == MEMBER_EVICTED;
+}
+
 /* A call that crossed the mesh: the target that the first node named, and only if it is ours. A site leaves the choice
  * among our own targets to us. */
 static void answer_named(struct node *n, struct arena *arena, const struct edge_query *q, struct edge_answer *out)
@@ -366,7 +375,10 @@ static void answer_named(struct node *n, struct arena *arena, const struct edge_
     struct routing_result r;
     struct edge_target t = {.number = q->dialled, .number_in_contact = q->number_in_contact};
     *out = (struct edge_answer){.code = 480};
-    if (plan_target_parse(q->named_target, &t.route.target, NULL) != ERR_OK) {
+    if (is_gone(n, q->source.name)) {
+        out->code = 403;
+        out->reason = SLICE("the sender has left the cluster or was evicted");
+    } else if (plan_target_parse(q->named_target, &t.route.target, NULL) != ERR_OK) {
         out->reason = SLICE("the named target does not parse");
     } else if (!is_ours(n, arena, &t.route.target)) {
         out->reason = SLICE("the named target is not at this node");

@@ -64,7 +64,7 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_SEED_RETRY_MS 10000   /* while no peer is linked */
 #define MESH_WATCH_MS 5000         /* the watchdog's look at our own listener */
 #define MESH_RELAYS_OPEN 1024      /* each way */
-#define MESH_EVICTED_TEXT "evicted from the cluster, or has left it: it needs a new invitation"
+#define MESH_EVICTED_TEXT "evicted from the cluster, or has left it"
 #define MESH_SERVER_NAME "tandem" /* every node's certificate carries it, since a seed's name is not known before */
 
 struct link;

@@ -268,6 +268,18 @@ static void a_target_that_a_member_names(void **state)
     }
 }
 
+/* Its certificate still opens a TLS connection. */
+static void a_member_that_was_evicted_is_refused(void **state)
+{
+    struct edge_query q = query("6100");
+    (void)state;
+    q.named_target = SLICE("trunk/pbx");
+    q.source = (struct edge_source){EDGE_SOURCE_MEMBER, SLICE("thrown")};
+    assert_string_equal(route_query(&q), "403");
+    q.source.name = SLICE("gone");
+    assert_string_equal(route_query(&q), "trunk/pbx=6100[sip:6100@10.1.0.10:5060 sip:6100@[2001:db8::7]:5070]");
+}
+
 static void a_named_account_and_number_in_contact(void **state)
 {
     struct binding b = kit_binding("6001", "sip:[2001:db8::9]:5070", 60000);
@@ -410,6 +422,7 @@ int main(void)
         cmocka_unit_test(contacts_in_order_and_how_they_are_reached),
         cmocka_unit_test(a_target_that_a_member_names),
         cmocka_unit_test(a_named_account_and_number_in_contact),
+        cmocka_unit_test(a_member_that_was_evicted_is_refused),
         cmocka_unit_test(odd_contacts),
         cmocka_unit_test(sources_by_the_longest_range),
         cmocka_unit_test(small_hooks_follow_the_plan),

@@ -355,6 +355,140 @@ static void the_evicted_are_out_for_good(void **state)
     drive_close(&d);
 }
 
+static void certificate(struct drive *d, const char *peer, uint64_t issued)
+{
+    drive(d, (struct repl_event){.type = REPL_EV_CERTIFICATE, .peer = name_of(peer), .issued = issued});
+}
+
+/* A later certificate takes the name up again; the earlier one stays out, whoever speaks for it, and in any order. */
+static void an_evicted_name_comes_back_with_a_later_certificate(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_join(&d, "n3");
+    certificate(&d, "n2", 5);
+    drive(&d, (struct repl_event){.type = REPL_EV_EVICT, .peer = name_of("n2")});
+    uint64_t barred = view_of(&d, "n2").barred;
+    assert_true(barred >= (uint64_t)DRIVE_WALL_MS / 1000); /* also one that we never saw */
+    assert_int_equal(action(&d, REPL_DO_MEMBER)->member.barred, barred);
+    certificate(&d, "n2", barred);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_EVICTED);
+    certificate(&d, "n2", barred + 1);
+    expect_member(&d, "n2", MEMBER_ALIVE);
+    struct member_note self = note_of("n2", MEMBER_ALIVE);
+    self.incarnation = 7; /* of another machine, whose clock is behind */
+    self.mesh_address = SLICE("10.0.0.9:7400");
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &self, 1)), ERR_OK);
+    assert_true(slice_is(view_of(&d, "n2").mesh_address, "10.0.0.9:7400"));
+    struct member_note old = note_of("n2", MEMBER_EVICTED); /* from one that has not heard */
+    old.issued = 5;
+    old.barred = barred;
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &old, 1)), ERR_OK);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_ALIVE);
+    old.barred = barred + 1; /* evicted once more, elsewhere */
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &old, 1)), ERR_OK);
+    expect_member(&d, "n2", MEMBER_EVICTED);
+    self.issued = barred + 2;
+    self.barred = barred + 1;
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &self, 1)), ERR_OK);
+    expect_member(&d, "n2", MEMBER_ALIVE);
+    drive_close(&d);
+}
+
+static void our_own_eviction_ends_with_a_later_certificate(void **state)
+{
+    (void)state;
+    struct member_note self = note_of("n1", MEMBER_EVICTED);
+    struct repl_config c = config_of("n1");
+    struct drive d;
+    self.barred = 100;
+    c.members = &self;
+    c.member_count = 1;
+    c.issued = 100;
+    drive_open(&d, &c);
+    assert_int_equal(view_of(&d, "n1").status, MEMBER_EVICTED);
+    drive_close(&d);
+    c.issued = 101;
+    drive_open(&d, &c);
+    assert_int_equal(view_of(&d, "n1").status, MEMBER_ALIVE);
+    drive_join(&d, "n2");
+    struct member_note notes[] = {note_of("n2", MEMBER_ALIVE), self}; /* it has not heard yet */
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 2)), ERR_OK);
+    assert_int_equal(view_of(&d, "n1").status, MEMBER_ALIVE);
+    notes[1].barred = 101;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, notes, 2)), ERR_OK);
+    assert_int_equal(view_of(&d, "n1").status, MEMBER_EVICTED);
+    drive_close(&d);
+}
+
+/* ---- what is shown of a member's data ---- */
+
+static enum err beat_with(struct drive *d, uint64_t plan, uint64_t state, bool differ)
+{
+    struct member_note self = note_of("n2", MEMBER_ALIVE);
+    struct repl_message m = heartbeat_of(d, &self, 1);
+    m.heartbeat.totals = (struct repl_totals){true, plan, state};
+    if (differ) m.heartbeat.plan_root[0] ^= 1;
+    return drive_message(d, "n2", m);
+}
+
+static void how_far_behind_and_since_when(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    assert_false(view_of(&d, "n2").totals_known); /* of an earlier version */
+    uint64_t state_total = d.r->states.have.total;
+    assert_int_equal(beat_with(&d, 0, state_total, false), ERR_OK);
+    uint64_t same_at = d.now_ms;
+    assert_int_equal(view_of(&d, "n2").current.us, same_at * 1000);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        assert_int_equal(drive_local_change(&d, seq, "one"), ERR_OK);
+        drive_stored(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token);
+    }
+    drive_tick(&d, 500);
+    assert_int_equal(view_of(&d, "n2").plan_behind, 3); /* also while nothing is heard of it */
+    assert_int_equal(view_of(&d, "n2").plan_ahead, 0);
+    assert_int_equal(beat_with(&d, 2, state_total, true), ERR_OK); /* two of its own, none of ours */
+    assert_int_equal(view_of(&d, "n2").plan_behind, 3);
+    assert_int_equal(view_of(&d, "n2").plan_ahead, 2);
+    assert_int_equal(view_of(&d, "n2").current.us, same_at * 1000);
+    const struct log_id id = {name_of("n1"), DRIVE_EPOCH, 3};
+    struct repl_message receipt = {.type = REPL_RECEIPT, .receipt = {&id, 1}};
+    assert_int_equal(drive_message(&d, "n2", receipt), ERR_OK);
+    assert_int_equal(view_of(&d, "n2").plan_behind, 0); /* without waiting for its heartbeat */
+    assert_int_equal(view_of(&d, "n2").plan_ahead, 2);
+    assert_int_equal(beat_with(&d, 5, state_total, true), ERR_OK);
+    assert_true(view_of(&d, "n2").current.us >= same_at * 1000);
+    drive_tick(&d, 500);
+    assert_int_equal(beat_with(&d, 3, state_total, false), ERR_OK);
+    assert_int_equal(view_of(&d, "n2").current.us, d.now_ms * 1000);
+    assert_int_equal(view_of(&d, "n2").plan_ahead, 0);
+    drive_close(&d);
+}
+
+/* The time of a status survives our restart; an alive that is only presumed keeps it when it proves true. */
+static void since_when_survives_a_restart(void **state)
+{
+    (void)state;
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE), note_of("n3", MEMBER_DEAD)};
+    struct repl_config c = config_of("n1");
+    struct drive d;
+    members[0].since = (struct wall){1111};
+    members[1].since = (struct wall){2222};
+    c.members = members;
+    c.member_count = 2;
+    drive_open(&d, &c);
+    assert_int_equal(view_of(&d, "n3").since.ms, 2222);
+    drive_join(&d, "n2");
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_ALIVE);
+    assert_int_equal(view_of(&d, "n2").since.ms, 1111);
+    drive_join(&d, "n3");
+    assert_true(view_of(&d, "n3").since.ms > DRIVE_WALL_MS);
+    drive_close(&d);
+}
+
 static void an_eviction_spreads_and_is_obeyed(void **state)
 {
     (void)state;
@@ -445,6 +579,10 @@ int main(void)
         cmocka_unit_test(notes_bring_members_but_no_deaths),
         cmocka_unit_test(a_newer_incarnation_moves_the_address),
         cmocka_unit_test(the_evicted_are_out_for_good),
+        cmocka_unit_test(an_evicted_name_comes_back_with_a_later_certificate),
+        cmocka_unit_test(our_own_eviction_ends_with_a_later_certificate),
+        cmocka_unit_test(how_far_behind_and_since_when),
+        cmocka_unit_test(since_when_survives_a_restart),
         cmocka_unit_test(an_eviction_spreads_and_is_obeyed),
         cmocka_unit_test(leaving_is_said_to_all),
         cmocka_unit_test(known_members_are_dialled_at_the_start),
