@@ -33,10 +33,10 @@ static const struct output_column node_columns[] = {
     {"state", "STATUS", PLAIN, COLUMN_STATE},
     {"status_ms", "FOR", FORM_MS, COLUMN_RIGHT},
     {"heard_ms", "HEARD", FORM_MS, COLUMN_RIGHT},
-    {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT},
+    {"rtt_us", "RTT", FORM_US, COLUMN_RIGHT},
     {"changes", "CHANGES", PLAIN, COLUMN_STATE},
     {"data_age_ms", "DATA AGE", FORM_MS, COLUMN_RIGHT},
-    {"version", "VERSION", PLAIN, 0},
+    {"version", "VERSION", PLAIN, COLUMN_CUT},
     {"link", "LINK", PLAIN, COLUMN_CUT},
     {0},
 };

@@ -99,9 +99,9 @@ static void test_tables(void **state)
     expect_run_has(n.path, "status", 0,
                    "started              2026-11-22 08:15:30Z\nplan                 0123456789ab\n", "");
     expect_run(n.path, "nodes", 4,
-               "NODE      SITE  STATUS    FOR  HEARD  ROUND TRIP  CHANGES   DATA AGE  VERSION  LINK\n"
-               "hq-1      -     alive   2.0 h      -           -  in step          -  0.1.0    -\n"
-               "campus-1  -     dead        -      -      130 ms  3 behind   4.2 min  -        "
+               "NODE      SITE  STATUS    FOR  HEARD     RTT  CHANGES   DATA AGE  VERSION  LINK\n"
+               "hq-1      -     alive   2.0 h      -       -  in step          -  0.1.0    -\n"
+               "campus-1  -     dead        -      -  130 ms  3 behind   4.2 min  -        "
                "dialling: connection refused\n",
                "clusterctl: campus-1 does not answer\n");
     expect_run_has(n.path, "nodes campus-1", 0,
