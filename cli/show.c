@@ -57,7 +57,8 @@ static const struct output_column one_node_columns[] = {
     {"heard_ms", "last heard", FORM_MS, 0},
     {"plan_digest", "its plan", FORM_DIGEST, 0},
     {"changes", "plan changes", PLAIN, COLUMN_STATE},
-    {"states", "registrations and other state", PLAIN, COLUMN_STATE},
+    {"states_in_step", "registrations in step", PLAIN, COLUMN_STATE},
+    {"own_states_behind", "lacks of ours", PLAIN, 0},
     {"data_age_ms", "has all that is older than", FORM_MS, 0},
     {0},
 };

@@ -103,7 +103,6 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
         if (p->totals == NULL) return ERR_NOMEM;
         *p->totals = (Tandem__Mesh__Totals)TANDEM__MESH__TOTALS__INIT;
         p->totals->plan = h->totals.plan;
-        p->totals->state = h->totals.state;
     }
     enum err err = accusations_to_proto(h, scratch, p);
     if (err != ERR_OK) return err;
@@ -307,7 +306,7 @@ static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *a
     if (err == ERR_OK) err = take_digest(p->state_root, h->state_root, info);
     if (err == ERR_OK) err = take_accusations(p, arena, h, info);
     if (err != ERR_OK) return err;
-    if (p->totals != NULL) h->totals = (struct repl_totals){true, p->totals->plan, p->totals->state};
+    if (p->totals != NULL) h->totals = (struct repl_totals){true, p->totals->plan};
     h->member_root = p->member_root;
     h->answer = p->answer;
     h->floor.v = p->floor;

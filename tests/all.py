@@ -9,11 +9,15 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "build" / "reports"
+WORKERS = 2  # of the system tests, which wait more than they work; each has a network of its own
+# They are begun first, so that no worker is left alone with a long one at the end.
+LONGEST = [f"test_{name}.py" for name in ("federation_failures", "federation", "federation_growth", "federation_members")]
 
 
 # NNG keeps what a hanging reaper thread holds; see node/mesh/mesh.c at stop_all.
@@ -77,6 +81,52 @@ def pytest(tally, name, *arguments, environment=None):
         tally.failures.append(f"pytest {name} did not run")
 
 
+def in_own_network(command):
+    """What ./run did for all of us, once more for one worker: addresses and cuts that the other does not see."""
+    return ["unshare", "--net", "--", "bash", "-c", 'ip link set lo up && exec "$@"', "bash", *command]
+
+
+class Queue:
+    """Files of system tests, taken by the workers one after the other. A file's output is shown when it is through."""
+
+    def __init__(self, tally, name, files, environment):
+        self.tally, self.name, self.files = tally, name, list(files)
+        self.environment = {**os.environ, **environment}
+        self.lock = threading.Lock()
+
+    def next(self):
+        with self.lock:
+            return self.files.pop(0) if self.files else None
+
+    def work(self):
+        while (path := self.next()) is not None:
+            report, log = (REPORTS / f"pytest-{self.name}-{path.stem}.{kind}" for kind in ("xml", "log"))
+            report.unlink(missing_ok=True)
+            begun = time.monotonic()
+            with log.open("w") as out:
+                subprocess.run(in_own_network(["/usr/bin/python3", "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider",
+                                               f"--junitxml={report}", str(path)]),
+                               cwd=ROOT, env=self.environment, stdout=out, stderr=out)
+            with self.lock:
+                print(f"-- {path.name}, {time.monotonic() - begun:.0f} s\n{log.read_text().rstrip()}", flush=True)
+                if report.exists():
+                    self.tally.add(report)
+                else:
+                    self.tally.failed += 1
+                    self.tally.failures.append(f"{self.name} {path.name} did not run")
+
+
+def system_tests(tally, name, without=(), environment=None):
+    found = sorted((ROOT / "tests" / "system").glob("test_*.py"),
+                   key=lambda p: (LONGEST.index(p.name) if p.name in LONGEST else len(LONGEST), p.name))
+    queue = Queue(tally, name, [p for p in found if p.name not in without], environment or {})
+    workers = [threading.Thread(target=queue.work) for _ in range(WORKERS)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+
+
 def unit(tally):
     build("release")
     ctest(tally, "release", "build")
@@ -99,15 +149,15 @@ def lint(tally):
 
 def system(tally):
     build("release")
-    pytest(tally, "system", "tests/system")
+    system_tests(tally, "system")
 
 
 def sanitized(tally):
     """The system tests once more, with every node under address and undefined behaviour sanitizers; without the long ones, whose
     clusters of many nodes take minutes under them."""
     build("asan")
-    long = [f"--ignore=tests/system/test_federation_{name}.py" for name in ("failures", "growth")]
-    pytest(tally, "sanitized", "tests/system", *long, environment={"TANDEM_BUILD": str(ROOT / "build-asan"), **LEAKS})
+    long = [f"test_federation_{name}.py" for name in ("failures", "growth")]
+    system_tests(tally, "sanitized", long, {"TANDEM_BUILD": str(ROOT / "build-asan"), **LEAKS})
 
 
 PHASES = {f.__name__: f for f in (lint, unit, asan, tsan, system, sanitized)}

@@ -14,7 +14,7 @@ struct view {
     struct control_builder b;
 };
 
-static void ms_field(struct view *v, const char *name, bool known, uint64_t ms)
+static void count_field(struct view *v, const char *name, bool known, uint64_t ms)
 {
     if (known) {
         control_int(&v->b, name, (int64_t)ms);
@@ -87,16 +87,13 @@ static void changes_text(const struct repl_member_view *m, bool self, char *out,
 static void count_fields(struct view *v, const struct repl_member_view *m, bool self)
 {
     char changes[64];
-    char states[64];
     changes_text(m, self, changes, sizeof changes);
-    amount(states, sizeof states, m->state_behind, m->state_ahead);
     control_bool(&v->b, "in_step", self || m->in_step);
     control_text(&v->b, "changes", slice_of(changes));
-    control_text(&v->b, "states", m->totals_known ? slice_of(states) : SLICE(""));
-    ms_field(v, "changes_behind", m->totals_known, m->plan_behind);
-    ms_field(v, "changes_ahead", m->totals_known, m->plan_ahead);
-    ms_field(v, "states_behind", m->totals_known, m->state_behind);
-    ms_field(v, "states_ahead", m->totals_known, m->state_ahead);
+    control_bool(&v->b, "states_in_step", self || m->state_in_step);
+    count_field(v, "changes_behind", m->totals_known, m->plan_behind);
+    count_field(v, "changes_ahead", m->totals_known, m->plan_ahead);
+    count_field(v, "own_states_behind", !self && m->own_state_known, m->own_state_behind);
 }
 
 /* ---- one node ---- */
@@ -141,12 +138,12 @@ static void send_member(struct view *v, const struct repl_member_view *m, bool s
     control_text(&v->b, "state", state_word(m, drained));
     control_bool(&v->b, "drained", drained);
     command_time(&v->b, "since", m->since);
-    ms_field(v, "status_ms", m->since.ms != 0, for_ms > 0 ? (uint64_t)for_ms : 0);
+    count_field(v, "status_ms", m->since.ms != 0, for_ms > 0 ? (uint64_t)for_ms : 0);
     control_bool(&v->b, "linked", self || m->linked);
     control_text(&v->b, "link", slice_of(link));
-    ms_field(v, "rtt_us", !self && m->rtt_us != 0, m->rtt_us);
-    ms_field(v, "heard_ms", !self && m->heard.us != 0, mono_ms_between(m->heard, now));
-    ms_field(v, "data_age_ms", !self && m->current.us != 0, mono_ms_between(m->current, now));
+    count_field(v, "rtt_us", !self && m->rtt_us != 0, m->rtt_us);
+    count_field(v, "heard_ms", !self && m->heard.us != 0, mono_ms_between(m->heard, now));
+    count_field(v, "data_age_ms", !self && m->current.us != 0, mono_ms_between(m->current, now));
     digest_field(v, m, self);
     count_fields(v, m, self);
     control_text(&v->b, "mesh", m->mesh_address);

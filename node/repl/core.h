@@ -153,8 +153,10 @@ struct peer {
     struct repl_totals totals; /* plan grows with its receipts */
 
     /* How old its data is: at mark_at we held mark, and it has caught up with that at current ({0}: never yet). */
+    struct vector_entry your_state; /* how far it has our state */
     struct repl_totals mark;
-    uint64_t mark_own; /* of our own log */
+    uint64_t mark_log;   /* of our own log */
+    uint64_t mark_state; /* of our own state */
     struct mono mark_at;
     struct mono current;
 
@@ -597,7 +599,7 @@ bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct rep
 void repl_sync_link_down(struct member *m);
 bool repl_in_step(const struct repl *r, const struct member *m);
 /* m's heartbeat says how much it holds: how far behind that is, and since when. */
-void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_totals *totals);
+void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_heartbeat *h);
 /* A new epoch above known for our log, told to the driver. ERR_NOMEM, ERR_LIMIT. */
 MUST_CHECK enum err repl_sync_new_log(struct repl *r, uint64_t known);
 /* The same for our state. */

@@ -177,7 +177,7 @@ static bool fill(struct repl *r, struct member *m, struct note_cache *cache, str
     memcpy(h->plan_digest, r->plan_digest, sizeof h->plan_digest);
     repl_vector_root(&r->changes.have, h->plan_root);
     repl_vector_root(&r->states.have, h->state_root);
-    h->totals = (struct repl_totals){true, r->changes.have.total, r->states.have.total};
+    h->totals = (struct repl_totals){true, r->changes.have.total};
     h->member_root = repl_member_root(r);
     h->your_plan = held_of(&r->changes.have, &m->name);
     h->your_state = held_of(&r->states.have, &m->name);
@@ -253,7 +253,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
         uint64_t high = repl_vector_get(&r->changes.have, &r->self, r->changes.epoch);
         repl_changes_receipt(r, m, r->changes.epoch, high);
     }
-    repl_sync_totals(r, m, &h->totals);
+    repl_sync_totals(r, m, h);
     if (!repl_in_step(r, m)) repl_sync_want(r, m, true);
 
     for (size_t i = 0; i < h->note_count; i++) {

@@ -62,11 +62,10 @@ struct repl_heartbeat {
      * it missed, and that its own disk is older than what others know. */
     struct vector_entry your_plan;
     struct vector_entry your_state;
-    /* How many change-sets and versions of state the sender holds, over all logs and owners: for people. */
+    /* How many change-sets the sender holds, over all logs: for people. (Versions of state are no counts.) */
     struct repl_totals {
         bool known;
         uint64_t plan;
-        uint64_t state;
     } totals;
     uint64_t member_root; /* over the table of members; 0: not said */
     bool answer;          /* please send a sign of life at once */

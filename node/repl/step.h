@@ -215,12 +215,13 @@ struct repl_member_view {
     unsigned char plan_digest[32];
     bool plan_known; /* plan_digest is of its last heartbeat */
     bool in_step;    /* its plan vector root equals ours */
-    /* How many change-sets and versions of state it lacks, and has that we lack, by what it last said: at least so
-     * many. */
+    /* How many change-sets it lacks, and has that we lack, by what it last said: at least so many. */
     bool totals_known;
     uint64_t plan_behind, plan_ahead;
-    uint64_t state_behind, state_ahead;
-    struct mono current; /* it has all that we had then; {0} not known */
+    bool state_in_step;        /* its state vector root equals ours */
+    bool own_state_known;      /* it has spoken of our state of this run */
+    uint64_t own_state_behind; /* so many of our own records it lacks */
+    struct mono current;       /* it has all that we had then; {0} not known */
 };
 size_t repl_member_count(const struct repl *r);
 struct repl_member_view repl_member_at(const struct repl *r, size_t i);

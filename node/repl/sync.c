@@ -26,22 +26,26 @@ bool repl_in_step(const struct repl *r, const struct member *m)
            roots_equal(&r->changes.have, m->peer->plan_root) && roots_equal(&r->states.have, m->peer->state_root);
 }
 
-/* It has what we had at the last mark, as far as sums show: while changes never pause, the roots never meet. */
-static bool reached_mark(const struct peer *p)
+/* It has what we had at the last mark, as far as sums and our own part show: while changes never pause, the roots never
+ * meet. */
+static bool reached_mark(const struct repl *r, const struct peer *p)
 {
-    return p->mark_at.us != 0 && p->totals.known && p->totals.plan >= p->mark.plan &&
-           p->totals.state >= p->mark.state && p->has_seq >= p->mark_own;
+    return p->totals.known && p->totals.plan >= p->mark.plan && p->has_seq >= p->mark_log &&
+           p->your_state.epoch == r->states.epoch && p->your_state.high >= p->mark_state;
 }
 
-void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_totals *totals)
+void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_heartbeat *h)
 {
     struct peer *p = m->peer;
-    p->totals = *totals;
+    bool marked = p->mark_at.us != 0;
+    p->totals = h->totals;
+    p->your_state = h->your_state;
     bool same = repl_in_step(r, m);
-    if (!same && p->mark_at.us != 0 && !reached_mark(p)) return;
-    if (same || p->mark_at.us != 0) p->current = same ? r->now : p->mark_at;
-    p->mark = (struct repl_totals){true, r->changes.have.total, r->states.have.total};
-    p->mark_own = repl_vector_get(&r->changes.have, &r->self, r->changes.epoch);
+    if (!same && marked && !reached_mark(r, p)) return;
+    if (same || marked) p->current = same ? r->now : p->mark_at;
+    p->mark = (struct repl_totals){true, r->changes.have.total};
+    p->mark_log = repl_vector_get(&r->changes.have, &r->self, r->changes.epoch);
+    p->mark_state = repl_vector_get(&r->states.have, &r->self, r->states.epoch);
     p->mark_at = r->now;
 }
 

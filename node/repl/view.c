@@ -18,6 +18,7 @@ static struct repl_member_view view_self(const struct repl *r)
                                  .issued = r->issued,
                                  .barred = r->barred,
                                  .totals_known = true,
+                                 .state_in_step = true,
                                  .current = r->now,
                                  .plan_known = true,
                                  .in_step = true};
@@ -37,16 +38,18 @@ static void view_totals(const struct repl *r, const struct peer *p, struct repl_
 {
     unsigned char state[REPL_ROOT_LEN];
     uint64_t own = repl_vector_get(&r->changes.have, &r->self, r->changes.epoch);
+    uint64_t own_state = repl_vector_get(&r->states.have, &r->self, r->states.epoch);
     repl_vector_root(&r->states.have, state);
+    v->state_in_step = p->roots_known && memcmp(state, p->state_root, sizeof state) == 0;
+    /* Versions are consecutive within a run, and leap between two. */
+    v->own_state_known = p->your_state.epoch == r->states.epoch && p->your_state.high >= r->states.base;
+    if (v->own_state_known && own_state > p->your_state.high) v->own_state_behind = own_state - p->your_state.high;
     v->totals_known = p->totals.known;
     v->current = p->current;
     if (!v->totals_known) return;
     if (!v->in_step) {
         differ(r->changes.have.total, p->totals.plan, own > p->has_seq ? own - p->has_seq : 0, &v->plan_behind,
                &v->plan_ahead);
-    }
-    if (memcmp(state, p->state_root, sizeof state) != 0) {
-        differ(r->states.have.total, p->totals.state, 0, &v->state_behind, &v->state_ahead);
     }
 }
 

@@ -36,8 +36,8 @@ def explain(node, number):
 def test_nodes_tells_who_is_behind_and_since_when(fed):
     a, b, c = fed.all()
     since = seen(a, b)["since"]
-    for r in a.nodes().values():
-        assert r["changes"] == "in step" and r["states"] == "in step" and r["joined"] and r["version"], r
+    until(lambda: all(r["changes"] == "in step" and r["states_in_step"] and r["joined"] and r["version"]
+                      for r in a.nodes().values()), "all to be in step")
     c.kill()
     fed.wait_status(c, ("dead",), at=[a])
     for k in range(3):

@@ -105,10 +105,10 @@ static void test_tables(void **state)
                "dialling: connection refused\n",
                "clusterctl: campus-1 does not answer\n");
     expect_run_has(n.path, "nodes campus-1", 0,
-                   "node                           campus-1\n"
-                   "site                           -\n"
-                   "status                         dead\n"
-                   "in this status since           2026-11-22 08:15:30Z\n",
+                   "node                        campus-1\n"
+                   "site                        -\n"
+                   "status                      dead\n"
+                   "in this status since        2026-11-22 08:15:30Z\n",
                    "");
     expect_run(n.path, "calls", 0, "No calls.\n", "clusterctl: the list is young\n");
     expect_run(n.path, "route explain 06123", 0,

@@ -424,11 +424,11 @@ static void our_own_eviction_ends_with_a_later_certificate(void **state)
 
 /* ---- what is shown of a member's data ---- */
 
-static enum err beat_with(struct drive *d, uint64_t plan, uint64_t state, bool differ)
+static enum err beat_with(struct drive *d, uint64_t plan, bool differ)
 {
     struct member_note self = note_of("n2", MEMBER_ALIVE);
     struct repl_message m = heartbeat_of(d, &self, 1);
-    m.heartbeat.totals = (struct repl_totals){true, plan, state};
+    m.heartbeat.totals = (struct repl_totals){true, plan};
     if (differ) m.heartbeat.plan_root[0] ^= 1;
     return drive_message(d, "n2", m);
 }
@@ -439,8 +439,7 @@ static void how_far_behind_and_since_when(void **state)
     struct drive d = fresh();
     drive_join(&d, "n2");
     assert_false(view_of(&d, "n2").totals_known); /* of an earlier version */
-    uint64_t state_total = d.r->states.have.total;
-    assert_int_equal(beat_with(&d, 0, state_total, false), ERR_OK);
+    assert_int_equal(beat_with(&d, 0, false), ERR_OK);
     uint64_t same_at = d.now_ms;
     assert_int_equal(view_of(&d, "n2").current.us, same_at * 1000);
     for (uint64_t seq = 1; seq <= 3; seq++) {
@@ -450,7 +449,7 @@ static void how_far_behind_and_since_when(void **state)
     drive_tick(&d, 500);
     assert_int_equal(view_of(&d, "n2").plan_behind, 3); /* also while nothing is heard of it */
     assert_int_equal(view_of(&d, "n2").plan_ahead, 0);
-    assert_int_equal(beat_with(&d, 2, state_total, true), ERR_OK); /* two of its own, none of ours */
+    assert_int_equal(beat_with(&d, 2, true), ERR_OK); /* two of its own, none of ours */
     assert_int_equal(view_of(&d, "n2").plan_behind, 3);
     assert_int_equal(view_of(&d, "n2").plan_ahead, 2);
     assert_int_equal(view_of(&d, "n2").current.us, same_at * 1000);
@@ -459,12 +458,34 @@ static void how_far_behind_and_since_when(void **state)
     assert_int_equal(drive_message(&d, "n2", receipt), ERR_OK);
     assert_int_equal(view_of(&d, "n2").plan_behind, 0); /* without waiting for its heartbeat */
     assert_int_equal(view_of(&d, "n2").plan_ahead, 2);
-    assert_int_equal(beat_with(&d, 5, state_total, true), ERR_OK);
+    assert_int_equal(beat_with(&d, 5, true), ERR_OK);
     assert_true(view_of(&d, "n2").current.us >= same_at * 1000);
     drive_tick(&d, 500);
-    assert_int_equal(beat_with(&d, 3, state_total, false), ERR_OK);
+    assert_int_equal(beat_with(&d, 3, false), ERR_OK);
     assert_int_equal(view_of(&d, "n2").current.us, d.now_ms * 1000);
     assert_int_equal(view_of(&d, "n2").plan_ahead, 0);
+    assert_true(view_of(&d, "n2").state_in_step);
+    drive_close(&d);
+}
+
+static void how_much_of_our_state_is_lacking(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    assert_false(view_of(&d, "n2").own_state_known);
+    struct member_note self = note_of("n2", MEMBER_ALIVE);
+    struct repl_message m = heartbeat_of(&d, &self, 1);
+    m.heartbeat.your_state = (struct vector_entry){
+        .origin = name_of("n1"), .epoch = d.r->states.epoch, .high = d.r->states.have.items[0].high};
+    assert_int_equal(drive_message(&d, "n2", m), ERR_OK);
+    assert_true(view_of(&d, "n2").own_state_known && view_of(&d, "n2").own_state_behind == 0);
+    for (uint64_t k = 1; k <= 2; k++) {
+        assert_int_equal(drive_local_state(&d, k, k == 1 ? "one" : "two"), ERR_OK);
+        drive_stored(&d, action(&d, REPL_DO_PERSIST_STATE)->token);
+    }
+    assert_int_equal(view_of(&d, "n2").own_state_behind, 2);
+    assert_false(view_of(&d, "n2").state_in_step);
     drive_close(&d);
 }
 
@@ -582,6 +603,7 @@ int main(void)
         cmocka_unit_test(an_evicted_name_comes_back_with_a_later_certificate),
         cmocka_unit_test(our_own_eviction_ends_with_a_later_certificate),
         cmocka_unit_test(how_far_behind_and_since_when),
+        cmocka_unit_test(how_much_of_our_state_is_lacking),
         cmocka_unit_test(since_when_survives_a_restart),
         cmocka_unit_test(an_eviction_spreads_and_is_obeyed),
         cmocka_unit_test(leaving_is_said_to_all),
