@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.federation import (ACKNOWLEDGED, HEAL_S, Federation, Writer, call_inside, change, must_change, note_of, register,
+from harness.federation import (ACKNOWLEDGED, HEAL_S, SECOND, Federation, Writer, call_inside, change, must_change, note_of, register,
                                 registrations, remove_route, route, routes, site_net)
 from harness.wait import until
 
@@ -20,6 +20,18 @@ LONG = os.environ.get("TANDEM_LONG") == "1"
 def fed(tmp_path):
     with Federation(tmp_path) as three:
         yield three
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sleeper(tmp_path_factory):
+    """Three nodes beside those of the tests. One of them stands still from here on, so that the last test of this file, which
+    wants it to have done so for a minute, need not wait for it."""
+    with Federation(tmp_path_factory.mktemp("sleeper"), net=SECOND) as fed:
+        c = fed.nodes["c"]
+        register(c, "3100")
+        until(lambda: "3100" in registrations(fed.nodes["a"]), "the registration at a")
+        c.signal(signal.SIGSTOP)
+        yield fed, time.monotonic()
 
 
 # ---- kill ----
@@ -73,6 +85,39 @@ def heal_and_compare(fed, messages):
     fed.cuts.heal()
     fed.wait_same(HEAL_S)
     fed.check_log(messages)
+
+
+def at_once(*works):
+    """Runs all of them in the same moment; their results."""
+    gate = threading.Barrier(len(works))
+    results = [None] * len(works)
+
+    def run(i):
+        gate.wait()
+        results[i] = works[i]()
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(works))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return results
+
+
+def test_one_object_is_edited_on_both_sides_of_a_cut_at_once(fed):
+    """One of the two wins, the same everywhere; both stay in the history."""
+    fed.cut_all()
+    for node in fed.all():
+        fed.wait_status(node, ("suspect", "dead"))
+    messages = []
+    for turn in range(4):
+        messages += at_once(*(lambda n=n: must_change(n, route(f"=177{turn}", "trunk/a-pbx", note=f"{turn}-by-{n.name}"),
+                                                      f"{turn}-by-{n.name}") for n in fed.all()))
+    assert None not in messages, "a change was refused"
+    heal_and_compare(fed, messages)
+    for turn in range(4):
+        notes = {note_of(n, f"=177{turn}") for n in fed.all()}
+        assert len(notes) == 1 and notes <= set(messages), notes
 
 
 WAYS = [(True, "both-ways"), (False, "one-way")]
@@ -334,3 +379,22 @@ def test_a_lost_disk_comes_back_from_the_others(fed):
     messages.append(must_change(c, route("=3209", "trunk/c-pbx"), "after"))
     fed.wait_same()
     fed.check_log(messages)
+
+
+# ---- the last one, see sleeper ----
+
+def test_a_node_stands_still_for_a_minute(sleeper):
+    """Dead for the others, which go on; then it is back, has what was done meanwhile, and what it had is still there."""
+    fed, stopped = sleeper
+    a, b, c = fed.all()
+    fed.wait_status(c, ("dead",), at=[a, b])
+    assert [r["state"] for r in registrations(a)["3100"]] == ["stale"]
+    messages = [must_change(n, route(f"={1 + i}777", f"trunk/{n.name}-pbx"), f"while-it-slept-{n.name}")
+                for i, n in enumerate((a, b))]
+    until(lambda: time.monotonic() - stopped >= 60, "the minute to pass", 61)
+    c.signal(signal.SIGCONT)
+    fed.wait_same(20)
+    fed.check_log([*messages, must_change(c, route("=3777", "trunk/c-pbx"), "awake", "5s")])
+    for node in fed.all():
+        until(lambda: [r["state"] for r in registrations(node)["3100"]] == ["up"], f"{node.name} to show it up")
+    call_inside(c)

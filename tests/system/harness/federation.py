@@ -10,7 +10,8 @@ from .net import Cuts
 from .sipp import Sipp
 from .wait import Timeout, until
 
-FIRST = 6  # node i lives at 127.0.(FIRST + i).1, its trunks at .10 and .11, its phones from .20 on
+FIRST = 6  # node i lives at 127.0.(FIRST + i).1, its trunks at .10 and .11, its phones from .20 on; a second federation
+SECOND = 40  # at the same time has its nodes from here on
 NAMES = ("a", "b", "c", "d", "e", "f")
 ACKNOWLEDGED = (0, 4)
 HEAL_S = 15
@@ -29,14 +30,14 @@ def block(node):
     return str(1 + NAMES.index(node.site))
 
 
-def plan(names):
+def plan(names, first=FIRST):
     """Sites, two trunks and an account each."""
     lines = ["plan: 1", "defaults: { domain: test.example, digest: [md5] }", "sites:"]
     lines += [f"  {n}: {{ blocks: [\"{1 + i}\"] }}" for i, n in enumerate(names)]
     lines += ["trunks:"]
     for i, n in enumerate(names):
         for kind, last in (("pbx", 10), ("other", 11)):
-            at = f"127.0.{FIRST + i}.{last}"
+            at = f"127.0.{first + i}.{last}"
             lines.append(f"  {n}-{kind}: {{ site: {n}, address: [\"{at}:5060\"], trust: [\"{at}/32\"] }}")
     lines += ["accounts:"]
     lines += [f"  \"{1 + i}{k}\": {{ password: \"secret\", site: {n} }}" for i, n in enumerate(names) for k in range(100, 103)]
@@ -71,9 +72,10 @@ def note_of(node, match):
 class Federation(Cluster):
     """count nodes named a, b, c ..., linked, with one plan. Cuts are healed and stopped nodes continued at the end."""
 
-    def __init__(self, folder, count=3, start=True):
+    def __init__(self, folder, count=3, start=True, net=FIRST):
         super().__init__(folder, "fed")
         self.cuts = Cuts()
+        self.net = net
         self.names = NAMES[:count]
         self.written = 0
         for name in self.names:
@@ -84,13 +86,13 @@ class Federation(Cluster):
     def open(self):
         """Starts all nodes, with the plan of the tests at the first."""
         self.first().start()
-        self.first().apply(plan(self.names), "the plan", "--allow", "all")
+        self.first().apply(plan(self.names, self.net), "the plan", "--allow", "all")
         self.start()
 
     def make(self, name):
         """A node that has joined and is not started."""
         seeds = [] if not self.nodes else [self.first().mesh]
-        return self.add(name, name, f"127.0.{FIRST + NAMES.index(name)}.1", seeds=seeds, start=False)
+        return self.add(name, name, f"127.0.{self.net + NAMES.index(name)}.1", seeds=seeds, start=False)
 
     def first(self):
         return next(iter(self.nodes.values()))
