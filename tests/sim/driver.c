@@ -226,7 +226,7 @@ static void new_epoch(struct world *w, size_t node, const struct repl_action *a)
 static void member(struct world *w, size_t node, const struct repl_action *a)
 {
     driver_remember(w, node, sim_index(&a->member.name),
-                    &(struct member_status_of){true, a->member.status, a->member.incarnation});
+                    &(struct member_status_of){true, a->member.status, a->member.incarnation, a->member.barred});
     calm_member(w, node, &a->member);
 }
 

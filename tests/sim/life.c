@@ -58,6 +58,7 @@ static size_t load_members(const struct sim_store *s, struct member_note *member
         members[n++] = (struct member_note){.name = sim_name(i),
                                             .incarnation = s->members[i].incarnation,
                                             .status = s->members[i].status,
+                                            .barred = s->members[i].barred,
                                             .mesh_address = SLICE("10.0.0.1:7400"),
                                             .site = SLICE("site")};
     }
@@ -68,7 +69,7 @@ static size_t load_members(const struct sim_store *s, struct member_note *member
 static struct member_status_of own_life(const struct world *w, size_t node)
 {
     const struct member_status_of *known = &w->nodes[node].store.members[node];
-    struct member_status_of own = {true, MEMBER_ALIVE, (uint64_t)life_wall(w, node).ms};
+    struct member_status_of own = {true, MEMBER_ALIVE, (uint64_t)life_wall(w, node).ms, known->barred};
     if (!known->known) return own;
     if (known->incarnation >= own.incarnation) own.incarnation = known->incarnation + 1;
     if (known->status == MEMBER_LEFT || known->status == MEMBER_EVICTED) own.status = known->status;

@@ -51,6 +51,7 @@ struct member_status_of { /* what is remembered of a member */
     bool known;
     enum member_status status;
     uint64_t incarnation;
+    uint64_t barred;
 };
 
 struct sim_store {
