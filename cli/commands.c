@@ -392,8 +392,9 @@ static const struct tree_command commands[] = {
      .run = node_evict_run,
      .summary = "shut a node out of the cluster",
      .text = "Its registrations go, and it is refused from now on although its certificate is still valid. To return "
-             "under its name it needs a new invitation (node invite): that certificate is later than the eviction, and "
-             "the earlier ones stay refused."},
+             "under its name it needs a new invitation (node invite), and an empty data directory: that certificate is "
+             "later "
+             "than the eviction, and the earlier ones stay refused."},
 
     {.name = "completion",
      .args = completion_shell,

@@ -170,8 +170,9 @@ static void say_taken_up(struct cli *c, const char *name, struct slice status)
     char text[LIMIT_TEXT];
     (void)snprintf(
         text, sizeof text,
-        "%.100s %s: with this invitation the name is taken up again; earlier certificates of it stay refused", name,
-        slice_is(status, "left") ? "has left the cluster" : "was evicted");
+        "%.100s %s: this invitation takes its name up again, for a machine with an empty data directory; earlier "
+        "certificates stay refused",
+        name, slice_is(status, "left") ? "has left the cluster" : "was evicted");
     cli_note(c, slice_of(text));
 }
 

@@ -243,10 +243,10 @@ static enum err on_certificate(struct repl *r, const struct repl_event *ev, stru
     if (!node_name_valid(&ev->peer) || node_name_eq(&ev->peer, &r->self) || ev->issued > REPL_COUNT_MAX) {
         return ERR_SYNTAX;
     }
-    struct member *m = repl_member_find(r, &ev->peer); /* a stranger gets its entry with its link */
-    if (m == NULL) return ERR_OK;
-    repl_member_papers(r, m, ev->issued, 0);
-    return ERR_OK;
+    struct member *m;
+    enum err e = member_of(r, &ev->peer, &m);
+    if (e == ERR_OK) repl_member_papers(r, m, ev->issued, 0);
+    return e;
 }
 
 static enum err (*const handlers[])(struct repl *r, const struct repl_event *ev, struct repl_actions *out) = {

@@ -180,7 +180,7 @@ def test_a_node_leaves_for_good_and_is_invited_again(fed):
     assert c.stop() == 0
     old = fed.folder / "old-tls"
     shutil.copytree(c.data / "tls", old)
-    assert "taken up again" in return_with(fed, c)
+    assert "takes its name up again" in return_with(fed, c)
     c.start()
     fed.wait_same()
     fed.check_log(["known-to-c-only", "known-to-c-only-2", "without-c", must_change(c, route("=3780", "trunk/c-pbx"), "back", "5s")])
