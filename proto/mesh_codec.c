@@ -34,6 +34,10 @@ union mesh_parts {
     Tandem__Mesh__Fragment fragment;
     Tandem__Mesh__RelayRequest relay_request;
     Tandem__Mesh__RelayReply relay_reply;
+    struct {
+        Tandem__Mesh__Poll poll;
+        Tandem__Mesh__Ack ack;
+    } poll;
 };
 
 static bool hello_within(const struct mesh_frame *f)
@@ -117,6 +121,22 @@ static enum err pack_relay(const struct mesh_frame *f, union mesh_parts *parts, 
     return ERR_OK;
 }
 
+static enum err pack_poll(const struct mesh_frame *f, union mesh_parts *parts, Tandem__Mesh__Frame *p)
+{
+    if (f->poll.slot >= MESH_POLL_SLOTS || f->poll.text.n > LIMIT_TEXT) return ERR_LIMIT;
+    parts->poll.poll = (Tandem__Mesh__Poll)TANDEM__MESH__POLL__INIT;
+    parts->poll.poll.slot = f->poll.slot;
+    if (f->poll.acks) {
+        parts->poll.ack = (Tandem__Mesh__Ack)TANDEM__MESH__ACK__INIT;
+        parts->poll.ack.code = (uint32_t)f->poll.code;
+        parts->poll.ack.text = mesh_bytes(f->poll.text);
+        parts->poll.poll.ack = &parts->poll.ack;
+    }
+    p->body_case = TANDEM__MESH__FRAME__BODY_POLL;
+    p->poll = &parts->poll.poll;
+    return ERR_OK;
+}
+
 static enum err pack_body(const struct mesh_frame *f, struct arena *scratch, union mesh_parts *parts,
                           Tandem__Mesh__Frame *p)
 {
@@ -129,6 +149,7 @@ static enum err pack_body(const struct mesh_frame *f, struct arena *scratch, uni
     case MESH_MESSAGE: return mesh_message_to_proto(&f->message, scratch, p);
     case MESH_RELAY_REQUEST:
     case MESH_RELAY_REPLY: return pack_relay(f, parts, p);
+    case MESH_POLL: return pack_poll(f, parts, p);
     }
     return ERR_SYNTAX;
 }
@@ -216,13 +237,22 @@ static enum err take_proof(ProtobufCBinaryData certificate, ProtobufCBinaryData 
     return ERR_OK;
 }
 
-static enum err take_ack(const Tandem__Mesh__Ack *p, struct mesh_frame *f, struct err_info *info)
+static enum err take_ack(const Tandem__Mesh__Ack *p, enum mesh_ack_code *code, struct slice *text,
+                         struct err_info *info)
 {
     if (p->text.len > LIMIT_TEXT) return err_fail(info, ERR_LIMIT, "mesh frame: acknowledgement text too long");
     /* A code of a newer version says at least that it was not taken. */
-    f->ack.code = p->code < MESH_ACK_CODE_COUNT ? (enum mesh_ack_code)p->code : MESH_ACK_UNKNOWN;
-    f->ack.text = printable(p->text);
+    *code = p->code < MESH_ACK_CODE_COUNT ? (enum mesh_ack_code)p->code : MESH_ACK_UNKNOWN;
+    *text = printable(p->text);
     return ERR_OK;
+}
+
+static enum err take_poll(const Tandem__Mesh__Poll *p, struct mesh_frame *f, struct err_info *info)
+{
+    if (p->slot >= MESH_POLL_SLOTS) return err_fail(info, ERR_LIMIT, "mesh frame: poll of slot %u", p->slot);
+    f->poll.slot = p->slot;
+    f->poll.acks = p->ack != NULL;
+    return f->poll.acks ? take_ack(p->ack, &f->poll.code, &f->poll.text, info) : ERR_OK;
 }
 
 static enum err take_fragment(const Tandem__Mesh__Fragment *p, struct mesh_frame *f, struct err_info *info)
@@ -259,7 +289,7 @@ static enum err take_body(const Tandem__Mesh__Frame *p, struct arena *arena, str
     case TANDEM__MESH__FRAME__BODY_HELLO_PROOF:
         f->type = MESH_HELLO_PROOF;
         return take_proof(p->hello_proof->certificate, p->hello_proof->signature, f, info);
-    case TANDEM__MESH__FRAME__BODY_ACK: f->type = MESH_ACK; return take_ack(p->ack, f, info);
+    case TANDEM__MESH__FRAME__BODY_ACK: f->type = MESH_ACK; return take_ack(p->ack, &f->ack.code, &f->ack.text, info);
     case TANDEM__MESH__FRAME__BODY_FRAGMENT: f->type = MESH_FRAGMENT; return take_fragment(p->fragment, f, info);
     case TANDEM__MESH__FRAME__BODY_RELAY_REQUEST:
         f->type = MESH_RELAY_REQUEST;
@@ -267,6 +297,7 @@ static enum err take_body(const Tandem__Mesh__Frame *p, struct arena *arena, str
     case TANDEM__MESH__FRAME__BODY_RELAY_REPLY:
         f->type = MESH_RELAY_REPLY;
         return take_relay(p->relay_reply->id, p->relay_reply->reply, f, info);
+    case TANDEM__MESH__FRAME__BODY_POLL: f->type = MESH_POLL; return take_poll(p->poll, f, info);
     case TANDEM__MESH__FRAME__BODY__NOT_SET:
         return err_fail(info, ERR_VERSION, "mesh frame: a body that this version does not know");
     default: break;

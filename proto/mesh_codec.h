@@ -1,5 +1,5 @@
 /* mesh_codec: the frames that travel between nodes, as protobuf bytes: the messages of node/repl and the link's own
- * (hello, acknowledgement, fragment, relayed control request).
+ * (hello, acknowledgement, fragment, poll, relayed control request).
  *
  * Every frame carries the sender's version range, cluster id and name. Unpacking validates: every string, list and
  * enumeration is within its bound, so what comes out is safe to use; whether the sender is who it says is the link's
@@ -13,6 +13,7 @@
 #define MESH_VERSION_MIN 1
 #define MESH_VERSION_MAX 1
 #define MESH_NONCE_LEN 32
+#define MESH_POLL_SLOTS 8         /* requests that a node which cannot be dialled keeps parked at each peer */
 #define MESH_CERTIFICATE_MAX 8192 /* bytes of a DER certificate */
 #define MESH_SIGNATURE_MAX 512
 #define MESH_CLUSTER_MAX LIMIT_NAME /* characters of a cluster id, of the same alphabet as a name */
@@ -32,7 +33,8 @@ enum mesh_frame_type {
     MESH_FRAGMENT,
     MESH_MESSAGE,       /* of node/repl */
     MESH_RELAY_REQUEST, /* a control request for the receiver, answered later by a MESH_RELAY_REPLY on the way back */
-    MESH_RELAY_REPLY
+    MESH_RELAY_REPLY,
+    MESH_POLL /* a request to be answered when there is something for its sender, by any of those above */
 };
 
 enum mesh_ack_code {
@@ -73,6 +75,12 @@ struct mesh_frame {
             uint64_t id;
             struct slice body;
         } relay; /* RELAY_REQUEST and RELAY_REPLY */
+        struct {
+            uint32_t slot; /* below MESH_POLL_SLOTS */
+            bool acks;     /* ack is of what the last poll of this slot brought; else nothing came */
+            enum mesh_ack_code code;
+            struct slice text;
+        } poll;
         struct repl_message message;
     };
 };

@@ -48,7 +48,10 @@ void listener_on_peer(struct inbox_item *item)
         return;
     }
     struct peer_pipe *p = e->came ? peer_make(s, e->pipe) : peer_find(s, e->pipe);
-    if (p != NULL && !e->came) peer_free(s, p);
+    if (p != NULL && !e->came) {
+        peer_free(s, p);
+        caller_pipe_gone(s->mesh, e->pipe);
+    }
     free(e);
 }
 
@@ -76,10 +79,7 @@ void listener_reply(struct listen_slot *s, struct mesh_frame *reply)
         if (!m->closing) nng_ctx_recv(s->ctx, s->aio); /* no memory: the peer's time-out tells it */
         return;
     }
-    s->replying = true;
-    nng_aio_set_timeout(s->aio, MESH_REPLY_MS);
-    nng_aio_set_msg(s->aio, msg);
-    nng_ctx_send(s->ctx, s->aio);
+    listener_send(s, msg);
 }
 
 void listener_ack(struct listen_slot *s, enum mesh_ack_code code, const char *text)
@@ -159,12 +159,18 @@ static void take_proof(struct listen_slot *s)
     }
     p->name = f->sender;
     p->proved = true;
+    p->order = ++m->next_id;
     mesh_count(m, MESH_COUNT_hello_accepted);
     mesh_proved(m, &f->sender, issued);
     listener_ack(s, MESH_ACK_OK, "");
 }
 
 /* ---- requests of proved peers ---- */
+
+static void on_decoded(void *ctx, enum mesh_ack_code code, const char *text)
+{
+    listener_ack(ctx, code, text);
+}
 
 static void take_fragment(struct listen_slot *s, struct peer_pipe *p)
 {
@@ -185,8 +191,8 @@ static void take_fragment(struct listen_slot *s, struct peer_pipe *p)
         listener_ack(s, MESH_ACK_OK, "");
         return;
     }
-    struct slice bytes = whole_take(&p->whole);
-    decode_start(s, &p->name, bytes);
+    arena_fini(&s->arena); /* the fragment is copied */
+    decode_start(m, &p->name, whole_take(&p->whole), on_decoded, s);
 }
 
 static void take_request(struct listen_slot *s)
@@ -202,6 +208,8 @@ static void take_request(struct listen_slot *s)
         listener_ack(s, MESH_ACK_BAD, "the sender is not who its hello proved");
     } else if (s->frame.type == MESH_FRAGMENT) {
         take_fragment(s, p);
+    } else if (s->frame.type == MESH_POLL) {
+        caller_poll(s, p);
     } else {
         struct node_name from = p->name; /* the callback may end the connection */
         enum mesh_ack_code code = mesh_deliver(m, &from, &s->frame, &text);
@@ -232,6 +240,8 @@ void listener_on_request(struct inbox_item *item)
     struct mesh *m = s->listener->mesh;
     if (m->closing) {
         arena_fini(&s->arena);
+    } else if (s->idle) {
+        listener_unpark(s);
     } else if (s->err != ERR_OK) {
         take_bad(s);
     } else if (!slice_eq(s->frame.cluster, m->options.cluster)) {

@@ -7,8 +7,13 @@
 #include "node/mesh/listener.h"
 #include "node/mesh/whole.h"
 
+/* A context, and the request that it has taken. It receives; is the loop's until it is answered; or is kept by the
+ * loop: parked, its request to be answered later, while another one receives in its place, or spare. */
 struct listen_slot {
     struct inbox_item item;
+    struct listen_slot *next_spare;
+    bool extra; /* it was parked: when it has answered there is one more than should receive */
+    bool idle;  /* and it has */
     struct listener *listener;
     nng_ctx ctx;
     nng_aio *aio;
@@ -26,6 +31,7 @@ struct peer_pipe {
     uint32_t pipe;
     bool greeted; /* transcript is set */
     bool proved;
+    uint64_t order; /* of the proof */
     struct node_name name;
     struct hello_transcript transcript;
     struct whole whole;
@@ -46,7 +52,10 @@ struct listener {
     bool bound;
     char host[LIMIT_HOST + 1];
     char address[LIMIT_URI + 1];
-    struct listen_slot slots[MESH_LISTEN_SLOTS];
+    struct listen_slot *slots[MESH_LISTEN_SLOTS + MESH_PARKED_MAX];
+    size_t slot_count;
+    struct listen_slot *spare;
+    size_t parked_count;    /* parked, or on the way from there to the spare ones */
     struct map peers;       /* struct peer_pipe by pipe */
     struct mono refusal_at; /* the log takes a hello-refused again from then on */
     unsigned refusals_unsaid;
@@ -63,14 +72,19 @@ struct listener {
 /* Replies to the request in s and lets it wait for the next one. */
 void listener_ack(struct listen_slot *s, enum mesh_ack_code code, const char *text);
 void listener_reply(struct listen_slot *s, struct mesh_frame *reply);
+/* The same with a message of the caller's, taken; never called after mesh_close. */
+void listener_send(struct listen_slot *s, nng_msg *msg_take);
+/* The request in s waits for its answer; another context receives in its place. False: too many do, or no memory. */
+bool listener_park(struct listen_slot *s);
+/* What was parked in s is not answered at all. */
+void listener_unpark(struct listen_slot *s);
+/* caller.c: takes a poll of a peer that has proved its name. */
+void caller_poll(struct listen_slot *s, struct peer_pipe *p);
+void caller_pipe_gone(struct mesh *m, uint32_t pipe);
 void peer_free(struct listener *s, struct peer_pipe *p);
 /* Closes every connection, before the accepting socket is closed: see stop_dialling in link.c. */
 void listener_close_pipes(struct listener *s);
 /* Binds s->address; with port 0 the address then carries the real one. An NNG error number. */
 int listener_bind(struct listener *s);
-
-/* decode.c: unpacks a long frame on a worker thread, hands it up, and acknowledges the request in slot. Takes bytes in
- * every case. */
-void decode_start(struct listen_slot *slot, const struct node_name *from, struct slice bytes_take);
 
 #endif

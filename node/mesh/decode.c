@@ -6,11 +6,13 @@
  */
 #include <stdlib.h>
 
-#include "node/mesh/accept.h"
+#include "node/mesh/internal.h"
 
 struct decode {
     uv_work_t work;
-    struct listen_slot *slot;
+    struct mesh *mesh;
+    void (*done)(void *ctx, enum mesh_ack_code code, const char *text);
+    void *ctx;
     struct node_name from;
     struct slice bytes; /* owned */
     struct arena arena;
@@ -34,7 +36,7 @@ static void on_work(uv_work_t *w)
 
 static void deliver(struct decode *d)
 {
-    struct mesh *m = d->slot->listener->mesh;
+    struct mesh *m = d->mesh;
     const char *text = d->info.text;
     enum mesh_ack_code code = MESH_ACK_BAD;
     if (d->err == ERR_NOMEM) {
@@ -47,14 +49,13 @@ static void deliver(struct decode *d)
     } else {
         code = mesh_deliver(m, &d->from, &d->frame, &text);
     }
-    if (m->closing) return;
-    listener_ack(d->slot, code, text);
+    if (!m->closing) d->done(d->ctx, code, text);
 }
 
 static void on_worked(uv_work_t *w, int status)
 {
     struct decode *d = CONTAINER_OF(w, struct decode, work);
-    struct mesh *m = d->slot->listener->mesh;
+    struct mesh *m = d->mesh;
     (void)status; /* is never cancelled */
     m->whole_budget -= d->bytes.n;
     if (!m->closing) deliver(d);
@@ -62,15 +63,16 @@ static void on_worked(uv_work_t *w, int status)
     mesh_pending_done(m);
 }
 
-void decode_start(struct listen_slot *slot, const struct node_name *from, struct slice bytes_take)
+void decode_start(struct mesh *m, const struct node_name *from, struct slice bytes_take,
+                  void (*done)(void *ctx, enum mesh_ack_code code, const char *text), void *ctx)
 {
-    struct mesh *m = slot->listener->mesh;
     struct decode *d = calloc(1, sizeof *d);
     if (d != NULL) {
-        d->slot = slot;
+        d->mesh = m;
+        d->done = done;
+        d->ctx = ctx;
         d->from = *from;
         d->bytes = bytes_take;
-        arena_fini(&slot->arena); /* its fragment is copied */
         if (uv_queue_work(m->options.loop, &d->work, on_work, on_worked) == 0) {
             m->pending++;
             return;
@@ -79,5 +81,5 @@ void decode_start(struct listen_slot *slot, const struct node_name *from, struct
     }
     m->whole_budget -= bytes_take.n;
     free((void *)(uintptr_t)bytes_take.p);
-    listener_ack(slot, MESH_ACK_FULL, "no memory");
+    done(ctx, MESH_ACK_FULL, "no memory");
 }

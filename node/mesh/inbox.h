@@ -13,6 +13,7 @@
 
 enum inbox_kind {
     INBOX_ANSWER,  /* struct link_slot: a request of ours has ended */
+    INBOX_POLL,    /* struct poll_slot: a request that we had parked at a peer has ended */
     INBOX_PIPE,    /* struct link: its pipe came or went */
     INBOX_REQUEST, /* struct listen_slot: a request of a peer has come */
     INBOX_PEER     /* struct peer_event: a pipe of the listener came or went */

@@ -36,6 +36,9 @@
     X(links_timed_out)   /* of those lost: no answer in time */                                                        \
     X(replies_timed_out) /* the peer reads nothing */                                                                  \
     X(dials_restarted)   /* NNG's attempt was stuck while the address answers again */                                 \
+    X(polls_sent)        /* parked at peers, since we cannot be dialled */                                             \
+    X(polls_taken)       /* of peers that cannot be dialled */                                                         \
+    X(polls_refused)     /* too many are parked here */                                                                \
     X(relays_refused)                                                                                                  \
     X(relays_timed_out)                                                                                                \
     X(listener_probes)                                                                                                 \
@@ -47,6 +50,8 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_TICK_MS 100
 #define MESH_LINK_SLOTS 16       /* requests on the way to one peer */
 #define MESH_LISTEN_SLOTS 32     /* requests of all peers being handled */
+#define MESH_PARKED_MAX 512      /* requests of peers that cannot be dialled, waiting for something to answer */
+#define MESH_PARKED_MS 20000     /* and so long; then they are answered with nothing */
 #define MESH_QUEUE_MESSAGES 1024 /* of one link */
 #define MESH_QUEUE_BYTES 16777216
 #define MESH_WINDOW_BYTES 1048576  /* on the way to one peer */
@@ -92,9 +97,6 @@ struct evicted {
     struct node_name name;
     uint64_t barred; /* certificates that were issued later are taken */
 };
-
-/* A long frame being decoded on a worker thread; see mesh_decode.c. */
-struct decode;
 
 struct mesh {
     struct mesh_options options; /* texts are copied into arena */
@@ -148,6 +150,11 @@ enum err mesh_nng_err(int rv);
 
 /* A proved peer's frame, decoded: hands it up. The acknowledgement's code and text (static). */
 enum mesh_ack_code mesh_deliver(struct mesh *m, const struct node_name *from, struct mesh_frame *f, const char **text);
+
+/* decode.c: unpacks a long frame of a proved peer on a worker thread and hands it up. Takes bytes in every case. done
+ * gets the acknowledgement, perhaps before this returns, unless mesh_close comes first. */
+void decode_start(struct mesh *m, const struct node_name *from, struct slice bytes_take,
+                  void (*done)(void *ctx, enum mesh_ack_code code, const char *text), void *ctx);
 
 /* Something that mesh_close waits for has ended. */
 void mesh_pending_done(struct mesh *m);

@@ -57,10 +57,10 @@ static void on_slot(void *arg)
     inbox_push(&s->link->mesh->inbox, &s->item);
 }
 
-static int open_slot(struct link *l, struct link_slot *s)
+static int open_slot(struct link *l, struct link_slot *s, enum inbox_kind kind)
 {
     s->link = l;
-    s->item.kind = INBOX_ANSWER;
+    s->item.kind = kind;
     list_init(&s->item.node);
     int rv = nng_ctx_open(&s->ctx, l->socket);
     /* Without this a request is silently sent again after a minute. */
@@ -83,12 +83,56 @@ static int open_socket(struct link *l)
     if (rv == 0) rv = nng_pipe_notify(l->socket, NNG_PIPE_EV_ADD_POST, on_pipe_event, l);
     if (rv == 0) rv = nng_pipe_notify(l->socket, NNG_PIPE_EV_REM_POST, on_pipe_event, l);
     for (size_t i = 0; rv == 0 && i < MESH_LINK_SLOTS; i++)
-        rv = open_slot(l, &l->slots[i]);
+        rv = open_slot(l, &l->slots[i], INBOX_ANSWER);
+    for (unsigned i = 0; rv == 0 && l->mesh->options.parks && i < MESH_POLL_SLOTS; i++) {
+        l->polls[i].number = i;
+        rv = open_slot(l, &l->polls[i].slot, INBOX_POLL);
+    }
     return rv;
+}
+
+static void free_slots(struct link *l)
+{
+    for (size_t i = 0; i < MESH_LINK_SLOTS; i++) {
+        nng_aio_free(l->slots[i].aio);
+        arena_fini(&l->slots[i].arena);
+    }
+    for (size_t i = 0; i < MESH_POLL_SLOTS; i++) {
+        nng_aio_free(l->polls[i].slot.aio);
+        arena_fini(&l->polls[i].slot.arena);
+    }
+}
+
+/* A link that dials gets its socket, and keeps it until the end. */
+static enum err ensure_socket(struct link *l)
+{
+    if (l->open) return ERR_OK;
+    int rv = open_socket(l);
+    if (rv == 0) return ERR_OK;
+    (void)link_quiet(l);
+    link_stop(l);
+    free_slots(l);
+    memset(l->slots, 0, sizeof l->slots);
+    memset(l->polls, 0, sizeof l->polls);
+    l->open = false;
+    return mesh_nng_err(rv);
+}
+
+void link_slot_start(struct link_slot *s, nng_msg *msg)
+{
+    s->busy = true;
+    s->generation = s->link->generation;
+    s->receiving = false;
+    s->err = ERR_OK;
+    s->started_ns = uv_hrtime();
+    atomic_store(&s->abandon, false);
+    nng_aio_set_msg(s->aio, msg);
+    nng_ctx_send(s->ctx, s->aio);
 }
 
 static void link_reset(struct link *l)
 {
+    if (l->calls_us) caller_end(l);
     l->state = LINK_PARKED;
     l->named = false;
     l->seed = false;
@@ -117,13 +161,6 @@ enum err link_get(struct mesh *m, struct link **out)
     list_init(&l->urgent);
     list_init(&l->queue);
     list_init(&l->flying);
-    int rv = open_socket(l);
-    if (rv != 0) {
-        (void)link_quiet(l);
-        link_stop(l);
-        link_free(l);
-        return mesh_nng_err(rv);
-    }
     list_append(&m->links, &l->node);
     *out = l;
     return ERR_OK;
@@ -232,7 +269,10 @@ enum err link_dial(struct link *l, const char *address)
     char host[LIMIT_HOST + 1];
     char port[6];
     if (strlen(address) > LIMIT_URI || probe_split(address, host, port) != ERR_OK) return ERR_SYNTAX;
+    enum err err = ensure_socket(l);
+    if (err != ERR_OK) return err;
     stop_dialling(l);
+    if (l->calls_us) caller_end(l);
     (void)snprintf(l->address, sizeof l->address, "%s", address);
     l->generation++;
     await_pipe(l);
@@ -260,8 +300,8 @@ static void leave_up(struct link *l, const char *why)
     struct mesh *m = l->mesh;
     m->up_count--;
     mesh_count(m, MESH_COUNT_links_lost);
-    log_event(m->options.log, LOG_INFO, "mesh", "link-down", "peer=%s address=%s reason=\"%s\"", l->name.s, l->address,
-              why);
+    log_event(m->options.log, LOG_INFO, "mesh", "link-down", "peer=%s address=%s reason=\"%s\"", l->name.s,
+              l->calls_us ? "-" : l->address, why);
 }
 
 /* Out of whatever state, with everything that was on the way ended; the caller sets the next state before or after. */
@@ -273,6 +313,8 @@ static void link_leave(struct link *l, enum link_state next, enum err err, const
     l->state = next;
     l->generation++;
     l->hello_due = false;
+    whole_drop(&l->joining, &m->whole_budget);
+    l->joining = (struct whole){0};
     (void)snprintf(l->why, sizeof l->why, "%s", why);
     if (was_up) leave_up(l, why);
     link_end_all(l, err);
@@ -294,9 +336,18 @@ void link_lost(struct link *l, enum err err, const char *why)
     forget_pipe(l);
     uint64_t left = l->generation + 1;
     l->why_refused = false;
-    link_leave(l, LINK_DIALLING, err, why);
+    if (l->calls_us) caller_dismiss(l, MESH_ACK_OK); /* if it lives it polls anew */
+    link_leave(l, l->calls_us ? LINK_AWAITED : LINK_DIALLING, err, why);
     /* The callbacks may have parked or moved it. */
-    if (l->generation == left && !l->mesh->closing) link_redial(l);
+    if (l->generation != left || l->mesh->closing) return;
+    if (!l->calls_us) {
+        link_redial(l);
+    } else if (l->next_address[0] != '\0') { /* it can be dialled now */
+        char address[LIMIT_URI + 1];
+        memcpy(address, l->next_address, sizeof address);
+        l->next_address[0] = '\0';
+        if (link_dial(l, address) != ERR_OK) (void)snprintf(l->why, sizeof l->why, "no memory to dial");
+    }
 }
 
 void link_refused(struct link *l, const char *why)
@@ -327,7 +378,9 @@ void link_up(struct link *l)
     l->why_refused = false;
     m->up_count++;
     mesh_count(m, MESH_COUNT_links_up);
-    log_event(m->options.log, LOG_INFO, "mesh", "link-up", "peer=%s address=%s", l->name.s, l->address);
+    log_event(m->options.log, LOG_INFO, "mesh", "link-up", "peer=%s address=%s", l->name.s,
+              l->calls_us ? "-" : l->address);
+    if (m->options.parks && !l->calls_us) poll_fill(l);
     m->options.on_link(m->options.ctx, &l->name, true);
 }
 
@@ -336,7 +389,7 @@ void link_on_pipe(struct link *l)
     uint32_t seen = atomic_load(&l->pipe_seen);
     if (seen == l->dead_pipe) seen = 0;
     if (seen == l->pipe) return;
-    if (l->state == LINK_PARKED) {
+    if (l->state == LINK_PARKED || l->calls_us) {
         if (seen != 0) (void)nng_pipe_close((nng_pipe){.id = seen});
         return;
     }
@@ -435,8 +488,10 @@ static void tick_up(struct link *l, struct mono now)
 void link_tick(struct link *l, struct mono now)
 {
     if (l->doomed && mono_reached(now, l->doom_at)) end_pipe(l);
+    if (l->calls_us) caller_tick(l, now);
     switch (l->state) {
     case LINK_PARKED:
+    case LINK_AWAITED:
         if (l->dialing && !l->doomed) stop_dialling(l);
         break;
     case LINK_DIALLING:
@@ -454,6 +509,7 @@ void link_tick(struct link *l, struct mono now)
     case LINK_UP:
         tick_up(l, now);
         link_pump(l);
+        if (l->state == LINK_UP && l->mesh->options.parks && !l->calls_us) poll_fill(l);
         break;
     case LINK_REFUSED:
         if (mono_reached(now, l->deadline)) link_hello(l);
@@ -473,6 +529,11 @@ bool link_quiet(struct link *l)
         if (l->slots[i].aio != NULL) nng_aio_stop(l->slots[i].aio);
         if (l->slots[i].ctx.id != 0) (void)nng_ctx_close(l->slots[i].ctx);
     }
+    for (size_t i = 0; i < MESH_POLL_SLOTS; i++) {
+        struct link_slot *s = &l->polls[i].slot;
+        if (s->aio != NULL) nng_aio_stop(s->aio);
+        if (s->ctx.id != 0) (void)nng_ctx_close(s->ctx);
+    }
     return atomic_load(&l->pipe_seen) != 0;
 }
 
@@ -485,10 +546,8 @@ void link_stop(struct link *l)
 
 void link_free(struct link *l)
 {
-    for (size_t i = 0; i < MESH_LINK_SLOTS; i++) {
-        nng_aio_free(l->slots[i].aio);
-        arena_fini(&l->slots[i].arena);
-    }
+    free_slots(l);
+    whole_drop(&l->joining, &l->mesh->whole_budget);
     link_free_queues(l);
     free(l);
 }

@@ -8,6 +8,8 @@
  *      +---- any         | +----------- REFUSED <---------------------+-----------+
  *                        +-------------- any, when the pipe goes ----------------+
  *
+ *   AWAITED <-----> UP   of a peer that cannot be dialled (calls_us): it has parked requests here, or not; caller.c
+ *
  * REFUSED keeps the connection and says hello again after a while: connecting again would cost both sides a handshake.
  * A message is in a queue or on the way; it ends exactly once, by mesh_options.on_sent. Heartbeats overtake; the rest
  * keeps its order of sending (not of arrival: contexts are handled side by side). What is not here: what messages mean;
@@ -16,8 +18,18 @@
 #define TANDEM_MESH_LINK_H
 
 #include "node/mesh/internal.h"
+#include "node/mesh/whole.h"
 
-enum link_state { LINK_PARKED, LINK_DIALLING, LINK_HELLO, LINK_PROOF, LINK_UP, LINK_REFUSED, LINK_STATE_COUNT };
+enum link_state {
+    LINK_PARKED,
+    LINK_DIALLING,
+    LINK_HELLO,
+    LINK_PROOF,
+    LINK_UP,
+    LINK_REFUSED,
+    LINK_AWAITED,
+    LINK_STATE_COUNT
+};
 
 enum outgoing_kind { OUT_MESSAGE, OUT_RELAY_REQUEST, OUT_RELAY_REPLY };
 
@@ -51,6 +63,23 @@ struct link_slot {
     struct arena arena;
     struct mesh_frame answer;
     _Atomic bool abandon; /* set by the loop: do not go on to receive */
+};
+
+/* poll.c: a request of ours that waits at the peer. */
+struct poll_slot {
+    struct link_slot slot;
+    unsigned number;
+    bool decoding;   /* what it brought is on a worker thread */
+    struct mono due; /* not busy: to be sent again then */
+};
+
+struct listen_slot;
+
+/* caller.c: a request of the peer that waits here, and what it was answered. */
+struct call_slot {
+    struct link_slot slot;      /* busy: answered, and not acknowledged yet; its contexts are unused */
+    struct listen_slot *parked; /* NULL: none */
+    struct mono parked_at;
 };
 
 struct link {
@@ -93,11 +122,18 @@ struct link {
     struct hello_transcript transcript;
     char why[LIMIT_TEXT]; /* what keeps it from being up, "" nothing known */
     bool why_refused;     /* why is a refusal, not a lack of connection */
+
+    struct poll_slot polls[MESH_POLL_SLOTS]; /* in use when we cannot be dialled */
+    struct whole joining;                    /* the fragments that they bring */
+    bool calls_us;                           /* the peer cannot be dialled: what follows is in use, not the socket */
+    uint32_t call_pipe;                      /* of the listener, by which it polls; 0 none */
+    uint64_t call_order;                     /* of that connection's proof: a later one replaces it */
+    struct call_slot calls[MESH_POLL_SLOTS];
 };
 
-/* A parked link, taken from the parked ones when there is one. ERR_NOMEM, ERR_IO. */
+/* A parked link, taken from the parked ones when there is one. ERR_NOMEM. */
 MUST_CHECK enum err link_get(struct mesh *m, struct link **out);
-/* Starts dialling. ERR_SYNTAX: not an address. */
+/* Starts dialling. ERR_SYNTAX: not an address. ERR_NOMEM, ERR_IO: no socket. */
 MUST_CHECK enum err link_dial(struct link *l, const char *address);
 /* Ends the connection and everything on the way; says nothing but on_sent (and on_link when it was up). */
 void link_park(struct link *l, const char *why);
@@ -111,6 +147,9 @@ void link_on_pipe(struct link *l);        /* INBOX_PIPE */
 void link_on_answer(struct link_slot *s); /* INBOX_ANSWER */
 void link_tick(struct link *l, struct mono now);
 
+/* Sends msg on a slot's context and takes the answer; kind of the item: INBOX_ANSWER or INBOX_POLL. */
+void link_slot_start(struct link_slot *s, nng_msg *msg);
+
 /* Moves. Callbacks run inside, so the link may be in yet another state afterwards. */
 void link_up(struct link *l);
 void link_lost(struct link *l, enum err err, const char *why);
@@ -123,10 +162,27 @@ void link_hello_again(struct link *l);
 void link_hello(struct link *l);
 void link_take_hello(struct link *l, const struct mesh_frame *answer, enum err err);
 
+/* poll.c: for a node that cannot be dialled. Parks every free poll at the peer; the link is up. */
+void poll_fill(struct link *l);
+void poll_on_answer(struct poll_slot *p); /* INBOX_POLL */
+
+/* caller.c */
+/* From now on the link is one of a peer that dials us; what was there ends. The link may be another's afterwards. */
+void caller_begin(struct link *l, const char *why);
+/* It can be dialled again, or is forgotten: the requests that it has parked here are let go unanswered. */
+void caller_end(struct link *l);
+/* The core wants a link that it had hung up. */
+void caller_expect(struct link *l);
+/* Answers what is parked with a code: the peer says hello again, or is told why not. */
+void caller_dismiss(struct link *l, enum mesh_ack_code code);
+/* Answers the request that is parked in a slot. */
+void caller_send(struct link_slot *s, nng_msg *msg);
+void caller_tick(struct link *l, struct mono now);
+
 /* link_queue.c */
 /* Sends one frame of the hello on a free context. ERR_FULL: there is none at present. ERR_NOMEM. */
 MUST_CHECK enum err link_send_hello(struct link *l, struct mesh_frame *f);
-/* Ends everything in the queues and on the way with err. */
+/* Ends everything in the queues and on the way with err; cancels polls. */
 void link_end_all(struct link *l, enum err err);
 void link_pump(struct link *l);
 void link_free_queues(struct link *l);

@@ -49,6 +49,13 @@ void link_end_all(struct link *l, enum err err)
         atomic_store(&s->abandon, true);
         nng_aio_cancel(s->aio);
     }
+    for (size_t i = 0; i < MESH_POLL_SLOTS; i++) {
+        l->calls[i].slot.busy = false; /* an acknowledgement that still comes is of nothing */
+        l->calls[i].slot.out = NULL;
+        if (!l->polls[i].slot.busy) continue;
+        atomic_store(&l->polls[i].slot.abandon, true);
+        nng_aio_cancel(l->polls[i].slot.aio);
+    }
     for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
         struct list_node *n;
         while ((n = list_pop(from[i])) != NULL)
@@ -76,11 +83,13 @@ void link_free_queues(struct link *l)
 
 /* ---- contexts ---- */
 
+/* To a peer that dials us a message goes as the answer to what it has parked here. */
 static struct link_slot *free_slot(struct link *l, unsigned keep)
 {
-    for (size_t i = 0; i < MESH_LINK_SLOTS; i++) {
-        if (l->slots[i].busy) continue;
-        if (keep == 0) return &l->slots[i];
+    for (size_t i = 0; i < (l->calls_us ? MESH_POLL_SLOTS : MESH_LINK_SLOTS); i++) {
+        struct link_slot *s = l->calls_us ? &l->calls[i].slot : &l->slots[i];
+        if (s->busy || (l->calls_us && l->calls[i].parked == NULL)) continue;
+        if (keep == 0) return s;
         keep--;
     }
     return NULL;
@@ -91,17 +100,14 @@ static void slot_send(struct link *l, struct link_slot *s, struct outgoing *out,
     if (l->flying_count == 0) l->heard = mesh_now(); /* from now on an answer is due */
     l->flying_count++;
     l->flying_bytes += bytes;
-    s->busy = true;
     s->hello = out == NULL;
     s->out = out;
     s->bytes = bytes;
-    s->generation = l->generation;
-    s->receiving = false;
-    s->err = ERR_OK;
-    s->started_ns = uv_hrtime();
-    atomic_store(&s->abandon, false);
-    nng_aio_set_msg(s->aio, msg);
-    nng_ctx_send(s->ctx, s->aio);
+    if (l->calls_us) {
+        caller_send(s, msg);
+    } else {
+        link_slot_start(s, msg);
+    }
 }
 
 enum err link_send_hello(struct link *l, struct mesh_frame *f)

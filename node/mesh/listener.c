@@ -31,7 +31,9 @@ static void on_slot(void *arg)
         }
         bool go_on = s->replying || (rv != NNG_ECLOSED && rv != NNG_ECANCELED);
         s->replying = false;
-        if (go_on) receive(s);
+        s->idle = s->extra;
+        if (go_on && !s->extra) receive(s);
+        if (go_on && s->extra) inbox_push(&s->listener->mesh->inbox, &s->item);
         return;
     }
     struct slice bytes = {nng_msg_body(msg), nng_msg_len(msg)};
@@ -88,13 +90,21 @@ int listener_bind(struct listener *s)
     return 0;
 }
 
-static int open_slot(struct listener *s, struct listen_slot *slot)
+static int open_slot(struct listener *s)
 {
+    struct listen_slot *slot = calloc(1, sizeof *slot);
+    if (slot == NULL) return NNG_ENOMEM;
     slot->listener = s;
     slot->item.kind = INBOX_REQUEST;
     list_init(&slot->item.node);
     int rv = nng_ctx_open(&slot->ctx, s->socket);
     if (rv == 0) rv = nng_aio_alloc(&slot->aio, on_slot, slot);
+    if (rv == 0) {
+        s->slots[s->slot_count++] = slot;
+        return 0;
+    }
+    if (slot->ctx.id != 0) (void)nng_ctx_close(slot->ctx);
+    free(slot);
     return rv;
 }
 
@@ -105,7 +115,7 @@ static int open_socket(struct listener *s)
     s->open = true;
     rv = nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, LIMIT_MESH_FRAME);
     for (size_t i = 0; rv == 0 && i < MESH_LISTEN_SLOTS; i++)
-        rv = open_slot(s, &s->slots[i]);
+        rv = open_slot(s);
     return rv;
 }
 
@@ -142,8 +152,47 @@ void listener_start(struct listener *s)
     /* Who came before this is made known by its hello. */
     (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_POST, on_pipe_event, s);
     (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, on_pipe_event, s);
-    for (size_t i = 0; i < MESH_LISTEN_SLOTS; i++)
-        receive(&s->slots[i]);
+    for (size_t i = 0; i < s->slot_count; i++)
+        receive(s->slots[i]);
+}
+
+/* ---- replies, now or later ---- */
+
+void listener_send(struct listen_slot *s, nng_msg *msg_take)
+{
+    s->replying = true;
+    nng_aio_set_timeout(s->aio, MESH_REPLY_MS);
+    nng_aio_set_msg(s->aio, msg_take);
+    nng_ctx_send(s->ctx, s->aio);
+}
+
+bool listener_park(struct listen_slot *slot)
+{
+    struct listener *s = slot->listener;
+    struct listen_slot *other = s->spare;
+    if (s->parked_count == MESH_PARKED_MAX) return false;
+    if (other != NULL) {
+        s->spare = other->next_spare;
+    } else if (open_slot(s) == 0) {
+        other = s->slots[s->slot_count - 1];
+    } else {
+        return false;
+    }
+    s->parked_count++;
+    slot->extra = true;
+    arena_fini(&slot->arena);
+    receive(other);
+    return true;
+}
+
+/* The next request that its context takes ends what it had. */
+void listener_unpark(struct listen_slot *slot)
+{
+    struct listener *s = slot->listener;
+    slot->extra = slot->idle = false;
+    slot->next_spare = s->spare;
+    s->spare = slot;
+    s->parked_count--;
 }
 
 const char *listener_address(const struct listener *s)
@@ -172,9 +221,9 @@ bool listener_quiet(struct listener *s)
     if (!s->open) return false;
     (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
     (void)nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
-    for (size_t i = 0; i < MESH_LISTEN_SLOTS; i++) {
-        if (s->slots[i].aio != NULL) nng_aio_stop(s->slots[i].aio);
-        if (s->slots[i].ctx.id != 0) (void)nng_ctx_close(s->slots[i].ctx);
+    for (size_t i = 0; i < s->slot_count; i++) {
+        nng_aio_stop(s->slots[i]->aio);
+        (void)nng_ctx_close(s->slots[i]->ctx);
     }
     return s->peers.count > 0;
 }
@@ -189,9 +238,10 @@ void listener_free(struct listener *s)
 {
     struct map_walk walk = {0};
     struct map_node *n;
-    for (size_t i = 0; i < MESH_LISTEN_SLOTS; i++) {
-        nng_aio_free(s->slots[i].aio);
-        arena_fini(&s->slots[i].arena);
+    for (size_t i = 0; i < s->slot_count; i++) {
+        nng_aio_free(s->slots[i]->aio);
+        arena_fini(&s->slots[i]->arena);
+        free(s->slots[i]);
     }
     while ((n = map_walk(&s->peers, &walk)) != NULL)
         peer_free(s, CONTAINER_OF(n, struct peer_pipe, node));

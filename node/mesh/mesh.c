@@ -88,6 +88,7 @@ static void take_items(struct mesh *m)
     while ((item = inbox_pop(&m->inbox)) != NULL) {
         switch (item->kind) {
         case INBOX_ANSWER: link_on_answer(CONTAINER_OF(item, struct link_slot, item)); break;
+        case INBOX_POLL: poll_on_answer(CONTAINER_OF(item, struct poll_slot, slot.item)); break;
         case INBOX_PIPE:
             if (!m->closing) link_on_pipe(CONTAINER_OF(item, struct link, item));
             break;
@@ -364,7 +365,7 @@ static enum err address_text(struct slice address, char out[LIMIT_URI + 1])
 enum err mesh_dial(struct mesh *m, const struct node_name *peer, struct slice address)
 {
     char text[LIMIT_URI + 1];
-    enum err err = address_text(address, text);
+    enum err err = address.n > 0 ? address_text(address, text) : ERR_OK;
     if (err != ERR_OK) return err;
     struct link *l = link_find(m, peer);
     if (l == NULL) {
@@ -372,7 +373,10 @@ enum err mesh_dial(struct mesh *m, const struct node_name *peer, struct slice ad
         if (err != ERR_OK) return err;
         l->named = true;
         l->name = *peer;
-        return link_dial(l, text);
+    }
+    if (address.n == 0) {
+        caller_expect(l);
+        return ERR_OK;
     }
     if (l->state == LINK_PARKED) {
         l->next_address[0] = '\0';
@@ -422,6 +426,7 @@ enum err mesh_evict(struct mesh *m, const struct node_name *peer, uint64_t barre
     if (m->listener != NULL) listener_drop(m->listener, peer);
     struct link *l = link_find(m, peer);
     if (l != NULL && l->state != LINK_PARKED) link_park(l, "evicted from the cluster");
+    if (l != NULL && l->calls_us) caller_dismiss(l, MESH_ACK_HELLO); /* and the hello is refused */
     return ERR_OK;
 }
 
@@ -445,14 +450,18 @@ enum err mesh_relay_reply(struct mesh *m, uint64_t id, struct slice reply)
 void mesh_link_text(const struct mesh *m, const struct node_name *peer, char *out, size_t out_size)
 {
     const struct link *l = link_find(m, peer);
-    static const char *const states[LINK_STATE_COUNT] = {"not linked",   "dialling", "saying hello",
-                                                         "saying hello", "linked",   "refused"};
+    static const char *const states[LINK_STATE_COUNT] = {
+        "not linked", "dialling", "saying hello", "saying hello", "linked", "refused", "waiting for it to dial us"};
     if (l == NULL) {
         (void)snprintf(out, out_size, "not linked: no address known");
         return;
     }
     bool refused = l->why_refused && l->state != LINK_UP && l->state != LINK_PARKED;
     bool shown = l->why[0] != '\0' && l->state != LINK_UP;
+    if (l->state == LINK_UP && l->calls_us) {
+        (void)snprintf(out, out_size, "linked (it dials us)");
+        return;
+    }
     (void)snprintf(out, out_size, "%s%s%s", refused ? "refused" : states[l->state], shown ? ": " : "",
                    shown ? l->why : "");
 }

@@ -4,9 +4,10 @@
  * It proves names (hello with a nonce signed by the node's key; the certificate must chain to the cluster CA and carry
  * the node's name), bounds everything (LIMIT_MESH_FRAME, queue lengths, time-outs), splits messages over
  * LIMIT_MESH_CHUNK and joins them, dials again for ever with jittered back-off, and keeps a watchdog over its own
- * listener (a port scan can kill one, see mesh.c). It decides nothing: membership and content are the core's
- * (node/repl). Threads: all calls and callbacks on the loop thread. NNG's own threads decode and hand over through a
- * bounded queue and uv_async. */
+ * listener (a port scan can kill one, see mesh.c). A peer that cannot be dialled is reached by answering requests that
+ * it has parked here: poll.c and caller.c; its link is a link as any other. It decides nothing: membership and content
+ * are the core's (node/repl). Threads: all calls and callbacks on the loop thread. NNG's own threads decode and hand
+ * over through a bounded queue and uv_async. */
 #ifndef TANDEM_MESH_MESH_H
 #define TANDEM_MESH_MESH_H
 
@@ -25,8 +26,10 @@ struct mesh_options {
     uv_loop_t *loop;
     const struct log *log;
     struct node_name self;
-    struct slice cluster;  /* cluster id from the CA: peers of another cluster are refused */
-    const char *listen;    /* "10.1.0.1:7400" or "[::1]:0"; NULL: does not listen */
+    struct slice cluster; /* cluster id from the CA: peers of another cluster are refused */
+    const char *listen;   /* "10.1.0.1:7400" or "[::1]:0"; NULL: does not listen */
+    bool parks; /* this node cannot be dialled: it keeps requests parked at its peers, who answer them when they
+                   have something for it */
     const char *ca_file;   /* PEM */
     const char *cert_file; /* PEM, CN = node name */
     const char *key_file;  /* PEM, mode 0600 */
@@ -54,8 +57,9 @@ void mesh_close(struct mesh *m, void (*closed)(void *ctx), void *ctx);
 /* "10.1.0.1:7400" with the port really bound. */
 struct slice mesh_listen_address(const struct mesh *m);
 
-/* Keeps a link to peer at address until mesh_hangup. Dialling again with another address moves it. ERR_NOMEM,
- * ERR_SYNTAX. */
+/* Keeps a link to peer at address until mesh_hangup. Dialling again with another address moves it. An empty address:
+ * the peer cannot be dialled, and is linked when it dials us (which it is also without this call, if it was not hung
+ * up). ERR_NOMEM, ERR_SYNTAX. */
 MUST_CHECK enum err mesh_dial(struct mesh *m, const struct node_name *peer, struct slice address);
 /* The same for a seed, whose name is learnt from its hello (on_link then carries the name). */
 MUST_CHECK enum err mesh_dial_seed(struct mesh *m, struct slice address);

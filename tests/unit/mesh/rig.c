@@ -229,15 +229,26 @@ struct mesh_options rig_options(struct rig *r, struct rig_node *n, const char *f
                                  .ctx = n};
 }
 
-void rig_open(struct rig *r, struct rig_node *n, const char *name, const char *listen)
+static void open_one(struct rig *r, struct rig_node *n, const char *name, const char *listen, bool parks)
 {
     struct err_info info = {0};
     struct mesh_options o = rig_options(r, n, name, name, listen);
+    o.parks = parks;
     enum err err = mesh_open(&o, &n->mesh, &info);
     free((void *)(uintptr_t)o.ca_file);
     free((void *)(uintptr_t)o.cert_file);
     free((void *)(uintptr_t)o.key_file);
     if (err != ERR_OK) fail_msg("mesh_open %s: %s: %s", name, err_name(err), info.text);
+}
+
+void rig_open(struct rig *r, struct rig_node *n, const char *name, const char *listen)
+{
+    open_one(r, n, name, listen, false);
+}
+
+void rig_open_parks(struct rig *r, struct rig_node *n, const char *name)
+{
+    open_one(r, n, name, NULL, true);
 }
 
 static void on_closed(void *ctx)

@@ -65,6 +65,8 @@ void rig_ca(struct rig *r, const char *ca, char out[LIMIT_NAME + 1]);
 struct mesh_options rig_options(struct rig *r, struct rig_node *n, const char *files, const char *name,
                                 const char *listen);
 void rig_open(struct rig *r, struct rig_node *n, const char *name, const char *listen);
+/* A node that cannot be dialled: it listens nowhere, and parks requests at its peers. */
+void rig_open_parks(struct rig *r, struct rig_node *n, const char *name);
 void rig_close(struct rig_node *n);
 /* Turns the loop until done(ctx), at most RIG_WAIT_MS: then the test fails, naming what. */
 void rig_wait(struct rig *r, bool (*done)(void *ctx), void *ctx, const char *what);

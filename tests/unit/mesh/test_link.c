@@ -341,8 +341,8 @@ static void test_hangup_and_move(void **state)
     rig_turn(*state, 300);
     assert_true(rig_up(&a, "b"));
     assert_int_equal(a.peers[0].downs, 1);
-    static const char *const bad[] = {"",      "b",      "b:",    ":1",    "b:65536", "b:x",
-                                      "::1:5", "[::1:5", "a b:1", "a/b:1", "user@b:1"};
+    static const char *const bad[] = {"b",     "b:",     ":1",    "b:65536", "b:x",
+                                      "::1:5", "[::1:5", "a b:1", "a/b:1",   "user@b:1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(mesh_dial(a.mesh, &name, slice_of(bad[i])), ERR_SYNTAX);
     rig_close(&a);

@@ -112,6 +112,30 @@ static void test_fragment_and_relay(void **state)
     arena_fini(&arena);
 }
 
+static void test_poll(void **state)
+{
+    struct arena arena = {0};
+    struct mesh_frame back;
+    struct mesh_frame f = frame(MESH_POLL);
+    struct buf packed = {0};
+    (void)state;
+    f.poll.slot = MESH_POLL_SLOTS - 1;
+    f.poll.code = MESH_ACK_BAD; /* says nothing, since nothing came */
+    round_trip(&f, &arena, &back);
+    assert_int_equal(back.poll.slot, MESH_POLL_SLOTS - 1);
+    assert_false(back.poll.acks);
+    f.poll.acks = true;
+    f.poll.text = SLICE("fragment out of place\x1b");
+    round_trip(&f, &arena, &back);
+    assert_true(back.poll.acks);
+    assert_int_equal(back.poll.code, MESH_ACK_BAD);
+    assert_true(slice_is(back.poll.text, "fragment out of place?"));
+    f.poll.slot = MESH_POLL_SLOTS;
+    assert_int_equal(mesh_frame_pack(&f, &packed), ERR_LIMIT);
+    buf_fini(&packed);
+    arena_fini(&arena);
+}
+
 static void test_heartbeat(void **state)
 {
     struct arena arena = {0};
@@ -482,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_hello),
         cmocka_unit_test(test_ack),
         cmocka_unit_test(test_fragment_and_relay),
+        cmocka_unit_test(test_poll),
         cmocka_unit_test(test_heartbeat),
         cmocka_unit_test(test_push),
         cmocka_unit_test(test_want_and_receipt),
