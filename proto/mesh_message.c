@@ -204,6 +204,7 @@ static enum err receipt_to_proto(const struct repl_receipt *m, struct arena *scr
     p->ids = list;
     p->n_ids = m->id_count;
     out->body_case = TANDEM__MESH__FRAME__BODY_RECEIPT;
+    p->by = mesh_bytes(node_name_slice(&m->by));
     out->receipt = p;
     return ERR_OK;
 }
@@ -370,6 +371,7 @@ static enum err take_receipt(const Tandem__Mesh__Receipt *p, struct arena *arena
     }
     m->ids = ids;
     m->id_count = p->n_ids;
+    if (p->by.len > 0) return mesh_take_name(p->by, &m->by, info);
     return ERR_OK;
 }
 

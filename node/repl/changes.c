@@ -222,6 +222,52 @@ static uint64_t next_tracked(const struct changes *c, uint64_t above, uint64_t u
     return 0;
 }
 
+enum err repl_receipts_take(struct repl *r, struct member *from, const struct repl_receipt *receipt,
+                            struct repl_actions *out)
+{
+    struct member *by = receipt->by.s[0] == '\0' ? from : repl_member_find(r, &receipt->by);
+    if (by == NULL) return ERR_OK;
+    enum err e = repl_member_peer(r, by);
+    for (size_t i = 0; e == ERR_OK && i < receipt->id_count; i++) {
+        const struct log_id *id = &receipt->ids[i];
+        if (node_name_eq(&id->origin, &r->self)) {
+            repl_sync_own_log(r, id->epoch, id->seq);
+            repl_changes_receipt(r, by, id->epoch, id->seq);
+            continue;
+        }
+        /* Passed on once: what names another already has come far enough. */
+        const struct member *origin = by == from ? repl_member_find(r, &id->origin) : NULL;
+        if (origin == NULL || origin->peer == NULL || !origin->peer->linked) continue;
+        struct log_id *copy = arena_alloc(&out->arena, sizeof *copy);
+        struct repl_action *a = copy != NULL ? repl_send_add(r, out, origin, REPL_RECEIPT, TOKEN_OTHER, NULL) : NULL;
+        if (a == NULL) return ERR_NOMEM;
+        *copy = *id;
+        a->message.receipt = (struct repl_receipt){.ids = copy, .id_count = 1, .by = by->name};
+    }
+    return e;
+}
+
+/* To those that we cannot be linked with: how far we have their logs. */
+static bool pass_receipts(struct repl *r, struct member *via, struct repl_actions *out)
+{
+    const struct members *ms = &r->members;
+    if (!via->peer->owes_others || !via->peer->linked) return true;
+    struct log_id *ids = arena_alloc(&out->arena, (ms->count + 1) * sizeof *ids);
+    size_t count = 0;
+    if (ids == NULL) return false;
+    for (size_t i = 0; i < ms->count && count < REPL_RECEIPT_IDS_MAX; i++) {
+        const struct member *m = ms->items[i];
+        const struct vector_entry *e = repl_vector_newest(&r->changes.have, &m->name);
+        if (repl_linkable(r, NULL, m) || repl_status_final(m->status) || e == NULL || e->high == 0) continue;
+        ids[count++] = (struct log_id){e->origin, e->epoch, e->high};
+    }
+    struct repl_action *a = count > 0 ? repl_send_add(r, out, via, REPL_RECEIPT, TOKEN_OTHER, NULL) : NULL;
+    if (a == NULL && count > 0) return false;
+    if (a != NULL) a->message.receipt = (struct repl_receipt){.ids = ids, .id_count = count};
+    via->peer->owes_others = false;
+    return true;
+}
+
 /* What m owes us: its receipts for our changes, reported to the driver; then what we owe it. */
 bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *out)
 {
@@ -235,13 +281,14 @@ bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *
         m->peer->receipted_seq = seq;
     }
     m->peer->receipted_seq = m->peer->has_seq;
+    if (!pass_receipts(r, m, out)) return false;
     if (m->peer->owes.seq == 0 || !m->peer->linked) return true;
 
     struct log_id *ids = arena_alloc(&out->arena, sizeof *ids);
     struct repl_action *a = ids != NULL ? repl_send_add(r, out, m, REPL_RECEIPT, TOKEN_OTHER, NULL) : NULL;
     if (a == NULL) return false;
     *ids = m->peer->owes;
-    a->message.receipt = (struct repl_receipt){ids, 1};
+    a->message.receipt = (struct repl_receipt){.ids = ids, .id_count = 1};
     m->peer->owes.seq = 0;
     return true;
 }

@@ -4,7 +4,6 @@
 #include "node/repl/core.h"
 
 #define PUSH_ITEMS_MAX 200000
-#define RECEIPT_IDS_MAX 4096
 #define ACCUSATIONS_MAX (2 * REPL_NOTES_MAX)
 
 static bool counted(uint64_t n)
@@ -184,7 +183,8 @@ enum err repl_check_receipt(const struct node_name *from, const struct repl_mess
 {
     (void)from;
     const struct repl_receipt *receipt = &msg->receipt;
-    if (receipt->id_count > RECEIPT_IDS_MAX) return ERR_LIMIT;
+    if (receipt->id_count > REPL_RECEIPT_IDS_MAX) return ERR_LIMIT;
+    if (receipt->by.s[0] != '\0' && !node_name_valid(&receipt->by)) return ERR_SYNTAX;
     for (size_t i = 0; i < receipt->id_count; i++) {
         const struct log_id *id = &receipt->ids[i];
         if (!node_name_valid(&id->origin) || !counted(id->epoch) || !counted(id->seq)) return ERR_SYNTAX;

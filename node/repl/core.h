@@ -66,6 +66,7 @@
 #define REPL_PIECES_MAX 16 /* on their way to disk */
 #define REPL_ALARM_REPEAT_MS 60000
 #define REPL_ADDRESS_MAX (LIMIT_HOST + 8)
+#define REPL_RECEIPT_IDS_MAX 4096          /* in one message */
 #define REPL_COUNT_MAX (UINT64_C(1) << 62) /* of epochs, sequence numbers, versions, incarnations */
 
 #define REPL_COUNTERS(X)                                                                                               \
@@ -120,7 +121,8 @@ struct peer {
     bool observed; /* we judge its silence, and it judges ours */
     bool linked;
     bool hangup_due;
-    bool answer_due; /* it asked for a sign of life */
+    bool observe_kept; /* while the overlay is chosen anew */
+    bool answer_due;   /* it asked for a sign of life */
     uint32_t rtt_us;
     struct mono heard;       /* {0} never in this run */
     struct mono silent_from; /* from here its silence is counted */
@@ -171,6 +173,7 @@ struct peer {
 
     /* receipts: ours to it, and its to us */
     struct log_id owes;     /* seq 0: nothing */
+    bool owes_others;       /* it passes on to those that we cannot be linked with */
     uint64_t has_seq;       /* of our log in our present epoch: durable there */
     uint64_t receipted_seq; /* reported to the driver */
 };
@@ -188,6 +191,7 @@ struct member {
     struct peer *peer;   /* NULL: no link concerns it */
     struct doubt *doubt; /* NULL: nobody accuses it */
     enum member_status status;
+    bool hidden;     /* suspect only because nobody who could tell of it is heard: observe.c */
     bool record_due; /* REPL_DO_MEMBER */
     bool dial_due;
     bool in_news;
@@ -227,6 +231,7 @@ struct members {
     bool overlay;        /* more members than a full mesh takes */
     size_t far_count;    /* wanted links off the rings */
     bool cut_off;        /* most of the observed fell silent at once */
+    bool dialled_heard;  /* somebody that can be dialled is heard, by whom the others' words come */
     struct mono tell_at; /* news is due then; MONO_NEVER: there is none */
 };
 
@@ -473,6 +478,13 @@ static inline struct slice repl_member_text(const char *text)
 void repl_member_papers(struct repl *r, struct member *m, uint64_t issued, uint64_t barred);
 /* Certificates of now and earlier are refused: one that was issued at the latest that is known, too. */
 uint64_t repl_bar_now(const struct repl *r, uint64_t issued);
+/* Whether m (NULL: ourselves) can be dialled. One that nothing is known of yet is taken for such. */
+bool repl_dialled(const struct repl *r, const struct member *m);
+/* Of two nodes one must be. */
+static inline bool repl_linkable(const struct repl *r, const struct member *a, const struct member *b)
+{
+    return repl_dialled(r, a) || repl_dialled(r, b);
+}
 /* We answer an accusation in incarnation with a higher one. */
 void repl_member_refute(struct repl *r, uint64_t incarnation);
 /* One number over who is in the cluster, in which incarnation, dead or gone; equal tables have equal roots. */
@@ -527,6 +539,8 @@ struct note_cache {
 bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *cache, struct repl_actions *out);
 /* Our plan is not what the peer was told: it hears of it soon. */
 void repl_heartbeat_hasten(struct repl *r, struct peer *p);
+/* State of owner is durable here: peers that it cannot push to itself hear of it soon. */
+void repl_heartbeat_pass_on(struct repl *r, const struct node_name *owner);
 /* To all that are linked. */
 void repl_heartbeat_all_now(struct repl *r);
 
@@ -560,6 +574,10 @@ void repl_receive_fini(struct repl *r);
 void repl_receive_drop_next(struct repl *r);
 /* origin lives anew: what is held of its log may not be what it says now. */
 void repl_receive_forget_held(struct repl *r, const struct node_name *origin);
+/* by says through a peer that our log is durable there, or that another's is: it is told, when we are linked with it.
+ */
+MUST_CHECK enum err repl_receipts_take(struct repl *r, struct member *from, const struct repl_receipt *receipt,
+                                       struct repl_actions *out);
 bool repl_receipts_flush(struct repl *r, struct member *m, struct repl_actions *out);
 bool repl_flood_flush(struct repl *r, struct repl_actions *out);
 

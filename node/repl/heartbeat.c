@@ -216,6 +216,18 @@ void repl_heartbeat_hasten(struct repl *r, struct peer *p)
     p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_HEARTBEAT_RING_MS));
 }
 
+void repl_heartbeat_pass_on(struct repl *r, const struct node_name *owner)
+{
+    const struct member *o = repl_member_find(r, owner);
+    if (o == NULL || repl_dialled(r, o)) return;
+    for (size_t i = 0; i < r->members.peers.count; i++) {
+        const struct member *m = r->members.peers.items[i];
+        if (m == o || !m->peer->linked || repl_dialled(r, m)) continue;
+        m->peer->heartbeat_at = mono_min(m->peer->heartbeat_at, mono_add_ms(r->now, REPL_STATE_BATCH_MS));
+    }
+    r->scan = true;
+}
+
 void repl_heartbeat_all_now(struct repl *r)
 {
     for (size_t i = 0; i < r->members.peers.count; i++)

@@ -125,6 +125,12 @@ static void changed(struct repl *r, struct member *m)
 
 /* ---- members ---- */
 
+bool repl_dialled(const struct repl *r, const struct member *m)
+{
+    if (m == NULL) return r->address[0] != '\0';
+    return m->address != NULL || m->incarnation == 0;
+}
+
 enum err repl_member_add(struct repl *r, const struct node_name *name, struct member **out)
 {
     struct members *ms = &r->members;
@@ -303,7 +309,7 @@ static enum err take_texts(struct repl *r, struct member *m, const struct member
     if (!slice_eq(note->mesh_address, repl_member_text(m->address))) {
         enum err e = set_text(&m->address, note->mesh_address);
         if (e != ERR_OK) return e;
-        m->dial_due = m->address != NULL; /* the overlay, chosen before, has the last word */
+        m->dial_due = true; /* the overlay, chosen before, has the last word */
         changed(r, m);
     }
     if (!slice_eq(note->site, repl_member_text(m->site))) {
@@ -315,7 +321,7 @@ static enum err take_texts(struct repl *r, struct member *m, const struct member
 }
 
 /* The texts first: without memory for them the note is new when it comes again. */
-static enum err take_place(struct repl *r, struct member *m, const struct member_note *note)
+static enum err take_all(struct repl *r, struct member *m, const struct member_note *note)
 {
     enum err e = take_texts(r, m, note);
     if (e != ERR_OK || note->incarnation <= m->incarnation) return e;
@@ -327,6 +333,15 @@ static enum err take_place(struct repl *r, struct member *m, const struct member
     if (m->peer != NULL && m->peer->doubted_incarnation < m->incarnation) m->peer->doubted = false;
     changed(r, m);
     return ERR_OK;
+}
+
+/* Who can be linked with it may be others now. */
+static enum err take_place(struct repl *r, struct member *m, const struct member_note *note)
+{
+    bool dialled = repl_dialled(r, m);
+    enum err e = take_all(r, m, note);
+    if (dialled != repl_dialled(r, m)) r->members.overlay_due = r->scan = true;
+    return e;
 }
 
 enum err repl_member_load(struct repl *r, struct member *m, const struct member_note *note)
@@ -477,7 +492,7 @@ bool repl_members_record(struct repl *r, struct repl_actions *out)
         if (m->record_due && !record(m, out)) return false;
         m->record_due = false;
         bool wanted = m->peer != NULL && m->peer->wanted;
-        if (m->dial_due && wanted && m->address != NULL && !dial(m, out)) return false;
+        if (m->dial_due && (wanted || m->address == NULL) && !dial(m, out)) return false;
         m->dial_due = false;
     }
     ms->records_due = false;

@@ -134,10 +134,12 @@ struct repl_snapshot {
     size_t cut_count;
 };
 
-/* Each id says "durable here up to and including seq". */
+/* Each id says "durable here up to and including seq". Origins that the sender cannot be linked with hear of it by the
+ * peer that gets this: that one passes it on, and names the sender in by. */
 struct repl_receipt {
     const struct log_id *ids;
     size_t id_count;
+    struct node_name by; /* empty: the sender itself */
 };
 
 struct repl_message {

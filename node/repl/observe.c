@@ -10,6 +10,10 @@
  * itself. Loss of messages alone does not kill: within the time of silence lie many questions and answers, over several
  * observers' links.
  *
+ * Where two nodes cannot be linked, since neither can be dialled, each knows the other by the words of those that can
+ * be dialled. When none of these is heard, such a node is suspect until somebody speaks again: hidden. So it does not
+ * count as an observer either, whose word could not reach us.
+ *
  * A node that most of its observed fall silent to at once is the one cut off: it accuses nobody, until it hears most of
  * them again. */
 #include "node/repl/core.h"
@@ -32,9 +36,11 @@ static void look_at_ourselves(struct repl *r)
     struct members *ms = &r->members;
     size_t present = 0;
     size_t silent = 0;
+    ms->dialled_heard = false;
     for (size_t i = 0; i < ms->peers.count; i++) {
         const struct member *m = ms->peers.items[i];
         const struct peer *p = m->peer;
+        if (repl_dialled(r, m) && repl_member_audible(r, m)) ms->dialled_heard = true;
         if (!p->observed || repl_status_final(m->status)) continue;
         bool lately = !silent_for(r, p, REPL_AT_ONCE_MS);
         if (m->status == MEMBER_DEAD && (p->heard.us == 0 || !lately || ms->cut_off)) continue;
@@ -43,6 +49,22 @@ static void look_at_ourselves(struct repl *r)
         silent += silent_for(r, p, REPL_SILENT_MS) ? 1 : 0;
     }
     ms->cut_off = present >= 2 && silent * 2 > present;
+}
+
+/* Those whom we know only by others' words. */
+static void look_at_hidden(struct repl *r)
+{
+    struct members *ms = &r->members;
+    for (size_t i = 0; !repl_dialled(r, NULL) && i < ms->count; i++) {
+        struct member *m = ms->items[i];
+        if (repl_dialled(r, m) || repl_member_audible(r, m)) continue;
+        if (!ms->dialled_heard && m->status == MEMBER_ALIVE) {
+            m->hidden = repl_member_move(r, m, MEMBER_SUSPECT);
+        } else if (ms->dialled_heard && m->hidden) {
+            m->hidden = false;
+            if (m->status == MEMBER_SUSPECT && m->doubt == NULL) (void)repl_member_move(r, m, MEMBER_ALIVE);
+        }
+    }
 }
 
 /* ---- accusations ---- */
@@ -130,6 +152,17 @@ enum err repl_observe_take(struct repl *r, const struct repl_accusation *a)
 
 /* ---- silence ---- */
 
+/* Whether we are one of those who judge m. */
+static bool is_observer(const struct repl *r, const struct member *m)
+{
+    const struct member *observers[REPL_OBSERVERS_MAX];
+    size_t count = repl_overlay_observers(r, m, observers);
+    for (size_t i = 0; i < count; i++) {
+        if (observers[i] == NULL) return true;
+    }
+    return false;
+}
+
 /* Wakes are for what is still to come: one that is past would have us looked at for ever. */
 static enum err watch(struct repl *r, struct member *m)
 {
@@ -147,6 +180,7 @@ static enum err watch(struct repl *r, struct member *m)
     }
     (void)repl_member_move(r, m, MEMBER_SUSPECT);
     if (r->members.cut_off || (m->doubt != NULL && accuses(m->doubt, NULL))) return ERR_OK;
+    if (!is_observer(r, m)) return ERR_OK; /* it observes us; its other neighbours observe it */
     repl_count(r, REPL_COUNT_accusations_made, 1);
     return accuse(r, m, NULL);
 }
@@ -191,6 +225,7 @@ bool repl_observe_flush(struct repl *r)
 {
     struct members *ms = &r->members;
     look_at_ourselves(r);
+    look_at_hidden(r);
     for (size_t i = 0; i < ms->peers.count; i++) {
         if (watch(r, ms->peers.items[i]) != ERR_OK) return false;
     }

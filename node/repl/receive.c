@@ -206,10 +206,16 @@ static void failed(struct repl *r)
     repl_vector_assign(&c->planned, &c->have);
 }
 
-/* Its origin hears that it is durable here, when it is a neighbour. */
-static void owe_receipt(struct repl *r, const struct log_id *id)
+/* Its origin hears that it is durable here, when it is a neighbour; one that we cannot be linked with, through the peer
+ * from which we have it. */
+static void owe_receipt(struct repl *r, const struct log_id *id, const struct node_name *from)
 {
     struct member *origin = repl_member_find(r, &id->origin);
+    if (origin != NULL && !repl_linkable(r, NULL, origin)) {
+        struct member *via = repl_member_find(r, from);
+        if (via != NULL && via->peer != NULL) via->peer->owes_others = true;
+        return;
+    }
     if (origin == NULL || origin->peer == NULL || !origin->peer->linked) return;
     if (id->epoch > origin->peer->owes.epoch ||
         (id->epoch == origin->peer->owes.epoch && id->seq > origin->peer->owes.seq)) {
@@ -231,7 +237,7 @@ enum err repl_changes_stored(struct repl *r, const struct repl_event *ev)
     for (size_t i = 0; i < b->change_count; i++) {
         const struct log_id *id = &b->changes[i].id;
         repl_vector_raise(&c->have, &id->origin, id->epoch, id->seq);
-        owe_receipt(r, id);
+        owe_receipt(r, id, &b->marks[i].from);
         repl_floor_changed(r, ev, b->changes[i].time);
         flood = flood || b->marks[i].flood;
     }

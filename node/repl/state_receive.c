@@ -170,6 +170,7 @@ enum err repl_state_stored(struct repl *r, const struct repl_event *ev)
         repl_sync_disk_works(r);
         for (size_t i = 0; i < b->upto_count; i++) {
             repl_vector_renew(&s->have, &b->upto[i].origin, b->upto[i].epoch, b->upto[i].high);
+            repl_heartbeat_pass_on(r, &b->upto[i].origin);
         }
     } else {
         repl_count(r, REPL_COUNT_store_failures, 1);

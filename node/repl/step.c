@@ -58,14 +58,7 @@ static enum err on_want(struct repl *r, struct member *m, const struct repl_mess
 
 static enum err on_receipt(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out)
 {
-    (void)out;
-    for (size_t i = 0; i < msg->receipt.id_count; i++) {
-        const struct log_id *id = &msg->receipt.ids[i];
-        if (!node_name_eq(&id->origin, &r->self)) continue;
-        repl_sync_own_log(r, id->epoch, id->seq);
-        repl_changes_receipt(r, m, id->epoch, id->seq);
-    }
-    return ERR_OK;
+    return repl_receipts_take(r, m, &msg->receipt, out);
 }
 
 static enum err on_fetch(struct repl *r, struct member *m, const struct repl_message *msg, struct repl_actions *out)

@@ -111,7 +111,8 @@ enum repl_action_type {
     REPL_DO_PERSIST_CHANGE, /* store changes (in order, each atomic), then STORED(token) */
     REPL_DO_PERSIST_STATE,  /* store records, and raise the stored state vector by upto (a newer epoch replaces the
                                owner's older one) and by nothing else, then STORED(token). Either may be empty */
-    REPL_DO_DIAL,     /* keep a link to peer at address (again after each loss, with back-off: the mesh's matter) */
+    REPL_DO_DIAL, /* keep a link to peer at address (again after each loss, with back-off: the mesh's matter). An empty
+                     address: it cannot be dialled and will dial us; nobody is to be dialled on its account */
     REPL_DO_HANGUP,   /* close the link: evicted or left */
     REPL_DO_MEMBER,   /* a member's status changed: remember it durably, log it */
     REPL_DO_APPLIED,  /* a local change (token as in LOCAL_CHANGE) is durable here: id is its place in the log */

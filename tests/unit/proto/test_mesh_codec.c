@@ -258,10 +258,14 @@ static void test_want_and_receipt(void **state)
     round_trip(&f, &arena, &back);
     assert_int_equal(back.message.want.plan_count, 0);
     f.message.type = REPL_RECEIPT;
-    f.message.receipt = (struct repl_receipt){ids, 2};
+    f.message.receipt = (struct repl_receipt){.ids = ids, .id_count = 2};
     round_trip(&f, &arena, &back);
     assert_int_equal(back.message.receipt.id_count, 2);
     assert_memory_equal(back.message.receipt.ids, ids, sizeof ids);
+    assert_string_equal(back.message.receipt.by.s, "");
+    f.message.receipt.by = name("c");
+    round_trip(&f, &arena, &back);
+    assert_string_equal(back.message.receipt.by.s, "c");
     arena_fini(&arena);
 }
 
