@@ -117,6 +117,17 @@ static struct slice state_word(const struct repl_member_view *m, bool drained)
     return drained && m->status == MEMBER_ALIVE ? SLICE("drained") : slice_of(member_status_name(m->status));
 }
 
+/* Two nodes that cannot be dialled have no link, and need none. */
+static void link_text(const struct node *n, const struct repl_member_view *m, char *out, size_t out_size)
+{
+    bool told = m->incarnation > 0;
+    if (told && !m->linked && m->mesh_address.n == 0 && n->config.mesh_advertise[0] == '\0') {
+        (void)snprintf(out, out_size, "none: neither can be dialled; others pass on its changes");
+    } else {
+        mesh_link_text(n->mesh, &m->name, out, out_size);
+    }
+}
+
 static void send_member(struct view *v, const struct repl_member_view *m, bool self)
 {
     struct node *n = v->n;
@@ -126,7 +137,7 @@ static void send_member(struct view *v, const struct repl_member_view *m, bool s
     if (m->status == MEMBER_LEFT || m->status == MEMBER_EVICTED) {
         (void)snprintf(link, sizeof link, "no longer a member");
     } else if (!self && n->mesh != NULL) {
-        mesh_link_text(n->mesh, &m->name, link, sizeof link);
+        link_text(n, m, link, sizeof link);
     }
     arena_fini(&v->arena);
     control_record_start(&v->b, &v->arena, "node");

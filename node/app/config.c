@@ -73,6 +73,11 @@ static bool fits_level(struct slice v)
     return slice_is(v, "error") || slice_is(v, "warn") || slice_is(v, "info") || slice_is(v, "debug");
 }
 
+static bool fits_yes_no(struct slice v)
+{
+    return slice_is(v, "yes") || slice_is(v, "no");
+}
+
 static const struct form form_name = {fits_name, "a name of letters, digits, '.', '_' or '-', 63 at most"};
 static const struct form form_path = {fits_path, "a path"};
 static const struct form form_host_port = {fits_host_port, "an address with a port, such as \"10.1.0.1:7400\""};
@@ -80,6 +85,7 @@ static const struct form form_sip_listen = {fits_sip_listen, "transport:address:
 static const struct form form_host = {fits_host, "a host name or an address without a port"};
 static const struct form form_duration = {fits_duration, "a duration from 100ms to 60s, such as 4s"};
 static const struct form form_level = {fits_level, "error, warn, info or debug"};
+static const struct form form_yes_no = {fits_yes_no, "yes or no"};
 
 enum field_type { FIELD_TEXT, FIELD_LIST, FIELD_MAPPING };
 
@@ -103,6 +109,7 @@ struct raw {
     struct config config; /* first: offsets of struct config hold for struct raw too */
     const char *log;
     const char *no_answer;
+    const char *reachable;
 };
 
 static const struct field sip_fields[] = {
@@ -113,6 +120,7 @@ static const struct field sip_fields[] = {
 static const struct field mesh_fields[] = {
     {"listen", FIELD_TEXT, false, &form_host_port, AT(mesh_listen), 0, 0, NULL, 0},
     {"advertise", FIELD_TEXT, false, &form_host_port, AT(mesh_advertise), 0, 0, NULL, 0},
+    {"reachable", FIELD_TEXT, false, &form_yes_no, offsetof(struct raw, reachable), 0, 0, NULL, 0},
     {"seeds", FIELD_LIST, false, &form_host_port, AT(seeds), AT(seed_count), CONFIG_SEEDS_MAX, NULL, 0},
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
@@ -188,6 +196,39 @@ static enum err read_list(const struct reader *r, yaml_node_t *n, const struct f
 static enum err read_mapping(const struct reader *r, yaml_node_t *n, const char *name, const struct field *fields,
                              size_t field_count);
 
+/* Not NULL and not "all addresses", which nobody could dial. */
+static bool names_one_address(const char *listen)
+{
+    return listen != NULL && strncmp(listen, "0.0.0.0:", 8) != 0 && strncmp(listen, "[::]:", 5) != 0;
+}
+
+/* The node that holds the value of a key that is there. */
+static yaml_node_t *value_of(const struct reader *r, const yaml_node_t *mapping, const char *name)
+{
+    yaml_node_pair_t *p = mapping->data.mapping.pairs.start;
+    while (!slice_is(scalar_text(yaml_document_get_node(r->document, p->key)), name))
+        p++;
+    return yaml_document_get_node(r->document, p->value);
+}
+
+/* What mesh says of how others reach this node must not contradict itself. */
+static enum err check_reachable(const struct reader *r, const yaml_node_t *mesh)
+{
+    const struct config *c = &r->raw->config;
+    if (r->raw->reachable == NULL) return ERR_OK;
+    bool yes = strcmp(r->raw->reachable, "yes") == 0;
+    if (!yes && c->mesh_advertise != NULL) {
+        return fail(
+            r, value_of(r, mesh, "advertise"), ERR_SYNTAX,
+            "advertise: an address at which others dial a node that says \"reachable: no\"; remove one of them");
+    }
+    if (yes && c->mesh_advertise == NULL && !names_one_address(c->mesh_listen)) {
+        return fail(r, value_of(r, mesh, "reachable"), ERR_SYNTAX,
+                    "reachable: yes needs the address at which others dial this node: add advertise: \"ADDRESS:PORT\"");
+    }
+    return ERR_OK;
+}
+
 static enum err read_field(const struct reader *r, yaml_node_t *value, const struct field *f)
 {
     switch (f->type) {
@@ -195,8 +236,10 @@ static enum err read_field(const struct reader *r, yaml_node_t *value, const str
     case FIELD_LIST: return read_list(r, value, f);
     case FIELD_MAPPING: break;
     }
-    if (f->fields == mesh_fields) r->raw->config.mesh = true;
-    return read_mapping(r, value, f->key, f->fields, f->field_count);
+    enum err e = read_mapping(r, value, f->key, f->fields, f->field_count);
+    if (e != ERR_OK || f->fields != mesh_fields) return e;
+    r->raw->config.mesh = true;
+    return check_reachable(r, value);
 }
 
 static enum err unknown_key(const struct reader *r, const yaml_node_t *key, const struct field *fields, size_t count)
@@ -243,12 +286,6 @@ static enum err read_mapping(const struct reader *r, yaml_node_t *n, const char 
     return ERR_OK;
 }
 
-/* Not NULL and not "all addresses", which nobody could dial. */
-static bool names_one_address(const char *listen)
-{
-    return listen != NULL && strncmp(listen, "0.0.0.0:", 8) != 0 && strncmp(listen, "[::]:", 5) != 0;
-}
-
 static void finish(struct raw *raw)
 {
     struct config *c = &raw->config;
@@ -262,7 +299,9 @@ static void finish(struct raw *raw)
     }
     if (c->cluster == NULL) c->cluster = "";
     if (c->sip_advertise == NULL) c->sip_advertise = "";
-    if (c->mesh_advertise == NULL) c->mesh_advertise = names_one_address(c->mesh_listen) ? c->mesh_listen : "";
+    bool hidden = raw->reachable != NULL && strcmp(raw->reachable, "no") == 0;
+    if (c->mesh_advertise == NULL)
+        c->mesh_advertise = !hidden && names_one_address(c->mesh_listen) ? c->mesh_listen : "";
 }
 
 /* What follows the first document would be ignored in silence. */

@@ -166,6 +166,7 @@ static enum err open_mesh(struct node *n, struct err_info *info)
         .self = n->self,
         .cluster = slice_of(n->identity.cluster),
         .listen = n->config.mesh_listen,
+        .parks = n->config.mesh_advertise[0] == '\0',
         .ca_file = n->identity.ca_file,
         .cert_file = n->identity.cert_file,
         .key_file = n->identity.key_file,

@@ -60,7 +60,10 @@ static void a_node_is_dialled_where_it_listens(void **state)
                  {"{ listen: \"0.0.0.0:7400\" }", ""},
                  {"{ listen: \"[::]:7400\" }", ""},
                  {"{ listen: \"0.0.0.0:7400\", advertise: \"10.1.0.9:7400\" }", "10.1.0.9:7400"},
-                 {"{ seeds: [\"10.2.0.1:7400\"] }", ""}};
+                 {"{ seeds: [\"10.2.0.1:7400\"] }", ""},
+                 {"{ listen: \"10.1.0.1:7400\", reachable: no }", ""},
+                 {"{ listen: \"10.1.0.1:7400\", reachable: yes }", "10.1.0.1:7400"},
+                 {"{ seeds: [\"10.2.0.1:7400\"], reachable: no }", ""}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena arena = {0};
@@ -99,6 +102,11 @@ static void mistakes_are_explained(void **state)
         {"node: a\nsite: b\nhttp: \"127.0.0.1:99999\"\n", 3, 7,
          "http: expected an address with a port, such as \"10.1.0.1:7400\", not \"127.0.0.1:99999\""},
         {"node: a\nsite: b\nlog: loud\n", 3, 6, "log: expected error, warn, info or debug, not \"loud\""},
+        {"node: a\nsite: b\nmesh: { reachable: maybe }\n", 3, 20, "reachable: expected yes or no, not \"maybe\""},
+        {"node: a\nsite: b\nmesh: { advertise: \"10.1.0.9:7400\", reachable: no }\n", 3, 20,
+         "advertise: an address at which others dial a node that says \"reachable: no\"; remove one of them"},
+        {"node: a\nsite: b\nmesh: { listen: \"0.0.0.0:7400\", reachable: yes }\n", 3, 44,
+         "reachable: yes needs the address at which others dial this node: add advertise: \"ADDRESS:PORT\""},
         {"node: a\nsite: b\nmesh: yes\n", 3, 7, "mesh: expected a mapping of keys to values"},
         {"node: a\nsite: b\n" GOOD_TAIL "---\nnode: c\n", 6, 1,
          "a second document: a configuration is one; remove what follows \"---\""},
