@@ -33,3 +33,19 @@ class Cuts:
 
     def heal(self):
         _nft("flush chain ip tandem_test cuts\n")
+
+
+class Walls:
+    """Addresses that can open connections, and to which nobody can open one. A context."""
+
+    def __enter__(self):
+        _nft("add table ip tandem_test\n"
+             "add chain ip tandem_test walls { type filter hook input priority 0; }\n"
+             "flush chain ip tandem_test walls\n")
+        return self
+
+    def wall(self, address, port):
+        _nft(f"add rule ip tandem_test walls ip daddr {address} tcp dport {port} ct state new drop\n")
+
+    def __exit__(self, *_):
+        _nft("flush chain ip tandem_test walls\n")
