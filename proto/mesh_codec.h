@@ -10,8 +10,13 @@
 
 #include "node/repl/message.h"
 
-#define MESH_VERSION_MIN 1
-#define MESH_VERSION_MAX 1
+/* What this node speaks: its version, and the one before it. So nodes of v and v + 1 understand each other, and a
+ * cluster is brought to v + 1 node by node. Tests build nodes of other versions. */
+#ifndef MESH_VERSION
+#define MESH_VERSION 1
+#endif
+#define MESH_VERSION_MAX MESH_VERSION
+#define MESH_VERSION_MIN (MESH_VERSION > 1 ? MESH_VERSION - 1 : 1)
 #define MESH_NONCE_LEN 32
 #define MESH_POLL_SLOTS 8         /* requests that a node which cannot be dialled keeps parked at each peer */
 #define MESH_CERTIFICATE_MAX 8192 /* bytes of a DER certificate */

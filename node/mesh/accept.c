@@ -238,6 +238,7 @@ void listener_on_request(struct inbox_item *item)
 {
     struct listen_slot *s = CONTAINER_OF(item, struct listen_slot, item);
     struct mesh *m = s->listener->mesh;
+    char text[LIMIT_TEXT];
     if (m->closing) {
         arena_fini(&s->arena);
     } else if (s->idle) {
@@ -245,7 +246,9 @@ void listener_on_request(struct inbox_item *item)
     } else if (s->err != ERR_OK) {
         take_bad(s);
     } else if (!slice_eq(s->frame.cluster, m->options.cluster)) {
-        refuse_hello(s, s->frame.sender.s, "this is another cluster");
+        (void)snprintf(text, sizeof text, "this is cluster %.*s, not %.*s", SLICE_ARG(m->options.cluster),
+                       SLICE_ARG(s->frame.cluster));
+        refuse_hello(s, s->frame.sender.s, text);
     } else if (s->frame.type == MESH_HELLO) {
         take_hello(s);
     } else if (s->frame.type == MESH_HELLO_PROOF) {

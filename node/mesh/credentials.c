@@ -250,6 +250,16 @@ static enum err check_own(const struct credentials *c, const char *ca_file, cons
     return ERR_OK;
 }
 
+bool credentials_own_fault(const struct credentials *c, struct wall now, char *out, size_t out_size)
+{
+    char words[LIMIT_TEXT];
+    int reason = X509_V_OK;
+    if (check_chain(c, c->cert, (time_t)(now.ms / 1000), &reason) != ERR_AUTH) return false;
+    certificate_words(c->cert, reason, words, sizeof words);
+    (void)snprintf(out, out_size, "our %.200s", words);
+    return true;
+}
+
 static enum err make_tls(struct credentials *c, struct err_info *info)
 {
     c->tls = SSL_CTX_new(TLS_client_method());

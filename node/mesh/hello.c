@@ -103,12 +103,26 @@ static void take_refusal(struct link *l, const struct mesh_frame *f)
     link_refused(l, text);
 }
 
+/* An answer in a version, or of a kind, that we do not know. */
+static void take_version(struct link *l, const struct mesh_frame *f)
+{
+    char text[LIMIT_TEXT];
+    bool common = f->version_min <= MESH_VERSION_MAX && f->version_max >= MESH_VERSION_MIN;
+    if (common) {
+        refuse_peer(l, "it answers our hello with what this version does not know");
+        return;
+    }
+    (void)snprintf(text, sizeof text, "it speaks mesh versions %u to %u, this node %d to %d: update the older one",
+                   f->version_min, f->version_max, MESH_VERSION_MIN, MESH_VERSION_MAX);
+    refuse_peer(l, text);
+}
+
 void link_take_hello(struct link *l, const struct mesh_frame *f, enum err err)
 {
     if (l->state != LINK_HELLO && l->state != LINK_PROOF) return;
-    if (f == NULL && err == ERR_VERSION) {
-        refuse_peer(l, "no version in common");
-    } else if (f == NULL) {
+    if (err == ERR_VERSION) {
+        take_version(l, f);
+    } else if (err != ERR_OK) {
         link_lost(l, ERR_UNREACHABLE, "no answer to our hello that can be read");
     } else if (l->state == LINK_HELLO && f->type == MESH_HELLO_REPLY) {
         take_reply(l, f);

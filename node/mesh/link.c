@@ -422,6 +422,8 @@ static void on_probe(void *ctx, enum probe_result result, const char *text)
     l->probe = NULL;
     if (l->state != LINK_DIALLING) return;
     bool tls = result == PROBE_TLS_OURS || result == PROBE_TLS_THEIRS;
+    char own[LIMIT_TEXT];
+    if (result == PROBE_TLS_OURS && credentials_own_fault(m->credentials, mesh_wall(), own, sizeof own)) text = own;
     bool news = strcmp(l->why, text) != 0;
     bool was_stuck = l->stuck;
     l->why_refused = tls;

@@ -158,7 +158,7 @@ void link_refused(struct link *l, const char *why);
  * books on us. */
 void link_hello_again(struct link *l);
 
-/* hello.c: says hello on the present pipe, and takes the answers; answer is NULL when there was none that parses. */
+/* hello.c: says hello on the present pipe, and takes the answers; answer is set when err is ERR_OK or ERR_VERSION. */
 void link_hello(struct link *l);
 void link_take_hello(struct link *l, const struct mesh_frame *answer, enum err err);
 

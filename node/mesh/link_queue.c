@@ -292,7 +292,7 @@ void link_on_answer(struct link_slot *s)
         l->flying_bytes -= s->bytes;
         l->heard = mesh_now();
         if (s->hello) {
-            link_take_hello(l, s->err == ERR_OK ? &s->answer : NULL, s->err);
+            link_take_hello(l, &s->answer, s->err);
         } else if (s->out != NULL) {
             take_ack(l, s);
         }

@@ -20,6 +20,7 @@ struct probe {
     uv_timer_t timer;
     uv_getaddrinfo_t dns;
     uv_connect_t connection;
+    char host[LIMIT_HOST + 1];
     struct sockaddr_storage from; /* AF_UNSPEC: none */
     unsigned open;                /* handles and the resolver request that have not ended */
     bool closing;                 /* done was called or will not be */
@@ -224,12 +225,25 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+static const char *connect_words(int status)
+{
+    switch (status) {
+    case UV_ECONNREFUSED: return "connection refused";
+    case UV_ETIMEDOUT: return "connection timed out";
+    case UV_ENETUNREACH: return "no route: the network is unreachable";
+    case UV_EHOSTUNREACH: return "no route: the host is unreachable";
+    case UV_EACCES:
+    case UV_EPERM: return "connection forbidden by a filter on this machine";
+    default: return uv_strerror(status);
+    }
+}
+
 static void on_connect(uv_connect_t *req, int status)
 {
     struct probe *p = req->handle->data;
     if (p->closing) return;
     if (status != 0 || uv_read_start((uv_stream_t *)&p->tcp, on_alloc, on_read) != 0) {
-        finish(p, PROBE_CONNECT, status != 0 ? uv_strerror(status) : "connection failed");
+        finish(p, PROBE_CONNECT, status != 0 ? connect_words(status) : "connection failed");
         return;
     }
     p->connected = true;
@@ -246,15 +260,18 @@ static void connect_to(struct probe *p, const struct sockaddr *sa)
     const struct sockaddr *from = (const struct sockaddr *)&p->from;
     int rv = from->sa_family == sa->sa_family ? uv_tcp_bind(&p->tcp, from, 0) : 0;
     if (rv == 0) rv = uv_tcp_connect(&p->connection, &p->tcp, sa, on_connect);
-    if (rv != 0) finish(p, PROBE_CONNECT, uv_strerror(rv));
+    if (rv != 0) finish(p, PROBE_CONNECT, connect_words(rv));
 }
 
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 {
     struct probe *p = req->data;
+    char text[LIMIT_TEXT];
     if (!p->closing) {
         if (status != 0 || res == NULL) {
-            finish(p, PROBE_NAME, "the host name does not resolve");
+            (void)snprintf(text, sizeof text, "the host name %s does not resolve: %s", p->host,
+                           status != 0 ? uv_strerror(status) : "no address");
+            finish(p, PROBE_NAME, text);
         } else {
             connect_to(p, res->ai_addr);
         }
@@ -275,6 +292,7 @@ enum err probe_start(uv_loop_t *loop, SSL_CTX *tls, enum probe_kind kind, const 
     struct probe *p = calloc(1, sizeof *p);
     if (p == NULL) return ERR_NOMEM;
     p->kind = kind;
+    memcpy(p->host, host, sizeof host);
     if (from != NULL)
         memcpy(&p->from, from, from->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
     p->done = done;
