@@ -162,6 +162,28 @@ static void send_member(struct view *v, const struct repl_member_view *m, bool s
     command_record(v->reply, &v->b);
 }
 
+/* Where somebody should be whom nobody knows yet: the reason is what a machine that has just joined needs. */
+static void send_seeds(struct view *v)
+{
+    struct node *n = v->n;
+    struct slice address;
+    char why[LIMIT_TEXT];
+    char link[LIMIT_TEXT + LIMIT_URI];
+    for (size_t i = 0; n->mesh != NULL && mesh_seed_text(n->mesh, i, &address, why, sizeof why); i++) {
+        (void)snprintf(link, sizeof link, "%.*s: %s", SLICE_ARG(address), why);
+        arena_fini(&v->arena);
+        control_record_start(&v->b, &v->arena, "node");
+        control_text(&v->b, "node", SLICE("(seed)"));
+        control_text(&v->b, "site", SLICE(""));
+        control_text(&v->b, "status", SLICE("unknown"));
+        control_text(&v->b, "state", SLICE("unknown"));
+        control_bool(&v->b, "linked", false);
+        control_text(&v->b, "link", slice_of(link));
+        control_text(&v->b, "mesh", address);
+        command_record(v->reply, &v->b);
+    }
+}
+
 NODE_COMMAND(command_nodes)
 {
     struct node *n = ctx;
@@ -180,6 +202,7 @@ NODE_COMMAND(command_nodes)
         sent++;
     }
     node_read_end(n);
+    if (wanted.n == 0) send_seeds(&v);
     arena_fini(&v.arena);
     if (sent > 0) {
         control_reply_end(reply, 0, SLICE(""));

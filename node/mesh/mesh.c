@@ -447,15 +447,10 @@ enum err mesh_relay_reply(struct mesh *m, uint64_t id, struct slice reply)
     return relay_answer(m, id, reply);
 }
 
-void mesh_link_text(const struct mesh *m, const struct node_name *peer, char *out, size_t out_size)
+static void link_words(const struct link *l, char *out, size_t out_size)
 {
-    const struct link *l = link_find(m, peer);
     static const char *const states[LINK_STATE_COUNT] = {
         "not linked", "dialling", "saying hello", "saying hello", "linked", "refused", "waiting for it to dial us"};
-    if (l == NULL) {
-        (void)snprintf(out, out_size, "not linked: no address known");
-        return;
-    }
     bool refused = l->why_refused && l->state != LINK_UP && l->state != LINK_PARKED;
     bool shown = l->why[0] != '\0' && l->state != LINK_UP;
     if (l->state == LINK_UP && l->calls_us) {
@@ -464,4 +459,26 @@ void mesh_link_text(const struct mesh *m, const struct node_name *peer, char *ou
     }
     (void)snprintf(out, out_size, "%s%s%s", refused ? "refused" : states[l->state], shown ? ": " : "",
                    shown ? l->why : "");
+}
+
+void mesh_link_text(const struct mesh *m, const struct node_name *peer, char *out, size_t out_size)
+{
+    const struct link *l = link_find(m, peer);
+    if (l != NULL) {
+        link_words(l, out, out_size);
+    } else {
+        (void)snprintf(out, out_size, "not linked: no address known");
+    }
+}
+
+bool mesh_seed_text(const struct mesh *m, size_t i, struct slice *address, char *out, size_t out_size)
+{
+    for (struct list_node *n = m->links.next; n != &m->links; n = n->next) {
+        const struct link *l = CONTAINER_OF(n, struct link, node);
+        if (!l->seed || l->named || l->state == LINK_PARKED || i-- > 0) continue;
+        *address = slice_of(l->address);
+        link_words(l, out, out_size);
+        return true;
+    }
+    return false;
 }

@@ -10,6 +10,7 @@ from .wait import until
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("TANDEM_BUILD", ROOT / "build"))
 TANDEMD = BUILD / "tandemd"
+VARIANTS = BUILD / "tests" / "system" / "variant"  # nodes of other versions
 CLUSTERCTL = BUILD / "clusterctl"
 
 
@@ -40,6 +41,7 @@ class Node:
         self.log = self.folder / f"{name}.log"
         self.config = pathlib.Path(config) if config else self.folder / f"{name}.yaml"
         self.process = None
+        self.binary = TANDEMD
         self.told = None  # the process that was told to end
         self.environment = {}  # beside ours, for the next start
         if config is None:
@@ -65,7 +67,7 @@ class Node:
     def start(self, wait=True):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([str(TANDEMD), str(self.config)], stdout=log, stderr=log, cwd=self.folder,
+            self.process = subprocess.Popen([str(self.binary), str(self.config)], stdout=log, stderr=log, cwd=self.folder,
                                             env={**os.environ, **self.environment}, start_new_session=True)
         if wait:
             until(self.ready, f"node {self.name} to be ready", 20)

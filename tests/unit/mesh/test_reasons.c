@@ -38,6 +38,29 @@ static void expect(struct rig *r, const char *address, const char *words)
     rig_close(&a);
 }
 
+/* A seed has no name yet: it is asked for by its place. */
+static bool seed_says(void *ctx)
+{
+    struct rig_node *a = ctx;
+    struct slice address;
+    char text[LIMIT_TEXT];
+    return mesh_seed_text(a->mesh, 0, &address, text, sizeof text) && slice_is(address, "127.0.0.1:1") &&
+           strcmp(text, "dialling: connection refused") == 0;
+}
+
+static void test_seed(void **state)
+{
+    struct rig_node a;
+    struct slice address;
+    char text[LIMIT_TEXT];
+    rig_open(*state, &a, "a", NULL);
+    assert_false(mesh_seed_text(a.mesh, 0, &address, text, sizeof text));
+    assert_int_equal(mesh_dial_seed(a.mesh, SLICE("127.0.0.1:1")), ERR_OK);
+    rig_wait(*state, seed_says, &a, "the reason at the seed");
+    assert_false(mesh_seed_text(a.mesh, 1, &address, text, sizeof text));
+    rig_close(&a);
+}
+
 static void test_addresses(void **state)
 {
     expect(*state, "127.0.0.1:1", "dialling: connection refused");
@@ -117,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
