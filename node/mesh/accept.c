@@ -28,6 +28,7 @@ static struct peer_pipe *peer_make(struct listener *s, uint32_t pipe)
     p = calloc(1, sizeof *p);
     if (p == NULL) return NULL;
     p->pipe = pipe;
+    guard_pipe_address(pipe, &p->address);
     map_insert(&s->peers, &p->node, pipe_hash(s, pipe));
     return p;
 }

@@ -3,6 +3,8 @@
 #ifndef TANDEM_MESH_ACCEPT_H
 #define TANDEM_MESH_ACCEPT_H
 
+#include <netinet/in.h>
+
 #include "node/base/map.h"
 #include "node/mesh/listener.h"
 #include "node/mesh/whole.h"
@@ -25,10 +27,18 @@ struct listen_slot {
     struct mesh_frame frame;
 };
 
+/* From where a connection comes; comparable as bytes. */
+struct peer_address {
+    uint16_t family; /* 0: not known */
+    in_port_t port;  /* in network order, as the rest */
+    unsigned char bytes[16];
+};
+
 /* A connection of a peer. */
 struct peer_pipe {
     struct map_node node;
     uint32_t pipe;
+    struct peer_address address;
     bool greeted; /* transcript is set */
     bool proved;
     uint64_t order; /* of the proof */
@@ -67,6 +77,10 @@ struct listener {
     uint64_t told;          /* connections counted before it */
     uint64_t own_probes;    /* answered, of the present NNG listener */
     uint64_t auth_failures; /* of strangers, counted already */
+    /* guard.c */
+    struct guard *guard; /* the last look; NULL: none yet */
+    bool guarding;       /* a look is under way */
+    struct mono guard_at;
 };
 
 /* Replies to the request in s and lets it wait for the next one. */
@@ -78,6 +92,10 @@ void listener_send(struct listen_slot *s, nng_msg *msg_take);
 bool listener_park(struct listen_slot *s);
 /* What was parked in s is not answered at all. */
 void listener_unpark(struct listen_slot *s);
+/* guard.c */
+void guard_pipe_address(uint32_t pipe, struct peer_address *out);
+void guard_tick(struct listener *s, struct mono now);
+void guard_fini(struct listener *s);
 /* caller.c: takes a poll of a peer that has proved its name. */
 void caller_poll(struct listen_slot *s, struct peer_pipe *p);
 void caller_pipe_gone(struct mesh *m, uint32_t pipe);

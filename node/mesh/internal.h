@@ -26,11 +26,12 @@
     X(hello_required)    /* a request before hello */                                                                  \
     X(sender_forged)     /* a frame that named another sender than its hello proved */                                 \
     X(hello_accepted)                                                                                                  \
-    X(hello_refused)   /* by us, as the server: cluster, certificate, signature, eviction */                           \
-    X(peer_refused)    /* by us, as the client: certificate, signature, name, eviction */                              \
-    X(refused_by_peer) /* we were */                                                                                   \
-    X(tls_refused)     /* dials that end at TLS: their certificate or ours */                                          \
-    X(accept_failed)   /* connections to the listener that did not get through TLS: scans, strangers */                \
+    X(hello_refused)    /* by us, as the server: cluster, certificate, signature, eviction */                          \
+    X(peer_refused)     /* by us, as the client: certificate, signature, name, eviction */                             \
+    X(refused_by_peer)  /* we were */                                                                                  \
+    X(tls_refused)      /* dials that end at TLS: their certificate or ours */                                         \
+    X(accept_failed)    /* connections to the listener that did not get through TLS: scans, strangers */               \
+    X(strangers_closed) /* connections to the listener that never got through TLS */                                   \
     X(links_up)                                                                                                        \
     X(links_lost)                                                                                                      \
     X(links_timed_out)   /* of those lost: no answer in time */                                                        \
@@ -68,6 +69,7 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_PROBE_TLS_MS 30000    /* at one that connects, and costs it a handshake */
 #define MESH_SEED_RETRY_MS 10000   /* while no peer is linked */
 #define MESH_WATCH_MS 5000         /* the watchdog's look at our own listener */
+#define MESH_STRANGERS_MAX 256     /* connections to our listener that have not got through TLS */
 #define MESH_RELAYS_OPEN 1024      /* each way */
 #define MESH_EVICTED_TEXT "evicted from the cluster, or has left it"
 #define MESH_SERVER_NAME "tandem" /* every node's certificate carries it, since a seed's name is not known before */

@@ -246,5 +246,6 @@ void listener_free(struct listener *s)
     while ((n = map_walk(&s->peers, &walk)) != NULL)
         peer_free(s, CONTAINER_OF(n, struct peer_pipe, node));
     map_fini(&s->peers);
+    guard_fini(s);
     free(s);
 }

@@ -123,6 +123,7 @@ void listener_tick(struct listener *s, struct mono now)
 {
     struct mesh *m = s->mesh;
     char address[LIMIT_URI + 1];
+    guard_tick(s, now);
     if (s->probe != NULL || !mono_reached(now, s->watch_at)) return;
     if (!s->bound || s->dead_looks >= DEAD_LOOKS) {
         reopen(s);

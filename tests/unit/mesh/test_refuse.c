@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -301,6 +302,46 @@ static void test_scans(void **state)
     rig_close(&b);
 }
 
+/* Connections that say nothing, more than may be there at once: the first are closed soon, the rest in time; who is
+ * linked stays so, and somebody new gets in. */
+static void test_idle_connections(void **state)
+{
+    enum { COUNT = 300 };
+    struct rig_node a;
+    struct rig_node b;
+    struct rig_node c;
+    struct rlimit limit;
+    int idle[COUNT];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max; /* both ends of each are here */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    rig_identity(*state, "ca", "c", (struct wall){0}, 0);
+    rig_open(*state, &a, "a", "127.0.0.1:0");
+    rig_open(*state, &b, "b", NULL);
+    rig_open(*state, &c, "c", NULL);
+    dial(&b, &a);
+    rig_wait_up(&b, "a");
+    for (size_t i = 0; i < COUNT; i++) {
+        idle[i] = connect_raw(&a);
+        assert_int_equal(write(idle[i], "\x16\x03\x01", 3), 3); /* as TLS begins */
+    }
+    uint64_t start = uv_hrtime();
+    rig_wait_counter(&a, "strangers_closed", COUNT - 256);
+    dial(&c, &a);
+    rig_wait_up(&c, "a");
+    rig_wait_counter(&a, "strangers_closed", COUNT);
+    assert_true((uv_hrtime() - start) / 1000000 >= 8000); /* the last of them had time to greet */
+    assert_int_equal(b.peers[0].downs + c.peers[0].downs, 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        char byte;
+        assert_true(read(idle[i], &byte, 1) <= 0); /* it is at its end, and does not wait */
+        (void)close(idle[i]);
+    }
+    rig_close(&b);
+    rig_close(&c);
+    rig_close(&a);
+}
+
 /* The descriptor of the listening socket, found from outside. */
 static int listening_fd(const struct rig_node *n)
 {
@@ -347,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scans, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idle_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
