@@ -2,6 +2,7 @@
 #include "kit.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ static void on_beat(uv_timer_t *t)
 
 void kit_init(struct kit *k, uv_loop_t *loop)
 {
+    (void)signal(SIGPIPE, SIG_IGN); /* as main does: a client may be gone before it is answered */
     *k = (struct kit){.dir = "/tmp/tandem-app-XXXXXX", .name = "n1", .site = "hq", .loop = loop};
     sip_library_init();
     assert_non_null(mkdtemp(k->dir));

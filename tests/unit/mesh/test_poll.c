@@ -276,7 +276,7 @@ static void test_evicted(void **state)
     struct rig_node a;
     struct rig_node b;
     open_pair(*state, &a, &b);
-    assert_int_equal(mesh_evict(a.mesh, &b.name), ERR_OK);
+    assert_int_equal(mesh_evict(a.mesh, &b.name, b.issued), ERR_OK);
     assert_false(rig_up(&a, "b"));
     rig_wait_text(&b, "a", "refused: by the peer: evicted from the cluster"); /* at once, by its polls */
     assert_false(rig_up(&b, "a"));
