@@ -175,12 +175,12 @@ static bool raise(struct repl *r, struct repl_actions *out)
 bool repl_floor_flush(struct repl *r, struct repl_actions *out)
 {
     struct floors *f = &r->floors;
-    be_whole(r);
     if (f->tombstones == 0 || repl_status_final(r->self_status)) {
         f->key = 0;
         return true;
     }
     if (!renew(r, key_now(r))) return false;
+    be_whole(r);
     set_own_bit(r);
     if (!idle(r) || !full(r)) return true;
     struct mono at = mono_reached(f->not_before, f->settled_at) ? f->not_before : f->settled_at;
