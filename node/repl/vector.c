@@ -56,8 +56,18 @@ static void root_change(struct repl_vector *v, const struct vector_entry *e, int
 
 void repl_vector_root(const struct repl_vector *v, unsigned char out[REPL_ROOT_LEN])
 {
-    for (size_t i = 0; i < REPL_ROOT_LEN; i++)
-        out[i] = (unsigned char)(v->lane[i / 8] >> (8 * (i % 8)));
+    for (size_t i = 0; i < LANES; i++) { /* little endian; the compiler makes one store of the eight */
+        uint64_t lane = v->lane[i];
+        unsigned char *to = out + 8 * i;
+        to[0] = (unsigned char)lane;
+        to[1] = (unsigned char)(lane >> 8);
+        to[2] = (unsigned char)(lane >> 16);
+        to[3] = (unsigned char)(lane >> 24);
+        to[4] = (unsigned char)(lane >> 32);
+        to[5] = (unsigned char)(lane >> 40);
+        to[6] = (unsigned char)(lane >> 48);
+        to[7] = (unsigned char)(lane >> 56);
+    }
 }
 
 void repl_vector_fini(struct repl_vector *v)
