@@ -151,7 +151,7 @@ struct peer {
     unsigned steps_told; /* the version of our steps that it has acknowledged */
     unsigned steps_sent;
     uint64_t steps_token;
-    struct mono fetched_at; /* it last asked for a piece of a snapshot; {0} never */
+    struct mono fetched_at;    /* it last asked for a piece of a snapshot; {0} never */
     struct repl_totals totals; /* plan grows with its receipts */
 
     /* How old its data is: at mark_at we held mark, and it has caught up with that at current ({0}: never yet). */
