@@ -170,6 +170,7 @@ def test_an_expired_certificate(pair):
     c.start()
     refused_everywhere(pair, c)
     assert "expired" in c.log_text()
+    until(lambda: "refused: our certificate expired on " in c.nodes()["(seed)"]["link"], "the reason in nodes", 15)
     assert c.stop() == 0
     shutil.rmtree(pair.folder / "expired")
     for name, content in zip(("node.pem", "node.key"), good):
@@ -205,6 +206,8 @@ def test_a_foreign_authority_that_names_our_cluster(pair, trusts):
     until(lambda: a.digest() == b.digest(), "the change at b")
     assert sorted(a.nodes()) == sorted(b.nodes()) == ["a", "b"]
     assert a.nodes()["b"]["linked"] and b.nodes()["a"]["linked"]
+    if trusts == "its-own":
+        until(lambda: "refused: certificate is not from this cluster's CA" in c.nodes()["(seed)"]["link"], "the reason", 15)
     if c.process.poll() is not None:  # it refused itself
         assert c.process.returncode == 1 and "certificate" in c.log_text()
         c.process = None
