@@ -51,7 +51,7 @@ enum mesh_counter { MESH_COUNTERS(MESH_COUNTER_ENUM) MESH_COUNTER_COUNT };
 #define MESH_TICK_MS 100
 #define MESH_LINK_SLOTS 16       /* requests on the way to one peer */
 #define MESH_LISTEN_SLOTS 32     /* requests of all peers being handled */
-#define MESH_PARKED_MAX 512      /* requests of peers that cannot be dialled, waiting for something to answer */
+#define MESH_PARKED_MAX 8192     /* requests of peers that cannot be dialled: of 1024 peers, 1 KiB each */
 #define MESH_PARKED_MS 20000     /* and so long; then they are answered with nothing */
 #define MESH_QUEUE_MESSAGES 1024 /* of one link */
 #define MESH_QUEUE_BYTES 16777216
