@@ -403,15 +403,24 @@ static void take_self(struct repl *r, const struct member_note *note)
     }
 }
 
+/* A death is believed unless we hear the dead. Then it is to refute what it may not hear of but from us. */
+static void take_death(struct repl *r, struct member *m, const struct member_note *note)
+{
+    if (note->incarnation < m->incarnation) return;
+    if (!repl_member_audible(r, m)) {
+        (void)repl_member_move(r, m, MEMBER_DEAD);
+        return;
+    }
+    m->peer->doubted = true;
+    m->peer->doubted_incarnation = note->incarnation;
+}
+
 /* A higher incarnation is its own word that it lives, and its silence counts from now: but only from one who hears it
- * himself. Told by one who does not, the later life is as silent as the one before, and is judged like it. A death is
- * believed unless we hear the dead. */
+ * himself. Told by one who does not, the later life is as silent as the one before, and is judged like it. */
 static void take_life(struct repl *r, struct member *m, const struct member_note *note, bool newer)
 {
     if (note->status == MEMBER_DEAD) {
-        if (note->incarnation >= m->incarnation && !repl_member_audible(r, m)) {
-            (void)repl_member_move(r, m, MEMBER_DEAD);
-        }
+        take_death(r, m, note);
     } else if (newer && note->status == MEMBER_SUSPECT) {
         if (!repl_member_audible(r, m)) (void)repl_member_move(r, m, MEMBER_SUSPECT);
     } else if (newer) {

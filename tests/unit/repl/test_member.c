@@ -316,6 +316,32 @@ static void notes_bring_members_but_no_deaths(void **state)
     drive_close(&d);
 }
 
+/* Others may think it dead who cannot hear it: it is told by those who do, and refutes. */
+static void one_that_we_hear_learns_of_its_death(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_join(&d, "n3");
+    drive_tick(&d, 10);
+    struct member_note dead = note_of("n2", MEMBER_DEAD);
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &dead, 1)), ERR_OK);
+    assert_int_equal(view_of(&d, "n2").status, MEMBER_ALIVE);
+    drive_tick(&d, 1100);
+    const struct repl_message *m = sent(&d, "n2", REPL_HEARTBEAT);
+    assert_non_null(m);
+    assert_int_equal(m->heartbeat.accusation_count, 1);
+    assert_string_equal(m->heartbeat.accusations[0].name.s, "n2");
+    assert_int_equal(m->heartbeat.accusations[0].incarnation, dead.incarnation);
+    struct member_note newer = note_of("n2", MEMBER_ALIVE);
+    newer.incarnation++;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &newer, 1)), ERR_OK);
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &dead, 1)), ERR_OK); /* of an earlier life */
+    drive_tick(&d, 1100);
+    assert_int_equal(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.accusation_count, 0);
+    drive_close(&d);
+}
+
 static void a_newer_incarnation_moves_the_address(void **state)
 {
     (void)state;
@@ -599,6 +625,7 @@ int main(void)
         cmocka_unit_test(an_accusation_is_refuted),
         cmocka_unit_test(the_isolated_accuse_nobody),
         cmocka_unit_test(notes_bring_members_but_no_deaths),
+        cmocka_unit_test(one_that_we_hear_learns_of_its_death),
         cmocka_unit_test(a_newer_incarnation_moves_the_address),
         cmocka_unit_test(the_evicted_are_out_for_good),
         cmocka_unit_test(an_evicted_name_comes_back_with_a_later_certificate),
