@@ -28,6 +28,8 @@ void calm_member(struct world *w, size_t node, const struct member_note *note)
     bool doubted = note->status == MEMBER_SUSPECT || note->status == MEMBER_DEAD;
     if (w->calm.stage < CALM_SPREAD || !doubted || w->nodes[about].core == NULL || w->nodes[about].gone) return;
     if (!life_member(w, node)) return;
+    bool apart = net_walled(w, node) && net_walled(w, about);
+    if (apart && net_dialled_count(w) == 0) return; /* nobody is left who could tell */
     world_violate(w, "nobody living is doubted in calm", "n%zu says that n%zu is %s", node, about,
                   member_status_name(note->status));
 }

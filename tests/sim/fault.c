@@ -164,6 +164,7 @@ static void fault_part(struct world *w)
     size_t by = life_any(w);
     size_t node = world_random(w, 0, w->o.nodes - 1);
     if (members < 4 || w->n.evictions > 0 || by == SIZE_MAX || !life_member(w, node)) return;
+    if (!net_walled(w, node) && w->o.walled > 0 && net_dialled_count(w) < 2) return; /* the others could not meet */
     bool up = w->nodes[node].core != NULL && !life_paused(w, node);
     if (world_chance(w, 60)) {
         life_evict(w, by, node);

@@ -39,6 +39,7 @@ static void the_silent_are_not_alive(struct world *w, size_t at)
         return;
     for (size_t i = 0; i < w->o.nodes; i++) {
         struct node_name name = sim_name(i);
+        if (net_walled(w, at) && net_walled(w, i)) continue; /* others hear for it */
         if (i == at || w->now_us < n->links[i].heard_us + SILENT_US) continue;
         if (repl_member_status(n->core, &name) == MEMBER_ALIVE) {
             world_violate(w, "the silent are not alive", "n%zu has not heard of n%zu for %llu ms", at, i,
@@ -152,11 +153,11 @@ static bool knows_gone(const struct world *w, size_t a, size_t b)
 }
 
 /* That b is gone is known to all who know b; or to nobody, when it left unheard, or when the disk of who evicted it was
- * lost. */
+ * lost; where few can be dialled its disk may have failed it while there was nobody to tell. */
 static const char *gone_missing(struct world *w, size_t a, size_t b)
 {
     struct repl_member_view v;
-    bool may_be_lost = w->nodes[b].gone_how == MEMBER_LEFT || w->nodes[w->nodes[b].gone_by].old_disk;
+    bool may_be_lost = w->nodes[b].gone_how == MEMBER_LEFT || w->nodes[w->nodes[b].gone_by].old_disk || w->o.walled > 0;
     if (!view_of(w, a, b, &v) || knows_gone(w, a, b)) return NULL;
     for (size_t i = 0; may_be_lost && i < w->o.nodes; i++)
         may_be_lost = !life_member(w, i) || !knows_gone(w, i, b);
@@ -170,6 +171,7 @@ static const char *member_missing(struct world *w, size_t a, size_t b)
     struct repl_member_view own;
     if (!view_of(w, a, b, &v) || v.status != MEMBER_ALIVE)
         return missing(w, "the first does not see the second alive", a, b);
+    if (net_walled(w, a) && net_walled(w, b)) return NULL; /* it is known by hearsay */
     if (!v.in_step) return missing(w, "the first does not see the second in step", a, b);
     if (!v.linked) return missing(w, "the first has no link to the second", a, b);
     if (!view_of(w, b, b, &own) || own.incarnation != v.incarnation)

@@ -50,7 +50,12 @@ static size_t load_state(const struct sim_store *s, struct vector_entry *state)
     return n;
 }
 
-static size_t load_members(const struct sim_store *s, struct member_note *members)
+static struct slice address(const struct world *w, size_t node)
+{
+    return net_walled(w, node) ? SLICE("") : SLICE("10.0.0.1:7400");
+}
+
+static size_t load_members(const struct world *w, const struct sim_store *s, struct member_note *members)
 {
     size_t n = 0;
     for (size_t i = 0; i < SIM_NODES_MAX; i++) {
@@ -59,7 +64,7 @@ static size_t load_members(const struct sim_store *s, struct member_note *member
                                             .incarnation = s->members[i].incarnation,
                                             .status = s->members[i].status,
                                             .barred = s->members[i].barred,
-                                            .mesh_address = SLICE("10.0.0.1:7400"),
+                                            .mesh_address = address(w, i),
                                             .site = SLICE("site")};
     }
     return n;
@@ -98,7 +103,7 @@ static void load(struct world *w, size_t node)
     if (s->epoch == 0) s->epoch = (uint64_t)life_wall(w, node).ms;
     struct repl_config config = {.self = sim_name(node),
                                  .site = SLICE("site"),
-                                 .mesh_address = SLICE("10.0.0.1:7400"),
+                                 .mesh_address = address(w, node),
                                  .epoch = s->epoch,
                                  .incarnation = own.incarnation,
                                  .seed = rng_next(&w->rng),
@@ -108,7 +113,7 @@ static void load(struct world *w, size_t node)
                                  .state_count = load_state(s, state),
                                  .state_version = own_version(&s->owners[node]),
                                  .members = members,
-                                 .member_count = load_members(s, members),
+                                 .member_count = load_members(w, s, members),
                                  .joins = node != 0 || w->nodes[node].restored,
                                  .time = s->time,
                                  .floor = s->floor,

@@ -142,23 +142,52 @@ static void try_later(struct world *w, size_t from, size_t to, uint64_t after_us
                (struct event){.type = SIM_LINK_TRY, .node = from, .peer = to, .boot = w->nodes[from].boot});
 }
 
+bool net_walled(const struct world *w, size_t node)
+{
+    return node >= w->o.nodes - w->o.walled;
+}
+
+size_t net_dialled_count(const struct world *w)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->o.nodes - w->o.walled; i++)
+        count += life_member(w, i) && w->nodes[i].core != NULL ? 1 : 0;
+    return count;
+}
+
+/* from cannot dial to, and waits until to has dialled it. */
+static bool awaits(struct world *w, size_t from, size_t to)
+{
+    return net_walled(w, to) && !w->nodes[to].links[from].up;
+}
+
 void net_dial(struct world *w, size_t from, size_t to)
 {
     struct sim_link *l = &w->nodes[from].links[to];
     l->wanted = true;
-    if (!l->up) try_later(w, from, to, world_random(w, 1000, 20000));
+    l->hung_up = false;
+    if (!l->up && !awaits(w, from, to)) try_later(w, from, to, world_random(w, 1000, 20000));
 }
 
 void net_hang_up(struct world *w, size_t from, size_t to)
 {
-    w->nodes[from].links[to].wanted = w->nodes[from].links[to].up = false;
+    struct sim_link *l = &w->nodes[from].links[to];
+    l->wanted = l->up = false;
+    l->hung_up = true;
+}
+
+/* node, that cannot be dialled, has dialled to. */
+static void called(struct world *w, size_t to, size_t node)
+{
+    struct sim_link *back = &w->nodes[to].links[node];
+    if (!back->hung_up) net_dial(w, to, node);
 }
 
 static void link_try(struct world *w, size_t from, size_t to)
 {
     struct sim_link *l = &w->nodes[from].links[to];
     l->trying = false;
-    if (!l->wanted || l->up) return;
+    if (!l->wanted || l->up || awaits(w, from, to)) return;
     if (!reachable(w, from, to)) {
         try_later(w, from, to, world_random(w, 300000, 700000));
         return;
@@ -166,6 +195,7 @@ static void link_try(struct world *w, size_t from, size_t to)
     l->up = true;
     l->boot = w->nodes[to].boot;
     l->heard_us = w->now_us; /* its hello */
+    if (net_walled(w, from)) called(w, to, from);
     struct repl_event ev = {.type = REPL_EV_LINK_UP, .peer = sim_name(to)};
     world_step(w, from, &ev);
 }

@@ -1,6 +1,7 @@
 /* sim: runs clusters of real cores through faults, one per seed, and says what broke.
  *
  *   sim --seed N [--count N] [--nodes N] [--seconds N] [--trace]   exit status 0: every seed held
+ *   --walled N             the last N of the nodes cannot be dialled
  *   sim --known FILE       the seeds of a file, "seed nodes seconds why" in each line: those that once broke
  *   sim --canary NAME ...  one mechanism or promise is switched off, and every seed must break, and in the way that
  *                          belongs to it: exit status 0 when all did
@@ -100,8 +101,8 @@ static bool run(const struct sim_options *o, bool alone, const char *self, struc
     bool right = o->canary == CANARY_NONE ? held : broke_as_meant(w);
     if (alone || !right) report(w);
     if (!held && o->canary == CANARY_NONE) {
-        printf("  again: %s --seed %" PRIu64 " --nodes %zu --seconds %u --trace\n", self, o->seed, o->nodes,
-               o->seconds);
+        printf("  again: %s --seed %" PRIu64 " --nodes %zu --walled %zu --seconds %u --trace\n", self, o->seed,
+               o->nodes, o->walled, o->seconds);
     }
     (void)fflush(stdout);
     world_fini(w);
@@ -219,13 +220,19 @@ int main(int argc, char **argv)
             count = number(argv[++i], 1000000);
         } else if (slice_is(arg, "--nodes")) {
             o.nodes = number(argv[++i], SIM_NODES_MAX);
+        } else if (slice_is(arg, "--walled")) {
+            o.walled = number(argv[++i], SIM_NODES_MAX);
         } else if (slice_is(arg, "--seconds")) {
             o.seconds = (unsigned)number(argv[++i], 1000000);
         } else {
-            fprintf(stderr, "usage: sim [--seed N] [--count N] [--nodes N] [--seconds N] [--trace] [--canary NAME] "
-                            "[--known FILE]\n");
+            fprintf(stderr, "usage: sim [--seed N] [--count N] [--nodes N] [--walled N] [--seconds N] [--trace] "
+                            "[--canary NAME] [--known FILE]\n");
             return 2;
         }
+    }
+    if (o.walled > 0 && o.walled >= o.nodes) {
+        fprintf(stderr, "sim: --walled needs --nodes, and one at least that can be dialled\n");
+        return 2;
     }
     if (o.nodes == 1) {
         fprintf(stderr, "sim: a cluster has two nodes at least\n");

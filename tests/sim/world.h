@@ -38,6 +38,7 @@ enum sim_canary {
 struct sim_options {
     uint64_t seed;
     size_t nodes;
+    size_t walled;    /* the last so many cannot be dialled */
     unsigned seconds; /* of changes and faults, before everything heals */
     enum sim_canary canary;
     bool trace;
@@ -118,6 +119,7 @@ struct sim_link {
     bool wanted;
     bool trying; /* a LINK_TRY event is under way */
     bool up;
+    bool hung_up;
     unsigned boot; /* of the other side when it came up */
     struct sim_path path;
     uint64_t heard_us; /* the other side's last sign of life here: a message, or word of a new life of it */
@@ -279,6 +281,10 @@ void driver_remember(struct world *w, size_t node, size_t member, const struct m
 void net_send(struct world *w, size_t from, size_t to, uint64_t token, const struct repl_message *m);
 void net_dial(struct world *w, size_t from, size_t to);
 void net_hang_up(struct world *w, size_t from, size_t to);
+/* It can dial, and cannot be dialled: its peers' links to it come with its own to them. */
+bool net_walled(const struct world *w, size_t node);
+/* How many members run that can be dialled. */
+size_t net_dialled_count(const struct world *w);
 /* After a crash, a pause or a cut: links that no longer hold break after a while. */
 void net_check_links(struct world *w);
 void net_event(struct world *w, struct event *ev);
