@@ -49,10 +49,14 @@ MUST_CHECK enum err log_span_put(struct env_write *w, const struct node_name *or
                                  struct log_span span);
 
 /* Lets go of the oldest change-sets when more are kept than anybody will ask for; who still does is given a snapshot.
- */
+ * The newest one stays, whatever its size. */
 #define LOG_KEEP_COUNT 20000
 #define LOG_KEEP_BYTES (UINT64_C(256) << 20)
-MUST_CHECK enum err log_trim(struct env_write *w, struct totals *t);
+struct log_keep {
+    uint64_t count;
+    uint64_t bytes;
+};
+MUST_CHECK enum err log_trim(struct env_write *w, struct totals *t, const struct log_keep *keep);
 
 /* The ops of one change-set into objects, index, tombstones and totals of t's side. Each op's value must have been
  * validated. */

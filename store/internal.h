@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 
 #include "node/base/list.h"
+#include "store/changes.h"
 #include "store/store.h"
-#include "store/tables.h"
 
 #define STORE_COUNTERS(X)                                                                                              \
     X(plan_commits) /* durable transactions */                                                                         \
@@ -95,7 +95,8 @@ enum err writer_health(struct writer *w, struct err_info *info);
 
 /* Inside a transaction of its environment: what the job wants. A refusal of one change-set stands in job->done and is
  * no error; after an error the transaction is aborted. tally: one number for each counter. */
-MUST_CHECK enum err job_run(struct job *job, struct env_write *w, uint64_t tally[STORE_COUNTER_COUNT]);
+MUST_CHECK enum err job_run(struct job *job, struct env_write *w, const struct log_keep *keep,
+                            uint64_t tally[STORE_COUNTER_COUNT]);
 void job_free(struct job *job);
 
 /* ---- the store ---- */
@@ -105,6 +106,7 @@ struct store {
     struct env state;
     struct writer plan_writer;
     struct writer state_writer;
+    struct log_keep keep;
     int lock_fd;
     struct log log;
     void (*completed)(void *ctx);

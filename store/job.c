@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "proto/plan_codec.h"
-#include "store/changes.h"
 #include "store/floor.h"
 #include "store/internal.h"
 #include "store/snapshot.h"
@@ -41,7 +40,7 @@ static void say_totals(struct job *job, const struct totals *totals)
     job->done.tombstones = totals->tombstones;
 }
 
-static enum err run_changes(struct job *job, struct env_write *w, uint64_t *tally)
+static enum err run_changes(struct job *job, struct env_write *w, const struct log_keep *keep, uint64_t *tally)
 {
     struct change_tally t = {0};
     struct totals totals;
@@ -58,7 +57,7 @@ static enum err run_changes(struct job *job, struct env_write *w, uint64_t *tall
         if (refused) e = ERR_OK;
     }
     uint64_t before = totals.log_count;
-    if (e == ERR_OK && t.applied > 0) e = log_trim(w, &totals);
+    if (e == ERR_OK && t.applied > 0) e = log_trim(w, &totals, keep);
     t.trimmed = before - totals.log_count;
     if (e == ERR_OK && t.applied > 0) e = totals_put(w, TOTALS, &totals);
     say_totals(job, &totals);
@@ -107,14 +106,16 @@ static enum err run_piece(struct job *job, struct env_write *w, uint64_t *tally)
     return refuse(job, e, &info);
 }
 
-static enum err run_replacement(struct job *job, struct env_write *w, uint64_t *tally)
+static enum err run_replacement(struct job *job, struct env_write *w, const struct log_keep *keep, uint64_t *tally)
 {
     struct change_tally t = {0};
     struct totals totals = {0};
     struct err_info info = {{0}, 0, 0};
     enum err e = snapshot_replace(w, &job->replacement, &totals, &t, &job->done.lost_count);
     if (e == ERR_CONFLICT) (void)err_fail(&info, e, "the snapshot cannot take the replica's place");
-    if (e == ERR_OK) e = log_trim(w, &totals);
+    uint64_t before = totals.log_count;
+    if (e == ERR_OK) e = log_trim(w, &totals, keep);
+    t.trimmed = before - totals.log_count;
     if (e == ERR_OK) e = totals_put(w, TOTALS, &totals);
     say_totals(job, &totals);
     tally_changes(tally, &t);
@@ -151,18 +152,18 @@ static enum err run_epoch(const struct job *job, struct env_write *w)
     return env_put_one(w, PLAN_META, SLICE("epoch"), (struct slice){text, sizeof text});
 }
 
-enum err job_run(struct job *job, struct env_write *w, uint64_t tally[STORE_COUNTER_COUNT])
+enum err job_run(struct job *job, struct env_write *w, const struct log_keep *keep, uint64_t tally[STORE_COUNTER_COUNT])
 {
     job->done = (struct store_completion){.token = job->done.token}; /* it may be a second attempt */
     switch (job->type) {
-    case JOB_CHANGES: return run_changes(job, w, tally);
+    case JOB_CHANGES: return run_changes(job, w, keep, tally);
     case JOB_STATE: return run_state(job, w, tally);
     case JOB_MEMBER: return env_put_one(w, PLAN_MEMBERS, job->member_key, job->member);
     case JOB_EPOCH: return run_epoch(job, w);
     case JOB_FLOOR_RAISE:
     case JOB_FLOOR_ADOPT: return run_floor(job, w);
     case JOB_PIECE: return run_piece(job, w, tally);
-    case JOB_REPLACEMENT: return run_replacement(job, w, tally);
+    case JOB_REPLACEMENT: return run_replacement(job, w, keep, tally);
     }
     return ERR_OK;
 }

@@ -84,9 +84,9 @@ static enum err oldest(struct env_write *w, struct hlc *time, struct log_id *id)
 
 /* A change-set with a time from the future stands behind its successors in history: the log then begins after these
  * all the same. */
-enum err log_trim(struct env_write *w, struct totals *t)
+enum err log_trim(struct env_write *w, struct totals *t, const struct log_keep *keep)
 {
-    while (t->log_count > LOG_KEEP_COUNT || (t->log_bytes > LOG_KEEP_BYTES && t->log_count > 1)) {
+    while (t->log_count > 1 && (t->log_count > keep->count || t->log_bytes > keep->bytes)) {
         struct hlc time;
         struct log_id id;
         struct log_span span;

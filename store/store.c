@@ -49,6 +49,8 @@ static struct store *store_new(const struct store_options *options)
     s->log = options->log != NULL ? *options->log : (struct log){.max = LOG_ERROR, .sink = ignore_event};
     s->completed = options->completed != NULL ? options->completed : ignore_completed;
     s->ctx = options->ctx;
+    s->keep.count = options->log_keep_count > 0 ? options->log_keep_count : LOG_KEEP_COUNT;
+    s->keep.bytes = options->log_keep_bytes > 0 ? options->log_keep_bytes : LOG_KEEP_BYTES;
     list_init(&s->done);
     s->done_lock_made = pthread_mutex_init(&s->done_lock, NULL) == 0;
     s->counters = (struct counter_table){

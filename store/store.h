@@ -30,6 +30,10 @@ struct store_options {
     const struct log *log;
     struct wall wall;
     uint64_t map_size_initial; /* 0: default */
+    /* The log lets go of its oldest change-sets when there are more than so many, or when they have more bytes; 0: the
+     * defaults. A peer that still wants them is given a snapshot. */
+    uint64_t log_keep_count;
+    uint64_t log_keep_bytes;
     void (*completed)(void *ctx);
     void *ctx;
 };

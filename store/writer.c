@@ -74,7 +74,7 @@ static enum err group_once(struct writer *w, const struct group *g, int *rc)
     struct env_write txn;
     enum err e = env_begin(w->env, &txn);
     for (size_t i = 0; e == ERR_OK && i < g->count; i++)
-        e = job_run(g->jobs[i], &txn, tally);
+        e = job_run(g->jobs[i], &txn, &w->store->keep, tally);
     if (e == ERR_OK) e = env_commit(&txn);
     env_abort(&txn);
     *rc = txn.rc;
