@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/tables.h"
+
 /* ---- the store ---- */
 
 static void wake(void *ctx)
@@ -19,8 +21,13 @@ static void wake(void *ctx)
 static void open_store(struct fixture *f, uint64_t map_size)
 {
     struct err_info info = {{0}, 0, 0};
-    struct store_options options = {
-        .dir = f->dir, .wall = {1700000000000}, .map_size_initial = map_size, .completed = wake, .ctx = f};
+    struct store_options options = {.dir = f->dir,
+                                    .wall = {1700000000000},
+                                    .map_size_initial = map_size,
+                                    .log_keep_count = f->keep_count,
+                                    .log_keep_bytes = f->keep_bytes,
+                                    .completed = wake,
+                                    .ctx = f};
     enum err e = store_open(&options, &f->store, &info);
     if (e != ERR_OK) fail_msg("%s: %s", err_name(e), info.text);
     assert_int_equal(store_read_new(f->store, &f->read), ERR_OK);
@@ -44,6 +51,11 @@ void fixture_shut(struct fixture *f)
     store_close(f->store);
     f->read = NULL;
     f->store = NULL;
+}
+
+void fixture_start(struct fixture *f)
+{
+    open_store(f, 0);
 }
 
 void fixture_reopen(struct fixture *f)
@@ -269,4 +281,282 @@ void match_text(struct fixture *f, const char *number, char *out, size_t cap)
     (void)snprintf(out, cap, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
     buf_fini(&text);
     arena_fini(&arena);
+}
+
+/* ---- one op ---- */
+
+static enum err apply_one(struct fixture *f, struct change *c)
+{
+    enum err e = apply_err(f, c);
+    change_fini(c);
+    return e;
+}
+
+enum err put_site(struct fixture *f, const char *origin, uint64_t seq, uint64_t time, const char *name)
+{
+    struct change c;
+    change_init(&c, origin, 1, seq, time);
+    struct plan_object o = make_site(name, NULL);
+    change_put(&c, &o);
+    return apply_one(f, &c);
+}
+
+enum err put_route(struct fixture *f, const char *origin, uint64_t seq, uint64_t time, const char *match,
+                   const char *trunk)
+{
+    struct change c;
+    change_init(&c, origin, 1, seq, time);
+    struct plan_object o = make_route("", match, trunk);
+    change_put(&c, &o);
+    return apply_one(f, &c);
+}
+
+enum err drop(struct fixture *f, const char *origin, uint64_t seq, uint64_t time, const char *key)
+{
+    struct change c;
+    change_init(&c, origin, 1, seq, time);
+    change_delete(&c, key);
+    return apply_one(f, &c);
+}
+
+/* ---- vectors and floors ---- */
+
+struct vector_entry entry_of(const char *origin, uint64_t epoch, uint64_t high)
+{
+    return (struct vector_entry){name_of(origin), epoch, high};
+}
+
+struct vector_of vector_of(const struct vector_entry *v, size_t count)
+{
+    struct vector_of out = {.count = count};
+    assert_true(count <= 16);
+    if (count > 0) memcpy(out.items, v, count * sizeof *v);
+    return out;
+}
+
+struct vector_of vector_now(struct fixture *f)
+{
+    struct arena arena = {0};
+    struct store_start start;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    assert_int_equal(store_load_start(f->read, &arena, &start), ERR_OK);
+    struct vector_of out = vector_of(start.plan, start.plan_count);
+    store_read_end(f->read);
+    arena_fini(&arena);
+    return out;
+}
+
+struct vector_of cut_now(struct fixture *f)
+{
+    struct arena arena = {0};
+    const struct vector_entry *cut = NULL;
+    size_t count = 0;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    assert_int_equal(store_cut(f->read, &arena, &cut, &count), ERR_OK);
+    struct vector_of out = vector_of(cut, count);
+    store_read_end(f->read);
+    arena_fini(&arena);
+    return out;
+}
+
+static struct store_completion wait_for(struct fixture *f, uint64_t token)
+{
+    struct store_completion done = fixture_wait(f);
+    assert_int_equal(done.token, token);
+    return done;
+}
+
+struct store_completion raise_floor(struct fixture *f, const struct vector_entry *v, size_t count)
+{
+    uint64_t token = f->next_token++;
+    assert_int_equal(store_submit_floor_raise(f->store, v, count, token), ERR_OK);
+    return wait_for(f, token);
+}
+
+struct store_completion adopt_floor(struct fixture *f, uint64_t floor, const struct vector_entry *cut, size_t count)
+{
+    uint64_t token = f->next_token++;
+    assert_int_equal(store_submit_floor_adopt(f->store, (struct hlc){floor}, cut, count, token), ERR_OK);
+    return wait_for(f, token);
+}
+
+/* ---- snapshots ---- */
+
+struct store_completion put_piece(struct fixture *f, const struct store_piece *piece)
+{
+    uint64_t token = f->next_token++;
+    assert_int_equal(store_submit_piece(f->store, piece, token), ERR_OK);
+    return wait_for(f, token);
+}
+
+struct gather {
+    struct snapshot_object objects[64];
+    size_t count;
+    size_t max;
+};
+
+static bool gather_object(void *ctx, const struct snapshot_object *o)
+{
+    struct gather *g = ctx;
+    if (g->count == g->max) return false;
+    g->objects[g->count++] = *o;
+    return true;
+}
+
+struct store_completion try_put_aside(struct fixture *f, struct fixture *donor, size_t piece_objects)
+{
+    struct arena arena = {0};
+    struct slice after = SLICE("");
+    struct store_completion done;
+    bool first = true;
+    size_t count;
+    do {
+        struct gather g = {.max = piece_objects};
+        assert_true(piece_objects <= 64);
+        assert_int_equal(store_read_begin(donor->read), ERR_OK);
+        assert_int_equal(store_snapshot(donor->read, after, gather_object, &g), ERR_OK);
+        struct store_piece piece = {.first = first, .objects = g.objects, .object_count = g.count};
+        done = put_piece(f, &piece);
+        if (g.count > 0) after = arena_copy(&arena, g.objects[g.count - 1].key);
+        store_read_end(donor->read);
+        first = false;
+        count = g.count;
+    } while (count > 0 && done.err == ERR_OK);
+    arena_fini(&arena);
+    return done;
+}
+
+void put_aside(struct fixture *f, struct fixture *donor, size_t piece_objects)
+{
+    struct store_completion done = try_put_aside(f, donor, piece_objects);
+    if (done.err != ERR_OK) fail_msg("%s: %s", err_name(done.err), done.info.text);
+}
+
+struct store_completion replace_by(struct fixture *f, uint64_t floor, const struct vector_of *vector,
+                                   const struct vector_of *cut)
+{
+    uint64_t token = f->next_token++;
+    struct store_replacement r = {vector->items, vector->count, {floor}, cut->items, cut->count};
+    assert_int_equal(store_submit_replacement(f->store, &r, token), ERR_OK);
+    return wait_for(f, token);
+}
+
+struct store_completion take_snapshot(struct fixture *f, struct fixture *donor, size_t piece_objects)
+{
+    struct vector_of vector = vector_now(donor);
+    struct vector_of cut = cut_now(donor);
+    put_aside(f, donor, piece_objects);
+    return replace_by(f, replica_now(donor).floor, &vector, &cut);
+}
+
+/* ---- what is there ---- */
+
+struct sum {
+    struct plan_digest digest;
+    uint64_t objects;
+    uint64_t tombstones;
+    char last[PLAN_KEY_MAX];
+    size_t last_len;
+};
+
+static bool add_object(void *ctx, const struct snapshot_object *o)
+{
+    struct sum *s = ctx;
+    unsigned char hash[HASH_SHA256_LEN];
+    assert_true(slice_cmp((struct slice){s->last, s->last_len}, o->key) < 0);
+    memcpy(s->last, o->key.p, o->key.n);
+    s->last_len = o->key.n;
+    s->tombstones += o->deleted;
+    if (o->deleted) return true;
+    assert_int_equal(plan_object_hash(NULL, o->key, o->value, hash), ERR_OK);
+    plan_digest_add(&s->digest, hash);
+    s->objects++;
+    return true;
+}
+
+struct replica replica_now(struct fixture *f)
+{
+    struct sum sum = {.objects = 0};
+    struct arena arena = {0};
+    struct store_start start;
+    struct plan_digest digest;
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    assert_int_equal(store_snapshot(f->read, SLICE(""), add_object, &sum), ERR_OK);
+    assert_int_equal(store_load_start(f->read, &arena, &start), ERR_OK);
+    store_plan_digest(f->read, &digest);
+    store_read_end(f->read);
+    arena_fini(&arena);
+    assert_true(plan_digest_eq(digest, sum.digest));
+    assert_int_equal(start.objects, sum.objects);
+    assert_int_equal(start.tombstones, sum.tombstones);
+    return (struct replica){digest, sum.objects, sum.tombstones, start.floor.v, start.time.v, start.log_bytes};
+}
+
+struct walk {
+    struct buf text;
+    uint64_t next;
+    uint64_t last;
+};
+
+static bool walk_log(void *ctx, const struct log_id *id, struct slice packed)
+{
+    struct walk *w = ctx;
+    assert_true(packed.n > 0);
+    assert_int_equal(id->seq, w->next);
+    w->last = w->next++;
+    return true;
+}
+
+void logs_text(struct fixture *f, char *out, size_t cap)
+{
+    struct arena arena = {0};
+    struct store_start start;
+    struct walk w = {.next = 0};
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    assert_int_equal(store_load_start(f->read, &arena, &start), ERR_OK);
+    for (size_t i = 0; i < start.plan_count; i++) {
+        const struct vector_entry *v = &start.plan[i];
+        w.next = start.plan_base[i] + 1;
+        w.last = start.plan_base[i];
+        assert_int_equal(store_log(f->read, &v->origin, v->epoch, w.next, walk_log, &w), ERR_OK);
+        assert_int_equal(w.last, v->high); /* without a gap up to its end */
+        buf_printf(&w.text, "%s/%llu:%llu-%llu ", v->origin.s, (unsigned long long)v->epoch,
+                   (unsigned long long)start.plan_base[i] + 1, (unsigned long long)v->high);
+    }
+    store_read_end(f->read);
+    (void)snprintf(out, cap, "%.*s", (int)w.text.n, w.text.n > 0 ? w.text.p : "");
+    buf_fini(&w.text);
+    arena_fini(&arena);
+}
+
+static bool name_change(void *ctx, const struct log_id *id, struct slice packed)
+{
+    assert_true(packed.n > 0);
+    buf_printf(ctx, "%s/%llu/%llu ", id->origin.s, (unsigned long long)id->epoch, (unsigned long long)id->seq);
+    return true;
+}
+
+void history_text(struct fixture *f, char *out, size_t cap)
+{
+    struct buf text = {0};
+    assert_int_equal(store_read_begin(f->read), ERR_OK);
+    assert_int_equal(store_history(f->read, SIZE_MAX, name_change, &text), ERR_OK);
+    store_read_end(f->read);
+    (void)snprintf(out, cap, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
+    buf_fini(&text);
+}
+
+uint64_t table_count(const struct fixture *f, unsigned table)
+{
+    struct env env;
+    struct env_write w;
+    struct err_info info = {{0}, 0, 0};
+    MDB_stat st;
+    assert_null(f->store);
+    assert_int_equal(env_open(&env, f->dir, "plan", plan_tables, 0, &info), ERR_OK);
+    assert_int_equal(env_begin(&env, &w), ERR_OK);
+    assert_int_equal(mdb_stat(w.txn, env.tables[table], &st), MDB_SUCCESS);
+    env_abort(&w);
+    env_close(&env);
+    return st.ms_entries;
 }

@@ -21,12 +21,13 @@
 /* ---- a disk that fails: LMDB's fdatasync is this one ---- */
 
 static atomic_int fdatasync_errno;
+static atomic_int fdatasync_after; /* so many succeed first */
 
 int fdatasync(int fd);
 int fdatasync(int fd)
 {
     int failure = atomic_load(&fdatasync_errno);
-    if (failure != 0) {
+    if (failure != 0 && atomic_fetch_sub(&fdatasync_after, 1) <= 0) {
         errno = failure;
         return -1;
     }
@@ -284,6 +285,94 @@ static void test_failing_disk(void **state)
     fixture_close(&f);
 }
 
+/* ---- the same while a snapshot is being taken ---- */
+
+static void open_donor(struct fixture *donor, uint64_t changes, size_t bytes)
+{
+    fixture_open(donor, NULL, 0);
+    for (uint64_t seq = 1; seq <= changes; seq++)
+        assert_int_equal(apply_bytes(donor, seq, bytes).err, ERR_OK);
+    assert_int_equal(drop(donor, "lab-1", 1, 5000, "route//100000/trunk/pbx"), ERR_OK);
+}
+
+/* Room for the half of it: what is refused is refused, the replica stays what it is, and changes are taken as soon as
+ * there is room. Then it is taken after all. */
+static void test_full_during_a_snapshot(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct fixture donor;
+    struct rlimit old;
+    char text[64];
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    open_donor(&donor, 24, 64 * 1024);
+    fixture_open(&f, NULL, 0);
+    assert_int_equal(put_route(&f, "branch-1", 1, 7, "7", "ours"), ERR_OK);
+    struct replica before = replica_now(&f);
+    struct rlimit small = {.rlim_cur = 1024 * 1024, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct store_completion done = try_put_aside(&f, &donor, 64);
+    assert_int_equal(done.err, ERR_FULL);
+    assert_int_equal(store_health(f.store, NULL), ERR_FULL);
+    struct replica after = replica_now(&f);
+    assert_true(plan_digest_eq(before.digest, after.digest));
+    match_text(&f, "700", text, sizeof text);
+    assert_string_equal(text, "trunk/ours ");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(put_route(&f, "branch-1", 2, 8, "8", "ours"), ERR_OK);
+    done = take_snapshot(&f, &donor, 64);
+    if (done.err != ERR_OK) fail_msg("%s: %s", err_name(done.err), done.info.text);
+    after = replica_now(&f);
+    assert_int_equal(after.objects, replica_now(&donor).objects + 2);
+    assert_int_equal(after.tombstones, 1);
+    match_text(&f, "100001", text, sizeof text);
+    assert_string_equal(text, "trunk/pbx ");
+    fixture_reopen(&f);
+    assert_int_equal(replica_now(&f).objects, after.objects);
+    fixture_close(&f);
+    fixture_close(&donor);
+}
+
+/* Each commit on the way may be the one that fails; a restart finds the whole of either replica. */
+static void test_failing_disk_during_a_snapshot(void **state)
+{
+    (void)state;
+    struct fixture donor;
+    int failed = 0;
+    bool whole = false;
+    open_donor(&donor, 2, 16 * 1024);
+    struct replica theirs = replica_now(&donor);
+    for (int after = 0; !whole; after++) {
+        struct fixture f;
+        fixture_open(&f, NULL, 0);
+        assert_int_equal(put_route(&f, "branch-1", 1, 7, "7", "ours"), ERR_OK);
+        struct replica before = replica_now(&f);
+        struct vector_of vector = vector_now(&donor);
+        struct vector_of none = {.count = 0};
+        atomic_store(&fdatasync_after, after);
+        atomic_store(&fdatasync_errno, EIO);
+        struct store_completion done = try_put_aside(&f, &donor, 16);
+        if (done.err == ERR_OK) done = replace_by(&f, 0, &vector, &none);
+        atomic_store(&fdatasync_errno, 0);
+        whole = done.err == ERR_OK;
+        if (!whole) assert_int_equal(done.err, ERR_IO);
+        failed += !whole;
+        for (int restarted = 0; restarted < 2; restarted++) {
+            struct replica now = replica_now(&f);
+            assert_int_equal(now.objects, whole ? theirs.objects + 1 : before.objects);
+            if (!whole) assert_true(plan_digest_eq(now.digest, before.digest));
+            fixture_reopen(&f);
+        }
+        assert_int_equal(take_snapshot(&f, &donor, 64).err, ERR_OK);
+        assert_int_equal(replica_now(&f).objects, theirs.objects + 1);
+        assert_int_equal(replica_now(&f).tombstones, 1);
+        fixture_close(&f);
+    }
+    assert_true(failed >= 4); /* several pieces and the change-over */
+    fixture_close(&donor);
+}
+
 /* ---- kill -9 ---- */
 
 /* Writes change-sets from seq on, and says each one that is durable, until it is killed. */
@@ -460,6 +549,34 @@ static void test_damage_fails_only_its_job(void **state)
     fixture_close(&f);
 }
 
+/* What stands between a replica and its floor or its successor is damaged: nothing is forgotten, nothing replaced, and
+ * the rest goes on. */
+static void test_damage_and_floors(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct fixture donor;
+    fixture_open(&f, NULL, 0);
+    fixture_open(&donor, NULL, 0);
+    assert_int_equal(put_site(&donor, "lab-1", 1, 5, "lab"), ERR_OK);
+    assert_int_equal(put_site(&f, "hq-1", 1, 10, "to-be-damaged"), ERR_OK);
+    assert_int_equal(drop(&f, "hq-1", 2, 11, "site/to-be-damaged"), ERR_OK);
+    fixture_shut(&f);
+    assert_true(damage(&f, "to-be-damaged") >= 3); /* object, tombstone, log */
+    fixture_start(&f);
+    struct vector_entry v = entry_of("hq-1", 1, 2);
+    assert_int_equal(raise_floor(&f, &v, 1).err, ERR_CORRUPT);
+    assert_int_equal(adopt_floor(&f, 20, &v, 1).err, ERR_CORRUPT);
+    put_aside(&f, &donor, 64);
+    struct vector_of theirs = vector_now(&donor);
+    struct vector_of none = {.count = 0};
+    assert_int_equal(replace_by(&f, 0, &theirs, &none).err, ERR_CORRUPT); /* our log cannot be read */
+    assert_int_equal(vector_now(&f).items[0].high, 2);
+    assert_int_equal(put_site(&f, "lab-1", 1, 5, "lab"), ERR_OK);
+    fixture_close(&donor);
+    fixture_close(&f);
+}
+
 static void test_cut_short(void **state)
 {
     (void)state;
@@ -510,11 +627,13 @@ static void test_other_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full_by_limit),    cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_recovers_unasked), cmocka_unit_test(test_map_grows),
-        cmocka_unit_test(test_failing_disk),     cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_damaged_record),   cmocka_unit_test(test_damage_fails_only_its_job),
-        cmocka_unit_test(test_cut_short),        cmocka_unit_test(test_other_format),
+        cmocka_unit_test(test_full_by_limit),          cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_recovers_unasked),       cmocka_unit_test(test_map_grows),
+        cmocka_unit_test(test_failing_disk),           cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damaged_record),         cmocka_unit_test(test_damage_fails_only_its_job),
+        cmocka_unit_test(test_full_during_a_snapshot), cmocka_unit_test(test_failing_disk_during_a_snapshot),
+        cmocka_unit_test(test_damage_and_floors),      cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_other_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
