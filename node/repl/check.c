@@ -46,6 +46,7 @@ enum err repl_check_heartbeat(const struct node_name *from, const struct repl_me
     const struct repl_heartbeat *h = &msg->heartbeat;
     if (h->note_count > LIMIT_MEMBERS || h->incarnation > REPL_COUNT_MAX) return ERR_LIMIT;
     if (h->totals.plan > REPL_COUNT_MAX) return ERR_LIMIT;
+    if (h->floor.v > h->time.v) return ERR_SYNTAX; /* nobody's clock is behind its floor */
     if (h->your_plan.epoch > REPL_COUNT_MAX || h->your_plan.high > REPL_COUNT_MAX ||
         h->your_state.epoch > REPL_COUNT_MAX || h->your_state.high > REPL_COUNT_MAX) {
         return ERR_LIMIT;

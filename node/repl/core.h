@@ -63,7 +63,8 @@
 #define REPL_SNAPSHOT_BUSY_MS 3000 /* one that has asked so lately is being served */
 #define REPL_FETCH_TIMEOUT_MS 3000
 #define REPL_FETCH_RETRY_MS 1000
-#define REPL_PIECES_MAX 16 /* on their way to disk */
+#define REPL_FETCH_RETRY_MAX_MS 60000 /* a donor that puts us off for longer is not obeyed */
+#define REPL_PIECES_MAX 16            /* on their way to disk */
 #define REPL_ALARM_REPEAT_MS 60000
 #define REPL_ADDRESS_MAX (LIMIT_HOST + 8)
 #define REPL_RECEIPT_IDS_MAX 4096          /* in one message */

@@ -220,7 +220,7 @@ enum err repl_fetch_take(struct repl *r, const struct member *m, const struct re
     bool below = s->floor.v < r->floors.floor.v;
     bool moved = f->begun && s->floor.v != f->floor.v;
     if (s->retry_ms > 0) {
-        give_up(r, s->retry_ms);
+        give_up(r, s->retry_ms < REPL_FETCH_RETRY_MAX_MS ? s->retry_ms : REPL_FETCH_RETRY_MAX_MS);
     } else if (below || moved || s->tail != f->tail) {
         give_up(r, 0);
     } else if (!(f->tail ? take_tail(r, msg, out) : take_objects(r, msg, out))) {

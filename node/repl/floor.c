@@ -204,6 +204,7 @@ void repl_floor_offered(struct repl *r, const struct member *m, const struct rep
 {
     struct floors *f = &r->floors;
     const struct vector_entry *cut;
+    if (p->floor.v > m->peer->floor.v) return; /* not what its heartbeats say: the next one will, or it is not so */
     if (p->floor.v <= f->floor.v || !idle(r) || !mono_reached(r->now, f->not_before) || !covered(r, p)) return;
     if (!repl_copy_entries(out, p->cut, p->cut_count, &cut)) return;
     struct repl_action *a = repl_action_add(out, REPL_DO_ADOPT_FLOOR);

@@ -249,6 +249,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
     m->peer->roots_known = m->peer->digest_known = true;
     m->peer->member_root = h->member_root;
     repl_floor_heard(r, m, h);
+    r->joins = false; /* now that the clock and the floor of a member are known */
     if (h->answer) {
         struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);
         m->peer->answered_at = mono_reached(r->now, again) ? r->now : again;

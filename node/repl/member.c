@@ -527,6 +527,7 @@ void repl_member_link(struct repl *r, struct member *m, bool up)
     p->linked_at = r->now;
     p->notes_all = up;
     p->notes_from = 0;
+    p->steps_told = 0; /* it may be a new life, which knows nothing of what the one before was told */
     p->heartbeat_at = r->now;
     if (!up) repl_sync_link_down(m);
     r->scan = true;

@@ -111,7 +111,6 @@ static enum err on_message(struct repl *r, const struct repl_event *ev, struct r
         return ERR_REFUSED;
     }
     repl_member_heard(r, m);
-    r->joins = false;
     return messages[msg->type].take(r, m, msg, out);
 }
 
