@@ -133,6 +133,12 @@ static inline void drive_stored(struct drive *d, uint64_t token)
     drive(d, (struct repl_event){.type = REPL_EV_STORED, .token = token});
 }
 
+/* STORED of a job of the plan says what the floor and the tombstones are now. */
+static inline void drive_stored_with(struct drive *d, uint64_t token, uint64_t floor, uint64_t tombstones)
+{
+    drive(d, (struct repl_event){.type = REPL_EV_STORED, .token = token, .floor = {floor}, .tombstones = tombstones});
+}
+
 static inline void drive_store_failed(struct drive *d, uint64_t token, enum err err)
 {
     drive(d, (struct repl_event){.type = REPL_EV_STORE_FAILED, .token = token, .err = err});
