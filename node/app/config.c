@@ -68,6 +68,12 @@ static bool fits_duration(struct slice v)
     return duration_parse(v.p, v.n, &ms) == ERR_OK && ms >= 100 && ms <= 60000;
 }
 
+static bool fits_history(struct slice v)
+{
+    uint64_t n = 0;
+    return slice_u64(v, 1000000, &n) == ERR_OK && n >= 100;
+}
+
 static bool fits_level(struct slice v)
 {
     return slice_is(v, "error") || slice_is(v, "warn") || slice_is(v, "info") || slice_is(v, "debug");
@@ -84,6 +90,7 @@ static const struct form form_host_port = {fits_host_port, "an address with a po
 static const struct form form_sip_listen = {fits_sip_listen, "transport:address:port, such as \"udp:10.1.0.1:5060\""};
 static const struct form form_host = {fits_host, "a host name or an address without a port"};
 static const struct form form_duration = {fits_duration, "a duration from 100ms to 60s, such as 4s"};
+static const struct form form_history = {fits_history, "a number of change-sets from 100 to 1000000"};
 static const struct form form_level = {fits_level, "error, warn, info or debug"};
 static const struct form form_yes_no = {fits_yes_no, "yes or no"};
 
@@ -110,6 +117,7 @@ struct raw {
     const char *log;
     const char *no_answer;
     const char *reachable;
+    const char *history;
 };
 
 static const struct field sip_fields[] = {
@@ -133,6 +141,7 @@ static const struct field top_fields[] = {
     {"mesh", FIELD_MAPPING, false, NULL, 0, 0, 0, mesh_fields, COUNT(mesh_fields)},
     {"control", FIELD_TEXT, true, &form_path, AT(control), 0, 0, NULL, 0},
     {"http", FIELD_TEXT, false, &form_host_port, AT(http), 0, 0, NULL, 0},
+    {"history", FIELD_TEXT, false, &form_history, offsetof(struct raw, history), 0, 0, NULL, 0},
     {"log", FIELD_TEXT, false, &form_level, offsetof(struct raw, log), 0, 0, NULL, 0},
 };
 
@@ -293,6 +302,7 @@ static void finish(struct raw *raw)
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     if (raw->no_answer != NULL) (void)!duration_parse(raw->no_answer, strlen(raw->no_answer), &ms);
     c->sip_no_answer_ms = (uint32_t)ms;
+    if (raw->history != NULL) (void)!slice_u64(slice_of(raw->history), UINT64_MAX, &c->history);
     c->log_level = LOG_INFO;
     for (size_t i = 0; raw->log != NULL && i < COUNT(levels); i++) {
         if (strcmp(raw->log, levels[i]) == 0) c->log_level = (enum log_level)i;

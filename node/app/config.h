@@ -27,6 +27,7 @@ struct config {
     size_t seed_count;
     const char *control;
     const char *http; /* NULL: no metrics page */
+    uint64_t history; /* so many change-sets are kept; 0: the store's default */
     enum log_level log_level;
 };
 

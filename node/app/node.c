@@ -99,8 +99,12 @@ static enum err open_store(struct node *n, struct err_info *info)
     /* The store keeps its own copy of the log, so the sink chooses: its level can change while the node runs. */
     struct log log = n->log;
     log.max = LOG_DEBUG;
-    struct store_options options = {
-        .dir = n->config.data, .log = &log, .wall = n->started, .completed = store_wakes, .ctx = n};
+    struct store_options options = {.dir = n->config.data,
+                                    .log = &log,
+                                    .wall = n->started,
+                                    .log_keep_count = n->config.history,
+                                    .completed = store_wakes,
+                                    .ctx = n};
     enum err e = store_open(&options, &n->store, info);
     if (e == ERR_OK) e = store_read_new(n->store, &n->read);
     return e;

@@ -36,6 +36,7 @@ static void name_what_waits(const struct node *n, const struct config *fresh)
         {"mesh.advertise", differs(old->mesh_advertise, fresh->mesh_advertise)},
         {"control", differs(old->control, fresh->control)},
         {"http", differs(old->http, fresh->http)},
+        {"history", old->history != fresh->history},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (!keys[i].differs) continue;

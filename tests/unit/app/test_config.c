@@ -19,7 +19,7 @@ static void the_documented_example(void **state)
         "sip:     { listen: [\"udp:10.1.0.1:5060\", \"tcp:10.1.0.1:5060\", \"tls:[2001:db8::1]:5061\"], "
         "advertise: 10.1.0.1, no_answer: 2s }\n"
         "mesh:    { listen: \"10.1.0.1:7400\", advertise: \"10.1.0.1:7400\", seeds: [\"10.2.0.1:7400\"] }\n"
-        "control: /run/tandem/hq-1.sock\nhttp:    \"127.0.0.1:8080\"\nlog: debug\n";
+        "control: /run/tandem/hq-1.sock\nhttp:    \"127.0.0.1:8080\"\nhistory: 500\nlog: debug\n";
     struct arena arena = {0};
     struct config c;
     struct err_info info = {0};
@@ -33,6 +33,7 @@ static void the_documented_example(void **state)
     assert_true(c.mesh);
     assert_string_equal(c.seeds[0], "10.2.0.1:7400");
     assert_string_equal(c.http, "127.0.0.1:8080");
+    assert_int_equal(c.history, 500);
     assert_int_equal(c.log_level, LOG_DEBUG);
     arena_fini(&arena);
 }
@@ -47,6 +48,7 @@ static void the_least_that_works(void **state)
     assert_null(c.http);
     assert_string_equal(c.sip_advertise, "");
     assert_int_equal(c.sip_no_answer_ms, 4000);
+    assert_int_equal(c.history, 0);
     assert_int_equal(c.log_level, LOG_INFO);
     arena_fini(&arena);
 }
@@ -87,7 +89,7 @@ static void mistakes_are_explained(void **state)
         {"", 1, 1, "the file is empty: a configuration has at least node, site, data, sip and control"},
         {"node: [", 2, 1, "not YAML: did not find expected node content"},
         {"nod: x\n", 1, 1,
-         "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, log"},
+         "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, history, log"},
         {"node: \"a b\"\n", 1, 7, "node: expected a name of letters, digits, '.', '_' or '-', 63 at most, not \"a b\""},
         {"node: a\nnode: b\n", 2, 1, "node: given twice; keep one"},
         {"node: a\n", 1, 1, "configuration: the key \"site\" is missing"},
@@ -101,6 +103,12 @@ static void mistakes_are_explained(void **state)
          "seeds: expected an address with a port, such as \"10.1.0.1:7400\", not \"10.2.0.1\""},
         {"node: a\nsite: b\nhttp: \"127.0.0.1:99999\"\n", 3, 7,
          "http: expected an address with a port, such as \"10.1.0.1:7400\", not \"127.0.0.1:99999\""},
+        {"node: a\nsite: b\nhistory: 99\n", 3, 10,
+         "history: expected a number of change-sets from 100 to 1000000, not \"99\""},
+        {"node: a\nsite: b\nhistory: 1000001\n", 3, 10,
+         "history: expected a number of change-sets from 100 to 1000000, not \"1000001\""},
+        {"node: a\nsite: b\nhistory: many\n", 3, 10,
+         "history: expected a number of change-sets from 100 to 1000000, not \"many\""},
         {"node: a\nsite: b\nlog: loud\n", 3, 6, "log: expected error, warn, info or debug, not \"loud\""},
         {"node: a\nsite: b\nmesh: { reachable: maybe }\n", 3, 20, "reachable: expected yes or no, not \"maybe\""},
         {"node: a\nsite: b\nmesh: { advertise: \"10.1.0.9:7400\", reachable: no }\n", 3, 20,
