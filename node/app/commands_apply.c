@@ -200,6 +200,13 @@ static void wait_for_receipts(struct apply *a)
 static void refused(struct apply *a, enum err err)
 {
     char text[LIMIT_TEXT];
+    if (err == ERR_UNREACHABLE) {
+        apply_end(
+            a, 5,
+            "this node has not met a member of its cluster yet: until then it cannot know what was deleted there, "
+            "and takes no change. See \"clusterctl nodes\" for the reason that its links are down");
+        return;
+    }
     const char *why = a->n->store_error[0] != '\0' ? a->n->store_error : err_name(err);
     (void)snprintf(text, sizeof text, "the change was refused and nothing of it applied: %s", why);
     apply_end(a, 1, text);

@@ -97,6 +97,19 @@ static bool count_binding(void *ctx, const struct state_record *record)
     return true;
 }
 
+/* Only while there is something to say: deletions that wait to be forgotten, a snapshot that is coming. */
+static void replica_fields(struct sender *s)
+{
+    struct repl_floor_view f = repl_floor(s->n->repl);
+    if (f.tombstones > 0) {
+        control_int(&s->b, "tombstones", (int64_t)f.tombstones);
+        if (f.floor.v > 0) command_time(&s->b, "floor", (struct wall){(int64_t)(f.floor.v >> 16)});
+    }
+    if (!f.fetching) return;
+    control_text(&s->b, "snapshot_from", node_name_slice(&f.donor));
+    control_int(&s->b, "snapshot_objects", (int64_t)f.objects);
+}
+
 NODE_COMMAND(command_status)
 {
     struct node *n = ctx;
@@ -135,6 +148,7 @@ NODE_COMMAND(command_status)
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
     control_int(&s.b, "registrations", (int64_t)bindings.count);
     control_int(&s.b, "calls", (int64_t)edge_load(n->edge).calls);
+    replica_fields(&s);
     bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
     control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
     finish(&s);

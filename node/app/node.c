@@ -212,6 +212,14 @@ static void gauges(void *ctx, struct metrics_writer *w)
     metrics_gauge(w, "tandem_registrations", "Bindings that this node owns", NULL, 0, (double)registrations_count(n));
     metrics_gauge(w, "tandem_members", "Nodes of the cluster, this one included", NULL, 0,
                   (double)repl_member_count(n->repl));
+    struct repl_floor_view f = repl_floor(n->repl);
+    metrics_gauge(w, "tandem_tombstones", "Deletions that not every node is known to have", NULL, 0,
+                  (double)f.tombstones);
+    metrics_gauge(w, "tandem_floor_seconds", "Deletions up to this time since 1970 are forgotten", NULL, 0,
+                  (double)(f.floor.v >> 16) / 1000);
+    metrics_gauge(w, "tandem_snapshot_active", "1 while the plan is fetched from another node", NULL, 0,
+                  f.fetching ? 1 : 0);
+    metrics_gauge(w, "tandem_snapshot_objects", "Objects fetched so far", NULL, 0, (double)f.objects);
 }
 
 static enum err open_http(struct node *n, struct err_info *info)

@@ -61,6 +61,7 @@ void node_verdict(struct node *n, char *out, size_t out_size)
         return;
     }
     struct count c = count_members(n);
+    struct repl_floor_view f = repl_floor(n->repl);
     enum member_status own = repl_member_status(n->repl, &n->self);
     if (is_gone(own)) {
         (void)snprintf(out, out_size, "this node %s: it needs a new invitation to come back",
@@ -69,6 +70,9 @@ void node_verdict(struct node *n, char *out, size_t out_size)
         (void)snprintf(out, out_size, "the node is stopping");
     } else if (n->drained) {
         (void)snprintf(out, out_size, "drained: it takes no new calls until clusterctl node drain --off");
+    } else if (f.fetching) {
+        (void)snprintf(out, out_size, "the plan is being fetched from %s, %llu objects so far", f.donor.s,
+                       (unsigned long long)f.objects);
     } else if (c.away > 0) {
         (void)snprintf(out, out_size, "%zu of %zu nodes cannot be reached (%s%s): see clusterctl nodes", c.away, c.all,
                        c.first_away, c.away > 1 ? ", ..." : "");
