@@ -229,13 +229,24 @@ static struct change_op *ops_of(struct arena *arena, const char *yaml, size_t *c
     return ops;
 }
 
+char *kit_many_routes(const char *prefix, unsigned count)
+{
+    char *yaml = malloc(200 + (size_t)count * 1100);
+    assert_non_null(yaml);
+    size_t at = (size_t)sprintf(yaml, "plan: 1\nroutes:\n");
+    for (unsigned i = 0; i < count; i++)
+        at +=
+            (size_t)sprintf(yaml + at, "  - { match: \"%s%04u\", to: reject/404, note: \"%01000u\" }\n", prefix, i, i);
+    return yaml;
+}
+
 /* ---- a store that is not open yet ---- */
 
 struct store *kit_store_open(struct kit *k)
 {
     struct store *s = NULL;
     struct err_info info = {{0}, 0, 0};
-    struct store_options options = {.dir = k->data, .wall = {1000}};
+    struct store_options options = {.dir = k->data, .wall = {1000}, .log_keep_count = k->config.history};
     if (store_open(&options, &s, &info) != ERR_OK) fail_msg("%s", info.text);
     return s;
 }

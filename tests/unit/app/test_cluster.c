@@ -260,6 +260,116 @@ static void receipts_name_who_has_it(void **state)
     cluster_fini(&c, 3);
 }
 
+/* ---- floors and snapshots ---- */
+
+static bool took_a_snapshot(void *ctx)
+{
+    return kit_counter(ctx, "repl", "snapshots_taken") > 0;
+}
+
+static bool same_plan(void *ctx)
+{
+    struct pair *p = ctx;
+    return plan_digest_eq(p->a->node.plan_digest, p->b->node.plan_digest);
+}
+
+/* The history of the first is long: the second begins with its plan, and both go on from there. */
+static void a_new_node_takes_a_snapshot(void **state)
+{
+    static struct cluster c;
+    struct client client;
+    char *yaml = kit_many_routes("6", 500);
+    (void)state;
+    cluster_init(&c, 2);
+    struct kit *a = &c.nodes[0];
+    struct kit *b = &c.nodes[1];
+    struct pair both = {a, b};
+    struct store *s = kit_store_open(a);
+    for (int i = 0; i < 10; i++)
+        kit_store_plan(s, yaml);
+    kit_store_plan(s, "plan: 1\nremove: [\"route//60007/reject/404\"]\n");
+    kit_store_close(s);
+    free(yaml);
+    kit_start(a);
+    kit_start(b);
+    kit_until(b, took_a_snapshot, b, "n2 to have a snapshot");
+    wait_linked(a, b);
+    assert_true(same_plan(&both));
+    assert_true(kit_logged(b, "replica/snapshot-taken objects=499 lost=0"));
+    assert_true(kit_counter(a, "repl", "pieces_sent") > 2);
+    assert_int_equal(kit_counter(b, "repl", "snapshots_begun"), 1);
+    apply(&client, b, "", "plan: 1\nsites: { campus: {} }\n", NULL);
+    if (client.status != 0) fail_msg("%d %s", client.status, client.text);
+    client_close(&client);
+    kit_until(a, same_plan, &both, "the change of n2 at n1");
+    /* Its history begins with the snapshot. */
+    client = (struct client){.kit = b};
+    client_ask(&client, b, "plan log", "", NULL);
+    assert_int_equal(client_count(&client, "change"), 1);
+    client_close(&client);
+    client_ask(&client, a, "plan log", "", NULL);
+    assert_int_equal(client_count(&client, "change"), 12);
+    client_close(&client);
+    cluster_fini(&c, 2);
+}
+
+static bool nothing_to_forget(void *ctx)
+{
+    struct pair *p = ctx;
+    struct repl_floor_view a = repl_floor(p->a->node.repl);
+    struct repl_floor_view b = repl_floor(p->b->node.repl);
+    return a.floor.v > 0 && a.floor.v == b.floor.v && a.tombstones + b.tombstones == 0;
+}
+
+static void deletions_are_forgotten_by_all_at_once(void **state)
+{
+    static struct cluster c;
+    struct client client;
+    (void)state;
+    cluster_init(&c, 2);
+    struct pair both = {&c.nodes[0], &c.nodes[1]};
+    kit_start(both.a);
+    kit_start(both.b);
+    wait_linked(both.a, both.b);
+    apply(&client, both.a, "", "plan: 1\nsites: { hq: {}, campus: {} }\n", NULL);
+    assert_int_equal(client.status, 0);
+    client_close(&client);
+    apply(&client, both.b, "", "plan: 1\nremove: [\"site/campus\"]\n", NULL);
+    assert_int_equal(client.status, 0);
+    client_close(&client);
+    client = (struct client){.kit = both.b};
+    client_ask(&client, both.b, "status", "", NULL);
+    assert_int_equal(control_get_int(client_record(&client, "status", 0), "tombstones", 0), 1);
+    client_close(&client);
+    kit_until(both.a, nothing_to_forget, &both, "both to have forgotten the deletion");
+    client = (struct client){.kit = both.b};
+    client_ask(&client, both.b, "status", "", NULL);
+    assert_int_equal(control_get_int(client_record(&client, "status", 0), "tombstones", -1), -1); /* not worth a word */
+    client_close(&client);
+    cluster_fini(&c, 2);
+}
+
+/* A node that has met nobody takes no change, and says why. */
+static void a_node_that_met_nobody(void **state)
+{
+    static struct cluster c;
+    struct client client;
+    (void)state;
+    cluster_init(&c, 2);
+    kit_start(&c.nodes[1]);
+    apply(&client, &c.nodes[1], "", "plan: 1\nsites: { hq: {} }\n", NULL);
+    assert_int_equal(client.status, 5);
+    if (strstr(client.text, "this node has not met a member of its cluster yet") != client.text)
+        fail_msg("%s", client.text);
+    client_close(&client);
+    kit_start(&c.nodes[0]);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    apply(&client, &c.nodes[1], "", "plan: 1\nsites: { hq: {} }\n", NULL);
+    if (client.status != 0) fail_msg("%d %s", client.status, client.text);
+    client_close(&client);
+    cluster_fini(&c, 2);
+}
+
 /* The mesh forgets at a restart who was evicted; the store does not. */
 static bool refused_at_hello(void *ctx)
 {
@@ -314,9 +424,14 @@ static void a_mesh_port_in_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_command_for_another_node), cmocka_unit_test(either_side_of_a_relay_stops),
-        cmocka_unit_test(receipts_name_who_has_it),   cmocka_unit_test(who_was_evicted_stays_out),
+        cmocka_unit_test(a_command_for_another_node),
+        cmocka_unit_test(either_side_of_a_relay_stops),
+        cmocka_unit_test(receipts_name_who_has_it),
+        cmocka_unit_test(who_was_evicted_stays_out),
         cmocka_unit_test(a_mesh_port_in_use),
+        cmocka_unit_test(a_new_node_takes_a_snapshot),
+        cmocka_unit_test(deletions_are_forgotten_by_all_at_once),
+        cmocka_unit_test(a_node_that_met_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,6 +181,101 @@ static void many_records_in_batches(void **state)
     rig_close(&r);
 }
 
+/* ---- what the log has no more ---- */
+
+static const struct repl_push *gather_above(struct rig *r, struct hlc floor, const struct vector_entry *plan,
+                                            size_t count)
+{
+    struct repl_want want = {.plan = plan, .plan_count = count, .floor = floor};
+    assert_int_equal(store_read_begin(r->read), ERR_OK);
+    assert_int_equal(missing_gather(r->read, &want, &r->m), ERR_OK);
+    return &r->m.push;
+}
+
+static void a_log_that_was_cut_is_said_to_be(void **state)
+{
+    static const struct {
+        uint64_t high;
+        bool trimmed;
+        size_t changes;
+    } asker[] = {{0, true, 0}, {1, true, 0}, {2, false, 2}, {3, false, 1}, {4, false, 0}, {9, false, 0}};
+    struct rig r;
+    (void)state;
+    kit_init(&r.kit, NULL);
+    r.kit.config.history = 2;
+    r.store = kit_store_open(&r.kit);
+    assert_int_equal(store_read_new(r.store, &r.read), ERR_OK);
+    for (int i = 0; i < 4; i++)
+        kit_store_plan(r.store, "plan: 1\nsites: { hq: { blocks: [\"6\"] } }\n");
+    kit_store_binding(r.store, "n2", 10, "6001", "sip:6001@192.0.2.1");
+    for (size_t i = 0; i < sizeof asker / sizeof asker[0]; i++) {
+        struct vector_entry known = entry("elsewhere", 1, asker[i].high);
+        const struct repl_push *p = gather(&r, &known, 1, NULL, 0);
+        assert_int_equal(p->trimmed, asker[i].trimmed);
+        assert_int_equal(p->change_count, asker[i].changes);
+        if (p->change_count > 0) assert_int_equal(p->changes[0].id.seq, asker[i].high + 1);
+        assert_int_equal(p->record_count, 1); /* state comes all the same */
+        release(&r);
+    }
+    rig_close(&r);
+}
+
+/* Who knows nothing is quicker with a snapshot than with a long log; who knows something is given the log. */
+static void a_long_log_is_not_for_new_nodes(void **state)
+{
+    struct rig r;
+    uint64_t count = 0;
+    char *yaml = kit_many_routes("6", 600);
+    (void)state;
+    rig_open(&r);
+    struct vector_entry none[] = {entry("elsewhere", 1, 0), entry("other", 1, 0)};
+    const struct repl_push *p;
+    for (;;) {
+        kit_store_plan(r.store, yaml);
+        count++;
+        p = gather(&r, none, 2, NULL, 0);
+        bool trimmed = p->trimmed;
+        assert_int_equal(trimmed, r.m.have.log_bytes > MISSING_LOG_MAX);
+        assert_int_equal(p->change_count > 0, !trimmed);
+        release(&r);
+        if (trimmed) break;
+    }
+    assert_true(count > 3 && count < 20);
+    none[0].high = 1;
+    p = gather(&r, none, 2, NULL, 0);
+    assert_false(p->trimmed);
+    assert_true(p->change_count > 0 && p->more);
+    release(&r);
+    free(yaml);
+    rig_close(&r);
+}
+
+static void the_floor_is_offered_to_who_has_a_lower_one(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    kit_store_plan(r.store, "plan: 1\nsites: { hq: {}, lab: {} }\n");
+    kit_store_plan(r.store, "plan: 1\nremove: [\"site/lab\"]\n");
+    struct vector_entry v = entry("elsewhere", 1, 2);
+    const struct repl_push *p = gather_above(&r, (struct hlc){0}, &v, 1);
+    assert_int_equal(p->floor.v + p->cut_count, 0);
+    release(&r);
+    assert_int_equal(store_submit_floor_raise(r.store, &v, 1, 1), ERR_OK);
+    kit_store_wait(r.store);
+    p = gather_above(&r, (struct hlc){1}, &v, 1);
+    struct hlc floor = p->floor;
+    assert_true(floor.v > 1);
+    assert_int_equal(p->cut_count, 1);
+    assert_memory_equal(p->cut, &v, sizeof v);
+    release(&r);
+    p = gather_above(&r, floor, &v, 1);
+    assert_int_equal(p->floor.v, floor.v);
+    assert_int_equal(p->cut_count, 0);
+    release(&r);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +284,9 @@ int main(void)
         cmocka_unit_test(epochs_of_state_replace_each_other),
         cmocka_unit_test(batches_are_bounded_and_resume),
         cmocka_unit_test(many_records_in_batches),
+        cmocka_unit_test(a_log_that_was_cut_is_said_to_be),
+        cmocka_unit_test(a_long_log_is_not_for_new_nodes),
+        cmocka_unit_test(the_floor_is_offered_to_who_has_a_lower_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
