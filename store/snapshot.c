@@ -187,7 +187,6 @@ static enum err set_span(struct replace *r, const struct log_id *log, uint64_t h
 struct our_log {
     struct log_id log;
     struct log_span span;
-    uint64_t high; /* what it becomes */
     bool lost;
 };
 
@@ -209,7 +208,7 @@ static enum err collect_log(void *ctx, const struct log_id *log, struct log_span
         l->items = grown;
         l->cap = cap;
     }
-    l->items[l->count++] = (struct our_log){.log = *log, .span = span, .high = span.high};
+    l->items[l->count++] = (struct our_log){.log = *log, .span = span};
     return ERR_OK;
 }
 
@@ -221,7 +220,6 @@ static enum err keep_or_lose(struct replace *r, struct our_log *l)
     enum err e = each_above(r, &l->log, theirs, find_stray);
     if (e == ERR_EXISTS) {
         l->lost = true;
-        l->high = theirs;
         e = each_above(r, &l->log, theirs, lose);
         return e == ERR_OK ? set_span(r, &l->log, theirs) : e;
     }
