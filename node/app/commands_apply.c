@@ -204,7 +204,8 @@ static void refused(struct apply *a, enum err err)
         apply_end(
             a, 5,
             "this node has not met a member of its cluster yet: until then it cannot know what was deleted there, "
-            "and takes no change. See \"clusterctl nodes\" for the reason that its links are down");
+            "and takes no change. See \"clusterctl nodes\" for the reason that its links are down; the first node of "
+            "a cluster has no seeds");
         return;
     }
     const char *why = a->n->store_error[0] != '\0' ? a->n->store_error : err_name(err);

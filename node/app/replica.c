@@ -519,13 +519,31 @@ static enum err own_version(struct node *n, const struct store_start *start, uin
     return store_state_since(n->read, &n->self, own.epoch, own.high, take_version, version);
 }
 
+/* A seed that is this node itself is nobody to join: the same list of seeds may stand in every configuration. */
+static bool is_self(const struct node *n, const char *seed)
+{
+    bool listens = n->config.mesh_listen != NULL && strcmp(seed, n->config.mesh_listen) == 0;
+    return listens || strcmp(seed, n->config.mesh_advertise) == 0;
+}
+
+static bool has_seeds(const struct node *n)
+{
+    for (size_t i = 0; i < n->identity.seed_count; i++) {
+        if (!is_self(n, n->identity.seeds[i])) return true;
+    }
+    for (size_t i = 0; i < n->config.seed_count; i++) {
+        if (!is_self(n, n->config.seeds[i])) return true;
+    }
+    return false;
+}
+
 /* The first node of a cluster has nobody to join. */
 static bool joins(const struct node *n, const struct store_start *start)
 {
     bool knows_others = false;
     for (size_t i = 0; i < start->member_count; i++)
         knows_others = knows_others || !node_name_eq(&start->members[i].name, &n->self);
-    return !knows_others && n->identity.seed_count + n->config.seed_count > 0;
+    return !knows_others && has_seeds(n);
 }
 
 enum err replica_start(struct node *n, struct err_info *info)

@@ -356,15 +356,21 @@ static void a_node_that_met_nobody(void **state)
     struct client client;
     (void)state;
     cluster_init(&c, 2);
+    c.nodes[1].config.seeds[1] = c.address[1]; /* itself is nobody, and no obstacle */
+    c.nodes[1].config.seed_count = 2;
     kit_start(&c.nodes[1]);
     apply(&client, &c.nodes[1], "", "plan: 1\nsites: { hq: {} }\n", NULL);
     assert_int_equal(client.status, 5);
     if (strstr(client.text, "this node has not met a member of its cluster yet") != client.text)
         fail_msg("%s", client.text);
     client_close(&client);
+    /* The first one has itself among its seeds. */
     kit_start(&c.nodes[0]);
+    apply(&client, &c.nodes[0], "", "plan: 1\nsites: { hq: {}, campus: {} }\n", NULL);
+    if (client.status != 0 && client.status != 4) fail_msg("%d %s", client.status, client.text);
+    client_close(&client);
     wait_linked(&c.nodes[0], &c.nodes[1]);
-    apply(&client, &c.nodes[1], "", "plan: 1\nsites: { hq: {} }\n", NULL);
+    apply(&client, &c.nodes[1], "", "plan: 1\nsites: { hq: {}, lab: {} }\n", NULL);
     if (client.status != 0) fail_msg("%d %s", client.status, client.text);
     client_close(&client);
     cluster_fini(&c, 2);
