@@ -365,7 +365,51 @@ static void a_piece_that_is_not_stored_ends_it(void **state)
     drive_close(&d);
 }
 
+static void a_first_piece_below_our_floor(void **state)
+{
+    (void)state;
+    struct repl_config c = config_of("n1");
+    c.floor.v = WALL - 50;
+    struct drive d = with_two(&c);
+    trimmed(&d, "n2", WALL - 50);
+    struct snapshot_object o = object_of("site/a");
+    struct repl_snapshot s = {.floor = {WALL - 51}, .objects = &o, .object_count = 1};
+    assert_int_equal(piece(&d, "n2", s), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_PIECE), 0);
+    assert_int_equal(counted(&d, "snapshots_given_up"), 1);
+    drive_close(&d);
+}
+
 /* ---- changing over ---- */
+
+/* A floor that was on its way when the fetch began is now above that of what was fetched: deletions are missing in it.
+ */
+static void our_floor_moved_meanwhile(void **state)
+{
+    (void)state;
+    for (int higher = 0; higher < 2; higher++) {
+        struct repl_config c = config_of("n1");
+        struct drive d = with_two(&c);
+        struct member_note note = note_of("n3", MEMBER_ALIVE);
+        struct repl_message beat = heartbeat_of(&d, &note, 1);
+        uint64_t floor = higher ? WALL - 10 : WALL - 60;
+        beat.heartbeat.floor.v = floor;
+        assert_int_equal(drive_message(&d, "n3", beat), ERR_OK);
+        struct repl_push offer = {.answer = true, .floor = {floor}};
+        assert_int_equal(drive_message(&d, "n3", (struct repl_message){.type = REPL_PUSH, .push = offer}), ERR_OK);
+        uint64_t adopting = action(&d, REPL_DO_ADOPT_FLOOR)->token;
+        trimmed(&d, "n2", WALL - 50);
+        assert_int_equal(piece(&d, "n2", (struct repl_snapshot){.floor = {WALL - 50}}), ERR_OK);
+        uint64_t put = action(&d, REPL_DO_PERSIST_PIECE)->token;
+        assert_int_equal(piece(&d, "n2", (struct repl_snapshot){.tail = true, .floor = {WALL - 50}}), ERR_OK);
+        drive_stored(&d, put);
+        assert_null(action_at(&d, REPL_DO_REPLACE, 0)); /* the store is busy with the floor */
+        drive_stored_with(&d, adopting, floor, 0);
+        assert_int_equal(action_count(&d, REPL_DO_REPLACE), !higher);
+        assert_int_equal(counted(&d, "snapshots_given_up"), higher);
+        drive_close(&d);
+    }
+}
 
 static void the_plan_waits_while_the_store_changes_over(void **state)
 {
@@ -589,6 +633,8 @@ int main(void)
         cmocka_unit_test(a_lost_link_ends_it),
         cmocka_unit_test(put_off_it_waits_as_long_as_it_is_told),
         cmocka_unit_test(a_piece_that_is_not_stored_ends_it),
+        cmocka_unit_test(a_first_piece_below_our_floor),
+        cmocka_unit_test(our_floor_moved_meanwhile),
         cmocka_unit_test(the_plan_waits_while_the_store_changes_over),
         cmocka_unit_test(a_refused_change_over_is_begun_again),
         cmocka_unit_test(our_own_lost_changes_begin_an_epoch),
