@@ -11,7 +11,7 @@
 static bool takes(struct missing *m, size_t bytes)
 {
     size_t count = m->push.change_count + m->push.record_count;
-    if (count > 0 && (m->bytes + bytes > LIMIT_MESH_CHUNK || count == ITEMS_MAX)) {
+    if (count > 0 && (m->bytes + bytes > m->bytes_max || count == m->items_max)) {
         m->push.more = true;
         return false;
     }
@@ -97,6 +97,25 @@ static enum err gather_changes(struct store_read *read, const struct repl_want *
     return ERR_OK;
 }
 
+/* An owner's records go whole, or with the next answer. Who has no room beside what is gathered already comes again as
+ * the first, and then has more. */
+static enum err gather_owner(struct store_read *read, const struct vector_entry *ours, uint64_t above,
+                             struct missing *m)
+{
+    size_t records = m->push.record_count;
+    size_t bytes = m->bytes;
+    bool first = m->push.change_count + records == 0;
+    m->bytes_max = first ? REPL_OWNER_BYTES : LIMIT_MESH_CHUNK;
+    m->items_max = first ? REPL_OWNER_RECORDS : ITEMS_MAX;
+    enum err e = store_state_since(read, &ours->origin, ours->epoch, above, add_record, m);
+    if (e == ERR_OK) e = m->err;
+    if (m->push.more && !first) {
+        m->push.record_count = records;
+        m->bytes = bytes;
+    }
+    return e;
+}
+
 /* An owner's newer epoch replaces its older one: whoever has an older one gets everything, whoever a newer nothing. */
 static enum err gather_records(struct store_read *read, const struct repl_want *want, struct missing *m)
 {
@@ -106,27 +125,26 @@ static enum err gather_records(struct store_read *read, const struct repl_want *
         if (theirs != NULL && theirs->epoch > ours->epoch) continue;
         uint64_t above = theirs != NULL && theirs->epoch == ours->epoch ? theirs->high : 0;
         if (above >= ours->high) continue;
-        enum err e = store_state_since(read, &ours->origin, ours->epoch, above, add_record, m);
-        if (e == ERR_OK) e = m->err;
+        enum err e = gather_owner(read, ours, above, m);
         if (e != ERR_OK) return e;
     }
     return ERR_OK;
 }
 
-enum err missing_gather(struct store_read *read, const struct repl_want *want, struct missing *m)
+enum err missing_gather(struct store_read *read, const struct repl_want *want, bool plan_only, struct missing *m)
 {
-    *m = (struct missing){.push = {.answer = true}};
+    *m = (struct missing){.push = {.answer = true}, .bytes_max = LIMIT_MESH_CHUNK, .items_max = ITEMS_MAX};
     enum err e = store_load_start(read, &m->arena, &m->have);
     m->push.floor = m->have.floor;
     if (e == ERR_OK && m->have.floor.v > want->floor.v) {
         e = store_cut(read, &m->arena, &m->push.cut, &m->push.cut_count);
     }
     if (e == ERR_OK) e = gather_changes(read, want, m);
-    if (e == ERR_OK) e = gather_records(read, want, m);
+    if (e == ERR_OK && !plan_only) e = gather_records(read, want, m);
     m->push.changes = m->changes;
     m->push.records = m->records;
     m->push.state_upto = m->have.state;
-    m->push.state_upto_count = m->have.state_count;
+    m->push.state_upto_count = plan_only ? 0 : m->have.state_count;
     return e;
 }
 

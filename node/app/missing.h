@@ -16,14 +16,18 @@ struct missing {
     struct state_record *records;
     size_t record_cap;
     size_t bytes;
+    size_t bytes_max;
+    size_t items_max;
     enum err err;
 };
 
 /* Between read begin and end, and valid until then: texts point into the map or into missing's arena. Change-sets come
  * first, per log in order of seq; then state records, per owner in order of version. About LIMIT_MESH_CHUNK bytes at
- * most, but one item of any size. missing_fini is due in any case. ERR_NOMEM, what the store says. */
+ * most, but one item of any size, or one owner's records whole up to REPL_OWNER_BYTES. plan_only: no state.
+ * missing_fini is due in any case. ERR_NOMEM, what the store says. */
 #define MISSING_LOG_MAX (UINT64_C(4) << 20) /* bytes; a new node is given a snapshot instead of a longer log */
-MUST_CHECK enum err missing_gather(struct store_read *read, const struct repl_want *want, struct missing *m);
+MUST_CHECK enum err missing_gather(struct store_read *read, const struct repl_want *want, bool plan_only,
+                                   struct missing *m);
 void missing_fini(struct missing *m);
 
 #endif

@@ -264,7 +264,7 @@ static void do_send_missing(struct node *n, const struct repl_action *a)
     struct missing m = {.err = ERR_OK};
     enum err e = node_read_begin(n);
     if (e == ERR_OK) {
-        e = missing_gather(n->read, &a->want, &m);
+        e = missing_gather(n->read, &a->want, a->plan_only, &m);
         if (e == ERR_OK) {
             struct repl_message message = {.type = REPL_PUSH, .from = n->self, .push = m.push};
             e = n->mesh != NULL ? mesh_send(n->mesh, &a->peer, &message, a->token) : ERR_UNREACHABLE;

@@ -294,6 +294,7 @@ struct states {
     uint64_t start_high; /* where they ended */
     uint64_t base; /* this run gives out versions above it, and earlier runs none between start_high and it that were
                       shown */
+    bool covered;  /* our entry in the vector covers every record of ours on the disk: only then are they shown */
     bool mark_due; /* a new epoch is to be shown at mark_at, even when nothing is left to report in it */
     struct mono mark_at;
     struct own_record **own; /* ring of cap (a power of two), own_head.. */

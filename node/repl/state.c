@@ -191,6 +191,7 @@ static bool report(struct repl *r, struct own_record *o, struct repl_actions *ou
         if (o->raises) repl_vector_renew(&s->have, &r->self, s->epoch, o->record.version);
         if (o->raises) repl_vector_renew(&s->planned, &r->self, s->epoch, o->record.version);
         if (!o->mark) push_later(r, o);
+        s->covered = s->covered || o->mark;
         if (o->mark) repl_heartbeat_all_now(r); /* the roots show that there is something to fetch */
     }
     *own_at(s, s->own_head++) = NULL;
@@ -304,6 +305,7 @@ void repl_state_new_epoch(struct repl *r, uint64_t epoch)
     s->epoch = epoch;
     s->version = s->pushed = s->start_high = s->base = 0;
     s->numbers_ours = true;
+    s->covered = false;
     s->mark_due = true;
     s->mark_at = r->now;
     repl_batch_drop(s->out);

@@ -14,10 +14,12 @@
 #include "node/base/counter.h"
 #include "node/repl/message.h"
 
-#define REPL_KEY_MAX 600        /* bytes of a state record's key */
-#define REPL_CHANGE_KEY_MAX 320 /* bytes of a change op's key */
-#define REPL_LOCAL_QUEUE 64     /* local changes that wait for the one being stored */
-#define REPL_STATE_QUEUE 65536  /* local state records between LOCAL_STATE and STORED */
+#define REPL_KEY_MAX 600         /* bytes of a state record's key */
+#define REPL_CHANGE_KEY_MAX 320  /* bytes of a change op's key */
+#define REPL_LOCAL_QUEUE 64      /* local changes that wait for the one being stored */
+#define REPL_OWNER_BYTES 4194304 /* of one owner's records in one answer */
+#define REPL_OWNER_RECORDS 32768
+#define REPL_STATE_QUEUE 65536 /* local state records between LOCAL_STATE and STORED */
 
 struct repl; /* the core's whole state */
 
@@ -106,7 +108,10 @@ enum repl_action_type {
      * there is more; always, even when it is empty. Per log of ours: change-sets from the asker's high + 1 on, in order
      * of seq. Per owner of ours: when the asker's entry has our epoch, records above its high in version order; when it
      * has none or an older epoch, records from 0 on; when a newer one, nothing. state_upto: the entries of our own
-     * state vector (the action's upto, or the store's in the same snapshot as the records) for those owners. */
+     * state vector (the action's upto, or the store's in the same snapshot as the records) for those owners. An owner's
+     * records are cut off only when they alone are more than REPL_OWNER_BYTES or REPL_OWNER_RECORDS: a part is not what
+     * others have who are as far, when a record of it has been overwritten by one that comes after the cut. plan_only:
+     * of state nothing, neither records nor entries. */
     REPL_DO_SEND_MISSING,
     REPL_DO_PERSIST_CHANGE, /* store changes (in order, each atomic), then STORED(token) */
     REPL_DO_PERSIST_STATE,  /* store records, and raise the stored state vector by upto (a newer epoch replaces the
@@ -169,6 +174,7 @@ struct repl_action {
     enum err err;   /* REJECTED, STATE_STORED */
     uint64_t epoch; /* NEW_EPOCH */
     bool of_state;  /* NEW_EPOCH */
+    bool plan_only; /* SEND_MISSING */
 };
 
 struct repl_batch;

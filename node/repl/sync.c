@@ -211,8 +211,6 @@ enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_wan
         const struct vector_entry *e = &w->state[i];
         if (node_name_eq(&e->origin, &r->self)) repl_sync_own_state(r, e->epoch, e->high);
     }
-    /* The store would show versions of ours that may not be ours. The asker asks again, or another. */
-    if (!r->states.numbers_ours) return ERR_OK;
     struct repl_want want;
     const struct vector_entry *upto;
     size_t upto_count = r->states.have.count;
@@ -224,6 +222,9 @@ enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_wan
     a->want = want;
     a->upto = upto;
     a->upto_count = upto_count;
+    /* The store has records of ours above our vector: versions that may not be ours, or in whose place an older one
+     * stands at everybody with that vector. The asker asks again, or another. */
+    a->plan_only = !r->states.covered;
     return ERR_OK;
 }
 

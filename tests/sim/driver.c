@@ -196,7 +196,7 @@ static void send_missing(struct world *w, size_t node, const struct repl_action 
 {
     struct arena arena = {0};
     struct repl_message m = {.type = REPL_PUSH, .from = sim_name(node)};
-    sim_store_missing(&w->nodes[node].store, &a->want, &arena, &m.push);
+    sim_store_missing(&w->nodes[node].store, &a->want, a->plan_only, &arena, &m.push);
     net_send(w, node, sim_index(&a->peer), a->token, &m);
     arena_fini(&arena);
 }

@@ -404,29 +404,40 @@ static bool asked_state(const struct repl_want *want, const struct node_name *ow
     return true;
 }
 
-void sim_store_missing(const struct sim_store *s, const struct repl_want *want, struct arena *arena,
+/* All records of an owner above, in order, or none and false: there is no room for them beside the rest. */
+static bool add_owner(const struct sim_store *s, size_t owner, uint64_t above, size_t room, struct arena *arena,
+                      struct state_record *records, size_t *count)
+{
+    const struct sim_owner *o = &s->owners[owner];
+    size_t n = *count;
+    size_t key = 0;
+    for (const struct sim_record *r; (r = next_record(o, above, &key)) != NULL; above = r->version) {
+        if (n == room) return false;
+        records[n++] = sim_state_record(owner, o->epoch, key, r, arena);
+    }
+    *count = n;
+    return true;
+}
+
+void sim_store_missing(const struct sim_store *s, const struct repl_want *want, bool plan_only, struct arena *arena,
                        struct repl_push *out)
 {
     size_t room = SIM_ANSWER_BYTES / 100;
+    ASSERT(room >= SIM_RECORDS);
     struct changeset *changes = must(arena_alloc(arena, room * sizeof *changes));
     struct state_record *records = must(arena_alloc(arena, room * sizeof *records));
     struct vector_entry *upto = must(arena_alloc(arena, SIM_NODES_MAX * sizeof *upto));
     *out = (struct repl_push){.answer = true, .changes = changes, .records = records, .state_upto = upto};
     missing_changes(s, want, changes, room, out);
-    for (size_t i = 0; i < SIM_NODES_MAX; i++) {
+    for (size_t i = 0; i < SIM_NODES_MAX && !plan_only; i++) {
         const struct sim_owner *o = &s->owners[i];
         struct node_name owner = sim_name(i);
         uint64_t above;
         if (o->epoch == 0 || !asked_state(want, &owner, o->epoch, &above)) continue;
         upto[out->state_upto_count++] = (struct vector_entry){owner, o->epoch, o->high};
-        size_t key = 0;
-        for (const struct sim_record *r; (r = next_record(o, above, &key)) != NULL; above = r->version) {
-            if (out->record_count == room) {
-                out->more = true;
-                return;
-            }
-            records[out->record_count++] = sim_state_record(i, o->epoch, key, r, arena);
-        }
+        if (add_owner(s, i, above, room, arena, records, &out->record_count)) continue;
+        out->more = true;
+        return;
     }
 }
 

@@ -116,7 +116,7 @@ uint64_t sim_store_routes_print(const struct sim_store *s);
 /* Whether the owner has records here that its vector does not cover yet: its own, before they are shown. */
 bool sim_store_hides(const struct sim_store *s, size_t owner);
 /* The answer to a WANT; arrays in arena. */
-void sim_store_missing(const struct sim_store *s, const struct repl_want *want, struct arena *arena,
+void sim_store_missing(const struct sim_store *s, const struct repl_want *want, bool plan_only, struct arena *arena,
                        struct repl_push *out);
 /* The newest stamp of a key, time 0: none. */
 struct hlc sim_store_stamp(const struct sim_store *s, struct slice key);

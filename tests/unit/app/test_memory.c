@@ -99,7 +99,7 @@ static void gather_missing(void *ctx, bool may_fail)
     struct repl_want want = {.plan = NULL};
     struct missing m;
     assert_int_equal(store_read_begin(r->read), ERR_OK);
-    enum err e = missing_gather(r->read, &want, &m);
+    enum err e = missing_gather(r->read, &want, false, &m);
     if (e != ERR_OK) assert_true(may_fail && e == ERR_NOMEM);
     if (e == ERR_OK) assert_int_equal(m.push.change_count + m.push.record_count, 4);
     missing_fini(&m);

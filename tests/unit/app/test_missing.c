@@ -32,7 +32,7 @@ static const struct repl_push *gather(struct rig *r, const struct vector_entry *
 {
     struct repl_want want = {.plan = plan, .plan_count = plan_count, .state = state, .state_count = state_count};
     assert_int_equal(store_read_begin(r->read), ERR_OK);
-    assert_int_equal(missing_gather(r->read, &want, &r->m), ERR_OK);
+    assert_int_equal(missing_gather(r->read, &want, false, &r->m), ERR_OK);
     assert_true(r->m.push.answer);
     return &r->m.push;
 }
@@ -146,38 +146,64 @@ static void batches_are_bounded_and_resume(void **state)
     free(yaml);
 }
 
+static void store_bans(struct rig *r, const char *owner, size_t count)
+{
+    struct arena arena = {0};
+    struct state_record *records = arena_alloc(&arena, count * sizeof *records);
+    for (size_t i = 0; i < count; i++) {
+        records[i] = (struct state_record){.epoch = 1, .version = i + 1, .kind = STATE_BAN};
+        records[i].owner = entry(owner, 1, 1).origin;
+        records[i].key = slice_of(arena_printf(&arena, "ban %zu", i));
+        records[i].value = SLICE("x");
+    }
+    struct vector_entry upto = entry(owner, 1, count);
+    assert_int_equal(store_submit_state(r->store, records, count, NULL, 0, &upto, 1, 1), ERR_OK);
+    kit_store_wait(r->store);
+    arena_fini(&arena);
+}
+
+/* A part of them is not what others have who are as far. */
+static void the_records_of_an_owner_go_whole(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_open(&r);
+    store_bans(&r, "n2", 3000);
+    store_bans(&r, "n3", 5000);
+    const struct repl_push *p = gather(&r, NULL, 0, NULL, 0);
+    assert_true(p->more);
+    assert_int_equal(p->record_count, 3000);
+    assert_string_equal(p->records[2999].owner.s, "n2");
+    release(&r);
+    struct vector_entry known = entry("n2", 1, 3000);
+    p = gather(&r, NULL, 0, &known, 1);
+    assert_false(p->more);
+    assert_int_equal(p->record_count, 5000);
+    release(&r);
+    rig_close(&r);
+}
+
 static void many_records_in_batches(void **state)
 {
-    enum { COUNT = 9000 };
+    enum { COUNT = REPL_OWNER_RECORDS + 1000 };
     struct rig r;
-    struct arena arena = {0};
     uint64_t high = 0;
     size_t seen = 0;
     bool more = true;
     (void)state;
     rig_open(&r);
-    struct state_record *records = arena_alloc(&arena, COUNT * sizeof *records);
-    for (size_t i = 0; i < COUNT; i++) {
-        records[i] = (struct state_record){.epoch = 1, .version = i + 1, .kind = STATE_BAN};
-        records[i].owner = entry("n2", 1, 1).origin;
-        records[i].key = slice_of(arena_printf(&arena, "ban %zu", i));
-        records[i].value = SLICE("x");
-    }
-    struct vector_entry upto = entry("n2", 1, COUNT);
-    assert_int_equal(store_submit_state(r.store, records, COUNT, NULL, 0, &upto, 1, 1), ERR_OK);
-    kit_store_wait(r.store);
+    store_bans(&r, "n2", COUNT);
     while (more) {
         struct vector_entry known = entry("n2", 1, high);
         const struct repl_push *p = gather(&r, NULL, 0, &known, 1);
         for (size_t i = 0; i < p->record_count; i++)
             assert_int_equal(p->records[i].version, ++high);
-        assert_true(p->record_count > 0 && p->record_count <= 4096);
+        assert_true(p->record_count > 0 && p->record_count <= REPL_OWNER_RECORDS);
         seen += p->record_count;
         more = p->more;
         release(&r);
     }
     assert_int_equal(seen, COUNT);
-    arena_fini(&arena);
     rig_close(&r);
 }
 
@@ -287,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_log_that_was_cut_is_said_to_be),
         cmocka_unit_test(a_long_log_is_not_for_new_nodes),
         cmocka_unit_test(the_floor_is_offered_to_who_has_a_lower_one),
+        cmocka_unit_test(the_records_of_an_owner_go_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

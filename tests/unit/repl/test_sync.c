@@ -300,7 +300,7 @@ static void when_all_have_spoken_the_log_goes_on(void **state)
     struct vector_entry nothing = {name_of("n2"), DRIVE_EPOCH, 1};
     struct repl_message want = {.type = REPL_WANT, .want = {.plan = &nothing, .plan_count = 1}};
     assert_int_equal(drive_message(&d, "n2", want), ERR_OK);
-    assert_int_equal(action_count(&d, REPL_DO_SEND_MISSING), 0); /* the store would show it */
+    assert_true(action(&d, REPL_DO_SEND_MISSING)->plan_only); /* the store would show it */
     drive_link(&d, "n2", true);
     assert_int_equal(drive_message(&d, "n2", knows(&d, members, 5, 5)), ERR_OK);
     a = action(&d, REPL_DO_PERSIST_CHANGE);
@@ -309,9 +309,14 @@ static void when_all_have_spoken_the_log_goes_on(void **state)
     a = action(&d, REPL_DO_PERSIST_STATE);
     assert_int_equal(a->record_count, 0);
     assert_int_equal(a->upto[0].epoch, DRIVE_EPOCH); /* now our entry rises over it */
-    drive_stored(&d, a->token);
+    token = a->token;
+    assert_int_equal(drive_message(&d, "n2", want), ERR_OK);
+    assert_true(action(&d, REPL_DO_SEND_MISSING)->plan_only); /* not before that is durable */
+    drive_stored(&d, token);
     assert_non_null(sent(&d, "n2", REPL_HEARTBEAT)); /* and the peers are shown that there is something */
     assert_int_equal(action_count(&d, REPL_DO_NEW_EPOCH), 0);
+    assert_int_equal(drive_message(&d, "n2", want), ERR_OK);
+    assert_false(action(&d, REPL_DO_SEND_MISSING)->plan_only);
     drive_close(&d);
 }
 
