@@ -142,6 +142,9 @@ struct peer {
     /* its last heartbeat */
     bool roots_known;
     bool digest_known;
+    bool spoken; /* it has said, in this run, what it has of our log and state, and that no more of an earlier life of
+                    ours is on its way to its disk */
+    uint64_t leftover; /* batches up to this id were begun before the link came up */
     unsigned char plan_digest[32];
     unsigned char plan_root[REPL_ROOT_LEN];
     unsigned char state_root[REPL_ROOT_LEN];
@@ -565,6 +568,9 @@ MUST_CHECK enum err repl_changes_take(struct repl *r, const struct member *m, co
 MUST_CHECK enum err repl_changes_stored(struct repl *r, const struct repl_event *ev);
 MUST_CHECK enum err repl_changes_local_stored(struct repl *r, const struct repl_event *ev);
 MUST_CHECK enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch);
+/* Changes of m that came before its link did, so perhaps in an earlier life of it, are still on their way to our disk.
+ */
+bool repl_changes_unsettled(const struct repl *r, const struct member *m);
 /* m says that it has our log durably up to seq. */
 void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq);
 bool repl_changes_settle(struct repl *r);
@@ -589,6 +595,8 @@ MUST_CHECK enum err repl_state_init(struct repl *r, const struct repl_config *co
 void repl_state_fini(struct repl *r);
 MUST_CHECK enum err repl_state_local(struct repl *r, const struct repl_event *ev);
 MUST_CHECK enum err repl_state_take(struct repl *r, const struct repl_push *p, struct repl_taken *t);
+/* As repl_changes_unsettled. */
+bool repl_state_unsettled(const struct repl *r, const struct member *m);
 MUST_CHECK enum err repl_state_stored(struct repl *r, const struct repl_event *ev);
 MUST_CHECK enum err repl_state_own_stored(struct repl *r, const struct repl_event *ev);
 void repl_state_new_epoch(struct repl *r, uint64_t epoch);

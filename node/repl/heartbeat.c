@@ -180,6 +180,8 @@ static bool fill(struct repl *r, struct member *m, struct note_cache *cache, str
     h->totals = (struct repl_totals){true, r->changes.have.total};
     h->member_root = repl_member_root(r);
     h->your_plan = held_of(&r->changes.have, &m->name);
+    bool settled = !repl_changes_unsettled(r, m) && !repl_state_unsettled(r, m);
+    if (!settled) h->your_plan = (struct vector_entry){.origin = m->name, .epoch = 1};
     h->your_state = held_of(&r->states.have, &m->name);
     h->accusations = cache->accusations;
     h->accusation_count = cache->accusation_count;
@@ -247,6 +249,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
     memcpy(m->peer->plan_root, h->plan_root, sizeof m->peer->plan_root);
     memcpy(m->peer->state_root, h->state_root, sizeof m->peer->state_root);
     m->peer->roots_known = m->peer->digest_known = true;
+    if (h->your_plan.epoch == 0 || h->your_plan.high > 0) m->peer->spoken = true;
     m->peer->member_root = h->member_root;
     repl_floor_heard(r, m, h);
     r->joins = false; /* now that the clock and the floor of a member are known */

@@ -277,7 +277,7 @@ bool repl_all_have_spoken(const struct repl *r)
     if (r->members.overlay_due) return r->members.count == 0;
     for (size_t i = 0; i < r->members.peers.count; i++) {
         const struct member *m = r->members.peers.items[i];
-        if (m->peer->wanted && !m->peer->digest_known && !repl_status_final(m->status)) return false;
+        if (m->peer->wanted && !m->peer->spoken && !repl_status_final(m->status)) return false;
     }
     return true;
 }
@@ -529,6 +529,11 @@ void repl_member_link(struct repl *r, struct member *m, bool up)
     p->notes_from = 0;
     p->steps_told = 0; /* it may be a new life, which knows nothing of what the one before was told */
     p->heartbeat_at = r->now;
-    if (!up) repl_sync_link_down(m);
+    if (up) {
+        p->leftover = r->last_id;
+        repl_receive_forget_held(r, &m->name);
+    } else {
+        repl_sync_link_down(m);
+    }
     r->scan = true;
 }

@@ -59,7 +59,9 @@ struct repl_heartbeat {
     size_t note_count;
     /* What the sender holds durably of the receiver: the newest epoch that it knows of the receiver's log and state,
      * and how far. origin is the receiver (it need not travel); epoch 0: nothing. Tells the receiver of receipts that
-     * it missed, and that its own disk is older than what others know. */
+     * it missed, and that its own disk is older than what others know. your_plan with an epoch and high 0: what the
+     * receiver wrote before the link came up, of its log or state, is still on its way to the sender's disk; it will be
+     * told. */
     struct vector_entry your_plan;
     struct vector_entry your_state;
     /* How many change-sets the sender holds, over all logs: for people. (Versions of state are no counts.) */

@@ -94,6 +94,21 @@ void repl_receive_forget_held(struct repl *r, const struct node_name *origin)
     }
 }
 
+static bool begun_before(const struct repl_batch *b, const struct member *m)
+{
+    for (size_t i = 0; b != NULL && b->id <= m->peer->leftover && i < b->change_count; i++) {
+        if (node_name_eq(&b->changes[i].id.origin, &m->name)) return true;
+    }
+    return false;
+}
+
+/* When m lives anew, with an older disk, it must not think that nobody has what it lost: it would use the numbers
+ * again, and the late change would then stand here in the place of another. */
+bool repl_changes_unsettled(const struct repl *r, const struct member *m)
+{
+    return begun_before(r->changes.storing, m) || begun_before(r->changes.next, m);
+}
+
 static enum err hold(struct repl *r, const struct changeset *change, const struct node_name *from, bool flood)
 {
     struct changes *c = &r->changes;

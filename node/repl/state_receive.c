@@ -157,6 +157,19 @@ enum err repl_state_take(struct repl *r, const struct repl_push *p, struct repl_
     return ERR_OK;
 }
 
+static bool begun_before(const struct repl_batch *b, const struct member *m)
+{
+    for (size_t i = 0; b != NULL && b->id <= m->peer->leftover && i < b->upto_count; i++) {
+        if (node_name_eq(&b->upto[i].origin, &m->name)) return true;
+    }
+    return false;
+}
+
+bool repl_state_unsettled(const struct repl *r, const struct member *m)
+{
+    return begun_before(r->states.storing, m) || begun_before(r->states.next, m);
+}
+
 enum err repl_state_stored(struct repl *r, const struct repl_event *ev)
 {
     struct states *s = &r->states;

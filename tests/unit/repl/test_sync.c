@@ -320,6 +320,67 @@ static void when_all_have_spoken_the_log_goes_on(void **state)
     drive_close(&d);
 }
 
+static bool says_unsettled(struct drive *d, const char *peer)
+{
+    const struct repl_message *m = sent(d, peer, REPL_HEARTBEAT);
+    assert_non_null(m);
+    return m->heartbeat.your_plan.epoch != 0 && m->heartbeat.your_plan.high == 0;
+}
+
+/* n2 may come back with an older disk: what its earlier life wrote is not lost as long as it is on its way to ours. */
+static void what_is_on_its_way_to_the_disk_is_owned_up_to(void **state)
+{
+    (void)state;
+    struct drive d = with_peers((const char *const[]){"n2", NULL});
+    struct changeset change = change_of("n2", 1);
+    struct repl_message push = {.type = REPL_PUSH, .push = {.changes = &change, .change_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", push), ERR_OK);
+    uint64_t token = action(&d, REPL_DO_PERSIST_CHANGE)->token;
+    drive_tick(&d, 1100);
+    assert_false(says_unsettled(&d, "n2")); /* it is the same life that wrote it */
+    drive_link(&d, "n2", false);
+    drive_link(&d, "n2", true);
+    assert_true(says_unsettled(&d, "n2"));
+    drive_stored(&d, token);
+    drive_tick(&d, 1100);
+    assert_int_equal(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.your_plan.high, 1);
+
+    struct vector_entry upto = {name_of("n2"), DRIVE_EPOCH, 4};
+    struct state_record record = record_of("n2", 4, "a");
+    push = (struct repl_message){
+        .type = REPL_PUSH, .push = {.records = &record, .record_count = 1, .state_upto = &upto, .state_upto_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", push), ERR_OK);
+    token = action(&d, REPL_DO_PERSIST_STATE)->token;
+    drive_link(&d, "n2", false);
+    drive_link(&d, "n2", true);
+    assert_true(says_unsettled(&d, "n2"));
+    drive_stored(&d, token);
+    drive_tick(&d, 1100);
+    assert_false(says_unsettled(&d, "n2"));
+    drive_close(&d);
+}
+
+/* And who hears that waits with its first number. */
+static void no_number_is_used_before_all_is_settled(void **state)
+{
+    (void)state;
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE)};
+    c.members = members;
+    c.member_count = 1;
+    drive_open(&d, &c);
+    drive_link(&d, "n2", true);
+    struct repl_message unsettled = heartbeat_of(&d, members, 1);
+    unsettled.heartbeat.your_plan = (struct vector_entry){name_of("n1"), 1, 0};
+    assert_int_equal(drive_message(&d, "n2", unsettled), ERR_OK);
+    assert_int_equal(drive_local_change(&d, 1, "x"), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_CHANGE), 0);
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, members, 1)), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_CHANGE), 1);
+    drive_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +396,8 @@ int main(void)
         cmocka_unit_test(each_kind_of_message_shows_it),
         cmocka_unit_test(a_silent_member_makes_it_a_new_epoch_too),
         cmocka_unit_test(when_all_have_spoken_the_log_goes_on),
+        cmocka_unit_test(what_is_on_its_way_to_the_disk_is_owned_up_to),
+        cmocka_unit_test(no_number_is_used_before_all_is_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
