@@ -13,6 +13,8 @@
  * is shown to anybody (state.c). */
 #include "node/repl/core.h"
 
+#define EPOCH_CHANCE (UINT64_C(1) << 24)
+
 static bool roots_equal(const struct repl_vector *v, const unsigned char root[REPL_ROOT_LEN])
 {
     unsigned char ours[REPL_ROOT_LEN];
@@ -230,10 +232,12 @@ enum err repl_sync_asked(struct repl *r, struct member *m, const struct repl_wan
 
 /* ---- our own disk is old ---- */
 
-static uint64_t fresh_epoch(const struct repl *r, uint64_t known)
+/* One that no life of ours has used, also none that everybody has forgotten. The wall clock gives it; where that is
+ * behind what is known, the next number would be the one that an earlier life took in the same place. */
+static uint64_t fresh_epoch(struct repl *r, uint64_t known)
 {
     uint64_t now = r->wall.ms > 0 ? (uint64_t)r->wall.ms : 0;
-    return now > known ? now : known + 1;
+    return now > known ? now : known + 1 + rng_below(&r->rng, EPOCH_CHANCE);
 }
 
 enum err repl_sync_new_log(struct repl *r, uint64_t known)
