@@ -140,7 +140,8 @@ static void fault_restart(struct world *w)
     static const uint64_t shortest_us[] = {1000, 200000, 3000000};
     uint64_t after = shortest_us[world_random(w, 0, 2)];
     life_crash(w, node);
-    if (world_chance(w, 30)) life_restore(w, node, world_chance(w, 20));
+    unsigned lost_percent = w->mood == MOOD_DISKS ? 90 : 30;
+    if (world_chance(w, lost_percent) && life_may_lose_disk(w, node)) life_restore(w, node, world_chance(w, 20));
     world_push(w, world_random(w, after, 3 * after), (struct event){.type = SIM_START, .node = node});
 }
 
@@ -179,7 +180,7 @@ static void fault_disk(struct world *w)
 {
     struct sim_node *n = any(w);
     w->n.disks++;
-    switch (world_random(w, 0, 2)) {
+    switch (w->mood == MOOD_DISKS ? 2 : world_random(w, 0, 2)) {
     case 0: n->disk = DISK_FLAKY; break;
     case 1: n->disk = DISK_FULL; break;
     default: n->disk_slow_us = world_chance(w, 50) ? 3 * S : S / 5; break;
@@ -205,15 +206,23 @@ static void fault_clock(struct world *w)
 
 /* ---- when ---- */
 
+/* Each run has a mood: some mistakes need the same few faults again and again. */
+static void (*const faults[MOOD_COUNT][20])(struct world *) = {
+    [MOOD_MIXED] = {fault_partition, fault_deafen, fault_flapping, fault_reunite, fault_reunite, fault_reunite,
+                    fault_restart, fault_restart, fault_restart, fault_backup, fault_network, fault_network, fault_disk,
+                    fault_disk, fault_clock, fault_pause, fault_part},
+    [MOOD_DISKS] = {fault_restart, fault_restart, fault_backup, fault_backup, fault_disk, fault_clock},
+    [MOOD_LINES] = {fault_partition, fault_deafen, fault_deafen, fault_flapping, fault_reunite, fault_reunite,
+                    fault_network, fault_network, fault_pause, fault_restart, fault_part},
+};
+
 void fault_next(struct world *w)
 {
-    static void (*const faults[])(struct world *) = {
-        fault_partition, fault_deafen,  fault_flapping, fault_reunite, fault_reunite, fault_reunite,
-        fault_restart,   fault_restart, fault_restart,  fault_backup,  fault_network, fault_network,
-        fault_disk,      fault_disk,    fault_clock,    fault_pause,   fault_part,
-    };
     if (w->healed) return;
-    faults[world_random(w, 0, sizeof faults / sizeof faults[0] - 1)](w);
+    size_t count = 0;
+    while (faults[w->mood][count] != NULL)
+        count++;
+    faults[w->mood][world_random(w, 0, count - 1)](w);
     world_push(w, world_random(w, 200000, 2500000), (struct event){.type = SIM_FAULT});
 }
 
@@ -244,6 +253,8 @@ void fault_heal(struct world *w)
 
 void fault_begin(struct world *w)
 {
+    static const enum sim_mood moods[] = {MOOD_DISKS, MOOD_LINES, MOOD_MIXED, MOOD_MIXED};
+    w->mood = moods[w->o.seed / 17 % 4];
     for (size_t i = 0; i < w->o.nodes; i++) {
         struct sim_node *n = &w->nodes[i];
         n->skew_ms = (int64_t)world_random(w, 0, 4000) - 2000;

@@ -200,6 +200,30 @@ static void give_up_lost(struct world *w)
         w->applied[i].void_ = w->applied[i].void_ || !members_have(w, &w->applied[i].id);
 }
 
+/* Knows again all that any replica has of its own log. */
+static bool recovered(const struct world *w, size_t node)
+{
+    struct node_name name = sim_name(node);
+    if (w->nodes[node].core == NULL) return false;
+    for (size_t i = 0; i < w->o.nodes; i++) {
+        const struct sim_store *s = &w->nodes[i].store;
+        for (size_t k = 0; k < s->log_count; k++) {
+            const struct sim_log *l = &s->logs[k];
+            if (!node_name_eq(&l->origin, &name)) continue;
+            if (sim_store_high(&w->nodes[node].store, &name, l->epoch) < l->count) return false;
+        }
+    }
+    return true;
+}
+
+bool life_may_lose_disk(const struct world *w, size_t node)
+{
+    for (size_t i = 0; i < w->o.nodes; i++) {
+        if (i != node && w->nodes[i].old_disk && life_member(w, i) && !recovered(w, i)) return false;
+    }
+    return true;
+}
+
 void life_restore(struct world *w, size_t node, bool empty)
 {
     struct sim_node *n = &w->nodes[node];

@@ -210,11 +210,13 @@ struct applied { /* a change that an operator was told is applied */
 
 /* ---- the world ---- */
 
+enum sim_mood { MOOD_MIXED, MOOD_DISKS, MOOD_LINES, MOOD_COUNT };
 enum calm_stage { CALM_NOT_YET, CALM_QUIET, CALM_SPREAD, CALM_DEATH, CALM_OVER };
 
 struct world {
     struct sim_options o;
     struct rng rng;
+    enum sim_mood mood; /* which faults come */
     uint64_t now_us;
     uint64_t seq;
     struct event *heap; /* binary, the earliest first */
@@ -295,6 +297,8 @@ void life_start(struct world *w, size_t node);
 void life_crash(struct world *w, size_t node);
 void life_pause(struct world *w, size_t node, uint64_t for_us);
 bool life_paused(const struct world *w, size_t node);
+/* One disk at a time: with two, nobody may be left who knows what the first had lost. */
+bool life_may_lose_disk(const struct world *w, size_t node);
 /* An earlier image of its disk, or an empty one. */
 void life_restore(struct world *w, size_t node, bool empty);
 void life_backup(struct world *w, size_t node);
