@@ -338,7 +338,8 @@ struct fetching {
     bool complete;  /* all pieces are here */
     bool replacing; /* and the store has been asked to change over */
     struct node_name donor;
-    uint64_t id; /* of the piece that is asked for */
+    uint64_t begun_id; /* among the ids of batches: when it was begun */
+    uint64_t id;       /* of the piece that is asked for */
     struct mono until;
     struct mono not_before;
     struct hlc floor;
@@ -658,6 +659,8 @@ bool repl_floor_flush(struct repl *r, struct repl_actions *out);
 
 /* ---- fetch.c ---- */
 
+/* As repl_changes_unsettled: a snapshot that brings changes of m. */
+bool repl_fetch_unsettled(const struct repl *r, const struct member *m);
 void repl_fetch_fini(struct repl *r);
 /* m, whose floor this is, has what we cannot get by its log. */
 void repl_fetch_want(struct repl *r, const struct member *m, struct hlc floor);

@@ -40,12 +40,25 @@ static void give_up(struct repl *r, uint64_t wait_ms)
 
 /* ---- the asker ---- */
 
+bool repl_fetch_unsettled(const struct repl *r, const struct member *m)
+{
+    const struct fetching *f = &r->fetching;
+    if (!f->active || f->begun_id > m->peer->leftover) return false;
+    for (size_t i = 0; i < f->have.count; i++) {
+        const struct vector_entry *e = &f->have.items[i];
+        bool more = e->high > repl_vector_get(&r->changes.have, &e->origin, e->epoch);
+        if (more && node_name_eq(&e->origin, &m->name)) return true;
+    }
+    return false;
+}
+
 void repl_fetch_want(struct repl *r, const struct member *m, struct hlc floor)
 {
     struct fetching *f = &r->fetching;
     if (f->active || f->storing > 0 || !mono_reached(r->now, f->not_before) || floor.v < r->floors.floor.v) return;
     f->active = f->ask_due = true;
     f->donor = m->name;
+    f->begun_id = ++r->last_id;
     r->scan = true;
     repl_count(r, REPL_COUNT_snapshots_begun, 1);
 }

@@ -180,7 +180,7 @@ static bool fill(struct repl *r, struct member *m, struct note_cache *cache, str
     h->totals = (struct repl_totals){true, r->changes.have.total};
     h->member_root = repl_member_root(r);
     h->your_plan = held_of(&r->changes.have, &m->name);
-    bool settled = !repl_changes_unsettled(r, m) && !repl_state_unsettled(r, m);
+    bool settled = !repl_changes_unsettled(r, m) && !repl_state_unsettled(r, m) && !repl_fetch_unsettled(r, m);
     if (!settled) h->your_plan = (struct vector_entry){.origin = m->name, .epoch = 1};
     h->your_state = held_of(&r->states.have, &m->name);
     h->accusations = cache->accusations;

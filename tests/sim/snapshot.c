@@ -204,7 +204,7 @@ static void raise_log(struct world *w, struct sim_store *s, const struct vector_
     uint64_t had = sim_store_high(s, &v->origin, v->epoch);
     for (uint64_t seq = had + 1; seq <= v->high; seq++) {
         struct log_id id = {v->origin, v->epoch, seq};
-        const struct sim_change *c = sim_change_find(w, &id);
+        const struct sim_change *c = sim_change_revive(w, &id);
         if (c == NULL) {
             world_violate(w, "a snapshot's vector covers what was written", "%s %llu", v->origin.s,
                           (unsigned long long)seq);

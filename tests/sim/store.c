@@ -107,6 +107,20 @@ const struct sim_change *sim_change_intern(struct world *w, const struct changes
     return n;
 }
 
+const struct sim_change *sim_change_revive(struct world *w, const struct log_id *id)
+{
+    struct sim_change **to = place_of(w, id);
+    for (struct sim_change **at = &w->forgotten; *to == NULL && *at != NULL; at = &(*at)->next) {
+        struct sim_change *c = *at;
+        if (!id_eq(&c->c.id, id)) continue;
+        *at = c->next;
+        c->next = NULL;
+        *to = c;
+        break;
+    }
+    return *to;
+}
+
 static bool any_has(const struct world *w, const struct log_id *id)
 {
     for (size_t i = 0; i < w->o.nodes; i++) {

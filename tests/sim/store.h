@@ -104,6 +104,8 @@ void sim_store_lose(struct sim_store *s);
 void sim_store_forget(struct world *w);
 /* What was interned under id, or NULL. */
 const struct sim_change *sim_change_find(const struct world *w, const struct log_id *id);
+/* The same, also when no replica had it any more: it was on its way in a snapshot, and is back. */
+const struct sim_change *sim_change_revive(struct world *w, const struct log_id *id);
 void sim_store_digest(const struct sim_store *s, unsigned char out[32]);
 /* Equal live objects have equal prints. */
 uint64_t sim_store_objects_print(const struct sim_store *s);
