@@ -263,8 +263,8 @@ void fault_begin(struct world *w)
         for (size_t k = 0; k < i; k++)
             set_out(w, i, k);
         n->absent = true;
-        bool late = i > 1 && i + 1 == w->o.nodes && world_chance(w, 40);
-        uint64_t at = late ? world_random(w, 5 * S, (uint64_t)w->o.seconds * S) : world_random(w, 0, 2 * S);
+        n->late = i > 1 && i + 1 == w->o.nodes && world_chance(w, 40);
+        uint64_t at = n->late ? world_random(w, 5 * S, (uint64_t)w->o.seconds * S) : world_random(w, 0, 2 * S);
         world_push(w, at, (struct event){.type = SIM_START, .node = i});
     }
     world_push(w, 2500000, (struct event){.type = SIM_WORK});

@@ -161,6 +161,7 @@ struct sim_node {
     uint64_t awake_us;           /* since when it runs: its start, or the end of its last pause */
     uint64_t down_us;            /* since when it is down */
     bool absent;                 /* has not joined yet */
+    bool late;                   /* it joins while the others run */
     bool gone;                   /* evicted, or has left */
     enum member_status gone_how; /* as which its members must see it */
     size_t gone_by;              /* who evicted it; itself */
