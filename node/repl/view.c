@@ -116,19 +116,23 @@ struct repl_queue repl_queue_at(const struct repl *r, size_t i)
 {
     const struct changes *c = &r->changes;
     const struct states *s = &r->states;
-    const struct repl_queue queues[REPL_QUEUE_COUNT] = {
-        {"local changes", c->local_count, REPL_LOCAL_QUEUE},
-        {"held changes", c->held_count, REPL_HELD_MAX},
-        {"bytes of held changes", c->held_bytes, REPL_HELD_BYTES},
-        {"bytes of received changes", batch_bytes(c->storing) + batch_bytes(c->next), 2 * REPL_NEXT_BYTES},
-        {"batches to flood", flood_length(r), REPL_LOCAL_QUEUE + 1},
-        {"own records", (size_t)(s->own_tail - s->own_head), REPL_STATE_QUEUE},
-        {"bytes of received records", batch_bytes(s->storing) + batch_bytes(s->next), 2 * REPL_NEXT_BYTES},
-        {"bytes of own records to push", batch_bytes(s->out), LIMIT_MESH_CHUNK},
-        {"members", r->members.count, LIMIT_MEMBERS},
-    };
-    ASSERT(i < REPL_QUEUE_COUNT);
-    return queues[i];
+    switch (i) {
+    case 0: return (struct repl_queue){"local changes", c->local_count, REPL_LOCAL_QUEUE};
+    case 1: return (struct repl_queue){"held changes", c->held_count, REPL_HELD_MAX};
+    case 2: return (struct repl_queue){"bytes of held changes", c->held_bytes, REPL_HELD_BYTES};
+    case 3:
+        return (struct repl_queue){"bytes of received changes", batch_bytes(c->storing) + batch_bytes(c->next),
+                                   2 * REPL_NEXT_BYTES};
+    case 4: return (struct repl_queue){"batches to flood", flood_length(r), REPL_LOCAL_QUEUE + 1};
+    case 5: return (struct repl_queue){"own records", (size_t)(s->own_tail - s->own_head), REPL_STATE_QUEUE};
+    case 6:
+        return (struct repl_queue){"bytes of received records", batch_bytes(s->storing) + batch_bytes(s->next),
+                                   2 * REPL_NEXT_BYTES};
+    case 7: return (struct repl_queue){"bytes of own records to push", batch_bytes(s->out), LIMIT_MESH_CHUNK};
+    default: break;
+    }
+    ASSERT(i == REPL_QUEUE_COUNT - 1);
+    return (struct repl_queue){"members", r->members.count, LIMIT_MEMBERS};
 }
 
 struct hlc repl_now(const struct repl *r)

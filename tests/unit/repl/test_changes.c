@@ -106,6 +106,34 @@ static void the_local_queue_is_bounded(void **state)
     drive_close(&d);
 }
 
+static struct repl_queue queue_of(const struct drive *d, const char *name)
+{
+    for (size_t i = 0; i < REPL_QUEUE_COUNT; i++) {
+        struct repl_queue q = repl_queue_at(d->r, i);
+        assert_true(q.used <= q.limit);
+        if (strcmp(q.name, name) == 0) return q;
+    }
+    fail_msg("no queue \"%s\"", name);
+    return (struct repl_queue){0};
+}
+
+static void queues_are_shown(void **state)
+{
+    (void)state;
+    struct drive d = with_peers(false);
+    assert_int_equal(queue_of(&d, "local changes").used, 0);
+    for (unsigned i = 0; i < REPL_LOCAL_QUEUE; i++)
+        assert_int_equal(drive_local_change(&d, i, "x"), ERR_OK);
+    assert_int_equal(queue_of(&d, "local changes").used, REPL_LOCAL_QUEUE);
+    struct changeset late = change_of("n2", 3);
+    struct repl_message push = {.type = REPL_PUSH, .push = {.changes = &late, .change_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", push), ERR_OK);
+    assert_int_equal(queue_of(&d, "held changes").used, 1);
+    assert_true(queue_of(&d, "bytes of held changes").used > 0);
+    assert_int_equal(queue_of(&d, "members").used, 1);
+    drive_close(&d);
+}
+
 static void caps_hold_for_the_operator_too(void **state)
 {
     (void)state;
@@ -311,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_change_is_later_than_what_it_replaces),
         cmocka_unit_test(numbers_are_given_out_one_at_a_time),
         cmocka_unit_test(the_local_queue_is_bounded),
+        cmocka_unit_test(queues_are_shown),
         cmocka_unit_test(caps_hold_for_the_operator_too),
         cmocka_unit_test(a_received_change_is_stored_then_passed_on),
         cmocka_unit_test(an_answer_is_not_flooded),
