@@ -176,6 +176,37 @@ static void a_majority_of_observers_makes_it_dead(void **state)
     drive_close(&d);
 }
 
+/* n3 restarted behind a partition and died there; n2 has heard of that life, and does not hear it any more. */
+static void a_later_life_that_its_teller_doubts_is_not_alive(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_join(&d, "n3");
+    for (unsigned i = 0; i < 5; i++) {
+        drive_tick(&d, 500);
+        drive_heartbeat(&d, "n2");
+    }
+    struct repl_accusation a = {name_of("n3"), (uint64_t)DRIVE_WALL_MS, name_of("n2")};
+    assert_int_equal(drive_message(&d, "n2", accusation_of(&d, &a)), ERR_OK);
+    drive_tick(&d, 200);
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_DEAD);
+    struct member_note later = note_of("n3", MEMBER_SUSPECT);
+    later.incarnation++;
+    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &later, 1)), ERR_OK);
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_SUSPECT);
+    assert_int_equal(view_of(&d, "n3").incarnation, later.incarnation);
+    drive_tick(&d, 300);
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_SUSPECT); /* that life is judged anew */
+    a.incarnation = later.incarnation;
+    assert_int_equal(drive_message(&d, "n2", accusation_of(&d, &a)), ERR_OK);
+    drive_tick(&d, 200);
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_DEAD);
+    drive_heartbeat(&d, "n3");
+    assert_int_equal(view_of(&d, "n3").status, MEMBER_ALIVE);
+    drive_close(&d);
+}
+
 /* It is alive to us; it is told, so that it refutes what others may think. */
 static void one_that_we_hear_is_not_accused_by_hearsay(void **state)
 {
@@ -618,6 +649,7 @@ int main(void)
         cmocka_unit_test(silence_is_suspicion_and_then_death),
         cmocka_unit_test(the_silent_are_asked_for_a_sign_of_life),
         cmocka_unit_test(a_majority_of_observers_makes_it_dead),
+        cmocka_unit_test(a_later_life_that_its_teller_doubts_is_not_alive),
         cmocka_unit_test(one_that_we_hear_is_not_accused_by_hearsay),
         cmocka_unit_test(a_large_cluster_is_linked_by_rings),
         cmocka_unit_test(any_message_is_a_sign_of_life),
