@@ -214,7 +214,7 @@ static const struct repl_push *gather_above(struct rig *r, struct hlc floor, con
 {
     struct repl_want want = {.plan = plan, .plan_count = count, .floor = floor};
     assert_int_equal(store_read_begin(r->read), ERR_OK);
-    assert_int_equal(missing_gather(r->read, &want, &r->m), ERR_OK);
+    assert_int_equal(missing_gather(r->read, &want, false, &r->m), ERR_OK);
     return &r->m.push;
 }
 
