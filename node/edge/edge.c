@@ -55,8 +55,6 @@ static void begin_close(struct edge *e);
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct edge *e = prepare->data;
-    uint64_t turn_ms = uv_hrtime() / 1000000 - uv_now(e->loop); /* since the loop woke */
-    overload_sense(&e->overload, transport_backlog(e->transport), turn_ms);
     if (e->draining && e->open_relays == 0 && registrar_pending(e->registrar) == 0) {
         begin_close(e);
         return;

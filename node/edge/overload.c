@@ -1,16 +1,15 @@
 #include "node/edge/overload.h"
 
-static unsigned between(uint64_t value, uint64_t first, uint64_t last)
+void overload_sense(struct overload *o, uint64_t age_ms, uint64_t turn_ms)
 {
-    if (value <= first) return 0;
-    return value >= last ? 1000 : (unsigned)((value - first) * 1000 / (last - first));
-}
-
-void overload_sense(struct overload *o, unsigned backlog, uint64_t lag_ms)
-{
-    unsigned by_queue = between(backlog, OVERLOAD_BACKLOG_FIRST, OVERLOAD_BACKLOG_LAST);
-    unsigned by_lag = between(lag_ms, OVERLOAD_LAG_FIRST_MS, OVERLOAD_LAG_LAST_MS);
-    o->refuse = by_queue > by_lag ? by_queue : by_lag;
+    uint64_t late_ms = age_ms > turn_ms ? age_ms : turn_ms;
+    if (late_ms <= OVERLOAD_FIRST_MS) {
+        o->refuse = 0;
+    } else if (late_ms >= OVERLOAD_LAST_MS) {
+        o->refuse = 1000;
+    } else {
+        o->refuse = (unsigned)((late_ms - OVERLOAD_FIRST_MS) * 1000 / (OVERLOAD_LAST_MS - OVERLOAD_FIRST_MS));
+    }
 }
 
 static void turn_window(struct overload *o, struct mono now)

@@ -1,10 +1,10 @@
 /* overload: whether a new request is taken when more comes in than can be carried (RFC 5390, RFC 3261 §21.5.4).
  *
- * Two signs of overload: the kernel's receive queue fills, and the loop's turns take long. Either gives a share of new
- * requests that is refused, cheaply and with Retry-After, before the queue overflows and drops what belongs to calls in
- * progress; those are never asked about. Sources that ask for less than half of what each would get in equal parts are
- * not refused: who floods is left to his own quota.
- * Pure: time and chance come in. It counts sources by a hash, in a fixed table; two that share a place share a quota.
+ * The sign of overload is time: how old a message is when it is looked at, by the kernel's own stamp, and how long the
+ * loop has been at work since it woke. It gives a share of new requests that is refused, cheaply and with Retry-After,
+ * before the queue overflows and drops what belongs to calls in progress; those are never asked about. Sources that ask
+ * for less than half of what each would get in equal parts are not refused: who floods is left to his own quota. Pure:
+ * time and chance come in. It counts sources by a hash, in a fixed table; two that share a place share a quota.
  */
 #ifndef TANDEM_EDGE_OVERLOAD_H
 #define TANDEM_EDGE_OVERLOAD_H
@@ -17,10 +17,8 @@
 #define OVERLOAD_PLACES 1024
 #define OVERLOAD_WINDOW_MS 250
 /* Refusing begins at the first and is total at the second. */
-#define OVERLOAD_BACKLOG_FIRST 100 /* thousandths of the receive queue */
-#define OVERLOAD_BACKLOG_LAST 500
-#define OVERLOAD_LAG_FIRST_MS 100 /* one turn of the loop */
-#define OVERLOAD_LAG_LAST_MS 500
+#define OVERLOAD_FIRST_MS 50
+#define OVERLOAD_LAST_MS 250 /* half of T1: later, everybody sends again */
 
 struct overload_place {
     uint32_t window; /* the number of the window that the counts are of */
@@ -38,8 +36,8 @@ struct overload {
     struct overload_place places[OVERLOAD_PLACES];
 };
 
-/* What the transport and the loop show: backlog in thousandths, the time that the last turn took. */
-void overload_sense(struct overload *o, unsigned backlog, uint64_t lag_ms);
+/* The age of what is looked at now, and how long the loop has been at work. */
+void overload_sense(struct overload *o, uint64_t age_ms, uint64_t turn_ms);
 static inline bool overload_on(const struct overload *o)
 {
     return o->refuse > 0;

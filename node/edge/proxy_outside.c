@@ -26,6 +26,8 @@ bool proxy_arrival_admitted(struct arrival *a)
     struct edge *e = a->e;
     char retry[32];
     struct sock_key key;
+    uint64_t turn_ms = uv_hrtime() / 1000000 - uv_now(e->loop); /* since the loop woke */
+    overload_sense(&e->overload, a->from->transport == PLAN_UDP ? transport_age_ms(e->transport) : 0, turn_ms);
     uint64_t chance = overload_on(&e->overload) ? rng_next(&e->rng) : 0;
     sock_key_source(&key, &a->from->remote);
     uint64_t source = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});

@@ -373,11 +373,9 @@ enum err transport_send(struct transport *t, const struct flow *to, bool expect_
     return stream_send(t, to, expect_member, data, token);
 }
 
-unsigned transport_backlog(struct transport *t)
+uint64_t transport_age_ms(const struct transport *t)
 {
-    unsigned worst = t->backlog;
-    t->backlog = 0;
-    return worst;
+    return t->age_ms;
 }
 
 size_t transport_listener_count(const struct transport *t)

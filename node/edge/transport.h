@@ -83,9 +83,8 @@ MUST_CHECK enum err transport_open(const struct transport_options *options, stru
  */
 void transport_close(struct transport *t, void (*closed)(void *ctx), void *ctx);
 
-/* The fullest receive queue since the last call, in thousandths of its size: what has come and was not looked at yet.
- */
-unsigned transport_backlog(struct transport *t);
+/* How long the datagrams that are being delivered had to wait; 0 for what came by a connection. */
+uint64_t transport_age_ms(const struct transport *t);
 size_t transport_listener_count(const struct transport *t);
 struct transport_listener {
     enum plan_transport transport;

@@ -138,7 +138,7 @@ struct transport {
     bool wheel_moved;   /* since the timer was set by it */
     bool wheel_turning; /* inside wheel_advance */
     struct udp_ring *ring;
-    unsigned backlog;            /* the highest of this turn of the loop */
+    uint64_t age_ms;             /* of the datagrams that are being delivered */
     struct list_node udp_failed; /* struct udp_out: to be reported */
     struct list_node udp_free;   /* struct udp_out: to be used again */
     size_t udp_free_count;

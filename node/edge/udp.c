@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
-#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +29,7 @@ struct udp_ring {
     struct mmsghdr messages[RING_SLOTS];
     struct iovec parts[RING_SLOTS];
     union sock_address from[RING_SLOTS];
+    _Alignas(struct cmsghdr) char stamp[CMSG_SPACE(sizeof(struct timespec))]; /* of the first */
     char data[RING_SLOTS][RING_SLOT_LEN];
 };
 
@@ -51,6 +51,9 @@ static void ring_offer(struct udp_ring *r, size_t i)
     r->parts[i] = (struct iovec){r->data[i], RING_SLOT_LEN};
     r->messages[i].msg_hdr = (struct msghdr){
         .msg_name = &r->from[i], .msg_namelen = sizeof r->from[i], .msg_iov = &r->parts[i], .msg_iovlen = 1};
+    if (i > 0) return;
+    r->messages[0].msg_hdr.msg_control = r->stamp;
+    r->messages[0].msg_hdr.msg_controllen = sizeof r->stamp;
 }
 
 struct udp_ring *udp_ring_new(void)
@@ -119,6 +122,7 @@ static bool set_options(int fd, int family)
     int on = 1;
     set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* without it nothing looks old */
     if (setsockopt(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on) != 0) return false;
     if (family == AF_INET) return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0;
     return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0 &&
@@ -253,13 +257,17 @@ static void deliver(struct listener *l, char *data, size_t len, const union sock
     }
 }
 
-/* How full the socket's queue is, in thousandths. */
-static unsigned backlog(const struct listener *l)
+/* How long ago the ring's first datagram came, by the kernel's stamp; the others came later. */
+static uint64_t age_ms(struct udp_ring *r)
 {
-    uint32_t info[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof info;
-    if (getsockopt(l->fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 || info[SK_MEMINFO_RCVBUF] == 0) return 0;
-    return (unsigned)((uint64_t)info[SK_MEMINFO_RMEM_ALLOC] * 1000 / info[SK_MEMINFO_RCVBUF]);
+    struct timespec now;
+    struct timespec came;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&r->messages[0].msg_hdr);
+    if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) return 0;
+    memcpy(&came, CMSG_DATA(c), sizeof came);
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
+    int64_t ms = (now.tv_sec - came.tv_sec) * 1000 + (now.tv_nsec - came.tv_nsec) / 1000000;
+    return ms > 0 ? (uint64_t)ms : 0; /* the clock may have been set back */
 }
 
 static void receive(struct listener *l)
@@ -275,9 +283,7 @@ static void receive(struct listener *l)
             budget--;
             continue;
         }
-        /* Asked only where more was waiting than one call takes. */
-        unsigned waiting = n == RING_SLOTS ? backlog(l) : 0;
-        if (waiting > t->backlog) t->backlog = waiting;
+        t->age_ms = age_ms(r);
         for (int i = 0; i < n && !t->closing; i++) {
             deliver(l, r->data[i], r->messages[i].msg_len, &r->from[i]);
             ring_offer(r, (size_t)i);

@@ -52,18 +52,18 @@ static void nobody_is_refused_without_need(void **state)
     unsigned got = 0;
     run(l, &(unsigned){5000}, &got, 1, 2);
     assert_int_equal(got, 5000);
-    overload_sense(&l->o, OVERLOAD_BACKLOG_FIRST, OVERLOAD_LAG_FIRST_MS);
+    overload_sense(&l->o, OVERLOAD_FIRST_MS, OVERLOAD_FIRST_MS);
     assert_false(overload_on(&l->o));
 }
 
 static void the_signs(void **state)
 {
     struct load *l = *state;
-    overload_sense(&l->o, OVERLOAD_BACKLOG_LAST, 0);
+    overload_sense(&l->o, OVERLOAD_LAST_MS, 0);
     assert_int_equal(l->o.refuse, 1000);
-    overload_sense(&l->o, 0, OVERLOAD_LAG_LAST_MS + 9);
+    overload_sense(&l->o, 0, OVERLOAD_LAST_MS + 9);
     assert_int_equal(l->o.refuse, 1000);
-    overload_sense(&l->o, (OVERLOAD_BACKLOG_FIRST + OVERLOAD_BACKLOG_LAST) / 2, 0);
+    overload_sense(&l->o, (OVERLOAD_LAST_MS + OVERLOAD_FIRST_MS) / 2, 0);
     assert_int_equal(l->o.refuse, 500);
     overload_sense(&l->o, 0, 0);
     assert_false(overload_on(&l->o));
@@ -73,7 +73,7 @@ static void as_many_as_the_queue_says(void **state)
 {
     struct load *l = *state;
     unsigned got = 0;
-    overload_sense(&l->o, 300, 0);
+    overload_sense(&l->o, 150, 0);
     run(l, &(unsigned){4000}, &got, 1, 2);
     assert_in_range(got, 1800, 2200);
     overload_sense(&l->o, 1000, 0);
@@ -89,7 +89,7 @@ static void who_floods_pays_himself(void **state)
     struct load *l = *state;
     const unsigned per_s[] = {20000, 50, 50, 50};
     unsigned got[4] = {0};
-    overload_sense(&l->o, 450, 0);
+    overload_sense(&l->o, 225, 0);
     run(l, per_s, got, 4, 3);
     for (size_t i = 1; i < 4; i++)
         assert_int_equal(got[i], 50);
@@ -101,7 +101,7 @@ static void equals_share_what_there_is(void **state)
     struct load *l = *state;
     const unsigned per_s[] = {2000, 2000};
     unsigned got[2] = {0};
-    overload_sense(&l->o, 300, 0);
+    overload_sense(&l->o, 150, 0);
     run(l, per_s, got, 2, 6);
     assert_in_range(got[0], got[1] - 250, got[1] + 250);
 }
