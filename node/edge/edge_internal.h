@@ -22,6 +22,7 @@
 #define EDGE_COUNTERS(X)                                                                                               \
     X(requests)                                                                                                        \
     X(responses)                                                                                                       \
+    X(too_large_for_udp)                                                                                               \
     X(forwarded)                                                                                                       \
     X(requests_repeated)                                                                                               \
     X(acks_absorbed)                                                                                                   \

@@ -52,6 +52,8 @@ struct relay {
     bool final_sent;
     bool resolving; /* dns holds a pointer to us */
     bool inside_resolve;
+    bool
+        by_tcp; /* the request is too large for UDP: the address before address_at is asked by TCP, then again by UDP */
     bool settled; /* a failure came after which no other target is tried */
     struct list_node branches;
     unsigned current;    /* how many of them count: their failure moves the request on */

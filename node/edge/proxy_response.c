@@ -125,6 +125,10 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
     unsigned actions = sip_tx_step(&e->tx, tx, sip_tx_event_of(v->code), edge_now(e));
     stop_waiting(b);
     b->answered = true;
+    if (r->by_tcp && b->current) { /* there is somebody: no second try by UDP */
+        r->by_tcp = false;
+        r->address_at++;
+    }
     if (actions & SIP_TX_DO_ACK) proxy_branch_ack(b, v);
     if ((actions & SIP_TX_DO_PASS) && !b->is_cancel) {
         if (v->code < 200) {

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define UDP_REQUEST_MAX 1300 /* RFC 3261 §18.1.1, where the path's MTU is not known */
+
 bool proxy_relay_has_more(const struct relay *r)
 {
     if (r->address_at < r->address_count || r->target_at + 1 < r->target_count) return true;
@@ -95,6 +97,7 @@ static void set_addresses(struct relay *r, const union sock_address *list, size_
     if (r->addresses == NULL && count > 1) count = 1; /* no memory: the first must do */
     if (count > 0) memcpy(addresses_of(r), list, count * sizeof *list);
     r->address_at = 0;
+    r->by_tcp = false;
     r->address_count = (uint8_t)count;
 }
 
@@ -190,6 +193,35 @@ static uint8_t share_of_breadth(const struct relay *r)
     return (uint8_t)(r->breadth >= most ? r->breadth / most : r->breadth);
 }
 
+/* Whether the next hop is tried together with the one before it. It is, where its address is known at once: nobody
+ * waits for a name while others ring. */
+static bool next_is_together(const struct relay *r)
+{
+    union sock_address ignored;
+    if (r->cancelled || r->target_at >= r->target_count || r->hop_at >= r->targets[r->target_at].hop_count)
+        return false;
+    const struct edge_hop *hop = &r->targets[r->target_at].hops[r->hop_at];
+    if (!hop->with_previous || r->breadth < together(&r->targets[r->target_at])) return false;
+    return hop->received.n > 0 || sock_address_parse(hop->host, 1, &ignored) == ERR_OK;
+}
+
+/* RFC 3261 §18.1.1: a request that fragments, or nearly so, goes by a connection. True: *to is now by TCP. A contact
+ * behind NAT is only reached the way it came. The address is then asked a second time, by UDP. */
+static bool by_tcp_first(struct relay *r, const struct edge_hop *hop, struct flow *to)
+{
+    struct edge *e = r->edge;
+    struct flow tcp;
+    bool asked = r->by_tcp;
+    r->by_tcp = false;
+    if (asked || to->transport != PLAN_UDP || e->out.n <= UDP_REQUEST_MAX || hop->received.n > 0) return false;
+    if (r->current > 0 || next_is_together(r)) return false;
+    if (edge_flow_to(e, PLAN_TCP, &to->remote, &r->from, &tcp) != ERR_OK) return false;
+    edge_count(e, EC_too_large_for_udp);
+    *to = tcp;
+    r->by_tcp = true;
+    return true;
+}
+
 /* False: it could not be sent; the failure is noted. */
 static bool attempt(struct relay *r, const union sock_address *address, const struct sip_view *v)
 {
@@ -212,7 +244,12 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .record_route = r->forms_dialog,
                         .breadth = share_of_breadth(r),
                         .id = rng_next(&e->rng)};
-    if (v == NULL || proxy_forward_request(e, v, &f) != ERR_OK) {
+    enum err err = v != NULL ? proxy_forward_request(e, v, &f) : ERR_NOMEM;
+    if (err == ERR_OK && by_tcp_first(r, hop, &to)) {
+        r->address_at--; /* where TCP fails, UDP has to do */
+        err = proxy_forward_request(e, v, &f);
+    }
+    if (err != ERR_OK) {
         proxy_relay_note(r, 500, "the request could not be built", SLICE(""));
         return false;
     }
@@ -235,18 +272,6 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     b->current = true;
     r->current++;
     return true;
-}
-
-/* Whether the next hop is tried together with the one before it. It is, where its address is known at once: nobody
- * waits for a name while others ring. */
-static bool next_is_together(const struct relay *r)
-{
-    union sock_address ignored;
-    if (r->cancelled || r->target_at >= r->target_count || r->hop_at >= r->targets[r->target_at].hop_count)
-        return false;
-    const struct edge_hop *hop = &r->targets[r->target_at].hops[r->hop_at];
-    if (!hop->with_previous || r->breadth < together(&r->targets[r->target_at])) return false;
-    return hop->received.n > 0 || sock_address_parse(hop->host, 1, &ignored) == ERR_OK;
 }
 
 static void name_target(struct relay *r)

@@ -257,6 +257,22 @@ static void the_last_one_is_given_time(void **state)
     ua_expect_code(&w->k, &w->a, 200);
 }
 
+/* RFC 3261 §18.1.1: over 1300 bytes by TCP; the callee has no TCP, so then by UDP all the same. */
+static void too_large_for_udp(void **state)
+{
+    struct world *w = *state;
+    char lines[1200];
+    (void)snprintf(lines, sizeof lines, "X-Filler: %01150d\r\n", 7);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1", .lines = lines});
+    ua_expect(&w->k, &w->b, "INVITE");
+    assert_true(w->b.v.len > 1300 && slice_is(w->b.v.via.transport, "UDP"));
+    assert_int_equal(kit_count(&w->n, "edge", "too_large_for_udp"), 1);
+    ua_reply(&w->b, 486, "");
+    ua_expect_code(&w->k, &w->a, 486); /* and no third attempt */
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect_nothing(&w->k, &w->b);
+}
+
 /* ---- CANCEL ---- */
 
 static void cancel_while_ringing(void **state)
@@ -345,6 +361,7 @@ int main(void)
         WITH_WORLD(silence_moves_on_and_a_late_answer_counts),
         WITH_WORLD(silence_then_ringing_is_cancelled),
         WITH_WORLD(the_last_one_is_given_time),
+        WITH_WORLD(too_large_for_udp),
         WITH_WORLD(cancel_while_ringing),
         WITH_WORLD(cancel_before_any_answer),
         WITH_WORLD(cancel_and_answer_cross),
