@@ -57,7 +57,7 @@ class Peer:
         self.socket.close()
 
     def send(self, text, to=None):
-        self.socket.sendto(text if isinstance(text, bytes) else text.encode("latin-1"), to or (self.node, 5060))
+        self.socket.sendto(text if isinstance(text, bytes) else text.encode("latin-1"), to or (self.node.strip("[]"), 5060))
 
     def request(self, method, uri, *lines, call_id=None, branch=None, cseq=1, from_=None, to=None, max_forwards=70, body="",
                 contact=True):

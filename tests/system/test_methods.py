@@ -1,0 +1,159 @@
+"""What a call may carry passes a node in both directions, over IPv4 and IPv6, and by TCP where UDP is too small."""
+import re
+import socket
+import subprocess
+
+import pytest
+
+from harness.cluster import Node
+from harness.raw import Call, Message, Peer
+
+
+def plan(prefix, bits):
+    def trunk(host):
+        literal = f"[{prefix}{host}]:5060" if ":" in prefix else f"{prefix}{host}:5060"
+        return f'site: here, address: ["{literal}"], trust: ["{prefix}{host}/{bits}"]'
+    return f"""plan: 1
+defaults: {{ domain: methods.example, digest: [md5] }}
+sites:
+  here: {{ blocks: ["6", "7"] }}
+trunks:
+  pbx: {{ {trunk(10)} }}
+  other: {{ {trunk(11)} }}
+routes:
+  - {{ match: "6", to: trunk/pbx }}
+  - {{ match: "7", to: trunk/other }}
+"""
+
+
+@pytest.fixture(scope="module", params=["127.0.8.", "fd00:8::"], ids=["IPv4", "IPv6"])
+def world(request, tmp_path_factory):
+    """The node's address, caller and callee."""
+    prefix = request.param
+    v6 = ":" in prefix
+    if v6:
+        for host in (1, 10, 11):
+            subprocess.run(["ip", "-6", "addr", "replace", f"{prefix}{host}/128", "dev", "lo", "nodad"], check=True)
+    address = f"[{prefix}1]" if v6 else f"{prefix}1"
+    node = Node(tmp_path_factory.mktemp("methods"), "one", "here", address, mesh=False).start()
+    node.apply(plan(prefix, 128 if v6 else 32), "test", "--allow", "all")
+    with Peer(f"{prefix}11", node=address) as caller, Peer(f"{prefix}10", node=address) as callee:
+        yield node, caller, callee
+    assert node.stop() == 0, node.log_text()[-3000:]
+
+
+@pytest.fixture
+def call(world):
+    _, caller, callee = world
+    one = Call(caller, callee, "6100")
+    yield one
+    one.end()
+
+
+@pytest.mark.parametrize("method", ["INFO", "UPDATE", "REFER", "MESSAGE", "SUBSCRIBE", "NOTIFY", "OPTIONS", "NEWTHING"])
+def test_inside_a_dialog(world, call, method):
+    _, caller, callee = world
+    body = "x" * 40
+    caller.send(call.in_dialog(method, "X-Kept: a,b;c=\"d\"", body=body))
+    got = callee.expect(method, call_id=call.call_id)
+    assert got.get("X-Kept") == 'a,b;c="d"' and got.body == body and got.get("Max-Forwards") == "69"
+    callee.reply(got, 202, "X-Back: 1")
+    assert caller.expect(202, call_id=call.call_id).get("X-Back") == "1"
+
+
+def test_inside_a_dialog_from_the_callee(world, call):
+    _, caller, callee = world
+    routes = [f"Route: {value}" for value in call.invite.all("Record-Route")]
+    contact = re.search(r"<([^>]+)>", call.invite.get("Contact")).group(1)
+    to = call.invite.get("From")
+    from_ = call.answer.get("To")
+    callee.send(callee.request("NOTIFY", contact, *routes, call_id=call.call_id, from_=from_, to=to, cseq=77))
+    got = caller.expect("NOTIFY", call_id=call.call_id)
+    caller.reply(got, 200)
+    assert callee.expect(200, call_id=call.call_id).get("CSeq") == "77 NOTIFY"
+
+
+def test_a_call_is_changed(world, call):
+    """re-INVITE and its ACK."""
+    _, caller, callee = world
+    caller.send(call.in_dialog("INVITE", cseq=3))
+    callee.reply(callee.expect("INVITE", call_id=call.call_id), 200)
+    caller.expect(200, call_id=call.call_id)
+    caller.send(call.in_dialog("ACK", cseq=3).replace("CSeq: 3 ACK", "CSeq: 3 ACK"))
+    assert callee.expect("ACK", call_id=call.call_id).get("CSeq") == "3 ACK"
+
+
+def test_reliable_provisional_answers_and_early_ends(world):
+    """RFC 3262 and RFC 6228: 183 with RSeq, PRACK inside the early dialog, 199."""
+    node, caller, callee = world
+    text = caller.request("INVITE", f"sip:6101@{node.address}", "Supported: 100rel, 199", "Require: 100rel")
+    sent = Message(text.encode())
+    caller.send(text)
+    invite = callee.expect("INVITE", call_id=sent.get("Call-ID"))
+    callee.reply(invite, 183, "Require: 100rel", "RSeq: 5", tag="early")
+    early = caller.expect(183, call_id=sent.get("Call-ID"))
+    assert early.get("RSeq") == "5"
+    routes = [f"Route: {value}" for value in reversed(early.all("Record-Route"))]
+    target = re.search(r"<([^>]+)>", early.get("Contact")).group(1)
+    caller.send(caller.request("PRACK", target, *routes, "RAck: 5 1 INVITE", call_id=sent.get("Call-ID"), from_=sent.get("From"),
+                               to=early.get("To"), cseq=2))
+    prack = callee.expect("PRACK", call_id=sent.get("Call-ID"))
+    assert prack.get("RAck") == "5 1 INVITE"
+    callee.reply(prack, 200)
+    assert caller.expect(200).get("CSeq") == "2 PRACK"
+    callee.reply(invite, 199, 'Reason: SIP;cause=486;text="busy"', tag="early")
+    assert "486" in caller.expect(199).get("Reason")
+    callee.reply(invite, 486, tag="early")
+    caller.ack(text, caller.expect(486))
+    callee.expect("ACK", call_id=sent.get("Call-ID"))
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "INFO", "PUBLISH", "NEWTHING"])
+def test_outside_a_dialog(world, method):
+    node, caller, callee = world
+    text = caller.request(method, f"sip:6102@{node.address}", "Content-Type: text/plain", body="hello")
+    caller.send(text)
+    got = callee.expect(method)
+    assert got.body == "hello" and got.get("Max-Breadth") == "60"
+    callee.reply(got, 200)
+    assert caller.final().code == 200
+
+
+def test_a_subscription(world):
+    """SUBSCRIBE, and the NOTIFY that comes back along the Record-Route."""
+    node, caller, callee = world
+    text = caller.request("SUBSCRIBE", f"sip:6103@{node.address}", "Event: presence", "Expires: 60")
+    sent = Message(text.encode())
+    caller.send(text)
+    got = callee.expect("SUBSCRIBE", call_id=sent.get("Call-ID"))
+    callee.reply(got, 200, "Expires: 60", tag="watched")
+    caller.expect(200, call_id=sent.get("Call-ID"))
+    routes = [f"Route: {value}" for value in got.all("Record-Route")]
+    contact = re.search(r"<([^>]+)>", got.get("Contact")).group(1)
+    callee.send(callee.request("NOTIFY", contact, *routes, "Event: presence", "Subscription-State: active", call_id=sent.get("Call-ID"),
+                               from_=got.get("To") + ";tag=watched", to=sent.get("From"), cseq=9))
+    caller.reply(caller.expect("NOTIFY", call_id=sent.get("Call-ID")), 200)
+    assert callee.expect(200, call_id=sent.get("Call-ID")).get("CSeq") == "9 NOTIFY"
+
+
+def test_too_large_for_udp(world):
+    """RFC 3261 section 18.1.1: over 1300 bytes by TCP, where the other side takes it."""
+    node, caller, callee = world
+    family = socket.AF_INET6 if ":" in callee.address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((callee.address, 5060))
+        listener.listen()
+        listener.settimeout(10)
+        caller.send(caller.request("MESSAGE", f"sip:6104@{node.address}", body="x" * 2000))
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            data = b""
+            while len(data) < 2000 or b"\r\n\r\n" not in data or len(data.split(b"\r\n\r\n", 1)[1]) < 2000:
+                data += connection.recv(65536)
+            got = Message(data)
+            assert got.get("Via").startswith("SIP/2.0/TCP")
+            kept = "\r\n".join(f"{n}: {v}" for n, v in got.lines if n.lower() in ("via", "from", "to", "call-id", "cseq"))
+            connection.sendall(f"SIP/2.0 200 OK\r\n{kept}\r\nContent-Length: 0\r\n\r\n".encode())
+            assert caller.final().code == 200
