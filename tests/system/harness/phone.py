@@ -13,7 +13,8 @@ MODULES = "/usr/lib/baresip/modules"
 class Phone:
     """A phone at address that registers user at registrar. It answers every call by itself."""
 
-    def __init__(self, folder, user, secret, registrar, address, hertz, port=5060, control=4444, transport="udp"):
+    def __init__(self, folder, user, secret, registrar, address, hertz, port=5060, control=4444, transport="udp",
+                 srtp=False, video=False, ca=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.user, self.address, self.control, self.hertz = user, address, control, hertz
@@ -23,10 +24,14 @@ class Phone:
             "audio_player aubridge,ear", "audio_alert aubridge,alert", "audio_srate 8000-8000", "audio_channels 1-1",
             f"module_path {MODULES}", "module g711.so", "module aufile.so", "module aubridge.so", "module sndfile.so",
             "module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so",
-            f"ctrl_tcp_listen {address}:{control}", "rtp_ports 20000-21000", f"snd_path {self.folder}", ""]))
+            f"ctrl_tcp_listen {address}:{control}", "rtp_ports 20000-21000", f"snd_path {self.folder}",
+            *(["module srtp.so"] if srtp else []), *([f"sip_cafile {ca}"] if ca else []),
+            *(["module fakevideo.so", "module vp8.so", "video_source fakevideo,nil", "video_display fakevideo,nil",
+               "video_size 176x144", "video_bitrate 100000", "video_fps 5"] if video else []), ""]))
+        media = ";mediaenc=srtp-mand" if srtp else ""
         (self.folder / "accounts").write_text(
             f"<sip:{user}@{registrar};transport={transport}>;auth_user={user};auth_pass={secret};answermode=auto;"
-            f"regint=60;outbound=\"sip:{registrar};transport={transport}\";audio_codecs=PCMA\n")
+            f"regint=60;outbound=\"sip:{registrar};transport={transport}\";audio_codecs=PCMA{media}\n")
         (self.folder / "contacts").write_text("")
         self.log = self.folder / "baresip.log"
         self.process = None
