@@ -102,7 +102,7 @@ class Peer:
         while True:
             m = self.receive(timeout)
             assert m is not None, "no final answer"
-            if m.code and m.code >= 200 and (call_id is None or m.get("Call-ID") == call_id):
+            if m.code and m.code >= 200 and (call_id is None or (m.get("Call-ID") or "") == call_id):
                 return m
 
     def ask(self, method, uri, *lines, **keys):
