@@ -171,10 +171,11 @@ def test_a_response_that_nobody_asked_for(node, peers):
 
 def test_a_forged_transit_cookie(node, peers):
     """Who claims to be a member that picked trunk/pbx."""
-    pbx, _, third, stranger = peers
+    _, _, third, stranger = peers
+    before = node.counter("edge", "forwarded")
     refused(node, stranger, third, "refused_transit_cookie", (403,),
             f"Route: <sip:{NODE}:5060;lr;tt=trunk/pbx;tk={'0' * 24}>")
-    assert pbx.receive(0.1) is None
+    assert node.counter("edge", "forwarded") == before
 
 
 def test_register_for_others(node, peers):
@@ -218,18 +219,19 @@ def test_a_spiral_through_an_outside_system(node, peers):
 def test_two_trunks_that_send_to_each_other(node, peers):
     """Each turns the number into one of the other's: every turn is another request, so Max-Forwards has the last word."""
     pbx, other, _, _ = peers
-    before = node.counter("edge", "forwarded")
+    before = node.counter("edge", "refused_max_forwards")
     text = other.request("INVITE", f"sip:6120@{NODE}", max_forwards=12)
     call_id = Message(text.encode()).get("Call-ID")
     other.send(text)
-    turns = 0
+    turns, seen = 0, set()
     while True:
         mover = pbx if turns % 2 == 0 else other
         m = mover.receive(3)
         if m is None or (m.get("Call-ID") == call_id and m.code and m.code >= 200):
             break
-        if m.method != "INVITE" or m.get("Call-ID") != call_id:
+        if m.method != "INVITE" or m.get("Call-ID") != call_id or m.get("Via") in seen:
             continue
+        seen.add(m.get("Via"))  # what is sent again is no further turn
         turns += 1
         number = m.uri.split("@")[0].removeprefix("sip:")
         turned = ("7" if number[0] == "6" else "6") + number[1:] + "0"
@@ -237,5 +239,5 @@ def test_two_trunks_that_send_to_each_other(node, peers):
         _, _, rest = head.partition("\r\n")
         rest = re.sub(r"Max-Forwards: (\d+)", lambda g: f"Max-Forwards: {int(g.group(1)) - 1}", rest)
         mover.send(f"INVITE sip:{turned}@{NODE} SIP/2.0\r\nVia: SIP/2.0/UDP {mover.host}:5060;branch=z9hG4bK-t{turns};rport\r\n{rest}\r\n\r\n{body}")
-    assert turns <= 12
-    assert node.counter("edge", "forwarded") - before <= 7
+    assert 3 <= turns <= 7
+    assert node.counter("edge", "refused_max_forwards") > before
