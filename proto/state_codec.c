@@ -201,6 +201,7 @@ enum err member_note_pack(const struct member_note *n, struct buf *out)
     m.barred = n->barred;
     m.since_ms = n->since.ms;
     m.joined_ms = n->joined.ms;
+    m.more = bytes_out(n->more);
     return proto_pack(&m.base, out);
 }
 
@@ -212,7 +213,8 @@ enum err member_note_unpack(struct arena *arena, struct slice packed, struct mem
     if (e != ERR_OK) return e;
     const Tandem__State__Member *m = raw;
     if (m->status < MEMBER_ALIVE || m->status > MEMBER_EVICTED) return ERR_SYNTAX;
-    if (m->mesh_address.len > LIMIT_URI || m->site.len > LIMIT_NAME) return ERR_LIMIT;
+    if (m->mesh_address.len > LIMIT_URI || m->site.len > LIMIT_NAME || m->more.len > REPL_NOTE_MORE_MAX)
+        return ERR_LIMIT;
     e = node_name_set(&made.name, bytes_in(m->name));
     if (e != ERR_OK) return e;
     made.incarnation = m->incarnation;
@@ -223,6 +225,7 @@ enum err member_note_unpack(struct arena *arena, struct slice packed, struct mem
     made.barred = m->barred;
     made.since.ms = m->since_ms;
     made.joined.ms = m->joined_ms;
+    made.more = bytes_in(m->more);
     *n = made;
     return ERR_OK;
 }

@@ -213,6 +213,7 @@ static void test_member_note(void **state)
     struct member_note back;
     struct arena arena = {0};
     struct buf packed = {0};
+    n.more = SLICE("\xc2\x3e\x05newer");
     assert_int_equal(node_name_set(&n.name, SLICE("hq-1")), ERR_OK);
     assert_int_equal(member_note_pack(&n, &packed), ERR_OK);
     assert_int_equal(member_note_unpack(&arena, buf_view(&packed), &back), ERR_OK);
@@ -225,6 +226,7 @@ static void test_member_note(void **state)
     assert_int_equal(back.barred, 6);
     assert_int_equal(back.since.ms, 7);
     assert_int_equal(back.joined.ms, 8);
+    assert_slice(back.more, n.more);
     n.status = (enum member_status)9;
     buf_reset(&packed);
     assert_int_equal(member_note_pack(&n, &packed), ERR_OK);
