@@ -9,12 +9,13 @@ void repl_actions_reset(struct repl_actions *a)
         repl_batch_drop(a->held[i]);
     a->held_count = 0;
     a->count = 0;
-    arena_fini(&a->arena);
+    arena_reset(&a->arena);
 }
 
 void repl_actions_fini(struct repl_actions *a)
 {
     repl_actions_reset(a);
+    arena_fini(&a->arena);
     free(a->items);
     free(a->held);
     *a = (struct repl_actions){0};

@@ -31,6 +31,7 @@
 #define REPL_PROBE_MS 125
 #define REPL_ANSWER_MS 50 /* signs of life on demand: so often at most */
 #define REPL_SUSPECT_MS 2500
+#define REPL_CONFIRM_MS 2050      /* of silence, when somebody else accuses it: more than REPL_SILENT_MS */
 #define REPL_GRACE_MS 200         /* between a majority's accusation and death: time to refute */
 #define REPL_AT_ONCE_MS 6000      /* who fell silent within such a time fell silent together */
 #define REPL_SILENT_MS 2000       /* silent, when we ask whether it is we who are cut off */
@@ -528,6 +529,8 @@ void repl_overlay_trim(struct repl *r, struct member *m);
 bool repl_observe_flush(struct repl *r);
 /* Takes an accusation, of others or of ourselves. */
 MUST_CHECK enum err repl_observe_take(struct repl *r, const struct repl_accusation *a);
+/* The silence of m that we put up with: less when others accuse it. */
+uint64_t repl_observe_patience_ms(const struct member *m);
 /* m is not doubted any more. */
 void repl_observe_clear(struct repl *r, struct member *m);
 /* Most of those whom we observe are silent: the one cut off is we, so nobody is accused. */

@@ -258,7 +258,8 @@ void repl_member_papers(struct repl *r, struct member *m, uint64_t issued, uint6
 bool repl_member_audible(const struct repl *r, const struct member *m)
 {
     const struct peer *p = m->peer;
-    return p != NULL && p->heard.us != 0 && !mono_reached(r->now, mono_add_ms(p->silent_from, REPL_SUSPECT_MS));
+    return p != NULL && p->heard.us != 0 &&
+           !mono_reached(r->now, mono_add_ms(p->silent_from, repl_observe_patience_ms(m)));
 }
 
 void repl_member_heard(struct repl *r, struct member *m)

@@ -2,6 +2,7 @@
  *
  *   heard, then silent 1.25 s   asked for a sign of life, again and again
  *   silent 2.5 s                SUSPECT; unless we are the one cut off, everybody is told: an accusation
+ *   silent 2.05 s, accused      the same: an accusation is joined by who has asked in vain as well
  *   most observers accuse it    and 200 ms later nobody has refuted it: DEAD
  *
  * Accusations pass from neighbour to neighbour, and every node counts them by itself: it knows from the overlay who
@@ -65,6 +66,11 @@ static void look_at_hidden(struct repl *r)
             if (m->status == MEMBER_SUSPECT && m->doubt == NULL) (void)repl_member_move(r, m, MEMBER_ALIVE);
         }
     }
+}
+
+uint64_t repl_observe_patience_ms(const struct member *m)
+{
+    return m->doubt != NULL && m->doubt->by_count > 0 ? REPL_CONFIRM_MS : REPL_SUSPECT_MS;
 }
 
 /* ---- accusations ---- */
@@ -174,8 +180,9 @@ static enum err watch(struct repl *r, struct member *m)
     } else if (p->linked) {
         p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_PROBE_MS));
     }
-    if (!silent_for(r, p, REPL_SUSPECT_MS)) {
-        repl_wake(r, mono_add_ms(p->silent_from, REPL_SUSPECT_MS));
+    uint64_t patience_ms = repl_observe_patience_ms(m);
+    if (!silent_for(r, p, patience_ms)) {
+        repl_wake(r, mono_add_ms(p->silent_from, patience_ms));
         return ERR_OK;
     }
     (void)repl_member_move(r, m, MEMBER_SUSPECT);

@@ -83,6 +83,28 @@ static void an_arena_keeps_everything(void **state)
     arena_fini(&a);
 }
 
+static void an_arena_is_used_again(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    arena_reset(&a); /* of nothing */
+    for (unsigned round = 0; round < 3; round++) {
+        char *first = arena_alloc(&a, 10);
+        assert_non_null(first);
+        assert_int_equal(first[0], 0); /* zeroed, also where something stood */
+        memset(first, 'x', 10);
+        assert_non_null(arena_alloc(&a, 100000));
+        assert_true(a.used_total >= 100010);
+        arena_reset(&a);
+        assert_int_equal(a.used_total, 0);
+        assert_non_null(a.head);
+    }
+    assert_non_null(arena_alloc(&a, 100000)); /* nothing small before it */
+    arena_reset(&a);
+    arena_fini(&a);
+    assert_null(a.head);
+}
+
 static void hexadecimal(void **state)
 {
     unsigned char bytes[3];
@@ -103,6 +125,7 @@ int main(void)
         cmocka_unit_test(a_buffer_grows),
         cmocka_unit_test(an_impossible_size_fails_once_and_for_all),
         cmocka_unit_test(an_arena_keeps_everything),
+        cmocka_unit_test(an_arena_is_used_again),
         cmocka_unit_test(hexadecimal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static inline struct repl_config config_of(const char *self)
 
 static inline enum err drive_try(struct drive *d, struct repl_event ev)
 {
-    repl_actions_reset(&d->out);
+    repl_actions_fini(&d->out); /* not reset: the fault sweep is to see every allocation */
     ev.now = (struct mono){d->now_ms * 1000};
     ev.wall = (struct wall){DRIVE_WALL_MS + (int64_t)d->now_ms + d->wall_skew_ms};
     return repl_step(d->r, &ev, &d->out);

@@ -207,6 +207,30 @@ static void a_later_life_that_its_teller_doubts_is_not_alive(void **state)
     drive_close(&d);
 }
 
+/* We have asked it in vain for a while, and now another has lost patience: ours ends too. */
+static void an_accusation_is_joined_by_who_hears_nothing_either(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    const char *const names[] = {"n2", "n3", "n4"};
+    for (size_t i = 0; i < 3; i++)
+        drive_join(&d, names[i]);
+    struct repl_accusation a = {name_of("n4"), (uint64_t)DRIVE_WALL_MS, name_of("n3")};
+    for (unsigned i = 0; i < 20; i++) {
+        drive_tick(&d, 100);
+        drive_heartbeat(&d, "n2");
+        drive_heartbeat(&d, "n3");
+        if (i == 14) assert_int_equal(drive_message(&d, "n3", accusation_of(&d, &a)), ERR_OK);
+    }
+    assert_int_equal(view_of(&d, "n4").status, MEMBER_ALIVE); /* silent for 2 s: that may be loss */
+    drive_tick(&d, 100);
+    assert_int_equal(view_of(&d, "n4").status, MEMBER_SUSPECT);
+    assert_int_equal(counted(&d, "accusations_made"), 1);
+    drive_tick(&d, 200);
+    assert_int_equal(view_of(&d, "n4").status, MEMBER_DEAD);
+    drive_close(&d);
+}
+
 /* It is alive to us; it is told, so that it refutes what others may think. */
 static void one_that_we_hear_is_not_accused_by_hearsay(void **state)
 {
@@ -674,6 +698,7 @@ int main(void)
         cmocka_unit_test(the_silent_are_asked_for_a_sign_of_life),
         cmocka_unit_test(a_majority_of_observers_makes_it_dead),
         cmocka_unit_test(a_later_life_that_its_teller_doubts_is_not_alive),
+        cmocka_unit_test(an_accusation_is_joined_by_who_hears_nothing_either),
         cmocka_unit_test(one_that_we_hear_is_not_accused_by_hearsay),
         cmocka_unit_test(a_large_cluster_is_linked_by_rings),
         cmocka_unit_test(any_message_is_a_sign_of_life),
