@@ -26,7 +26,7 @@
 #define REPL_HEARTBEAT_JITTER_MS 100
 #define REPL_HEARTBEAT_RETRY_MS 100 /* after one that was not acknowledged */
 #define REPL_HEARTBEAT_RING_MS 4000 /* to neighbours that do not observe us, and when the plan moved */
-#define REPL_HEARTBEAT_FAR_MS 1000  /* times the number of links off the rings, to each of them */
+#define REPL_HEARTBEAT_FAR_MS 1500  /* times the number of links off the rings, to each of them */
 #define REPL_PROBE_AFTER_MS 1250    /* of silence: asked for a sign of life */
 #define REPL_PROBE_MS 125
 #define REPL_ANSWER_MS 50 /* signs of life on demand: so often at most */
@@ -166,6 +166,7 @@ struct peer {
     uint64_t mark_state; /* of our own state */
     struct mono mark_at;
     struct mono current;
+    struct mono member_root_at; /* when it was said */
 
     /* what we ask of it: sync.c */
     bool want_due;

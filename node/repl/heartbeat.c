@@ -3,7 +3,7 @@
  * a timer of its own.
  *
  * How often: once a second to those who observe us; to other neighbours on the rings every 4 s; to the rest of a full
- * mesh so rarely that they make one a second together. So the traffic of a node does not grow with the cluster. When
+ * mesh so rarely that they make two in 3 s together. So the traffic of a node does not grow with the cluster. When
  * our plan moves all hear of it within 4 s. At once: when there is news for the neighbours, when a silent one is asked
  * for a sign of life, and to answer that.
  *
@@ -110,9 +110,10 @@ static bool build_news(struct repl *r, struct note_cache *cache, struct repl_act
 
 /* ---- the whole table, in parts ---- */
 
+/* What it said before our own table had settled is no news of a difference: far neighbours speak seldom. */
 static bool tables_differ(const struct repl *r, const struct peer *p)
 {
-    bool settled = mono_reached(r->now, mono_add_ms(r->members.changed_at, REPL_NOTES_SETTLE_MS));
+    bool settled = mono_reached(p->member_root_at, mono_add_ms(r->members.changed_at, REPL_NOTES_SETTLE_MS));
     return p->member_root != 0 && settled && p->member_root != repl_member_root(r);
 }
 
@@ -254,6 +255,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
     m->peer->member_root = h->member_root;
     repl_floor_heard(r, m, h);
     r->joins = false; /* now that the clock and the floor of a member are known */
+    m->peer->member_root_at = r->now;
     if (h->answer) {
         struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);
         m->peer->answered_at = mono_reached(r->now, again) ? r->now : again;

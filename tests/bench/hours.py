@@ -15,7 +15,7 @@ CHUNK = 10_000  # node-hours of one line of progress
 def loss(program, nodes, hours, seed):
     """Node-hours done, false deaths."""
     rounds = max(1, round(hours * 60 / nodes))
-    out = subprocess.run([str(program), "loss", "--nodes", str(nodes), "--rounds", str(rounds), "--seed", str(seed)],
+    out = subprocess.run([str(program.resolve()), "loss", "--nodes", str(nodes), "--rounds", str(rounds), "--seed", str(seed)],
                          capture_output=True, text=True, check=True).stdout
     values = {line.split()[1]: float(line.split()[2]) for line in out.splitlines()}
     return values[f"loss_node_hours_{nodes}"], int(values[f"loss_false_deaths_{nodes}"])

@@ -282,6 +282,34 @@ static void a_large_cluster_is_linked_by_rings(void **state)
     }
 }
 
+/* n2 named the root of its table, then ours changed. Until n2 names it again, nothing is known of a difference. */
+static void an_old_root_is_no_difference(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    drive_join(&d, "n3");
+    drive_tick(&d, 6000);
+    struct repl_message root = heartbeat_of(&d, NULL, 0);
+    root.heartbeat.member_root = repl_member_root(d.r);
+    assert_int_equal(drive_message(&d, "n2", root), ERR_OK);
+    struct member_note fourth = note_of("n4", MEMBER_ALIVE);
+    assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &fourth, 1)), ERR_OK);
+    for (unsigned ms = 0; ms < 10000; ms += 500) {
+        drive_tick(&d, 500);
+        const struct repl_message *m = sent(&d, "n2", REPL_HEARTBEAT);
+        assert_true(m == NULL || m->heartbeat.note_count < 4); /* news, but not the table */
+        assert_int_equal(drive_message(&d, "n2", (struct repl_message){.type = REPL_WANT}), ERR_OK);
+        drive_heartbeat(&d, "n3");
+    }
+    assert_int_equal(drive_message(&d, "n2", root), ERR_OK); /* it still has not heard of n4 */
+    drive_tick(&d, 1200);
+    const struct repl_message *m = sent(&d, "n2", REPL_HEARTBEAT);
+    assert_non_null(m);
+    assert_int_equal(m->heartbeat.note_count, 4);
+    drive_close(&d);
+}
+
 static void any_message_is_a_sign_of_life(void **state)
 {
     (void)state;
@@ -701,6 +729,7 @@ int main(void)
         cmocka_unit_test(an_accusation_is_joined_by_who_hears_nothing_either),
         cmocka_unit_test(one_that_we_hear_is_not_accused_by_hearsay),
         cmocka_unit_test(a_large_cluster_is_linked_by_rings),
+        cmocka_unit_test(an_old_root_is_no_difference),
         cmocka_unit_test(any_message_is_a_sign_of_life),
         cmocka_unit_test(our_own_stall_accuses_nobody),
         cmocka_unit_test(an_accusation_is_refuted),
