@@ -44,6 +44,7 @@ static void digest_field(struct sender *s, const char *name, const struct plan_d
 size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap)
 {
     size_t count = edge_counters(n->edge, out, cap);
+    if (count < cap) out[count++] = &n->stall.table;
     if (count < cap) out[count++] = store_counters(n->store);
     if (count < cap) out[count++] = repl_counters(n->repl);
     if (n->mesh != NULL && count < cap) out[count++] = mesh_counters(n->mesh);
@@ -149,6 +150,9 @@ NODE_COMMAND(command_status)
     control_int(&s.b, "registrations", (int64_t)bindings.count);
     control_int(&s.b, "calls", (int64_t)edge_load(n->edge).calls);
     replica_fields(&s);
+    struct stall_times stall = stall_longest(&n->stall, STALL_SECONDS);
+    control_int(&s.b, "loop_stall_us", (int64_t)stall.wall_us);
+    control_int(&s.b, "loop_stall_cpu_us", (int64_t)stall.cpu_us);
     bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
     control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
     finish(&s);

@@ -203,10 +203,25 @@ static enum err open_control(struct node *n, struct err_info *info)
     return control_open(&options, &n->control, info);
 }
 
+static void stall_gauges(const struct node *n, struct metrics_writer *w)
+{
+    struct metrics_label ten = {"window", SLICE("10s")};
+    struct metrics_label sixty = {"window", SLICE("60s")};
+    struct stall_times recent = stall_longest(&n->stall, STALL_RECENT_S);
+    struct stall_times all = stall_longest(&n->stall, STALL_SECONDS);
+    static const char wall[] = "Longest turn of the loop, in which no packet was read";
+    static const char cpu[] = "The longest such turn in time on the processor";
+    metrics_gauge(w, "tandem_loop_stall_seconds", wall, &ten, 1, (double)recent.wall_us / 1e6);
+    metrics_gauge(w, "tandem_loop_stall_seconds", wall, &sixty, 1, (double)all.wall_us / 1e6);
+    metrics_gauge(w, "tandem_loop_stall_cpu_seconds", cpu, &ten, 1, (double)recent.cpu_us / 1e6);
+    metrics_gauge(w, "tandem_loop_stall_cpu_seconds", cpu, &sixty, 1, (double)all.cpu_us / 1e6);
+}
+
 static void gauges(void *ctx, struct metrics_writer *w)
 {
     struct node *n = ctx;
     struct edge_load load = edge_load(n->edge);
+    stall_gauges(n, w);
     metrics_gauge(w, "tandem_calls", "Calls in progress at this node", NULL, 0, (double)load.calls);
     metrics_gauge(w, "tandem_transactions", "SIP transactions in progress", NULL, 0, (double)load.transactions);
     metrics_gauge(w, "tandem_registrations", "Bindings that this node owns", NULL, 0, (double)registrations_count(n));
@@ -266,6 +281,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     enum err e = node_name_set(&n->self, slice_of(config->node));
     if (e == ERR_OK) e = identity_load(&n->arena, config, &n->identity, info);
     if (e == ERR_OK) e = open_store(n, info);
+    if (e == ERR_OK) e = stall_start(&n->stall, loop);
     if (e == ERR_OK) e = open_replica(n, info);
     if (e == ERR_OK) e = open_control(n, info);
     if (e == ERR_OK) e = open_edge(n, info);
@@ -291,6 +307,7 @@ static void all_closed(struct node *n)
     if (n->store_async.data != NULL) uv_unref((uv_handle_t *)&n->store_async);
     if (n->repl_timer.data != NULL) uv_close((uv_handle_t *)&n->repl_timer, NULL);
     if (n->second.data != NULL) uv_close((uv_handle_t *)&n->second, NULL);
+    stall_stop(&n->stall);
 }
 
 static void one_closed(void *ctx)

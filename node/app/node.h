@@ -16,6 +16,7 @@
 #include "node/app/calls.h"
 #include "node/app/config.h"
 #include "node/app/identity.h"
+#include "node/app/stall.h"
 #include "node/base/map.h"
 #include "node/base/rng.h"
 #include "node/base/wheel.h"
@@ -65,6 +66,7 @@ struct node {
     struct log log;
     uv_loop_t *loop;
     struct rng rng;
+    struct stall stall;
 
     struct store *store;
     struct store_read *read; /* the loop thread's reader: begun and ended within one callback */

@@ -1,0 +1,91 @@
+/* stall: see stall.h. libuv runs our prepare handle right before it polls, and says how long it waited in polls. */
+#include "node/app/stall.h"
+
+#include <time.h>
+
+static const char *const names[] = {STALL_COUNTERS(COUNTER_NAME)};
+
+static const struct {
+    uint64_t us;
+    enum stall_counter counter;
+} marks[] = {{5000, STALL_turns_over_5ms}, {20000, STALL_turns_over_20ms}, {100000, STALL_turns_over_100ms}};
+
+/* Forgets the seconds between the newest and this one: nothing turned in them. */
+static void go_to(struct stall *s, uint64_t second)
+{
+    if (second <= s->second) return;
+    uint64_t gone = second - s->second < STALL_SECONDS ? second - s->second : STALL_SECONDS;
+    for (uint64_t i = 0; i < gone; i++)
+        s->longest[(second - i) % STALL_SECONDS] = (struct stall_times){0, 0};
+    s->second = second;
+}
+
+static void raise_to(struct stall_times *longest, struct stall_times t)
+{
+    if (t.wall_us > longest->wall_us) longest->wall_us = t.wall_us;
+    if (t.cpu_us > longest->cpu_us) longest->cpu_us = t.cpu_us;
+}
+
+void stall_note(struct stall *s, uint64_t second, struct stall_times t)
+{
+    go_to(s, second);
+    raise_to(&s->longest[s->second % STALL_SECONDS], t);
+    counter_add(&s->counts[STALL_turns], 1);
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        if (t.wall_us > marks[i].us) counter_add(&s->counts[marks[i].counter], 1);
+    }
+}
+
+static uint64_t thread_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct stall *s = prepare->data;
+    uint64_t now = uv_hrtime();
+    uint64_t idle = uv_metrics_idle_time(s->loop);
+    uint64_t cpu = thread_ns();
+    uint64_t waited = idle - s->idle_ns;
+    uint64_t passed = now - s->turned_ns;
+    if (s->turned_ns != 0) {
+        struct stall_times t = {(passed > waited ? passed - waited : 0) / 1000, (cpu - s->cpu_ns) / 1000};
+        stall_note(s, now / 1000000000u, t);
+    }
+    s->turned_ns = now;
+    s->idle_ns = idle;
+    s->cpu_ns = cpu;
+}
+
+enum err stall_start(struct stall *s, uv_loop_t *loop)
+{
+    s->loop = loop;
+    s->table = (struct counter_table){"loop", names, s->counts, STALL_COUNTER_COUNT};
+    if (uv_loop_configure(loop, UV_METRICS_IDLE_TIME) != 0 || uv_prepare_init(loop, &s->prepare) != 0) return ERR_IO;
+    s->open = true;
+    s->prepare.data = s;
+    (void)uv_prepare_start(&s->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&s->prepare);
+    return ERR_OK;
+}
+
+void stall_stop(struct stall *s)
+{
+    if (s->open) uv_close((uv_handle_t *)&s->prepare, NULL);
+    s->open = false;
+}
+
+struct stall_times stall_longest(const struct stall *s, unsigned seconds)
+{
+    struct stall_times longest = {0, 0};
+    uint64_t now = uv_hrtime() / 1000000000u;
+    for (uint64_t i = 0; i < seconds && i < STALL_SECONDS; i++) {
+        uint64_t second = now - i;
+        bool kept = second <= s->second && second + STALL_SECONDS > s->second;
+        if (kept) raise_to(&longest, s->longest[second % STALL_SECONDS]);
+    }
+    return longest;
+}

@@ -1,0 +1,53 @@
+/* stall: how long the loop thread was kept from its sockets: the time between two looks at them that was not spent
+ * waiting for them. What it is not: a cure, or an alarm. Loop thread only, except for reading the counters.
+ *
+ * Two times are kept for each turn of the loop: on the wall, and of the thread on its processor. Where the first is
+ * much longer than the second, the machine was busy with something else, or the disk kept us. */
+#ifndef TANDEM_APP_STALL_H
+#define TANDEM_APP_STALL_H
+
+#include <uv.h>
+
+#include "node/base/counter.h"
+#include "node/base/time.h"
+
+#define STALL_SECONDS 60
+#define STALL_RECENT_S 10
+
+struct stall_times {
+    uint64_t wall_us;
+    uint64_t cpu_us;
+};
+
+#define STALL_COUNTERS(X)                                                                                              \
+    X(turns)                                                                                                           \
+    X(turns_over_5ms)                                                                                                  \
+    X(turns_over_20ms)                                                                                                 \
+    X(turns_over_100ms)
+#define STALL_COUNTER_ENUM(id) STALL_##id,
+enum stall_counter { STALL_COUNTERS(STALL_COUNTER_ENUM) STALL_COUNTER_COUNT };
+
+struct stall {
+    uv_loop_t *loop;
+    uv_prepare_t prepare;
+    bool open;
+    uint64_t turned_ns;                        /* when the loop last went to its sockets, 0 never */
+    uint64_t idle_ns;                          /* how long it had waited in all by then */
+    uint64_t cpu_ns;                           /* of the thread by then */
+    struct stall_times longest[STALL_SECONDS]; /* by second, a ring */
+    uint64_t second;                           /* of the newest in it */
+    _Atomic uint64_t counts[STALL_COUNTER_COUNT];
+    struct counter_table table;
+};
+
+/* Before the loop first runs. It keeps the loop alive for nobody. */
+MUST_CHECK enum err stall_start(struct stall *s, uv_loop_t *loop);
+/* s lives until the loop has turned once more. */
+void stall_stop(struct stall *s);
+/* The longest turn that ended in the last seconds (up to STALL_SECONDS), each of the two times by itself. */
+struct stall_times stall_longest(const struct stall *s, unsigned seconds);
+
+/* One turn, for stall.c and its test: it ended in this second of the monotonic clock. */
+void stall_note(struct stall *s, uint64_t second, struct stall_times t);
+
+#endif
