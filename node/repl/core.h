@@ -22,12 +22,12 @@
 #include "node/repl/clock.h"
 #include "node/repl/vector.h"
 
-#define REPL_HEARTBEAT_MS 1000
-#define REPL_HEARTBEAT_JITTER_MS 100
-#define REPL_HEARTBEAT_RETRY_MS 100 /* after one that was not acknowledged */
-#define REPL_HEARTBEAT_RING_MS 4000 /* to neighbours that do not observe us, and when the plan moved */
-#define REPL_HEARTBEAT_FAR_MS 1500  /* times the number of links off the rings, to each of them */
-#define REPL_PROBE_AFTER_MS 1250    /* of silence: asked for a sign of life */
+#define REPL_HEARTBEAT_MS 2000       /* to those who observe us; they and we take turns */
+#define REPL_HEARTBEAT_RETRY_MS 100  /* after one that was not acknowledged */
+#define REPL_HEARTBEAT_RING_MS 10000 /* to neighbours that do not observe us */
+#define REPL_HEARTBEAT_FAR_MS 5000   /* times the number of links off the rings, to each of them */
+#define REPL_HEARTBEAT_NEWS_MS 4000  /* to all, when our plan or state moved */
+#define REPL_PROBE_AFTER_MS 1250     /* of silence: asked for a sign of life */
 #define REPL_PROBE_MS 125
 #define REPL_ANSWER_MS 50 /* signs of life on demand: so often at most */
 #define REPL_SUSPECT_MS 2500
@@ -138,7 +138,8 @@ struct peer {
     uint64_t notes_token;
     struct mono heartbeat_at;
     uint64_t heartbeat_token;
-    uint64_t told_root; /* a part of the plan's root when we last sent a heartbeat */
+    struct mono heartbeat_turn; /* when it is our turn: heartbeat_at, unless there is a reason to hurry */
+    uint64_t told_root;         /* a part of our roots when we last sent a heartbeat */
 
     /* its last heartbeat */
     bool roots_known;
@@ -170,6 +171,7 @@ struct peer {
 
     /* what we ask of it: sync.c */
     bool want_due;
+    bool want_anyway; /* also when its last roots equal ours: something showed that they are old */
     enum want_state want;
     struct mono want_until;
     uint64_t want_token;

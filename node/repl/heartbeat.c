@@ -2,10 +2,11 @@
  * state, and the news of the members. One heartbeat carries enough to find every kind of difference; nothing else needs
  * a timer of its own.
  *
- * How often: once a second to those who observe us; to other neighbours on the rings every 4 s; to the rest of a full
- * mesh so rarely that they make two in 3 s together. So the traffic of a node does not grow with the cluster. When
- * our plan moves all hear of it within 4 s. At once: when there is news for the neighbours, when a silent one is asked
- * for a sign of life, and to answer that.
+ * How often: two that observe each other take turns, a second apart, so each hears the other once a second: by its
+ * heartbeat, then by its acknowledgement of ours. Other neighbours on the rings are told every 10 s, the rest of a full
+ * mesh so rarely that they make one in 5 s together. So the traffic of a node does not grow with the cluster. When our
+ * plan or state moves all hear of it within 4 s. At once: when there is news for the neighbours, when a silent one is
+ * asked for a sign of life, and to answer that.
  *
  * Notes: those that changed lately; all of them on a new link until one such heartbeat is acknowledged, and again as
  * long as the root over the peer's table of members differs from ours; REPL_NOTES_MAX at a time. */
@@ -154,19 +155,20 @@ static struct vector_entry held_of(const struct repl_vector *v, const struct nod
 
 static uint64_t root_part(const struct repl *r)
 {
-    return r->changes.have.lane[0];
+    return r->changes.have.lane[0] + r->states.have.lane[0];
+}
+
+/* A tenth more or less, so that nodes do not march in step. */
+static uint64_t about(struct repl *r, uint64_t ms)
+{
+    return ms - ms / 10 + rng_below(&r->rng, ms / 5 + 1);
 }
 
 static uint64_t interval_ms(struct repl *r, const struct peer *p)
 {
-    if (p->observed) {
-        return REPL_HEARTBEAT_MS - REPL_HEARTBEAT_JITTER_MS + rng_below(&r->rng, 2 * REPL_HEARTBEAT_JITTER_MS + 1);
-    }
-    uint64_t ms = REPL_HEARTBEAT_RING_MS;
-    if (!p->ring && p->told_root == root_part(r) && r->members.far_count * REPL_HEARTBEAT_FAR_MS > ms) {
-        ms = r->members.far_count * REPL_HEARTBEAT_FAR_MS;
-    }
-    return ms - ms / 10 + rng_below(&r->rng, ms / 5 + 1);
+    uint64_t far_ms = r->members.far_count * REPL_HEARTBEAT_FAR_MS;
+    if (p->observed) return about(r, REPL_HEARTBEAT_MS);
+    return about(r, !p->ring && far_ms > REPL_HEARTBEAT_RING_MS ? far_ms : REPL_HEARTBEAT_RING_MS);
 }
 
 static bool fill(struct repl *r, struct member *m, struct note_cache *cache, struct repl_heartbeat *h,
@@ -208,7 +210,7 @@ bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *ca
     if (h.answer) repl_count(r, REPL_COUNT_probes_sent, 1);
     p->heartbeat_token = a->token;
     repl_floor_told(r, p, &h, a->token);
-    p->heartbeat_at = mono_add_ms(r->now, interval_ms(r, p));
+    p->heartbeat_at = p->heartbeat_turn = mono_add_ms(r->now, interval_ms(r, p));
     if (h.answer) p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_PROBE_MS));
     p->told_root = root_part(r);
     return true;
@@ -217,7 +219,17 @@ bool repl_heartbeat_send(struct repl *r, struct member *m, struct note_cache *ca
 void repl_heartbeat_hasten(struct repl *r, struct peer *p)
 {
     if (p->told_root == root_part(r)) return;
-    p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_HEARTBEAT_RING_MS));
+    p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(r->now, REPL_HEARTBEAT_NEWS_MS));
+}
+
+/* The one of the lesser name beats; the other answers in the middle between two beats, unless it has a reason to speak
+ * before. Were both to follow the other, they would speak at once for ever. */
+static void take_turns(struct repl *r, struct member *m)
+{
+    struct peer *p = m->peer;
+    bool hurried = p->heartbeat_at.us != p->heartbeat_turn.us;
+    if (!p->observed || hurried || memcmp(&r->self, &m->name, sizeof r->self) < 0) return;
+    p->heartbeat_at = p->heartbeat_turn = mono_add_ms(r->now, REPL_HEARTBEAT_MS / 2);
 }
 
 void repl_heartbeat_pass_on(struct repl *r, const struct node_name *owner)
@@ -256,6 +268,7 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
     repl_floor_heard(r, m, h);
     r->joins = false; /* now that the clock and the floor of a member are known */
     m->peer->member_root_at = r->now;
+    take_turns(r, m);
     if (h->answer) {
         struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);
         m->peer->answered_at = mono_reached(r->now, again) ? r->now : again;

@@ -151,6 +151,7 @@ static enum err on_sent(struct repl *r, const struct repl_event *ev, struct repl
     struct member *m = repl_member_find(r, &ev->peer);
     if (m == NULL || m->peer == NULL) return ERR_NOTFOUND;
     m->peer->rtt_us = ev->rtt_us;
+    if (!repl_status_final(m->status)) repl_member_heard(r, m);
     if (m->peer->notes_all && ev->token == m->peer->notes_token) m->peer->notes_all = false;
     if (ev->token == m->peer->steps_token) m->peer->steps_told = m->peer->steps_sent;
     return ERR_OK;

@@ -54,13 +54,13 @@ void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_
 void repl_sync_want(struct repl *r, struct member *m, bool by_roots)
 {
     m->peer->want_due = true;
-    if (!by_roots) m->peer->roots_known = false;
+    if (!by_roots) m->peer->want_anyway = true;
     r->scan = true;
 }
 
 void repl_sync_link_down(struct member *m)
 {
-    m->peer->want_due = false;
+    m->peer->want_due = m->peer->want_anyway = false;
     m->peer->want = WANT_NONE;
     m->peer->answer_changes = m->peer->answer_state = 0;
 }
@@ -95,7 +95,7 @@ static bool ask(struct repl *r, struct member *m, struct repl_actions *out)
     if (a == NULL) return false;
     a->message.want = w;
     m->peer->want = WANT_OUT;
-    m->peer->want_due = false;
+    m->peer->want_due = m->peer->want_anyway = false;
     m->peer->want_token = a->token;
     m->peer->want_until = mono_add_ms(r->now, REPL_WANT_TIMEOUT_MS);
     repl_wake(r, m->peer->want_until);
@@ -121,8 +121,9 @@ bool repl_sync_flush(struct repl *r, struct member *m, size_t *asked, struct rep
 {
     if (m->peer->want == WANT_OUT) repl_wake(r, m->peer->want_until);
     if (m->peer->want != WANT_NONE || !m->peer->want_due) return true;
-    if (!m->peer->linked || repl_status_final(m->status) || repl_in_step(r, m)) {
-        m->peer->want_due = false;
+    bool equal = !m->peer->want_anyway && repl_in_step(r, m);
+    if (!m->peer->linked || repl_status_final(m->status) || equal) {
+        m->peer->want_due = m->peer->want_anyway = false;
         return true;
     }
     if (!mono_reached(r->now, r->sync_not_before)) {

@@ -57,35 +57,74 @@ static void a_new_link_is_greeted_with_every_note(void **state)
     assert_int_equal(m->heartbeat.note_count, 3);
     assert_string_equal(m->heartbeat.notes[0].name.s, "n1");
     uint64_t token = sent_token(&d, "n3", REPL_HEARTBEAT);
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     m = sent(&d, "n3", REPL_HEARTBEAT);
     assert_int_equal(m->heartbeat.note_count, 3); /* until one is acknowledged */
     drive_sent(&d, "n3", token);                  /* not that one: it was the last but one */
     drive_sent(&d, "n3", token + 1);
     drive_tick(&d, 40000);
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     m = sent(&d, "n3", REPL_HEARTBEAT);
     assert_non_null(m);
     assert_true(m->heartbeat.note_count < 3 || counted(&d, "own_stalls") > 0);
     drive_close(&d);
 }
 
-static void heartbeats_come_once_a_second(void **state)
+static struct repl_message accusation_of(const struct drive *d, struct repl_accusation *a)
+{
+    struct repl_message m = heartbeat_of(d, NULL, 0);
+    m.heartbeat.accusations = a;
+    m.heartbeat.accusation_count = 1;
+    return m;
+}
+
+/* When peer's heartbeat comes, and when ours goes to it after that, in ms; its acknowledgements come at once. */
+static uint64_t turn_after(struct drive *d, const char *peer)
+{
+    drive_heartbeat(d, peer);
+    uint64_t begin = d->now_ms;
+    while (sent(d, peer, REPL_HEARTBEAT) == NULL)
+        drive_tick(d, 10);
+    uint64_t passed = d->now_ms - begin;
+    drive_sent(d, peer, sent_token(d, peer, REPL_HEARTBEAT));
+    for (unsigned i = 0; i < 100; i++)
+        drive_tick(d, 10);
+    return passed;
+}
+
+/* The lesser name beats every two seconds, the other answers between two beats. So each is heard often enough never to
+ * be asked: by its beat, and by its acknowledgement of ours. */
+static void two_neighbours_take_turns(void **state)
+{
+    (void)state;
+    const char *const peers[] = {"m2", "n2"};
+    for (size_t k = 0; k < 2; k++) {
+        struct drive d = fresh();
+        drive_join(&d, peers[k]);
+        (void)turn_after(&d, peers[k]); /* which has news */
+        for (unsigned i = 0; i < 20; i++) {
+            uint64_t ms = turn_after(&d, peers[k]);
+            if (k == 0) {
+                assert_in_range(ms, 1000, 1010);
+            } else {
+                assert_in_range(ms, 790, 1220); /* two seconds after the last one, a tenth more or less */
+            }
+        }
+        assert_int_equal(counted(&d, "probes_sent"), 0);
+        drive_close(&d);
+    }
+}
+
+static void news_does_not_wait_for_a_turn(void **state)
 {
     (void)state;
     struct drive d = fresh();
+    drive_join(&d, "m2");
     drive_join(&d, "n2");
-    uint64_t last = d.now_ms;
-    unsigned beats = 0;
-    while (d.now_ms < last + 20000) {
-        uint64_t deadline = d.out.deadline.us / 1000 + 1;
-        assert_true(deadline > d.now_ms);
-        drive_tick(&d, deadline - d.now_ms);
-        if (sent(&d, "n2", REPL_HEARTBEAT) == NULL) continue;
-        beats++;
-        drive_heartbeat(&d, "n2");
-    }
-    assert_in_range(beats, 18, 22);
+    drive_heartbeat(&d, "m2");
+    struct repl_accusation a = {name_of("n1"), repl_member_at(d.r, 0).incarnation, name_of("n2")};
+    assert_int_equal(drive_message(&d, "n2", accusation_of(&d, &a)), ERR_OK);
+    assert_non_null(sent(&d, "m2", REPL_HEARTBEAT));
     drive_close(&d);
 }
 
@@ -133,14 +172,6 @@ static void the_silent_are_asked_for_a_sign_of_life(void **state)
     drive_tick(&d, 50);
     assert_non_null(sent(&d, "n2", REPL_HEARTBEAT));
     drive_close(&d);
-}
-
-static struct repl_message accusation_of(const struct drive *d, struct repl_accusation *a)
-{
-    struct repl_message m = heartbeat_of(d, NULL, 0);
-    m.heartbeat.accusations = a;
-    m.heartbeat.accusation_count = 1;
-    return m;
 }
 
 /* Three observers of n4, of whom we are one and hear nothing: it takes two. */
@@ -303,7 +334,7 @@ static void an_old_root_is_no_difference(void **state)
         drive_heartbeat(&d, "n3");
     }
     assert_int_equal(drive_message(&d, "n2", root), ERR_OK); /* it still has not heard of n4 */
-    drive_tick(&d, 1200);
+    drive_tick(&d, 2400);
     const struct repl_message *m = sent(&d, "n2", REPL_HEARTBEAT);
     assert_non_null(m);
     assert_int_equal(m->heartbeat.note_count, 4);
@@ -721,7 +752,8 @@ int main(void)
         cmocka_unit_test(self_comes_first),
         cmocka_unit_test(a_peer_that_speaks_is_a_member_and_is_dialled),
         cmocka_unit_test(a_new_link_is_greeted_with_every_note),
-        cmocka_unit_test(heartbeats_come_once_a_second),
+        cmocka_unit_test(two_neighbours_take_turns),
+        cmocka_unit_test(news_does_not_wait_for_a_turn),
         cmocka_unit_test(silence_is_suspicion_and_then_death),
         cmocka_unit_test(the_silent_are_asked_for_a_sign_of_life),
         cmocka_unit_test(a_majority_of_observers_makes_it_dead),
