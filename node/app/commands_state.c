@@ -152,7 +152,7 @@ NODE_COMMAND(command_status)
     replica_fields(&s);
     struct stall_times stall = stall_longest(&n->stall, STALL_SECONDS);
     control_int(&s.b, "loop_stall_us", (int64_t)stall.wall_us);
-    control_int(&s.b, "loop_stall_cpu_us", (int64_t)stall.cpu_us);
+    control_int(&s.b, "loop_stall_own_us", (int64_t)stall.own_us);
     bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
     control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
     finish(&s);

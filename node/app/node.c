@@ -210,11 +210,11 @@ static void stall_gauges(const struct node *n, struct metrics_writer *w)
     struct stall_times recent = stall_longest(&n->stall, STALL_RECENT_S);
     struct stall_times all = stall_longest(&n->stall, STALL_SECONDS);
     static const char wall[] = "Longest turn of the loop, in which no packet was read";
-    static const char cpu[] = "The longest such turn in time on the processor";
+    static const char own[] = "The same without waiting for a processor that ran something else";
     metrics_gauge(w, "tandem_loop_stall_seconds", wall, &ten, 1, (double)recent.wall_us / 1e6);
     metrics_gauge(w, "tandem_loop_stall_seconds", wall, &sixty, 1, (double)all.wall_us / 1e6);
-    metrics_gauge(w, "tandem_loop_stall_cpu_seconds", cpu, &ten, 1, (double)recent.cpu_us / 1e6);
-    metrics_gauge(w, "tandem_loop_stall_cpu_seconds", cpu, &sixty, 1, (double)all.cpu_us / 1e6);
+    metrics_gauge(w, "tandem_loop_stall_own_seconds", own, &ten, 1, (double)recent.own_us / 1e6);
+    metrics_gauge(w, "tandem_loop_stall_own_seconds", own, &sixty, 1, (double)all.own_us / 1e6);
 }
 
 static void gauges(void *ctx, struct metrics_writer *w)

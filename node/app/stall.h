@@ -1,8 +1,9 @@
 /* stall: how long the loop thread was kept from its sockets: the time between two looks at them that was not spent
  * waiting for them. What it is not: a cure, or an alarm. Loop thread only, except for reading the counters.
  *
- * Two times are kept for each turn of the loop: on the wall, and of the thread on its processor. Where the first is
- * much longer than the second, the machine was busy with something else, or the disk kept us. */
+ * Two times are kept for each turn of the loop: all of it, and all but what the thread waited for a processor that ran
+ * something else (Linux tells it in /proc/thread-self/schedstat). The second is our own doing: work, and waiting for
+ * the disk. */
 #ifndef TANDEM_APP_STALL_H
 #define TANDEM_APP_STALL_H
 
@@ -16,7 +17,7 @@
 
 struct stall_times {
     uint64_t wall_us;
-    uint64_t cpu_us;
+    uint64_t own_us;
 };
 
 #define STALL_COUNTERS(X)                                                                                              \
@@ -33,14 +34,16 @@ struct stall {
     bool open;
     uint64_t turned_ns;                        /* when the loop last went to its sockets, 0 never */
     uint64_t idle_ns;                          /* how long it had waited in all by then */
-    uint64_t cpu_ns;                           /* of the thread by then */
+    int schedstat;                             /* of the thread that started it; -1: the system has none */
+    uint64_t asked_ns;                         /* when it was last read, */
+    uint64_t queued_ns;                        /* and how long the thread had waited for a processor by then */
     struct stall_times longest[STALL_SECONDS]; /* by second, a ring */
     uint64_t second;                           /* of the newest in it */
     _Atomic uint64_t counts[STALL_COUNTER_COUNT];
     struct counter_table table;
 };
 
-/* Before the loop first runs. It keeps the loop alive for nobody. */
+/* On the loop's thread, before it first runs. It keeps the loop alive for nobody. */
 MUST_CHECK enum err stall_start(struct stall *s, uv_loop_t *loop);
 /* s lives until the loop has turned once more. */
 void stall_stop(struct stall *s);
