@@ -27,6 +27,7 @@
 #define REPL_HEARTBEAT_RING_MS 10000 /* to neighbours that do not observe us */
 #define REPL_HEARTBEAT_FAR_MS 5000   /* times the number of links off the rings, to each of them */
 #define REPL_HEARTBEAT_NEWS_MS 4000  /* to all, when our plan or state moved */
+#define REPL_OVERTAKEN_MS 1000       /* so much later no older heartbeat comes any more */
 #define REPL_PROBE_AFTER_MS 1250     /* of silence: asked for a sign of life */
 #define REPL_PROBE_MS 125
 #define REPL_ANSWER_MS 50 /* signs of life on demand: so often at most */
@@ -142,6 +143,8 @@ struct peer {
     uint64_t told_root;         /* a part of our roots when we last sent a heartbeat */
 
     /* its last heartbeat */
+    uint64_t beat_incarnation; /* of which it is, and its time */
+    struct hlc beat_time;
     bool roots_known;
     bool digest_known;
     bool spoken; /* it has said, in this run, what it has of our log and state, and that no more of an earlier life of

@@ -253,21 +253,35 @@ void repl_heartbeat_all_now(struct repl *r)
 
 /* ---- taking ---- */
 
+/* Messages that were sent shortly after one another may come in another order. A clock that was set back says the same;
+ * so it is believed for a moment only. */
+static bool overtaken(const struct repl *r, const struct peer *p, const struct repl_heartbeat *h)
+{
+    bool lately = p->roots_known && !mono_reached(r->now, mono_add_ms(p->member_root_at, REPL_OVERTAKEN_MS));
+    return lately && h->incarnation == p->beat_incarnation && h->time.v < p->beat_time.v;
+}
+
+static void take_roots(struct repl *r, struct peer *p, const struct repl_heartbeat *h)
+{
+    if (overtaken(r, p, h)) return;
+    p->beat_incarnation = h->incarnation;
+    p->beat_time = h->time;
+    memcpy(p->plan_digest, h->plan_digest, sizeof p->plan_digest);
+    memcpy(p->plan_root, h->plan_root, sizeof p->plan_root);
+    memcpy(p->state_root, h->state_root, sizeof p->state_root);
+    p->roots_known = p->digest_known = true;
+    p->member_root = h->member_root;
+    p->member_root_at = r->now;
+}
+
 enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl_heartbeat *h)
 {
     if (!repl_clock_follow(&r->clock, h->time, r->wall)) {
         repl_alarm(r, ALARM_FUTURE, "the clock of %s is more than %d s ahead of ours; compare both with a time server",
                    m->name.s, REPL_FUTURE_MS / 1000);
     }
-    memcpy(m->peer->plan_digest, h->plan_digest, sizeof m->peer->plan_digest);
-    memcpy(m->peer->plan_root, h->plan_root, sizeof m->peer->plan_root);
-    memcpy(m->peer->state_root, h->state_root, sizeof m->peer->state_root);
-    m->peer->roots_known = m->peer->digest_known = true;
-    if (h->your_plan.epoch == 0 || h->your_plan.high > 0) m->peer->spoken = true;
-    m->peer->member_root = h->member_root;
+    take_roots(r, m->peer, h);
     repl_floor_heard(r, m, h);
-    r->joins = false; /* now that the clock and the floor of a member are known */
-    m->peer->member_root_at = r->now;
     take_turns(r, m);
     if (h->answer) {
         struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);

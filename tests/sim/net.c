@@ -118,6 +118,7 @@ static void settle(struct world *w, struct packet *p, bool sent)
     p->settled = true;
     w->nodes[p->from].links[p->to].path.flying--;
     if (w->nodes[p->from].core == NULL || w->nodes[p->from].boot != p->from_boot) return;
+    if (sent) w->nodes[p->from].links[p->to].heard_us = w->now_us; /* an acknowledgement is a sign of life as well */
     struct repl_event ev = {.type = sent ? REPL_EV_SENT : REPL_EV_SEND_FAILED,
                             .peer = sim_name(p->to),
                             .token = p->token,
