@@ -143,6 +143,7 @@ struct peer {
     uint64_t told_root;         /* a part of our roots when we last sent a heartbeat */
 
     /* its last heartbeat */
+    bool recheck;              /* a heartbeat seemed to be overtaken: another is asked for */
     uint64_t beat_incarnation; /* of which it is, and its time */
     struct hlc beat_time;
     bool roots_known;

@@ -191,8 +191,8 @@ static bool fill(struct repl *r, struct member *m, struct note_cache *cache, str
     h->accusation_count = cache->accusation_count;
     h->notes = cache->notes;
     h->note_count = cache->note_count;
-    h->answer = p->observed && m->status != MEMBER_DEAD &&
-                mono_reached(r->now, mono_add_ms(p->silent_from, REPL_PROBE_AFTER_MS));
+    h->answer = p->recheck || (p->observed && m->status != MEMBER_DEAD &&
+                               mono_reached(r->now, mono_add_ms(p->silent_from, REPL_PROBE_AFTER_MS)));
     if ((p->notes_all || tables_differ(r, p)) && !add_table(r, p, h, out)) return false;
     if (!repl_floor_tell(r, p, h, out)) return false;
     return add_doubted(r, m, h, out);
@@ -254,7 +254,7 @@ void repl_heartbeat_all_now(struct repl *r)
 /* ---- taking ---- */
 
 /* Messages that were sent shortly after one another may come in another order. A clock that was set back says the same;
- * so it is believed for a moment only. */
+ * so it is believed for a moment only, and then the peer is asked. */
 static bool overtaken(const struct repl *r, const struct peer *p, const struct repl_heartbeat *h)
 {
     bool lately = p->roots_known && !mono_reached(r->now, mono_add_ms(p->member_root_at, REPL_OVERTAKEN_MS));
@@ -263,7 +263,11 @@ static bool overtaken(const struct repl *r, const struct peer *p, const struct r
 
 static void take_roots(struct repl *r, struct peer *p, const struct repl_heartbeat *h)
 {
-    if (overtaken(r, p, h)) return;
+    p->recheck = overtaken(r, p, h);
+    if (p->recheck) {
+        p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(p->member_root_at, REPL_OVERTAKEN_MS));
+        return;
+    }
     p->beat_incarnation = h->incarnation;
     p->beat_time = h->time;
     memcpy(p->plan_digest, h->plan_digest, sizeof p->plan_digest);
