@@ -285,7 +285,9 @@ enum err repl_heartbeat_take(struct repl *r, struct member *m, const struct repl
                    m->name.s, REPL_FUTURE_MS / 1000);
     }
     take_roots(r, m->peer, h);
+    if (h->your_plan.epoch == 0 || h->your_plan.high > 0) m->peer->spoken = true;
     repl_floor_heard(r, m, h);
+    r->joins = false; /* now that the clock and the floor of a member are known */
     take_turns(r, m);
     if (h->answer) {
         struct mono again = mono_add_ms(m->peer->answered_at, REPL_ANSWER_MS);

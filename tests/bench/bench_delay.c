@@ -4,7 +4,8 @@
  *
  *   bench_delay PROXY CALLER CALLEE PORT NUMBER CALLS-PER-SECOND SECONDS
  *
- * Prints "edge delay_p50 VALUE ms" and so on, and how many calls were complete. */
+ * Prints "edge delay_p50 VALUE ms" and so on, how many calls were lost, how many were refused with 503, and for each
+ * second how many of the calls begun in it came to their end. Nothing is sent twice. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include "node/sip/value.h"
 
 #define SAMPLES_MAX 1000000
+#define SECONDS_MAX 60
 #define SENT "X-Sent: "
 
 struct side {
@@ -34,6 +36,9 @@ struct bench {
     uint64_t *delays_ns;
     size_t delay_count;
     uint64_t calls_done;
+    uint64_t refused;
+    unsigned rate;
+    unsigned done_of_second[SECONDS_MAX + 1];
     struct buf out;
     struct sip_view view;
 };
@@ -85,8 +90,8 @@ static void invite(struct bench *b, unsigned call)
                               "m=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
     const struct side *s = &b->caller;
     buf_reset(&b->out);
-    buf_printf(&b->out, "INVITE sip:%s@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-d%u\r\n", b->number,
-               b->callee.sent_by, s->sent_by, call);
+    buf_printf(&b->out, "INVITE sip:%s@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-d%u-%d\r\n", b->number,
+               b->callee.sent_by, s->sent_by, call, getpid());
     buf_printf(&b->out,
                "From: <sip:4930100@%s>;tag=c%u\r\nTo: <sip:%s@%s>\r\nCall-ID: delay-%u-%d\r\nCSeq: 1 INVITE\r\n",
                s->sent_by, call, b->number, s->sent_by, call, getpid());
@@ -115,6 +120,19 @@ static void in_dialog(struct bench *b, const char *method, unsigned cseq)
     send_out(b, &b->caller);
 }
 
+/* The ACK of the failure in b->view: of the INVITE's own transaction. */
+static void refusal_ack(struct bench *b)
+{
+    const struct sip_view *v = &b->view;
+    buf_reset(&b->out);
+    buf_printf(&b->out, "ACK sip:%s@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%.*s\r\n", b->number, b->callee.sent_by,
+               b->caller.sent_by, SLICE_ARG(v->via.branch));
+    buf_printf(&b->out, "From: %.*s\r\nTo: %.*s\r\nCall-ID: %.*s\r\nCSeq: 1 ACK\r\nMax-Forwards: 70\r\n",
+               SLICE_ARG(sip_view_value(v, SIP_FROM)), SLICE_ARG(sip_view_value(v, SIP_TO)), SLICE_ARG(v->call_id));
+    buf_text(&b->out, "Content-Length: 0\r\n\r\n");
+    send_out(b, &b->caller);
+}
+
 static void answer(struct bench *b, unsigned code)
 {
     char extra[160];
@@ -137,7 +155,12 @@ static void take(struct bench *b, const struct side *s)
         in_dialog(b, "ACK", 1);
         in_dialog(b, "BYE", 2);
     } else if (v->code == 200 && v->method == SIP_BYE) {
+        unsigned call = (unsigned)strtoul(v->call_id.p + sizeof "delay-" - 1, NULL, 10);
         b->calls_done++;
+        if (call / b->rate <= SECONDS_MAX) b->done_of_second[call / b->rate]++;
+    } else if (v->code >= 300 && v->method == SIP_INVITE) {
+        b->refused += v->code == 503;
+        refusal_ack(b);
     }
 }
 
@@ -174,25 +197,28 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void report(struct bench *b, unsigned started)
+static void report(struct bench *b, unsigned started, unsigned seconds)
 {
     qsort(b->delays_ns, b->delay_count, sizeof *b->delays_ns, by_value);
-    if (b->delay_count == 0) exit(1);
+    if (b->delay_count == 0) b->delay_count = 1; /* of nothing */
     (void)printf("edge delay_p50 %.4f ms\n", (double)b->delays_ns[b->delay_count / 2] / 1e6);
     (void)printf("edge delay_p99 %.4f ms\n", (double)b->delays_ns[b->delay_count * 99 / 100] / 1e6);
-    (void)printf("edge delay_calls_lost %llu calls\n", (unsigned long long)(started - b->calls_done));
+    (void)printf("edge delay_calls_lost %llu calls\n", (unsigned long long)(started - b->calls_done - b->refused));
+    (void)printf("edge refused %llu calls\n", (unsigned long long)b->refused);
+    for (unsigned i = 0; i < seconds; i++)
+        (void)printf("edge done_%u %u calls\n", i, b->done_of_second[i]);
 }
 
 static void run(struct bench *b, unsigned rate, unsigned seconds)
 {
     uint64_t step_ns = 1000000000u / rate;
     uint64_t begin = now_ns(CLOCK_MONOTONIC);
-    uint64_t end = begin + (uint64_t)(seconds + 1) * 1000000000u; /* a second for the last ones */
+    uint64_t end = begin + (uint64_t)(seconds + 3) * 1000000000u; /* some more for the last ones */
     unsigned started = 0;
     for (uint64_t now = begin; now < end; now = now_ns(CLOCK_MONOTONIC)) {
         uint64_t due = begin + started * step_ns;
         bool more = started < rate * seconds;
-        if (!more && b->calls_done == started) break;
+        if (!more && b->calls_done + b->refused == started) break;
         if (more && now >= due) {
             invite(b, started++);
             continue;
@@ -204,7 +230,7 @@ static void run(struct bench *b, unsigned rate, unsigned seconds)
         drain(b, &b->callee);
         drain(b, &b->caller);
     }
-    report(b, started);
+    report(b, started, seconds);
 }
 
 int main(int argc, char **argv)
@@ -217,7 +243,10 @@ int main(int argc, char **argv)
     open_side(&b.caller, argv[2], argv[1], argv[4]);
     open_side(&b.callee, argv[3], argv[1], argv[4]);
     b.number = argv[5];
-    run(&b, (unsigned)atoi(argv[6]), (unsigned)atoi(argv[7]));
+    b.rate = (unsigned)atoi(argv[6]);
+    unsigned seconds = (unsigned)atoi(argv[7]);
+    if (b.rate == 0 || seconds > SECONDS_MAX) return 2;
+    run(&b, b.rate, seconds);
     free(b.delays_ns);
     buf_fini(&b.out);
     return 0;

@@ -74,6 +74,7 @@ def edge(arguments):
     edge_rows.delay(row)
     edge_rows.worst(row)
     held(arguments)
+    edge_rows.overload(row)
     edge_rows.million(row)
 
 

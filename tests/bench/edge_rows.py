@@ -1,4 +1,5 @@
 """Rows of the edge group beside CPU per call: delay, memory and number of calls held, dearest messages, a large plan."""
+import os
 import pathlib
 import socket
 import statistics
@@ -163,6 +164,68 @@ def worst(row):
             for s in (sink, trunk, stranger):
                 s.close()
             tandem.stop()
+
+
+# ---- overload ----
+
+BUSY = 9  # programs beside the node on its processor: what it can carry becomes small enough to exceed
+
+
+def put_on(pid, cpu):
+    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {cpu})
+
+
+def spinners():
+    return [subprocess.Popen(["taskset", "-c", "0", "/usr/bin/python3", "-c", "while True: pass"], start_new_session=True)
+            for _ in range(BUSY)]
+
+
+def calls_at(rate, seconds):
+    """What became of calls at that rate, which are made on the other processor."""
+    out = subprocess.run(["taskset", "-c", "1", BUILD / "tests" / "bench" / "bench_delay", rivals.PROXY, rivals.CALLER, rivals.CALLEE,
+                          "5060", f"{rivals.prefixes()[0]}000", str(rate), str(seconds)], capture_output=True, text=True,
+                         check=True).stdout
+    return {name: float(value) for _, name, value, _ in map(str.split, out.splitlines())}
+
+
+def sustainable():
+    """The highest rate of which all calls come to their end, by steps of a quarter."""
+    rate, good = 200, None
+    while rate < 20000:
+        seen = calls_at(rate, 4)
+        done = sum(n for name, n in seen.items() if name.startswith("done_"))
+        if done < 0.99 * rate * 4:
+            if good:
+                return good
+            raise SystemExit(f"not even {rate} calls/s: {seen}")
+        good, rate = rate, int(rate * 1.25)
+    raise SystemExit("no rate is too high")
+
+
+def overload(row):
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        tandem = rivals.Tandem(pathlib.Path(folder))
+        tandem.start()
+        busy = spinners()
+        try:
+            put_on(tandem.pids()[0], 0)
+            rate = sustainable()
+            twice = calls_at(2 * rate, 8)
+            after = calls_at(int(rate * 0.8), 8)
+        finally:
+            for one in busy:
+                one.kill()
+                one.wait()
+            tandem.stop()
+    full = [twice[f"done_{i}"] for i in range(1, 8)]  # the first second fills the queue
+    row("edge", "calls/s that the node can carry here, slowed down on purpose", rate, "/s")
+    row("edge", "at twice that: calls that come to their end", 100 * statistics.mean(full) / rate, "%", 80, at_most=False)
+    row("edge", "at twice that: calls that are lost, neither done nor refused", 100 * twice["delay_calls_lost"] / (16 * rate), "%")
+    well = [i for i in range(8) if after[f"done_{i}"] >= 0.99 * int(rate * 0.8)]
+    row("edge", "and afterwards: seconds until all calls come to their end again", well[0] + 1 if well else 99, "s", 5)
 
 
 # ---- a million routes ----

@@ -441,7 +441,7 @@ static void one_that_we_hear_learns_of_its_death(void **state)
     struct member_note dead = note_of("n2", MEMBER_DEAD);
     assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &dead, 1)), ERR_OK);
     assert_int_equal(view_of(&d, "n2").status, MEMBER_ALIVE);
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     const struct repl_message *m = sent(&d, "n2", REPL_HEARTBEAT);
     assert_non_null(m);
     assert_int_equal(m->heartbeat.accusation_count, 1);
@@ -451,7 +451,7 @@ static void one_that_we_hear_learns_of_its_death(void **state)
     newer.incarnation++;
     assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &newer, 1)), ERR_OK);
     assert_int_equal(drive_message(&d, "n3", heartbeat_of(&d, &dead, 1)), ERR_OK); /* of an earlier life */
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     assert_int_equal(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.accusation_count, 0);
     drive_close(&d);
 }

@@ -336,13 +336,13 @@ static void what_is_on_its_way_to_the_disk_is_owned_up_to(void **state)
     struct repl_message push = {.type = REPL_PUSH, .push = {.changes = &change, .change_count = 1}};
     assert_int_equal(drive_message(&d, "n2", push), ERR_OK);
     uint64_t token = action(&d, REPL_DO_PERSIST_CHANGE)->token;
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     assert_false(says_unsettled(&d, "n2")); /* it is the same life that wrote it */
     drive_link(&d, "n2", false);
     drive_link(&d, "n2", true);
     assert_true(says_unsettled(&d, "n2"));
     drive_stored(&d, token);
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     assert_int_equal(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.your_plan.high, 1);
 
     struct vector_entry upto = {name_of("n2"), DRIVE_EPOCH, 4};
@@ -355,7 +355,7 @@ static void what_is_on_its_way_to_the_disk_is_owned_up_to(void **state)
     drive_link(&d, "n2", true);
     assert_true(says_unsettled(&d, "n2"));
     drive_stored(&d, token);
-    drive_tick(&d, 1100);
+    drive_tick(&d, 2200);
     assert_false(says_unsettled(&d, "n2"));
     drive_close(&d);
 }
