@@ -249,7 +249,9 @@ static const struct tree_command commands[] = {
          "of it "
          "takes effect or none.\n\n"
          "The receipt says which nodes have the change on disk, after how many milliseconds, and which ones cannot be "
-         "reached and will catch up. Exit status 4 when not all of those that were waited for have it.\n\n"
+         "reached and will catch up: with '--wait live' they are not waited for. Exit status 4 when a node that was "
+         "waited "
+         "for has not confirmed it in time.\n\n"
          "Passwords are hashed here, before they travel; those of trunks are sealed by the node."},
     {.name = "plan export",
      .args = export_file,

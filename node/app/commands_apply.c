@@ -159,16 +159,16 @@ static void send_ops(struct apply *a)
 
 static void receipts_end(struct apply *a)
 {
+    char text[LIMIT_TEXT];
     bool enough = receipts_enough(&a->receipts);
-    size_t away = receipts_send_missing(&a->receipts, a->n, a->reply);
-    if (a->n->stopping && !enough) {
+    size_t missing = receipts_send_missing(&a->receipts, a->n, a->reply);
+    if (enough) {
+        receipts_note(&a->receipts, missing, text, sizeof text);
+        apply_end(a, 0, text);
+    } else if (a->n->stopping) {
         apply_end(a, 4, "the node is stopping; the change is durable here and the others will catch up");
-    } else if (!enough) {
-        apply_end(a, 4, "not every node has confirmed the change in time; it is durable here and they will catch up");
-    } else if (away > 0) {
-        apply_end(a, 4, "done on the nodes that can be reached; the others will catch up");
     } else {
-        apply_end(a, 0, "");
+        apply_end(a, 4, "not every node has confirmed the change in time; it is durable here and they will catch up");
     }
 }
 
@@ -176,7 +176,11 @@ static void on_receipt(struct change_wait *w, const struct node_name *peer, uint
 {
     struct apply *a = CONTAINER_OF(w, struct apply, wait);
     receipts_take(&a->receipts, a->reply, peer, elapsed_ms);
-    if (receipts_enough(&a->receipts)) receipts_end(a);
+    if (receipts_enough(&a->receipts)) {
+        receipts_end(a);
+    } else {
+        receipts_progress(&a->receipts, a->reply);
+    }
 }
 
 static void on_receipt_timeout(uv_timer_t *timer)
@@ -186,14 +190,18 @@ static void on_receipt_timeout(uv_timer_t *timer)
 
 static void wait_for_receipts(struct apply *a)
 {
-    bool waits = receipts_address(&a->receipts, a->n) == ERR_OK && !receipts_enough(&a->receipts) &&
-                 uv_timer_init(a->n->loop, &a->timer) == 0;
-    if (!waits) {
+    if (receipts_address(&a->receipts, a->n) != ERR_OK) {
+        apply_end(a, 4, "durable here; no memory to wait for the others' receipts, they will catch up");
+        return;
+    }
+    if (receipts_enough(&a->receipts)) {
         receipts_end(a);
         return;
     }
+    ASSERT(uv_timer_init(a->n->loop, &a->timer) == 0);
     a->timer_open = true;
     a->timer.data = a;
+    receipts_progress(&a->receipts, a->reply);
     (void)uv_timer_start(&a->timer, on_receipt_timeout, a->receipts.timeout_ms, 0);
 }
 

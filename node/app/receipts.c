@@ -1,9 +1,11 @@
 #include "node/app/receipts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WAIT_MS 5000
 #define WAIT_MAX_MS 3600000
+#define PROGRESS_NAMES 4
 
 void receipts_arguments(struct receipts *r, const struct control_record *args)
 {
@@ -41,29 +43,70 @@ void receipts_take(struct receipts *r, struct control_reply *reply, const struct
     }
 }
 
+static bool awaited(const struct receipts *r, const struct addressee *to)
+{
+    return !to->has_it && (to->live || r->wait_for == WAIT_ALL);
+}
+
+static size_t have(const struct receipts *r)
+{
+    size_t n = 1; /* this node */
+    for (size_t i = 0; i < r->addressee_count; i++)
+        n += r->addressees[i].has_it;
+    return n;
+}
+
+static size_t awaited_count(const struct receipts *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->addressee_count; i++)
+        n += awaited(r, &r->addressees[i]);
+    return n;
+}
+
 bool receipts_enough(const struct receipts *r)
 {
-    size_t have = 1; /* this node */
-    size_t awaited = 0;
+    return r->wait_for == WAIT_COUNT ? have(r) >= r->wait_count : awaited_count(r) == 0;
+}
+
+void receipts_progress(const struct receipts *r, struct control_reply *reply)
+{
+    struct buf text = {0};
+    size_t named = 0;
+    buf_text(&text, "on disk here; waiting for the receipt of");
     for (size_t i = 0; i < r->addressee_count; i++) {
-        const struct addressee *to = &r->addressees[i];
-        have += to->has_it;
-        awaited += !to->has_it && (to->live || r->wait_for == WAIT_ALL);
+        if (!awaited(r, &r->addressees[i])) continue;
+        if (++named > PROGRESS_NAMES) break;
+        buf_printf(&text, "%s %s", named > 1 ? "," : "", r->addressees[i].name.s);
     }
-    return r->wait_for == WAIT_COUNT ? have >= r->wait_count : awaited == 0;
+    if (named > PROGRESS_NAMES) buf_text(&text, " and others");
+    if (named == 0) buf_text(&text, " nodes that cannot be reached");
+    size_t total = r->wait_for == WAIT_COUNT ? r->wait_count : have(r) + awaited_count(r);
+    if (!text.failed) control_reply_progress(reply, buf_view(&text), have(r), total);
+    buf_fini(&text);
 }
 
 size_t receipts_send_missing(const struct receipts *r, const struct node *n, struct control_reply *reply)
 {
-    size_t away = 0;
+    size_t missing = 0;
     for (size_t i = 0; i < r->addressee_count; i++) {
         const struct addressee *to = &r->addressees[i];
         if (to->has_it) continue;
         bool live = repl_member_status(n->repl, &to->name) == MEMBER_ALIVE;
-        away += !live;
+        missing++;
         receipts_send(reply, &to->name, NULL, live ? "has not confirmed it yet" : "unreachable, will catch up");
     }
-    return away;
+    return missing;
+}
+
+void receipts_note(const struct receipts *r, size_t missing, char *out, size_t out_size)
+{
+    out[0] = '\0';
+    if (missing == 0) return;
+    (void)snprintf(out, out_size,
+                   r->wait_for == WAIT_COUNT ? "as many nodes as asked for have it; %zu will catch up"
+                                             : "every node that can be reached has it; %zu that cannot will catch up",
+                   missing);
 }
 
 void receipts_send(struct control_reply *reply, const struct node_name *node, const uint64_t *ms, const char *note)

@@ -96,6 +96,7 @@ struct client {
     bool closed;
     int status;
     char text[LIMIT_TEXT];
+    char progress[LIMIT_TEXT]; /* the last one, "text done/total" */
 };
 /* Connects and sends; args is an open builder in c->arena, NULL: none. */
 void client_open(struct client *c, struct kit *k);

@@ -24,6 +24,9 @@ static void take_frames(struct client *c)
                 assert_non_null(c->records);
             }
             c->records[c->count++] = f.record;
+        } else if (f.type == CONTROL_FRAME_PROGRESS) {
+            (void)snprintf(c->progress, sizeof c->progress, "%.*s %u/%u", SLICE_ARG(f.text), (unsigned)f.done,
+                           (unsigned)f.total);
         } else if (f.type == CONTROL_FRAME_END) {
             c->ended = true;
             c->status = f.status;
