@@ -72,6 +72,12 @@ static const struct tree_option plan_diff_options[] = {ALLOW_OPTION, END};
 static const struct tree_option plan_apply_options[] = {
     MESSAGE_OPTION, ALLOW_OPTION, DRY_RUN_OPTION, BASE_OPTION, FORCE_OPTION, WAIT_OPTIONS, END,
 };
+static const struct tree_arg plan_change[] = {{.name = "CHANGE", .help = "as 'plan log' names it"}, END};
+static const struct tree_option plan_rollback_options[] = {
+    MESSAGE_OPTION, ALLOW_OPTION,
+    DRY_RUN_OPTION, {.name = "force", .help = "take back also what later changes have made of the same objects"},
+    WAIT_OPTIONS,   END,
+};
 static const struct tree_arg export_file[] = {
     {.name = "FILE", .optional = true, .help = "where to write it; without it standard output"}, END};
 static const struct tree_option plan_export_options[] = {
@@ -103,6 +109,9 @@ static const struct tree_option plan_log_options[] = {
      .letter = 'n',
      .value = "N",
      .help = "so many changes, the newest first; 20 without it, 0 for all"},
+    {.name = "object",
+     .value = "KEY",
+     .help = "only changes of this object, or of those whose keys begin so (trunk/hq-pbx, route/)"},
     END,
 };
 
@@ -216,13 +225,15 @@ static const struct tree_command commands[] = {
     {.name = "plan show",
      .args = plan_what,
      .run = plan_show_run,
-     .summary = "the plan, a part of it, or what a change put into it",
+     .summary = "the plan, a part of it, or one change of it",
      .text = "Writes a document that 'plan apply' accepts again, YAML if -o does not say otherwise. Secrets show as "
              "(set), which "
              "leaves them as they are.\n\n"
              "The whole plan begins with a comment that holds its digest. An 'apply' of that document is refused when "
              "the plan "
-             "has moved meanwhile."},
+             "has moved meanwhile.\n\n"
+             "For a change it shows who made it, when and why, what each object was before and after, and by which "
+             "change one was replaced since; -o json has the objects as documents."},
     {.name = "plan check",
      .args = plan_file,
      .options = plan_check_options,
@@ -280,6 +291,17 @@ static const struct tree_command commands[] = {
      .options = plan_log_options,
      .run = plan_log_run,
      .summary = "the changes of the plan: who, when, why, what"},
+    {.name = "plan rollback",
+     .args = plan_change,
+     .options = plan_rollback_options,
+     .run = plan_rollback_run,
+     .summary = "take back a change",
+     .text =
+         "Makes a new change that gives each object of the old one the value it had before: what was added is removed, "
+         "what was removed is there again. The same checks and receipts as with 'plan apply'.\n\n"
+         "Refused with exit status 3 and a list when later changes have touched the same objects, unless --force says "
+         "that they go too. 'plan show CHANGE' tells what was before; when the history no longer reaches back so far, "
+         "that is said, and nothing is changed."},
 
     {.name = "route explain",
      .args = route_number,

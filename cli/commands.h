@@ -12,11 +12,15 @@ MUST_CHECK enum err cli_tree_make(struct arena *arena, struct tree *out);
 int show_run(struct cli *c, const struct tree_match *m);
 /* plan_show.c */
 int plan_show_run(struct cli *c, const struct tree_match *m);
+/* plan_log.c */
 int plan_log_run(struct cli *c, const struct tree_match *m);
+/* One change whole: "plan show CHANGE". */
+int plan_show_change(struct cli *c, const char *change);
 /* plan.c */
 int plan_check_run(struct cli *c, const struct tree_match *m);
 int plan_diff_run(struct cli *c, const struct tree_match *m);
 int plan_apply_run(struct cli *c, const struct tree_match *m);
+int plan_rollback_run(struct cli *c, const struct tree_match *m);
 /* csv.c */
 int plan_export_run(struct cli *c, const struct tree_match *m);
 int plan_import_run(struct cli *c, const struct tree_match *m);

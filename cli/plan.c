@@ -1,5 +1,6 @@
-/* plan: plan check, plan diff and plan apply. The first needs no node, but takes the plan of one into account if it is
- * told to; the other two send the document and let the node judge it against its plan. */
+/* plan: plan check, plan diff, plan apply and plan rollback. The first needs no node, but takes the plan of one into
+ * account if it is told to; the next two send the document and let the node judge it against its plan; the last names a
+ * change, and the node knows what it was. */
 #include "cli/commands.h"
 #include "cli/plan_run.h"
 #include "cli/plan_stored.h"
@@ -113,4 +114,20 @@ int plan_diff_run(struct cli *c, const struct tree_match *m)
 int plan_apply_run(struct cli *c, const struct tree_match *m)
 {
     return change_run(c, m, (struct plan_send_options){.command = "plan apply"});
+}
+
+/* ---- plan rollback ---- */
+
+int plan_rollback_run(struct cli *c, const struct tree_match *m)
+{
+    struct plan_run p;
+    struct plan_send_options o = {.command = "plan rollback", .change = tree_arg(m, 0)};
+    int status = plan_send_options_read(c, m, &o);
+    if (status != CLI_DONE) return status;
+    status = plan_run_open(&p, c);
+    if (status == CLI_DONE && plan_file_take(&p.file, NULL, 0, NULL, NULL, 0, SLICE_NONE) != ERR_OK) {
+        status = cli_fail_err(c, ERR_NOMEM, NULL);
+    }
+    if (status == CLI_DONE) status = plan_send(&p, m, &o);
+    return plan_run_close(&p, status);
 }

@@ -16,6 +16,7 @@ struct op {
     struct map_node by_key;
     struct slice action; /* "add", "change", "remove" */
     struct slice key;
+    struct slice packed; /* what it would become, where the node alone knows */
     struct slice detail; /* of a change: "  priority: 10 -> 20\n" */
 };
 
@@ -185,7 +186,8 @@ static void keep_op(struct plan_run *p, const struct control_record *r)
     if (op == NULL) return;
     op->action = arena_copy(&p->arena, control_get_text(r, "action"));
     op->key = arena_copy(&p->arena, control_get_text(r, "object"));
-    if (op->action.p == NULL || op->key.p == NULL) return;
+    op->packed = arena_copy(&p->arena, control_get_text(r, "packed"));
+    if (op->action.p == NULL || op->key.p == NULL || op->packed.p == NULL) return;
     list_append(&p->ops, &op->node);
     map_insert(&p->ops_by_key, &op->by_key, map_hash(&p->ops_by_key, op->key));
     p->changes += slice_is(op->action, "change");
@@ -211,7 +213,16 @@ static void as_stored(const struct plan_object *before, struct plan_object *afte
     r->sealed = r->password.n > 0 ? SLICE("new") : before->trunk.registration.sealed;
 }
 
-/* An object of the node's plan: if the document changes it, in what. */
+/* What the object of an op would become. ERR_NOTFOUND: nobody here knows. */
+static enum err wanted_of(struct plan_run *p, struct arena *arena, const struct op *op, struct plan_object *out)
+{
+    const struct plan_object *wanted = plan_file_object(&p->file, op->key);
+    if (wanted == NULL) return op->packed.n > 0 ? plan_object_unpack(arena, op->packed, out, NULL) : ERR_NOTFOUND;
+    *out = *wanted;
+    return ERR_OK;
+}
+
+/* An object of the node's plan: if the change is about it, in what. */
 static void each_stored(void *ctx, const struct control_record *r)
 {
     struct plan_run *p = ctx;
@@ -220,12 +231,14 @@ static void each_stored(void *ctx, const struct control_record *r)
     struct buf text = {0};
     struct slice key = control_get_text(r, "key");
     struct op *op = slice_is(r->kind, "object") ? find_change(p, key) : NULL;
-    const struct plan_object *wanted = op != NULL ? plan_file_object(&p->file, key) : NULL;
-    if (wanted == NULL) return;
-    struct plan_object after = *wanted;
+    struct plan_object after;
+    if (op == NULL || wanted_of(p, &arena, op, &after) != ERR_OK) {
+        arena_fini(&arena);
+        return;
+    }
     if (plan_object_unpack(&arena, control_get_text(r, "packed"), &before, NULL) == ERR_OK &&
         before.kind == after.kind) {
-        as_stored(&before, &after);
+        if (op->packed.n == 0) as_stored(&before, &after);
         enum err e = plan_object_diff(&before, &after, &text);
         /* what differs and has no text is a sealed password */
         if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");

@@ -22,6 +22,7 @@ struct plan_run {
 
 struct plan_send_options {
     const char *command; /* "plan apply", "plan diff" */
+    const char *change;  /* the change that is meant, NULL: none; what p->file holds is then nothing */
     const char *message; /* why */
     const char *allow;   /* a warning that is allowed besides those of --allow, NULL: none */
     bool dry_run;

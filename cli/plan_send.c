@@ -49,6 +49,7 @@ static enum err build_args(const struct plan_run *p, const struct tree_match *m,
     allow_text(m, &allow);
     if (o->allow != NULL) buf_printf(&allow, "%s%s", allow.n > 0 ? "," : "", o->allow);
     control_record_start(&b, arena, "");
+    if (o->change != NULL) control_text(&b, "change", slice_of(o->change));
     if (digest.n > 0 && !o->dry_run) control_text(&b, "base_digest", digest);
     control_text(&b, "message", slice_of(o->message));
     control_text(&b, "allow", buf_view(&allow));

@@ -1,5 +1,5 @@
-/* plan_show: plan show and plan log. The node sends packed objects; the document is written here, by the same code that
- * reads it. */
+/* plan_show: plan show of objects. The node sends packed ones; the document is written here, by the same code that
+ * reads it. What plan show says of a change is plan_log's. */
 #include "cli/commands.h"
 #include "cli/conn.h"
 #include "cli/plan_file.h"
@@ -13,7 +13,6 @@ struct show {
     const struct plan_object **objects;
     size_t count;
     size_t cap;
-    struct buf removed; /* comment lines: what a change removed */
     char digest[PLAN_DIGEST_TEXT];
     enum err err;
     struct err_info info;
@@ -48,10 +47,6 @@ static void each_object(void *ctx, const struct control_record *r)
         s->digest[digest.n] = '\0';
     } else if (slice_is(r->kind, "object")) {
         s->err = keep_object(s, control_get_text(r, "packed"));
-    } else if (slice_is(r->kind, "removed")) {
-        buf_text(&s->removed, "# removed: ");
-        text_safe(&s->removed, control_get_text(r, "key"));
-        buf_text(&s->removed, "\n");
     }
 }
 
@@ -65,7 +60,6 @@ static enum err write_yaml(struct show *s, struct slice document, bool whole)
         text_safe_lines(&out, document);
     else
         buf_slice(&out, document);
-    buf_slice(&out, buf_view(&s->removed));
     enum err e = out.failed ? ERR_NOMEM : ERR_OK;
     if (e == ERR_OK) (void)fwrite(out.p, 1, out.n, s->c->out); /* the stream is looked at in the end */
     buf_fini(&out);
@@ -184,7 +178,7 @@ static int ask_objects(struct show *s, const char *what)
     struct control_builder b;
     struct control_record args;
     control_record_start(&b, &arena, "");
-    if (what != NULL) control_text(&b, is_key(slice_of(what)) ? "object" : "change", slice_of(what));
+    if (what != NULL) control_text(&b, "object", slice_of(what));
     int status = CLI_DONE;
     if (control_record_done(&b, &args) == ERR_OK) {
         status = conn_ask(s->c,
@@ -208,6 +202,7 @@ int plan_show_run(struct cli *c, const struct tree_match *m)
             "(ORIGIN/EPOCH/NUMBER, see 'plan log')",
             what);
     }
+    if (what != NULL && !is_key(slice_of(what))) return plan_show_change(c, what);
     if (!c->format_given) c->format = OUTPUT_YAML;
     int status = ask_objects(&s, what);
     if (status == CLI_DONE) {
@@ -216,51 +211,6 @@ int plan_show_run(struct cli *c, const struct tree_match *m)
         if (e != ERR_OK) status = cli_fail_err(c, e, NULL);
     }
     if (status != CLI_DONE && !c->format_given) c->format = OUTPUT_TABLE; /* nobody asked for an error in YAML */
-    buf_fini(&s.removed);
     arena_fini(&s.arena);
-    return status;
-}
-
-/* ---- plan log ---- */
-
-static const struct output_column change_columns[] = {
-    {"id", "CHANGE", FORM_PLAIN, 0},
-    {"time", "TIME", FORM_TIME, 0},
-    {"author", "AUTHOR", FORM_PLAIN, 0},
-    {"ops", "OBJECTS", FORM_PLAIN, COLUMN_RIGHT},
-    {"message", "WHY", FORM_PLAIN, COLUMN_CUT},
-    {"summary", "WHAT", FORM_PLAIN, COLUMN_CUT},
-    {0},
-};
-static const struct output_view change_views[] = {
-    {.kind = "change", .columns = change_columns, .none = "The plan has never changed."}, {0}};
-
-static void each_change(void *ctx, const struct control_record *r)
-{
-    struct cli *c = ctx;
-    output_record(c->output, r);
-}
-
-int plan_log_run(struct cli *c, const struct tree_match *m)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    struct control_record args;
-    uint64_t limit = 20;
-    const char *number = tree_value(m, "number");
-    if (number != NULL && slice_u64(slice_of(number), INT32_MAX, &limit) != ERR_OK) {
-        return cli_fail(c, CLI_USAGE, "--number %s: write how many changes", number);
-    }
-    if (!cli_output(c, change_views)) return CLI_REFUSED;
-    control_record_start(&b, &arena, "");
-    control_int(&b, "limit", (int64_t)limit);
-    int status = CLI_DONE;
-    if (control_record_done(&b, &args) == ERR_OK) {
-        status =
-            conn_ask(c, &(struct conn_request){.command = "plan log", .args = &args, .each = each_change, .ctx = c});
-    } else {
-        status = cli_fail_err(c, ERR_NOMEM, NULL);
-    }
-    arena_fini(&arena);
     return status;
 }

@@ -1,4 +1,4 @@
-/* read_log: logs, history, and what a node needs at its start. */
+/* read_log: logs, and what a node needs at its start. History, which is over all logs, is read in read_history.c. */
 #include "proto/plan_codec.h"
 #include "store/changes.h"
 #include "store/read.h"
@@ -19,33 +19,6 @@ enum err store_log(struct store_read *r, const struct node_name *origin, uint64_
         e = log_key_parse(key, &id);
         if (e != ERR_OK || !node_name_eq(&id.origin, origin) || id.epoch != epoch || !each(ctx, &id, packed)) break;
         e = record_step(c, MDB_NEXT, &key, &packed);
-    }
-    mdb_cursor_close(c);
-    return e == ERR_NOTFOUND ? ERR_OK : read_checked(r, e);
-}
-
-enum err store_history(struct store_read *r, size_t limit,
-                       bool (*each)(void *ctx, const struct log_id *id, struct slice packed), void *ctx)
-{
-    MDB_cursor *c = NULL;
-    struct slice key = SLICE_NONE;
-    struct slice none;
-    enum err e = read_cursor(r, false, PLAN_HISTORY, &c);
-    if (e != ERR_OK) return e;
-    e = record_step(c, MDB_LAST, &key, &none);
-    for (size_t n = 0; e == ERR_OK && n < limit; n++) {
-        struct log_id id;
-        struct slice packed;
-        if (key.n < 8) {
-            e = ERR_CORRUPT;
-            break;
-        }
-        struct slice log = {key.p + 8, key.n - 8};
-        e = log_key_parse(log, &id);
-        if (e == ERR_OK) e = record_get(r->plan, r->store->plan.tables[PLAN_LOG], log, &packed);
-        if (e == ERR_NOTFOUND) e = ERR_CORRUPT; /* history without its log */
-        if (e != ERR_OK || !each(ctx, &id, packed)) break;
-        e = record_step(c, MDB_PREV, &key, &none);
     }
     mdb_cursor_close(c);
     return e == ERR_NOTFOUND ? ERR_OK : read_checked(r, e);

@@ -104,12 +104,22 @@ MUST_CHECK enum err store_load_start(struct store_read *r, struct arena *arena, 
 MUST_CHECK enum err store_cut(struct store_read *r, struct arena *arena, const struct vector_entry **cut,
                               size_t *count);
 
-/* Change-sets of one log in order from seq on: each gets the packed bytes; returning false stops. */
+/* Gets one change-set as it came; returning false stops. */
+typedef bool store_change_visit(void *ctx, const struct log_id *id, struct slice packed);
+/* Change-sets of one log in order, from from_seq on or from where the log begins here. */
 MUST_CHECK enum err store_log(struct store_read *r, const struct node_name *origin, uint64_t epoch, uint64_t from_seq,
-                              bool (*each)(void *ctx, const struct log_id *id, struct slice packed), void *ctx);
-/* All logs, newest hybrid time first, at most limit: for plan log. */
-MUST_CHECK enum err store_history(struct store_read *r, size_t limit,
-                                  bool (*each)(void *ctx, const struct log_id *id, struct slice packed), void *ctx);
+                              store_change_visit *each, void *ctx);
+/* All logs, newest stamp first, at most limit: for plan log. */
+MUST_CHECK enum err store_history(struct store_read *r, size_t limit, store_change_visit *each, void *ctx);
+/* The same from the one below (time, id) on. */
+MUST_CHECK enum err store_history_before(struct store_read *r, struct hlc time, const struct log_id *id,
+                                         store_change_visit *each, void *ctx);
+/* One change-set. ERR_NOTFOUND: never heard of, or no longer kept. */
+MUST_CHECK enum err store_change(struct store_read *r, const struct log_id *id, struct slice *packed);
+/* The change-set that gave this stamp. ERR_NOTFOUND: no longer kept. */
+MUST_CHECK enum err store_change_at(struct store_read *r, const struct stamp *stamp, struct log_id *id);
+/* Whether every log is here from its beginning: what no change-set here made has then never been. */
+MUST_CHECK enum err store_history_whole(struct store_read *r, bool *whole);
 
 /* State records of one owner with version > above, in version order. */
 MUST_CHECK enum err store_state_since(struct store_read *r, const struct node_name *owner, uint64_t epoch,

@@ -1,4 +1,4 @@
-/* commands_apply: plan apply and plan diff.
+/* commands_apply: plan apply, plan diff and plan rollback, which differ in where their operations come from.
  *
  *   QUEUED -> WORKING (plan_change on a worker thread) -> STORING (handed to the core) -> WAITING (for receipts) -> end
  *
@@ -13,6 +13,7 @@
 
 #include "node/app/plan_change.h"
 #include "node/app/receipts.h"
+#include "node/app/rollback.h"
 #include "proto/plan_codec.h"
 
 #define LOOKS_MAX 4 /* at a plan that moves meanwhile */
@@ -33,6 +34,7 @@ struct apply {
     struct slice *deletes;
     struct arena change_arena; /* of one look at the plan */
     struct plan_change change;
+    struct rollback rollback; /* plan rollback */
     unsigned looks;
     enum err err;
     struct err_info info;
@@ -100,22 +102,42 @@ static bool list_has(struct slice list, const char *id)
     return false;
 }
 
+static void send_finding(struct apply *a, const struct lint_finding *f)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    control_record_start(&b, &arena, "finding");
+    control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
+    control_text(&b, "id", slice_of(f->id));
+    control_text(&b, "object", f->object);
+    control_int(&b, "line", f->line);
+    control_text(&b, "text", f->text);
+    command_record(a->reply, &b);
+    arena_fini(&arena);
+}
+
+/* Sends what later changes have made of what is to be taken back. */
+static void send_later(struct apply *a)
+{
+    for (size_t i = 0; i < a->rollback.later_count; i++) {
+        const struct history_op *op = &a->rollback.later[i];
+        char by[CHANGE_ID_TEXT] = "a change that is no longer kept";
+        char text[CHANGE_ID_TEXT + 80];
+        if (op->by_known) change_id_text(&op->by, by);
+        (void)snprintf(text, sizeof text, "changed since, by %s: that would be taken back too", by);
+        send_finding(a,
+                     &(struct lint_finding){
+                         .severity = LINT_WARNING, .id = "changed-since", .object = op->key, .text = slice_of(text)});
+    }
+}
+
 /* Sends what lint found; returns how many findings stand in the way. */
 static size_t send_findings(struct apply *a)
 {
     size_t blocking = 0;
     for (size_t i = 0; i < a->change.report.count; i++) {
         const struct lint_finding *f = &a->change.report.findings[i];
-        struct arena arena = {0};
-        struct control_builder b;
-        control_record_start(&b, &arena, "finding");
-        control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
-        control_text(&b, "id", slice_of(f->id));
-        control_text(&b, "object", f->object);
-        control_int(&b, "line", f->line);
-        control_text(&b, "text", f->text);
-        command_record(a->reply, &b);
-        arena_fini(&arena);
+        send_finding(a, f);
         blocking += f->severity == LINT_ERROR || !list_has(a->allow, f->id);
     }
     return blocking;
@@ -150,6 +172,7 @@ static void send_ops(struct apply *a)
         control_record_start(&b, &arena, "op");
         control_text(&b, "action", slice_of(action));
         control_text(&b, "object", a->change.ops[i].key);
+        if (a->change.fill != NULL) control_bytes(&b, "packed", a->change.ops[i].value);
         command_record(a->reply, &b);
         arena_fini(&arena);
     }
@@ -275,11 +298,17 @@ static void apply_decide(struct apply *a)
         apply_end(a, 3, "the plan moved since you looked: run \"plan diff\" again, or --force to apply all the same");
         return;
     }
+    size_t later = a->force ? 0 : a->rollback.later_count;
+    send_later(a);
     size_t blocking = send_findings(a);
     if (a->dry_run) {
         send_ops(a);
         send_applied(a, NULL);
-        apply_end(a, blocking > 0 ? 3 : 0, "");
+        apply_end(a, blocking + later > 0 ? 3 : 0, "");
+    } else if (later > 0) {
+        (void)snprintf(text, sizeof text, "later changes have touched %zu of its objects: --force takes those back too",
+                       later);
+        apply_end(a, 3, text);
     } else if (blocking > 0) {
         (void)snprintf(text, sizeof text, "%zu finding%s in the way: mend %s, or accept warnings with --allow",
                        blocking, blocking == 1 ? " stands" : "s stand", blocking == 1 ? "it" : "them");
@@ -395,6 +424,21 @@ static enum err take_lists(struct apply *a, const struct control_record *args)
     return ERR_OK;
 }
 
+static enum err fill_rollback(struct plan_change *c, struct store_read *read, struct arena *arena,
+                              struct err_info *info)
+{
+    struct apply *a = CONTAINER_OF(c, struct apply, change);
+    return rollback_fill(&a->rollback, read, arena, info);
+}
+
+static enum err take_rollback(struct apply *a, const struct control_record *args)
+{
+    a->change = (struct plan_change){.fill = fill_rollback, .cluster_key = a->n->identity.cluster_key};
+    a->rollback.change = &a->change;
+    if (history_parse_id(control_get_text(args, "change"), &a->rollback.id)) return ERR_OK;
+    return err_fail(&a->info, ERR_SYNTAX, "not the id of a change: \"clusterctl plan log\" lists them");
+}
+
 static enum err take_request(struct apply *a, const struct control_request *request)
 {
     const struct control_record *args = &request->args;
@@ -406,7 +450,8 @@ static enum err take_request(struct apply *a, const struct control_request *requ
     receipts_arguments(&a->receipts, args);
     if (a->message.n > LIMIT_TEXT)
         return err_fail(&a->info, ERR_LIMIT, "the message has over %d characters", LIMIT_TEXT);
-    enum err e = take_lists(a, args);
+    bool rollback = slice_is(request->command, "plan rollback");
+    enum err e = rollback ? take_rollback(a, args) : take_lists(a, args);
     return e == ERR_OK ? store_read_new(a->n->store, &a->read) : e;
 }
 

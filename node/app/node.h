@@ -309,6 +309,8 @@ void command_end(struct control_reply *reply, enum err e);
 void command_time(struct control_builder *b, const char *name, struct wall t); /* {0} is null */
 #define CHANGE_ID_TEXT (LIMIT_NAME + 48)
 void change_id_text(const struct log_id *id, char out[CHANGE_ID_TEXT]);
+/* commands_history.c: plan show CHANGE. */
+void history_show(struct node *n, const struct control_request *request, struct control_reply *reply);
 /* Ends applies and diffs that wait: for their turn, for the disk, for receipts. */
 void applies_stop(struct node *n);
 

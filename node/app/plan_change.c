@@ -261,11 +261,13 @@ enum err plan_change_prepare(struct store_read *read, struct arena *arena, struc
     c->op_count = c->added = c->changed = c->removed = 0;
     c->report = (struct lint_report){.count = 0};
     c->after = (struct hlc){0};
-    enum err e = read_wants(&w);
+    enum err e = c->fill == NULL ? read_wants(&w) : ERR_OK;
     if (e == ERR_OK) e = store_read_begin(read);
     if (e != ERR_OK) goto out;
     store_plan_digest(read, &c->digest);
-    e = store_objects(read, SLICE(""), false, visit_object, &w);
+    if (c->fill != NULL) e = c->fill(c, read, arena, info);
+    if (e == ERR_OK && c->fill != NULL) e = read_wants(&w);
+    if (e == ERR_OK) e = store_objects(read, SLICE(""), false, visit_object, &w);
     if (e == ERR_OK) e = w.err;
     if (e == ERR_OK) e = newest_stamp(&w, read);
     store_read_end(read);

@@ -16,6 +16,9 @@ struct wanted_put {
 };
 
 struct plan_change {
+    /* What is wanted depends on what there is: called first, in the snapshot that the rest is read from, to set puts
+     * and deletes. NULL: they are there. Its errors end the look. */
+    enum err (*fill)(struct plan_change *c, struct store_read *read, struct arena *arena, struct err_info *info);
     /* in; borrowed */
     const struct wanted_put *puts;
     size_t put_count;

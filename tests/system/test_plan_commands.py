@@ -329,3 +329,27 @@ def test_watch_says_why_it_cannot_begin(node):
     run = subprocess.run([str(CLUSTERCTL), "-s", str(node.folder / "nobody.sock"), "nodes", "--watch"], capture_output=True,
                          text=True, timeout=20)
     assert run.returncode == 5 and "does not exist" in run.stderr
+
+
+# ---- history ----
+
+def newest(node, *options):
+    return node.ctl("plan", "log", "-n", "1", *options)[0]["id"]
+
+
+def test_a_change_is_shown_whole_and_taken_back(node):
+    digest = node.digest()
+    node.run("route", "set", "6", "--priority", "5", "-m", "sooner")
+    change = newest(node)
+    node.run("site", "add", "lab", "-m", "a lab")
+    shown = node.run("plan", "show", change).stdout
+    assert "why      sooner\n" in shown and "~ route//6/trunk/pbx\n  priority: - -> 5\n" in shown
+    assert newest(node, "--object", "route//6") == change
+    look = node.run("plan", "rollback", change, "--dry-run").stdout
+    assert "~ route//6/trunk/pbx\n  priority: 5 -> -\n" in look
+    node.run("plan", "rollback", change, "-m", "no, later")
+    assert "replaced by " + newest(node) in node.run("plan", "show", change).stdout
+    node.run("plan", "rollback", newest(node, "--object", "site/lab"), "-m", "no lab")
+    assert node.digest() == digest
+    result = node.run("plan", "rollback", change, "-m", "again", check=False)
+    assert result.returncode == 3 and "changed-since" in result.stdout and "--force" in result.stderr

@@ -63,28 +63,68 @@ static void a_slow_reader(void **state)
     kit_fini(&k);
 }
 
-static void one_change_with_what_it_removed(void **state)
+/* The op of a change about an object; NULL. */
+static const struct control_record *op_of(const struct client *c, const char *object)
+{
+    for (size_t i = 0; i < client_count(c, "op"); i++) {
+        const struct control_record *r = client_record(c, "op", i);
+        if (slice_is(control_get_text(r, "object"), object)) return r;
+    }
+    return NULL;
+}
+
+static void expect_op(struct client *c, const char *object, const char *action, bool before, bool after,
+                      const char *state)
+{
+    const struct control_record *r = op_of(c, object);
+    assert_non_null(r);
+    assert_string_equal(field_text(c, r, "action"), action);
+    assert_int_equal(control_get_text(r, "before").n > 0, before);
+    assert_int_equal(control_get_text(r, "after").n > 0, after);
+    assert_string_equal(field_text(c, r, "state"), state);
+    assert_int_equal(control_get_int(r, "before_known", 0), 1);
+}
+
+static void one_change_whole(void **state)
 {
     struct kit k;
     struct client c;
     char id[CHANGE_ID_TEXT];
+    char later[CHANGE_ID_TEXT];
     static const char *const unknown[] = {
         "n1/1/99", "n9/1/1", "n1", "", "n1/zz/1", "n1//1", "//", "n1/1/x", "n1/fffffffffffffffff/1"};
     (void)state;
     open_node(&k);
     apply_ok(&k, PLAN);
-    apply_ok(&k, "plan: 1\nsites: { lab: {} }\nremove: [\"route//61/trunk/two\"]\n");
+    apply_ok(&k, "plan: 1\nsites: { lab: {}, hq: { blocks: [\"6\", \"5\"] } }\nremove: [\"route//61/trunk/two\"]\n");
     ask(&c, &k, "plan log", NULL, NULL);
     assert_int_equal(client_count(&c, "change"), 2);
     assert_string_equal(field_text(&c, client_record(&c, "change", 0), "summary"),
-                        "put site/lab, remove route//61/trunk/two"); /* newest first */
+                        "put site/lab, put site/hq, remove route//61/trunk/two"); /* newest first */
     (void)snprintf(id, sizeof id, "%s", field_text(&c, client_record(&c, "change", 0), "id"));
     client_close(&c);
     ask(&c, &k, "plan show", "change", id);
     assert_int_equal(c.status, 0);
-    assert_int_equal(client_count(&c, "object"), 1);
-    assert_string_equal(field_text(&c, client_record(&c, "removed", 0), "key"), "route//61/trunk/two");
-    assert_int_equal(client_count(&c, "plan"), 1);
+    assert_int_equal(client_count(&c, "op"), 3);
+    assert_string_equal(field_text(&c, client_record(&c, "change", 0), "id"), id);
+    assert_string_equal(field_text(&c, client_record(&c, "change", 0), "message"), "because");
+    expect_op(&c, "site/lab", "add", false, true, "in force");
+    expect_op(&c, "site/hq", "change", true, true, "in force");
+    expect_op(&c, "route//61/trunk/two", "remove", true, false, "in force");
+    client_close(&c);
+
+    apply_ok(&k, "plan: 1\nsites: { hq: { blocks: [\"6\"] } }\n");
+    ask(&c, &k, "plan log", "object", "site/hq");
+    assert_int_equal(client_count(&c, "change"), 3);
+    (void)snprintf(later, sizeof later, "%s", field_text(&c, client_record(&c, "change", 0), "id"));
+    client_close(&c);
+    ask(&c, &k, "plan log", "object", "site/l");
+    assert_int_equal(client_count(&c, "change"), 1);
+    client_close(&c);
+    ask(&c, &k, "plan show", "change", id);
+    expect_op(&c, "site/hq", "change", true, true, "replaced");
+    assert_string_equal(field_text(&c, op_of(&c, "site/hq"), "by"), later);
+    expect_op(&c, "site/lab", "add", false, true, "in force");
     client_close(&c);
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         if (unknown[i][0] == '\0') continue;
@@ -285,7 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_in_pages),
         cmocka_unit_test(a_slow_reader),
-        cmocka_unit_test(one_change_with_what_it_removed),
+        cmocka_unit_test(one_change_whole),
         cmocka_unit_test(a_log_with_a_limit),
         cmocka_unit_test(candidates_in_order_with_reasons),
         cmocka_unit_test(explain_has_odd_questions),

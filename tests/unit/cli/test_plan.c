@@ -66,7 +66,6 @@ static void do_show(void *ctx, const struct control_request *q, struct control_r
         send_object(r, &h->plan.objects[i]);
         shown++;
     }
-    if (control_get_text(&q->args, "change").n > 0) fake_say(r, "removed", "key", "account/gone", NULL);
     control_reply_end(r, prefix.n > 0 && shown == 0 ? 1 : 0,
                       prefix.n > 0 && shown == 0 ? SLICE("no such object") : SLICE_NONE);
 }
@@ -385,7 +384,6 @@ static void test_show(void **state)
                "- {match: \"010\", to: site/hq, note: \"J\xc3\xb6rg\"}\n",
                "");
     expect_run(b.node.path, "plan show site/hq", 0, "plan: 1\nsites:\n  hq:\n    blocks: [\"6\"]\n", "");
-    expect_run_has(b.node.path, "plan show here/1/7", 0, "# removed: account/gone\n", "");
     expect_run(b.node.path, "plan show site/hq -o json", 0,
                "{\n  \"schema_version\": 1,\n  \"digest\": \"" DIGEST
                "\",\n  \"plan\": {\n    \"plan\": \"1\",\n    \"sites\": {\n"

@@ -1,0 +1,127 @@
+/* plan log and plan show CHANGE: what is asked, and how the answer is shown. */
+#include "tests/unit/cli/plan_node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/plan_codec.h"
+
+/* The one object of a document, packed. */
+static struct slice packed_of(struct arena *arena, const char *yaml)
+{
+    struct plan_document d;
+    struct buf bytes = {0};
+    if (plan_document_parse(arena, slice_of(yaml), &d, NULL) != ERR_OK) abort();
+    if (plan_object_pack(&d.objects[0], &bytes) != ERR_OK) abort();
+    struct slice copy = arena_copy(arena, buf_view(&bytes));
+    buf_fini(&bytes);
+    return copy;
+}
+
+static void say_op(struct control_reply *r, const char *action, const char *object, const char *before,
+                   const char *after, const char *state, const char *by)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    struct control_record record;
+    control_record_start(&b, &arena, "op");
+    control_text(&b, "action", slice_of(action));
+    control_text(&b, "object", slice_of(object));
+    control_bool(&b, "before_known", strcmp(action, "put") != 0);
+    if (before != NULL) control_bytes(&b, "before", packed_of(&arena, before));
+    if (after != NULL) control_bytes(&b, "after", packed_of(&arena, after));
+    control_text(&b, "state", slice_of(state));
+    if (by != NULL) {
+        control_text(&b, "by", slice_of(by));
+    } else {
+        control_null(&b, "by");
+    }
+    if (control_record_done(&b, &record) != ERR_OK) abort();
+    control_reply_record(r, &record);
+    arena_fini(&arena);
+}
+
+static void do_show(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    (void)ctx;
+    if (!slice_is(control_get_text(&q->args, "change"), "here/1f/7")) {
+        control_reply_end(r, 1, SLICE("no such change"));
+        return;
+    }
+    fake_say(r, "change", "id", "here/1f/7", "time", "2026-11-22T08:15:30.123Z", "author", "alice@here", "message",
+             "a new branch", "ops", "#5", "summary", "put site/lab and 3 more", NULL);
+    say_op(r, "add", "site/lab", NULL, "plan: 1\nsites: { lab: { blocks: [\"7\"] } }\n", "in force", NULL);
+    say_op(r, "change", "route//6/trunk/x", "plan: 1\nroutes: [ { match: \"6\", to: trunk/x } ]\n",
+           "plan: 1\nroutes: [ { match: \"6\", to: trunk/x, priority: 20 } ]\n", "replaced", "there/2/9");
+    say_op(r, "remove", "route//9/reject/404", "plan: 1\nroutes: [ { match: \"9\", to: reject/404 } ]\n", NULL,
+           "in force", NULL);
+    say_op(r, "put", "defaults", NULL, "plan: 1\ndefaults: { domain: a.example }\n", "replaced", NULL);
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+static void do_log(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    struct plan_node *p = ctx;
+    struct control_frame f = {.type = CONTROL_FRAME_REQUEST, .request = *q};
+    buf_reset(&p->request);
+    if (control_frame_pack(&f, &p->request) != ERR_OK) abort();
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+static const struct control_command commands[] = {{"plan show", do_show}, {"plan log", do_log}};
+
+static void a_change_whole(void **state)
+{
+    struct fake_node n;
+    struct plan_node p = {.moved = 0};
+    (void)state;
+    fake_node_start(&n, commands, 2, &p);
+    expect_run(n.path, "plan show here/1f/7", 0,
+               "change   here/1f/7\n"
+               "time     2026-11-22 08:15:30Z\n"
+               "author   alice@here\n"
+               "why      a new branch\n"
+               "objects  5\n"
+               "\n"
+               "+ site/lab\n"
+               "  lab:\n"
+               "    blocks: [\"7\"]\n"
+               "~ route//6/trunk/x\n"
+               "  priority: - -> 20\n"
+               "  replaced by there/2/9\n"
+               "- route//9/reject/404\n"
+               "  - {match: \"9\", to: reject/404}\n"
+               "~ defaults (what was before is no longer kept)\n"
+               "  domain: a.example\n"
+               "  replaced\n",
+               "");
+    expect_run_has(n.path, "plan show here/1f/7 -o json", 0,
+                   "\"before\":\"plan: 1\\nroutes:\\n- {match: \\\"6\\\", to: trunk/x}\\n\"", "");
+    expect_run(n.path, "plan show here/1f/8", 1, "", "clusterctl: no such change\n");
+    fake_node_stop(&n);
+}
+
+static void a_log_of_one_object(void **state)
+{
+    struct fake_node n;
+    struct plan_node p = {.moved = 0};
+    struct arena arena = {0};
+    (void)state;
+    fake_node_start(&n, commands, 2, &p);
+    expect_run(n.path, "plan log --object trunk/x -n 3", 0, "No change here is about such an object.\n", "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    assert_true(slice_is(control_get_text(&args, "object"), "trunk/x"));
+    assert_int_equal(control_get_int(&args, "limit", 0), 3);
+    fake_node_stop(&n);
+    buf_fini(&p.request);
+    arena_fini(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_change_whole),
+        cmocka_unit_test(a_log_of_one_object),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
