@@ -66,17 +66,26 @@ static const struct tree_arg plan_what[] = {
     {                                                                                                                  \
         .name = "timeout", .value = "TIME", .help = "how long to wait for receipts: 5s, 1m"                            \
     }
+#define CONFIRM_OPTION                                                                                                 \
+    {                                                                                                                  \
+        .name = "confirm-within", .value = "TIME",                                                                     \
+        .help = "undo the change everywhere, unless 'plan confirm' comes within this time: 90s, 5m"                    \
+    }
 
 static const struct tree_option plan_check_options[] = {ALLOW_OPTION, END};
 static const struct tree_option plan_diff_options[] = {ALLOW_OPTION, END};
 static const struct tree_option plan_apply_options[] = {
-    MESSAGE_OPTION, ALLOW_OPTION, DRY_RUN_OPTION, BASE_OPTION, FORCE_OPTION, WAIT_OPTIONS, END,
+    MESSAGE_OPTION, ALLOW_OPTION, DRY_RUN_OPTION, BASE_OPTION, FORCE_OPTION, CONFIRM_OPTION, WAIT_OPTIONS, END,
 };
 static const struct tree_arg plan_change[] = {{.name = "CHANGE", .help = "as 'plan log' names it"}, END};
 static const struct tree_option plan_rollback_options[] = {
-    MESSAGE_OPTION, ALLOW_OPTION,
-    DRY_RUN_OPTION, {.name = "force", .help = "take back also what later changes have made of the same objects"},
-    WAIT_OPTIONS,   END,
+    MESSAGE_OPTION,
+    ALLOW_OPTION,
+    DRY_RUN_OPTION,
+    {.name = "force", .help = "take back also what later changes have made of the same objects"},
+    CONFIRM_OPTION,
+    WAIT_OPTIONS,
+    END,
 };
 static const struct tree_arg export_file[] = {
     {.name = "FILE", .optional = true, .help = "where to write it; without it standard output"}, END};
@@ -88,6 +97,9 @@ static const struct tree_option plan_export_options[] = {
      .choices = {"comma", "semicolon", "tab"}},
     END,
 };
+static const struct tree_arg plan_open_change[] = {
+    {.name = "CHANGE", .optional = true, .help = "as 'plan log' names it; without it the only one that waits"}, END};
+static const struct tree_option plan_confirm_options[] = {MESSAGE_OPTION, WAIT_OPTIONS, END};
 static const struct tree_arg import_file[] = {
     {.name = "FILE", .help = "a table of routes or accounts (.csv), - for standard input"}, END};
 static const struct tree_option plan_import_options[] = {
@@ -101,6 +113,7 @@ static const struct tree_option plan_import_options[] = {
     DRY_RUN_OPTION,
     BASE_OPTION,
     FORCE_OPTION,
+    CONFIRM_OPTION,
     WAIT_OPTIONS,
     END,
 };
@@ -263,7 +276,15 @@ static const struct tree_command commands[] = {
          "reached and will catch up: with '--wait live' they are not waited for. Exit status 4 when a node that was "
          "waited "
          "for has not confirmed it in time.\n\n"
+         "With --confirm-within the change undoes itself on every node when nobody confirms it in time, also if the "
+         "node where it was made is lost meanwhile. What later changes have made of the same objects stays.\n\n"
          "Passwords are hashed here, before they travel; those of trunks are sealed by the node."},
+    {.name = "plan confirm",
+     .args = plan_open_change,
+     .options = plan_confirm_options,
+     .run = plan_confirm_run,
+     .summary = "let a change stand that was made with --confirm-within",
+     .text = "At any node. A change that is undone already is not brought back by it: apply it again."},
     {.name = "plan export",
      .args = export_file,
      .options = plan_export_options,

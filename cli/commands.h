@@ -20,6 +20,7 @@ int plan_show_change(struct cli *c, const char *change);
 int plan_check_run(struct cli *c, const struct tree_match *m);
 int plan_diff_run(struct cli *c, const struct tree_match *m);
 int plan_apply_run(struct cli *c, const struct tree_match *m);
+int plan_confirm_run(struct cli *c, const struct tree_match *m);
 int plan_rollback_run(struct cli *c, const struct tree_match *m);
 /* csv.c */
 int plan_export_run(struct cli *c, const struct tree_match *m);

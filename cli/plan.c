@@ -131,3 +131,32 @@ int plan_rollback_run(struct cli *c, const struct tree_match *m)
     if (status == CLI_DONE) status = plan_send(&p, m, &o);
     return plan_run_close(&p, status);
 }
+
+/* ---- plan confirm ---- */
+
+static enum err confirm_args(const struct tree_match *m, const struct plan_send_options *o, struct arena *arena,
+                             struct control_record *out)
+{
+    struct control_builder b;
+    control_record_start(&b, arena, "");
+    if (tree_arg(m, 0) != NULL) control_text(&b, "change", slice_of(tree_arg(m, 0)));
+    if (o->message != NULL) control_text(&b, "message", slice_of(o->message));
+    if (tree_value(m, "wait") != NULL) control_text(&b, "wait", slice_of(tree_value(m, "wait")));
+    if (o->timeout_ms > 0) control_int(&b, "timeout_ms", (int64_t)o->timeout_ms);
+    return control_record_done(&b, out);
+}
+
+int plan_confirm_run(struct cli *c, const struct tree_match *m)
+{
+    struct plan_run p;
+    struct arena arena = {0};
+    struct control_record args;
+    struct plan_send_options o = {.command = "plan confirm", .message_optional = true};
+    int status = plan_send_options_read(c, m, &o);
+    if (status != CLI_DONE) return status;
+    status = plan_run_open(&p, c);
+    if (status == CLI_DONE && confirm_args(m, &o, &arena, &args) != ERR_OK) status = cli_fail_err(c, ERR_NOMEM, NULL);
+    if (status == CLI_DONE) status = plan_send_args(&p, &o, &args);
+    arena_fini(&arena);
+    return plan_run_close(&p, status);
+}

@@ -26,6 +26,7 @@ static const struct output_column change_columns[] = {
     {"author", "AUTHOR", FORM_PLAIN, 0},
     {"ops", "OBJECTS", FORM_PLAIN, COLUMN_RIGHT},
     {"message", "WHY", FORM_PLAIN, COLUMN_CUT},
+    {"state", "STATE", FORM_PLAIN, 0},
     {"summary", "WHAT", FORM_PLAIN, COLUMN_CUT},
     {0},
 };

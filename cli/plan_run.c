@@ -81,6 +81,23 @@ static void applied_line(void *ctx, const struct control_record *r, struct buf *
     if (digest.n > 12) digest.n = 12;
     text_safe(out, digest);
     buf_text(out, "\n");
+    const struct control_field *by = control_find(r, "confirm_by");
+    if (by == NULL || by->type == CONTROL_NULL) return;
+    buf_text(out, "it is undone everywhere at ");
+    output_cell(by, FORM_TIME, out);
+    buf_text(out, ", unless you confirm it: clusterctl plan confirm ");
+    text_safe(out, change);
+    buf_text(out, "\n");
+}
+
+static void confirmed_line(void *ctx, const struct control_record *r, struct buf *out)
+{
+    (void)ctx;
+    buf_text(out, "change ");
+    text_safe(out, control_get_text(r, "change"));
+    buf_text(out, " stands: confirmed by ");
+    text_safe(out, control_get_text(r, "by"));
+    buf_text(out, "\n");
 }
 
 /* "1 error", "2 errors" */
@@ -114,9 +131,13 @@ int plan_run_open(struct plan_run *p, struct cli *c)
 {
     *p = (struct plan_run){.c = c};
     const struct output_view views[] = {
-        {.kind = "finding", .line = finding_line, .ctx = p}, {.kind = "op", .line = op_line, .ctx = p},
-        {.kind = "applied", .line = applied_line, .ctx = p}, {.kind = "checked", .line = checked_line, .ctx = p},
-        {.kind = "receipt", .columns = receipt_columns},     {0},
+        {.kind = "finding", .line = finding_line, .ctx = p},
+        {.kind = "op", .line = op_line, .ctx = p},
+        {.kind = "applied", .line = applied_line, .ctx = p},
+        {.kind = "checked", .line = checked_line, .ctx = p},
+        {.kind = "confirmed", .line = confirmed_line},
+        {.kind = "receipt", .columns = receipt_columns},
+        {0},
     };
     _Static_assert(sizeof views == sizeof p->views, "all of them");
     memcpy(p->views, views, sizeof views);

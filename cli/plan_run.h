@@ -17,17 +17,19 @@ struct plan_run {
     size_t blocking; /* of those found here: that stand in the way */
     bool domain;     /* new-domain is among them */
     bool moved;      /* the node refused, since its plan is not the one that was looked at */
-    struct output_view views[6];
+    struct output_view views[7];
 };
 
 struct plan_send_options {
     const char *command; /* "plan apply", "plan diff" */
     const char *change;  /* the change that is meant, NULL: none; what p->file holds is then nothing */
     const char *message; /* why */
-    const char *allow;   /* a warning that is allowed besides those of --allow, NULL: none */
+    bool message_optional;
+    const char *allow; /* a warning that is allowed besides those of --allow, NULL: none */
     bool dry_run;
-    bool try_again;      /* a plan that moved is not said: the caller looks again */
-    uint64_t timeout_ms; /* 0: the node's */
+    bool try_again;             /* a plan that moved is not said: the caller looks again */
+    uint64_t timeout_ms;        /* 0: the node's */
+    uint64_t confirm_within_ms; /* 0: the change stands */
 };
 
 /* Opens the output. CLI_DONE, or a status that was said. plan_run_close is due in any case. */
@@ -43,9 +45,11 @@ int plan_run_verdict(struct plan_run *p, bool truncated);
 void plan_run_reply(void *ctx, const struct control_record *r);
 
 /* plan_send.c */
-/* Reads --message, --dry-run, --wait, --timeout and --base into o; what is set there already holds. A usage error is
- * said. */
+/* Reads --message, --dry-run, --wait, --timeout, --confirm-within and --base into o; what is set there already holds. A
+ * usage error is said. */
 int plan_send_options_read(struct cli *c, const struct tree_match *m, struct plan_send_options *o);
+/* The words of a node in answer to a request that is made elsewhere, as plan_send would show them. */
+int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args);
 /* Hashes the passwords of p->file and sends it. What stands in the way is shown. */
 int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o);
 

@@ -17,11 +17,12 @@ int plan_send_options_read(struct cli *c, const struct tree_match *m, struct pla
     const char *wait = tree_value(m, "wait");
     const char *timeout = tree_value(m, "timeout");
     const char *base = tree_value(m, "base");
+    const char *within = tree_value(m, "confirm-within");
     uint64_t n = 0;
     unsigned char digest[(PLAN_DIGEST_TEXT - 1) / 2];
     o->dry_run = o->dry_run || tree_given(m, "dry-run");
     if (tree_given(m, "message")) o->message = tree_value(m, "message");
-    if (!o->dry_run && o->message == NULL) {
+    if (!o->dry_run && o->message == NULL && !o->message_optional) {
         return cli_fail(c, CLI_USAGE, "say why the plan changes, for its history: -m MESSAGE");
     }
     if (wait != NULL && strcmp(wait, "live") != 0 && strcmp(wait, "all") != 0 &&
@@ -30,6 +31,10 @@ int plan_send_options_read(struct cli *c, const struct tree_match *m, struct pla
     }
     if (timeout != NULL && duration_parse(timeout, strlen(timeout), &o->timeout_ms) != ERR_OK) {
         return cli_fail(c, CLI_USAGE, "--timeout %s: write a time such as 500ms, 5s or 2m", timeout);
+    }
+    if (within != NULL &&
+        (duration_parse(within, strlen(within), &o->confirm_within_ms) != ERR_OK || o->confirm_within_ms == 0)) {
+        return cli_fail(c, CLI_USAGE, "--confirm-within %s: write a time such as 90s, 5m or 2h", within);
     }
     if (base != NULL && hex_decode(slice_of(base), digest, sizeof digest) != ERR_OK) {
         return cli_fail(c, CLI_USAGE,
@@ -57,6 +62,7 @@ static enum err build_args(const struct plan_run *p, const struct tree_match *m,
     control_bool(&b, "force", tree_given(m, "force"));
     if (tree_value(m, "wait") != NULL) control_text(&b, "wait", slice_of(tree_value(m, "wait")));
     if (o->timeout_ms > 0) control_int(&b, "timeout_ms", (int64_t)o->timeout_ms);
+    if (o->confirm_within_ms > 0) control_int(&b, "confirm_within_ms", (int64_t)o->confirm_within_ms);
     enum err e = plan_file_args(&p->file, &b);
     if (e == ERR_OK) e = control_record_done(&b, out);
     if (allow.failed) e = ERR_NOMEM;
@@ -134,7 +140,7 @@ static int say_end(struct plan_run *p, const struct plan_send_options *o, int st
     return status;
 }
 
-static int send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args)
+int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args)
 {
     struct buf end = {0};
     int status = conn_ask(p->c, &(struct conn_request){.command = o->command,
@@ -157,7 +163,7 @@ int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_
     if (status == CLI_DONE && !o->dry_run) status = plan_run_verdict(p, false);
     if (status != CLI_DONE) return status;
     enum err e = build_args(p, m, o, &arena, &args);
-    status = e == ERR_OK ? send_args(p, o, &args) : cli_fail_err(p->c, e, NULL);
+    status = e == ERR_OK ? plan_send_args(p, o, &args) : cli_fail_err(p->c, e, NULL);
     arena_fini(&arena);
     return status == CLI_DONE && p->blocking > 0 ? CLI_FINDINGS : status;
 }

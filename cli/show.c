@@ -22,6 +22,7 @@ static const struct output_column status_columns[] = {
     {"floor", "forgotten up to", FORM_TIME, 0},
     {"snapshot_from", "plan is fetched from", PLAIN, 0},
     {"snapshot_objects", "objects fetched", PLAIN, 0},
+    {"unconfirmed", "unconfirmed", PLAIN, 0},
     {"members", "members", PLAIN, 0},
     {"members_alive", "members alive", PLAIN, 0},
     {"registrations", "registrations", PLAIN, 0},

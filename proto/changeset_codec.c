@@ -27,10 +27,21 @@ enum err changeset_pack(const struct changeset *c, struct buf *out)
         ops[i].kind = (uint32_t)c->ops[i].kind;
         ops[i].key = bytes_out(c->ops[i].key);
         ops[i].value = bytes_out(c->ops[i].value);
+        ops[i].before = bytes_out(c->ops[i].before);
         list[i] = &ops[i];
     }
     m.n_ops = c->op_count;
     m.ops = list;
+    m.confirm_by = (uint64_t)c->terms.confirm_by.ms;
+    m.confirm_within_ms = c->terms.confirm_within_ms;
+    Tandem__Plan__ChangeId settles = TANDEM__PLAN__CHANGE_ID__INIT;
+    if (c->terms.settles.seq > 0) {
+        settles.origin = bytes_out(node_name_slice(&c->terms.settles.origin));
+        settles.epoch = c->terms.settles.epoch;
+        settles.seq = c->terms.settles.seq;
+        m.settles = &settles;
+        m.verdict = (uint32_t)c->terms.verdict;
+    }
     e = proto_pack(&m.base, out);
 out:
     arena_fini(&scratch);
@@ -51,9 +62,11 @@ static enum err op_in(const Tandem__Plan__Op *m, struct change_op *op, struct er
 {
     op->key = bytes_in(m->key);
     op->value = bytes_in(m->value);
+    op->before = bytes_in(m->before);
     if (!key_valid(op->key)) return err_fail(info, ERR_SYNTAX, "an operation's key is empty, too long or not text");
-    if (op->value.n > LIMIT_OBJECT) {
-        return err_fail(info, ERR_LIMIT, "%.*s has %zu bytes; %d are allowed", SLICE_ARG(op->key), op->value.n,
+    size_t largest = op->value.n > op->before.n ? op->value.n : op->before.n;
+    if (largest > LIMIT_OBJECT) {
+        return err_fail(info, ERR_LIMIT, "%.*s has %zu bytes; %d are allowed", SLICE_ARG(op->key), largest,
                         LIMIT_OBJECT);
     }
     if (m->kind != CHANGE_PUT && m->kind != CHANGE_DELETE) {
@@ -87,6 +100,26 @@ static enum err envelope_in(const Tandem__Plan__ChangeSet *m, struct changeset *
     return ERR_OK;
 }
 
+static enum err terms_in(const Tandem__Plan__ChangeSet *m, struct change_terms *t, struct err_info *info)
+{
+    if (m->confirm_by > INT64_MAX) return err_fail(info, ERR_SYNTAX, "a change-set is to be confirmed by no date");
+    t->confirm_by.ms = (int64_t)m->confirm_by;
+    t->confirm_within_ms = m->confirm_within_ms;
+    if (m->settles == NULL) return ERR_OK;
+    if (node_name_set(&t->settles.origin, bytes_in(m->settles->origin)) != ERR_OK || m->settles->epoch == 0 ||
+        m->settles->seq == 0) {
+        return err_fail(info, ERR_SYNTAX, "a change-set settles another one that it does not name");
+    }
+    if (m->verdict != CHANGE_CONFIRMS && m->verdict != CHANGE_UNDOES) {
+        return err_fail(info, ERR_SYNTAX, "verdict %u over a change-set is unknown to this version",
+                        (unsigned)m->verdict);
+    }
+    t->settles.epoch = m->settles->epoch;
+    t->settles.seq = m->settles->seq;
+    t->verdict = (enum change_verdict)m->verdict;
+    return ERR_OK;
+}
+
 enum err changeset_unpack(struct arena *arena, struct slice packed, struct changeset *c, struct err_info *info)
 {
     struct changeset made = {.packed = packed};
@@ -96,6 +129,7 @@ enum err changeset_unpack(struct arena *arena, struct slice packed, struct chang
     if (e != ERR_OK) return e;
     const Tandem__Plan__ChangeSet *m = raw;
     e = envelope_in(m, &made, info);
+    if (e == ERR_OK) e = terms_in(m, &made.terms, info);
     if (e != ERR_OK) return e;
     struct change_op *ops = arena_array(arena, m->n_ops, sizeof *ops);
     if (ops == NULL) return ERR_NOMEM;

@@ -103,6 +103,7 @@ enum err change_apply(struct env_write *w, struct totals *t, struct slice packed
     }
     if (e == ERR_OK) e = plan_apply(w, t, &c, tally);
     if (e == ERR_OK) e = take_place(w, t, &c);
+    if (e == ERR_OK) e = pending_note(w, &c);
     if (e == ERR_OK) tally->applied++;
 out:
     if (*refused && e != ERR_CONFLICT) tally->refused++;

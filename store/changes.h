@@ -67,4 +67,7 @@ MUST_CHECK enum err plan_apply(struct env_write *w, struct totals *t, const stru
 MUST_CHECK enum err plan_apply_objects(struct env_write *w, struct totals *t, const struct snapshot_object *objects,
                                        size_t count, bool validate, struct change_tally *tally, struct err_info *info);
 
+/* Keeps what the change-set says of confirming: that it has to be, or that it settles another one. */
+MUST_CHECK enum err pending_note(struct env_write *w, const struct changeset *c);
+
 #endif

@@ -121,6 +121,22 @@ MUST_CHECK enum err store_change_at(struct store_read *r, const struct stamp *st
 /* Whether every log is here from its beginning: what no change-set here made has then never been. */
 MUST_CHECK enum err store_history_whole(struct store_read *r, bool *whole);
 
+/* A change that has to be confirmed, or had to be. */
+enum pending_state { PENDING_OPEN = 1, PENDING_UNDONE, PENDING_CONFIRMED };
+struct store_pending {
+    enum pending_state state;
+    struct log_id id;
+    struct wall confirm_by; /* {0} when it was settled before it came here */
+    uint64_t confirm_within_ms;
+    struct log_id by;    /* what settled it; seq 0 while it is open */
+    struct slice packed; /* the change-set while it is open */
+};
+/* ERR_NOTFOUND: it has not to be confirmed, as far as is known here. */
+MUST_CHECK enum err store_pending(struct store_read *r, const struct log_id *id, struct store_pending *out);
+/* Those that are open, until each returns false. */
+MUST_CHECK enum err store_pending_open(struct store_read *r, bool (*each)(void *ctx, const struct store_pending *p),
+                                       void *ctx);
+
 /* State records of one owner with version > above, in version order. */
 MUST_CHECK enum err store_state_since(struct store_read *r, const struct node_name *owner, uint64_t epoch,
                                       uint64_t above, bool (*each)(void *ctx, const struct state_record *record),

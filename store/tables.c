@@ -2,7 +2,8 @@
 
 const char *const plan_tables[] = {"meta",    "objects",      "index", "tombstones", "objects_b",
                                    "index_b", "tombstones_b", "log",   "history",    "vector",
-                                   "cut",     "tail",         "lost",  "members",    NULL};
+                                   "cut",     "tail",         "lost",  "members",    "pending",
+                                   NULL};
 const char *const state_tables[] = {"meta", "records", "versions", "vector", "private", NULL};
 
 /* ---- totals ---- */

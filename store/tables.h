@@ -30,7 +30,8 @@ enum plan_table {
     PLAN_CUT,     /* origin NUL epoch 8 -> highest seq 8: the vector that belongs to the floor */
     PLAN_TAIL,    /* like log: change-sets that belong to the snapshot put aside */
     PLAN_LOST,    /* like log: change-sets that a snapshot could not keep */
-    PLAN_MEMBERS  /* name -> packed member note */
+    PLAN_MEMBERS, /* name -> packed member note */
+    PLAN_PENDING  /* the log's key of a change that has to be confirmed -> see pending.c */
 };
 /* A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys end
  * at 511 bytes. */

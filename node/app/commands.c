@@ -16,6 +16,7 @@ const struct control_command node_commands[] = {
     {"plan apply", command_plan_apply},
     {"plan diff", command_plan_apply},
     {"plan rollback", command_plan_apply},
+    {"plan confirm", command_plan_apply},
     {"route explain", command_route_explain},
     {"node invite-info", command_invite_info},
     {"node evict", command_evict},

@@ -1,4 +1,5 @@
-/* commands_apply: plan apply, plan diff and plan rollback, which differ in where their operations come from.
+/* commands_apply: plan apply, plan diff, plan rollback and plan confirm, which differ in where their operations come
+ * from.
  *
  *   QUEUED -> WORKING (plan_change on a worker thread) -> STORING (handed to the core) -> WAITING (for receipts) -> end
  *
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/app/confirm.h"
 #include "node/app/plan_change.h"
 #include "node/app/receipts.h"
 #include "node/app/rollback.h"
@@ -18,6 +20,7 @@
 
 #define LOOKS_MAX 4 /* at a plan that moves meanwhile */
 
+enum apply_source { FROM_DOCUMENT, FROM_CHANGE /* the inverse of it */, FROM_PENDING /* what still carries it */ };
 enum apply_state { APPLY_QUEUED, APPLY_WORKING, APPLY_STORING, APPLY_WAITING };
 struct apply {
     struct list_node node; /* of node.applies */
@@ -33,8 +36,10 @@ struct apply {
     struct wanted_put *puts;
     struct slice *deletes;
     struct arena change_arena; /* of one look at the plan */
+    enum apply_source source;
     struct plan_change change;
-    struct rollback rollback; /* plan rollback */
+    struct rollback rollback;  /* plan rollback */
+    struct change_terms terms; /* plan confirm: what it settles; the others: whether they have to be confirmed */
     unsigned looks;
     enum err err;
     struct err_info info;
@@ -157,6 +162,22 @@ static void send_applied(struct apply *a, const struct log_id *id)
     control_int(&b, "changed", (int64_t)a->change.changed);
     control_int(&b, "removed", (int64_t)a->change.removed);
     control_text(&b, "digest", slice_of(text));
+    if (id != NULL) command_time(&b, "confirm_by", a->terms.confirm_by);
+    command_record(a->reply, &b);
+    arena_fini(&arena);
+}
+
+static void send_confirmed(struct apply *a, const struct log_id *id)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    char text[CHANGE_ID_TEXT];
+    control_record_start(&b, &arena, "confirmed");
+    change_id_text(&a->terms.settles, text);
+    control_text(&b, "change", slice_of(text));
+    change_id_text(id, text);
+    control_text(&b, "by", slice_of(text));
+    control_int(&b, "objects", (int64_t)a->change.op_count);
     command_record(a->reply, &b);
     arena_fini(&arena);
 }
@@ -254,7 +275,11 @@ static void on_applied(struct change_wait *w, enum err err, const struct log_id 
     }
     a->state = APPLY_WAITING;
     step_aside(a);
-    send_applied(a, id);
+    if (a->source == FROM_PENDING) {
+        send_confirmed(a, id);
+    } else {
+        send_applied(a, id);
+    }
     receipts_send(a->reply, &a->n->self, &ms, "this node");
     wait_for_receipts(a);
 }
@@ -280,7 +305,16 @@ static void hand_over(struct apply *a)
     a->started = node_mono();
     a->wait.on_applied = on_applied;
     a->wait.on_receipt = on_receipt;
-    replica_change(a->n, &a->wait, author_of(a), a->message, a->change.ops, a->change.op_count, a->change.after);
+    if (a->terms.confirm_within_ms > 0) {
+        a->terms.confirm_by = (struct wall){node_wall().ms + (int64_t)a->terms.confirm_within_ms};
+    }
+    replica_change(a->n, &a->wait,
+                   &(struct change_request){.author = author_of(a),
+                                            .message = a->message,
+                                            .ops = a->change.ops,
+                                            .op_count = a->change.op_count,
+                                            .terms = a->terms,
+                                            .after = a->change.after});
 }
 
 static bool base_moved(const struct apply *a)
@@ -290,10 +324,18 @@ static bool base_moved(const struct apply *a)
     return a->base_digest.n > 0 && !a->force && !slice_is(a->base_digest, seen);
 }
 
-/* Refuses, or hands the operations to the core. */
+/* Refuses, or hands the operations to the core. A confirmation says again what is there already: nothing is linted. */
 static void apply_decide(struct apply *a)
 {
     char text[LIMIT_TEXT];
+    if (a->source == FROM_PENDING) {
+        if (control_reply_gone(a->reply)) {
+            apply_end(a, 1, "the client has gone");
+        } else {
+            hand_over(a);
+        }
+        return;
+    }
     if (base_moved(a)) {
         apply_end(a, 3, "the plan moved since you looked: run \"plan diff\" again, or --force to apply all the same");
         return;
@@ -332,7 +374,11 @@ static void apply_decide(struct apply *a)
 static void apply_work(uv_work_t *work)
 {
     struct apply *a = CONTAINER_OF(work, struct apply, work);
-    a->err = plan_change_prepare(a->read, &a->change_arena, &a->change, &a->info);
+    if (a->source == FROM_PENDING) {
+        a->err = confirm_prepare(a->read, &a->change_arena, &a->terms.settles, &a->change, &a->info);
+    } else {
+        a->err = plan_change_prepare(a->read, &a->change_arena, &a->change, &a->info);
+    }
 }
 
 static void apply_after_work(uv_work_t *work, int status);
@@ -416,7 +462,8 @@ static enum err take_lists(struct apply *a, const struct control_record *args)
     }
     for (size_t i = 0; i < delete_count; i++)
         a->deletes[i] = control_get_text(&deletes->items[i], "key");
-    a->change = (struct plan_change){.puts = a->puts,
+    a->change = (struct plan_change){.keep_before = a->terms.confirm_within_ms > 0,
+                                     .puts = a->puts,
                                      .put_count = put_count,
                                      .deletes = a->deletes,
                                      .delete_count = delete_count,
@@ -433,10 +480,42 @@ static enum err fill_rollback(struct plan_change *c, struct store_read *read, st
 
 static enum err take_rollback(struct apply *a, const struct control_record *args)
 {
-    a->change = (struct plan_change){.fill = fill_rollback, .cluster_key = a->n->identity.cluster_key};
+    a->source = FROM_CHANGE;
+    a->change = (struct plan_change){.fill = fill_rollback,
+                                     .keep_before = a->terms.confirm_within_ms > 0,
+                                     .cluster_key = a->n->identity.cluster_key};
     a->rollback.change = &a->change;
     if (history_parse_id(control_get_text(args, "change"), &a->rollback.id)) return ERR_OK;
     return err_fail(&a->info, ERR_SYNTAX, "not the id of a change: \"clusterctl plan log\" lists them");
+}
+
+/* No change named: the only one that is open. */
+static enum err take_confirm(struct apply *a, const struct control_record *args)
+{
+    struct slice change = control_get_text(args, "change");
+    a->source = FROM_PENDING;
+    a->terms = (struct change_terms){.verdict = CHANGE_CONFIRMS};
+    if (a->message.n == 0) a->message = SLICE("confirmed");
+    if (change.n == 0 || history_parse_id(change, &a->terms.settles)) return ERR_OK;
+    return err_fail(&a->info, ERR_SYNTAX, "not the id of a change: \"clusterctl plan log\" lists them");
+}
+
+static enum err take_terms(struct apply *a, const struct control_record *args)
+{
+    int64_t within_ms = control_get_int(args, "confirm_within_ms", 0);
+    if (within_ms == 0) return ERR_OK;
+    if (within_ms < CONFIRM_MIN_MS || (uint64_t)within_ms > CONFIRM_MAX_MS) {
+        return err_fail(&a->info, ERR_LIMIT, "a change can wait for its confirmation from one second to seven days");
+    }
+    a->terms.confirm_within_ms = (uint64_t)within_ms;
+    return ERR_OK;
+}
+
+static enum err take_source(struct apply *a, const struct control_request *request)
+{
+    if (slice_is(request->command, "plan rollback")) return take_rollback(a, &request->args);
+    if (slice_is(request->command, "plan confirm")) return take_confirm(a, &request->args);
+    return take_lists(a, &request->args);
 }
 
 static enum err take_request(struct apply *a, const struct control_request *request)
@@ -450,8 +529,8 @@ static enum err take_request(struct apply *a, const struct control_request *requ
     receipts_arguments(&a->receipts, args);
     if (a->message.n > LIMIT_TEXT)
         return err_fail(&a->info, ERR_LIMIT, "the message has over %d characters", LIMIT_TEXT);
-    bool rollback = slice_is(request->command, "plan rollback");
-    enum err e = rollback ? take_rollback(a, args) : take_lists(a, args);
+    enum err e = take_terms(a, args);
+    if (e == ERR_OK) e = take_source(a, request);
     return e == ERR_OK ? store_read_new(a->n->store, &a->read) : e;
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/app/confirm.h"
 #include "node/app/history.h"
 #include "node/app/listing.h"
 #include "proto/plan_codec.h"
@@ -18,6 +19,8 @@ struct row {
     struct slice message;
     size_t ops;
     struct slice summary;
+    struct slice state; /* "" or what is to be said of its confirmation */
+    struct wall confirm_by;
 };
 
 static struct slice summary(struct arena *arena, const struct changeset *c)
@@ -33,14 +36,27 @@ static struct slice summary(struct arena *arena, const struct changeset *c)
     return copy;
 }
 
-static struct row row_of(struct arena *arena, const struct changeset *c)
+static void add_state(struct listing *l, const struct changeset *c, struct row *row)
 {
-    return (struct row){.id = c->id,
-                        .time = {(int64_t)(c->time.v >> 16)},
-                        .author = arena_copy(arena, c->author),
-                        .message = arena_copy(arena, c->message),
-                        .ops = c->op_count,
-                        .summary = summary(arena, c)};
+    struct store_pending p;
+    char text[CHANGE_ID_TEXT + 64];
+    if (c->terms.confirm_by.ms == 0 || store_pending(l->read, &c->id, &p) != ERR_OK) return;
+    confirm_text(&p, node_wall(), text, sizeof text);
+    row->state = arena_copy(&l->arena, slice_of(text));
+    row->confirm_by = p.state == PENDING_OPEN ? p.confirm_by : (struct wall){0};
+}
+
+static struct row row_of(struct listing *l, const struct changeset *c)
+{
+    struct arena *arena = &l->arena;
+    struct row row = {.id = c->id,
+                      .time = {(int64_t)(c->time.v >> 16)},
+                      .author = arena_copy(arena, c->author),
+                      .message = arena_copy(arena, c->message),
+                      .ops = c->op_count,
+                      .summary = summary(arena, c)};
+    add_state(l, c, &row);
+    return row;
 }
 
 static void send_row(const struct listing *l, const struct row *row)
@@ -56,6 +72,12 @@ static void send_row(const struct listing *l, const struct row *row)
     control_text(&b, "message", row->message);
     control_int(&b, "ops", (int64_t)row->ops);
     control_text(&b, "summary", row->summary);
+    if (row->state.n > 0) {
+        control_text(&b, "state", row->state);
+    } else {
+        control_null(&b, "state");
+    }
+    command_time(&b, "confirm_by", row->confirm_by);
     command_record(l->reply, &b);
     arena_fini(&arena);
 }
@@ -90,7 +112,7 @@ static enum err keep_row(struct log_listing *log, const struct changeset *c)
         log->rows = grown;
         log->row_cap = cap;
     }
-    log->rows[l->count++] = row_of(&l->arena, c);
+    log->rows[l->count++] = row_of(l, c);
     return ERR_OK;
 }
 
@@ -148,7 +170,7 @@ static enum err gather_change(struct listing *l)
     struct change_listing *c = CONTAINER_OF(l, struct change_listing, l);
     enum err e = history_change(l->read, &l->arena, &c->id, &c->change);
     if (e != ERR_OK) return e;
-    c->row = row_of(&l->arena, &c->change.change);
+    c->row = row_of(l, &c->change.change);
     l->count = 1 + c->change.op_count;
     return ERR_OK;
 }
@@ -179,7 +201,7 @@ static void send_op(const struct listing *l, const struct history_op *op)
         control_null(&b, "after");
     }
     control_text(&b, "state", op->fate == HISTORY_IN_FORCE ? SLICE("in force") : SLICE("replaced"));
-    if (op->by_known) {
+    if (op->by_known && op->fate != HISTORY_IN_FORCE) {
         change_id_text(&op->by, by);
         control_text(&b, "by", slice_of(by));
     } else {

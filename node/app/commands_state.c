@@ -1,7 +1,7 @@
 /* commands_state: status, registrations, calls, trunks, counters: what is observed, as records for clusterctl. Nodes:
  * commands_nodes.c.
  */
-#include "node/app/node.h"
+#include "node/app/confirm.h"
 
 #include <stdio.h>
 
@@ -111,6 +111,36 @@ static void replica_fields(struct sender *s)
     control_int(&s->b, "snapshot_objects", (int64_t)f.objects);
 }
 
+/* The first change that waits for its confirmation, in words; how many there are in count. */
+struct unconfirmed {
+    struct wall now;
+    size_t count;
+    char first[CHANGE_ID_TEXT + 80];
+};
+
+static bool visit_unconfirmed(void *ctx, const struct store_pending *p)
+{
+    struct unconfirmed *u = ctx;
+    char id[CHANGE_ID_TEXT];
+    char state[64];
+    if (u->count++ > 0) return true;
+    change_id_text(&p->id, id);
+    confirm_text(p, u->now, state, sizeof state);
+    (void)snprintf(u->first, sizeof u->first, "%s: %s", id, state);
+    return true;
+}
+
+static void unconfirmed_field(struct sender *s, const struct unconfirmed *u)
+{
+    if (u->count == 0) {
+        control_null(&s->b, "unconfirmed");
+    } else if (u->count == 1) {
+        control_text(&s->b, "unconfirmed", slice_of(u->first));
+    } else {
+        control_printf(&s->b, "unconfirmed", "%s, and %zu more", u->first, u->count - 1);
+    }
+}
+
 NODE_COMMAND(command_status)
 {
     struct node *n = ctx;
@@ -119,6 +149,7 @@ NODE_COMMAND(command_status)
     struct plan_digest digest = {{0}};
     struct err_info info = {0};
     struct binding_count bindings = {.n = n};
+    struct unconfirmed open = {.now = node_wall()};
     char verdict[LIMIT_TEXT];
     (void)request;
     enum err e = node_read_begin(n);
@@ -126,6 +157,7 @@ NODE_COMMAND(command_status)
         store_plan_counts(n->read, &counts);
         store_plan_digest(n->read, &digest);
         e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_binding, &bindings);
+        if (e == ERR_OK) e = store_pending_open(n->read, visit_unconfirmed, &open);
         node_read_end(n);
     }
     node_verdict(n, verdict, sizeof verdict);
@@ -145,6 +177,7 @@ NODE_COMMAND(command_status)
     control_int(&s.b, "accounts", (int64_t)counts.kinds[PLAN_ACCOUNT]);
     control_int(&s.b, "trunks", (int64_t)counts.kinds[PLAN_TRUNK]);
     control_bool(&s.b, "drained", n->drained);
+    unconfirmed_field(&s, &open);
     control_int(&s.b, "members", (int64_t)repl_member_count(n->repl));
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
     control_int(&s.b, "registrations", (int64_t)bindings.count);

@@ -109,7 +109,15 @@ static enum err find_before(struct store_read *read, struct arena *arena, struct
 
 /* ---- what became of it ---- */
 
-static enum err find_fate(struct store_read *read, const struct history_change *h, struct history_op *op)
+/* A confirmation puts the same again. */
+static bool same_change(const struct log_id *a, const struct log_id *b)
+{
+    return a->seq == b->seq && a->epoch == b->epoch && node_name_eq(&a->origin, &b->origin);
+}
+
+/* confirmed_by: seq 0 when there is no such change. */
+static enum err find_fate(struct store_read *read, const struct history_change *h, const struct log_id *confirmed_by,
+                          struct history_op *op)
 {
     const struct stamp own = {.time = h->change.time, .origin = h->change.id.origin};
     enum err e = store_object_stamp(read, op->key, &op->now);
@@ -123,6 +131,7 @@ static enum err find_fate(struct store_read *read, const struct history_change *
     if (op->fate == HISTORY_IN_FORCE) return ERR_OK;
     e = store_change_at(read, &op->now, &op->by);
     op->by_known = e == ERR_OK;
+    if (op->by_known && same_change(&op->by, confirmed_by)) op->fate = HISTORY_IN_FORCE;
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
@@ -145,8 +154,11 @@ enum err history_change(struct store_read *read, struct arena *arena, const stru
         h.ops[i] = (struct history_op){.key = op->key, .after = op->value};
     }
     e = find_before(read, arena, &h);
+    struct store_pending pending;
+    struct log_id confirmed_by = {.seq = 0};
+    if (store_pending(read, id, &pending) == ERR_OK && pending.state == PENDING_CONFIRMED) confirmed_by = pending.by;
     for (size_t i = 0; e == ERR_OK && i < h.op_count; i++)
-        e = find_fate(read, &h, &h.ops[i]);
+        e = find_fate(read, &h, &confirmed_by, &h.ops[i]);
     if (e == ERR_OK) *out = h;
     return e;
 }

@@ -1,5 +1,7 @@
 #include "node/app/node.h"
 
+#include "node/app/confirm.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -88,6 +90,7 @@ static void on_second(uv_timer_t *timer)
     if (n->card_due && n->edge != NULL) card_observe(n);
     verdict_look(n);
     plan_objects_tick(n);
+    confirm_look(n);
 }
 
 /* ---- opening ---- */
@@ -273,6 +276,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     *n = (struct node){.config = *config, .log = *log, .loop = loop, .started = node_wall(), .next_token = 1};
     list_init(&n->pending_events);
     list_init(&n->waiting_changes);
+    list_init(&n->watches);
     list_init(&n->relays);
     list_init(&n->applies);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
@@ -360,6 +364,7 @@ void node_stop(struct node *n, uint32_t drain_ms)
     n->closing = 1 + n->workers;
     relay_stop(n);
     applies_stop(n);
+    confirm_stop(n);
     close_faces(n);
     if (n->mesh != NULL) {
         struct mesh *mesh = n->mesh;

@@ -3,7 +3,8 @@
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
  * registrations.c owns this node's bindings, plan_*.c, routing.c and hops.c answer the edge's questions, calls.c
  * keeps call records, card.c says what this node is, drain.c who takes no new calls, verdict.c how this node does,
- * commands_*.c answer clusterctl, reload.c takes over a changed configuration.
+ * commands_*.c answer clusterctl, reload.c takes over a changed configuration, confirm.c undoes what nobody
+ * confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -84,6 +85,8 @@ struct node {
     struct list_node waiting_changes; /* commands that wait for APPLIED and receipts */
     struct list_node relays;          /* commands on their way to another node */
     struct list_node applies;         /* plan applies and diffs under way, in the order of their arrival */
+    struct list_node watches;         /* changes that have to be confirmed: confirm.c */
+    bool watching;                    /* what was open at the start is among them */
     struct apply *applying;           /* the one that may change the plan: from reading it to its change on disk */
 
     struct mesh *mesh;
@@ -194,10 +197,19 @@ struct change_wait {
     void (*on_applied)(struct change_wait *w, enum err err, const struct log_id *id);
     void (*on_receipt)(struct change_wait *w, const struct node_name *peer, uint64_t elapsed_ms);
 };
-/* Hands the change to the core; not from inside a callback of it. after is the newest stamp of what it changes. w stays
- * linked until change_wait_end. */
-void replica_change(struct node *n, struct change_wait *w, struct slice author, struct slice message,
-                    const struct change_op *ops, size_t op_count, struct hlc after);
+struct change_request {
+    struct slice author;
+    struct slice message;
+    const struct change_op *ops;
+    size_t op_count;
+    struct change_terms terms;
+    struct hlc after;   /* the newest stamp of what it changes */
+    struct hlc exactly; /* see struct repl_event */
+};
+/* Hands the change to the core, which copies it; not from inside a callback of it. w stays linked until
+ * change_wait_end.
+ */
+void replica_change(struct node *n, struct change_wait *w, const struct change_request *request);
 void change_wait_end(struct change_wait *w);
 
 /* Hands an observation of this node to the core; done (may be NULL) when it is durable. */

@@ -13,7 +13,8 @@ struct want {
     struct slice key;
     struct plan_object *object; /* NULL: delete */
     struct slice packed;
-    bool keep; /* its password stays as it is, so there must be one */
+    struct slice before; /* where it is to be kept: what stands there */
+    bool keep;           /* its password stays as it is, so there must be one */
     bool existed;
     bool same;
 };
@@ -156,7 +157,9 @@ static bool visit_object(void *ctx, struct slice key, struct slice packed)
         return w->err == ERR_OK;
     }
     want->existed = true;
-    if (want->object != NULL && want->object->kind == o->kind) {
+    if (w->c->keep_before) want->before = arena_copy(w->arena, packed);
+    if (w->c->keep_before && want->before.p == NULL) w->err = ERR_NOMEM;
+    if (w->err == ERR_OK && want->object != NULL && want->object->kind == o->kind) {
         w->err = keep_secret(w, want, o);
         want->same = slice_eq(want->packed, packed);
     }
@@ -195,8 +198,10 @@ static enum err make_op(struct work *w, const struct want *want)
     c->changed += want->existed && want->object != NULL;
     c->removed += want->object == NULL;
     c->op_added[c->op_count] = !want->existed;
-    c->ops[c->op_count++] = (struct change_op){
-        .kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE, .key = want->key, .value = want->packed};
+    c->ops[c->op_count++] = (struct change_op){.kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE,
+                                               .key = want->key,
+                                               .value = want->packed,
+                                               .before = want->before};
     return ERR_OK;
 }
 

@@ -25,6 +25,7 @@ struct plan_change {
     const struct slice *deletes; /* object keys */
     size_t delete_count;
     const unsigned char *cluster_key;
+    bool keep_before; /* the operations say what they replace */
     /* out; in the arena */
     struct change_op *ops;
     size_t op_count;

@@ -445,19 +445,20 @@ void replica_tick(uv_timer_t *timer)
     replica_feed(timer->data, &ev);
 }
 
-void replica_change(struct node *n, struct change_wait *w, struct slice author, struct slice message,
-                    const struct change_op *ops, size_t op_count, struct hlc after)
+void replica_change(struct node *n, struct change_wait *w, const struct change_request *request)
 {
     w->token = n->next_token++;
     w->applied = false;
     list_append(&n->waiting_changes, &w->node);
     struct repl_event ev = {.type = REPL_EV_LOCAL_CHANGE,
                             .token = w->token,
-                            .author = author,
-                            .text = message,
-                            .ops = ops,
-                            .op_count = op_count,
-                            .after = after};
+                            .author = request->author,
+                            .text = request->message,
+                            .ops = request->ops,
+                            .op_count = request->op_count,
+                            .terms = request->terms,
+                            .after = request->after,
+                            .exactly = request->exactly};
     replica_feed(n, &ev);
 }
 

@@ -58,6 +58,7 @@ static enum err copy_ops(struct arena *a, struct changeset *c)
     for (size_t i = 0; i < c->op_count; i++) {
         ops[i] = c->ops[i];
         if (copy_text(a, &ops[i].key) != ERR_OK || copy_text(a, &ops[i].value) != ERR_OK) return ERR_NOMEM;
+        if (ops[i].before.n > 0 && copy_text(a, &ops[i].before) != ERR_OK) return ERR_NOMEM;
     }
     c->ops = ops;
     return ERR_OK;
@@ -68,7 +69,7 @@ size_t repl_changeset_bytes(const struct changeset *c)
     if (c->packed.n > 0) return c->packed.n + CHANGE_OVERHEAD;
     size_t bytes = CHANGE_OVERHEAD + c->author.n + c->message.n;
     for (size_t i = 0; i < c->op_count; i++)
-        bytes += c->ops[i].key.n + c->ops[i].value.n + 8;
+        bytes += c->ops[i].key.n + c->ops[i].value.n + c->ops[i].before.n + 8;
     return bytes;
 }
 

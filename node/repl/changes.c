@@ -66,8 +66,9 @@ enum err repl_changes_local(struct repl *r, const struct repl_event *ev)
     if (repl_status_final(r->self_status)) return ERR_REFUSED;
     if (r->joins) return ERR_UNREACHABLE;
     if (c->local_count == REPL_LOCAL_QUEUE) return ERR_FULL;
-    struct changeset change = {.author = ev->author, .message = ev->text, .ops = ev->ops, .op_count = ev->op_count};
-    if (change.op_count == 0) return ERR_SYNTAX;
+    struct changeset change = {
+        .author = ev->author, .message = ev->text, .ops = ev->ops, .op_count = ev->op_count, .terms = ev->terms};
+    if (change.op_count == 0 && change.terms.settles.seq == 0) return ERR_SYNTAX;
     enum err e = repl_check_change(&change);
     if (e != ERR_OK) return e;
     struct repl_batch *b = repl_batch_new(++r->last_id);
@@ -77,8 +78,12 @@ enum err repl_changes_local(struct repl *r, const struct repl_event *ev)
         repl_batch_drop(b);
         return e;
     }
-    c->local[(c->local_head + c->local_count) % REPL_LOCAL_QUEUE] = (struct local_change){
-        .batch = b, .driver_token = ev->token, .at = r->now, .after = ev->after, .state = LOCAL_WAITING};
+    c->local[(c->local_head + c->local_count) % REPL_LOCAL_QUEUE] = (struct local_change){.batch = b,
+                                                                                          .driver_token = ev->token,
+                                                                                          .at = r->now,
+                                                                                          .after = ev->after,
+                                                                                          .exactly = ev->exactly,
+                                                                                          .state = LOCAL_WAITING};
     c->local_count++;
     return ERR_OK;
 }
@@ -149,6 +154,7 @@ bool repl_changes_settle(struct repl *r)
  * clock does not follow: only this change goes there. */
 static struct hlc change_time(struct repl *r, const struct local_change *l)
 {
+    if (l->exactly.v != 0) return l->exactly;
     struct hlc now = repl_clock_tick(&r->clock, r->wall);
     uint64_t after = l->after.v > r->floors.heard.v ? l->after.v : r->floors.heard.v;
     bool later = now.v > after || after == UINT64_MAX;

@@ -69,9 +69,18 @@ static enum err check_op(const struct change_op *op)
 {
     if (op->kind != CHANGE_PUT && op->kind != CHANGE_DELETE) return ERR_SYNTAX;
     if (op->key.n == 0) return ERR_SYNTAX;
-    if (op->key.n > REPL_CHANGE_KEY_MAX || op->value.n > LIMIT_OBJECT) return ERR_LIMIT;
+    if (op->key.n > REPL_CHANGE_KEY_MAX || op->value.n > LIMIT_OBJECT || op->before.n > LIMIT_OBJECT) return ERR_LIMIT;
     if (op->kind == CHANGE_DELETE && op->value.n > 0) return ERR_SYNTAX;
     return ERR_OK;
+}
+
+static enum err check_terms(const struct change_terms *t)
+{
+    if (t->confirm_by.ms < 0) return ERR_SYNTAX;
+    if (t->settles.seq == 0) return ERR_OK;
+    if (!node_name_valid(&t->settles.origin) || !counted(t->settles.epoch) || !counted(t->settles.seq))
+        return ERR_SYNTAX;
+    return t->verdict == CHANGE_CONFIRMS || t->verdict == CHANGE_UNDOES ? ERR_OK : ERR_SYNTAX;
 }
 
 enum err repl_check_change(const struct changeset *c)
@@ -81,7 +90,7 @@ enum err repl_check_change(const struct changeset *c)
         enum err e = check_op(&c->ops[i]);
         if (e != ERR_OK) return e;
     }
-    return ERR_OK;
+    return check_terms(&c->terms);
 }
 
 static enum err check_received_change(const struct changeset *c)

@@ -254,7 +254,8 @@ struct local_change {
     struct repl_batch *batch; /* the one change-set */
     uint64_t driver_token;
     struct mono at;
-    struct hlc after; /* its time must be later */
+    struct hlc after;   /* its time must be later */
+    struct hlc exactly; /* {0}, or its time */
     enum local_state state;
     enum err err;
 };

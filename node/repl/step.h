@@ -96,10 +96,14 @@ struct repl_event {
     const struct vector_entry *vector;
     size_t vector_count;
     struct hlc time; /* highest in the replica */
+    struct change_terms terms; /* LOCAL_CHANGE */
     /* LOCAL_CHANGE: the newest stamp of the objects that it replaces or deletes, {0} when they are new. The change gets
      * a later time, so that an edit wins over what its author saw, also where a wrong clock has stamped that. */
     struct hlc after;
     uint64_t issued; /* CERTIFICATE */
+    /* LOCAL_CHANGE: not {0}: its very time, also one in the past. It replaces what is older and nothing that is newer;
+     * no other change of this node may have it. */
+    struct hlc exactly;
 };
 
 enum repl_action_type {

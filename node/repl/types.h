@@ -52,8 +52,19 @@ struct log_id {
 enum change_op_kind { CHANGE_PUT = 1, CHANGE_DELETE = 2 };
 struct change_op {
     enum change_op_kind kind;
-    struct slice key;   /* object key, <= PLAN_KEY_MAX */
-    struct slice value; /* packed object for a put, empty for a delete */
+    struct slice key;    /* object key, <= PLAN_KEY_MAX */
+    struct slice value;  /* packed object for a put, empty for a delete */
+    struct slice before; /* of a change that has to be confirmed: what it replaces, empty: nothing was there */
+};
+
+/* A change may have to be confirmed: without that it is undone. Both are change-sets of their own, which any node may
+ * write; settles names the change that they are about. */
+enum change_verdict { CHANGE_CONFIRMS = 1, CHANGE_UNDOES = 2 };
+struct change_terms {
+    struct wall confirm_by;     /* by the clock of its origin; {0}: it stands */
+    uint64_t confirm_within_ms; /* how long that was when it was made; 0: it stands */
+    struct log_id settles;      /* seq 0: none */
+    enum change_verdict verdict;
 };
 
 struct changeset {
@@ -62,7 +73,8 @@ struct changeset {
     struct slice author; /* Unix user behind the control socket, "user@node" */
     struct slice message;
     const struct change_op *ops;
-    size_t op_count;
+    size_t op_count; /* 0 only where it settles another change */
+    struct change_terms terms;
     struct slice packed; /* the original bytes, kept and forwarded as they came */
 };
 

@@ -353,3 +353,24 @@ def test_a_change_is_shown_whole_and_taken_back(node):
     assert node.digest() == digest
     result = node.run("plan", "rollback", change, "-m", "again", check=False)
     assert result.returncode == 3 and "changed-since" in result.stdout and "--force" in result.stderr
+
+
+# ---- confirming ----
+
+def test_a_small_edit_that_is_confirmed(node):
+    digest = node.digest()
+    out = node.run("route", "set", "6", "--priority", "5", "--confirm-within", "2m").stdout
+    change = newest(node)
+    assert f"clusterctl plan confirm {change}" in out
+    assert change in node.ctl("status")[0]["unconfirmed"]
+    assert f"change {change} stands: confirmed by " in node.run("plan", "confirm").stdout
+    assert node.ctl("status")[0]["unconfirmed"] is None
+    node.run("plan", "rollback", change, "-m", "back", "--confirm-within", "1h")  # a confirmation is no later change
+    node.run("plan", "confirm", newest(node))
+    assert node.digest() == digest
+
+
+@pytest.mark.parametrize("within", ["soon", "0s", "5"])
+def test_a_time_that_is_none(node, within):
+    result = node.run("route", "set", "6", "--priority", "5", "--confirm-within", within, check=False)
+    assert result.returncode == 2 and "--confirm-within" in result.stderr

@@ -221,11 +221,11 @@ static struct change_op *ops_of(struct arena *arena, const char *yaml, size_t *c
     struct plan_document doc = kit_document(arena, yaml);
     struct change_op *ops = arena_alloc(arena, (doc.object_count + doc.remove_count) * sizeof *ops);
     for (size_t i = 0; i < doc.object_count; i++) {
-        ops[(*count)++] =
-            (struct change_op){CHANGE_PUT, key_of(arena, &doc.objects[i]), kit_packed(arena, &doc.objects[i])};
+        ops[(*count)++] = (struct change_op){
+            .kind = CHANGE_PUT, .key = key_of(arena, &doc.objects[i]), .value = kit_packed(arena, &doc.objects[i])};
     }
     for (size_t i = 0; i < doc.remove_count; i++)
-        ops[(*count)++] = (struct change_op){CHANGE_DELETE, doc.remove[i], SLICE_NONE};
+        ops[(*count)++] = (struct change_op){.kind = CHANGE_DELETE, .key = doc.remove[i], .value = SLICE_NONE};
     return ops;
 }
 
@@ -383,7 +383,9 @@ void kit_plan(struct kit *k, const char *yaml)
     size_t count = 0;
     struct change_op *ops = ops_of(&arena, yaml, &count);
     list_init(&p.wait.node);
-    replica_change(&k->node, &p.wait, SLICE("test@n1"), SLICE("test"), ops, count, (struct hlc){0});
+    replica_change(
+        &k->node, &p.wait,
+        &(struct change_request){.author = SLICE("test@n1"), .message = SLICE("test"), .ops = ops, .op_count = count});
     kit_until(k, plan_done, &p, "the plan to be stored");
     change_wait_end(&p.wait);
     assert_int_equal(p.err, ERR_OK);

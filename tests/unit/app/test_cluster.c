@@ -377,6 +377,46 @@ static void a_node_that_met_nobody(void **state)
     cluster_fini(&c, 2);
 }
 
+static bool plan_is_back(void *ctx)
+{
+    const struct pair *p = ctx; /* b still has the plan of before */
+    return plan_digest_eq(p->a->node.plan_digest, p->b->node.plan_digest);
+}
+
+/* A change that has to be confirmed, made at a node that goes away: the first of the others undoes it, and one alone.
+ */
+static void an_origin_that_goes(void **state)
+{
+    static struct cluster c;
+    struct client client = {.kit = &c.nodes[0]};
+    struct control_builder b;
+    (void)state;
+    cluster_init(&c, 3);
+    for (size_t i = 0; i < 3; i++)
+        kit_start(&c.nodes[i]);
+    wait_linked(&c.nodes[0], &c.nodes[1]);
+    wait_linked(&c.nodes[0], &c.nodes[2]);
+    wait_linked(&c.nodes[1], &c.nodes[2]);
+    static struct kit before;
+    before.node.plan_digest = c.nodes[0].node.plan_digest;
+    control_record_start(&b, &client.arena, "");
+    args_document(&client, &b, "plan: 1\nsites: { hq: {}, campus: {} }\n");
+    control_text(&b, "allow", SLICE("all"));
+    control_text(&b, "wait", SLICE("all"));
+    control_int(&b, "confirm_within_ms", 2000);
+    client_ask(&client, &c.nodes[0], "plan apply", "", &b);
+    if (client.status != 0) fail_msg("%d %s", client.status, client.text);
+    client_close(&client);
+    node_stop(&c.nodes[0].node, 0);
+    struct pair at_2 = {&c.nodes[1], &before};
+    struct pair at_3 = {&c.nodes[2], &before};
+    assert_false(plan_is_back(&at_2));
+    kit_until(&c.nodes[1], plan_is_back, &at_2, "n2 to be as before");
+    kit_until(&c.nodes[2], plan_is_back, &at_3, "n3 to be as before");
+    assert_true(kit_logged(&c.nodes[1], "confirm/undone") != kit_logged(&c.nodes[2], "confirm/undone"));
+    cluster_fini(&c, 3);
+}
+
 /* The mesh forgets at a restart who was evicted; the store does not. */
 static bool refused_at_hello(void *ctx)
 {
@@ -439,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_new_node_takes_a_snapshot),
         cmocka_unit_test(deletions_are_forgotten_by_all_at_once),
         cmocka_unit_test(a_node_that_met_nobody),
+        cmocka_unit_test(an_origin_that_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* plan log and plan show CHANGE: what is asked, and how the answer is shown. */
+/* plan log, plan show CHANGE, plan rollback and plan confirm: what is asked, and how the answer is shown. */
 #include "tests/unit/cli/plan_node.h"
 
 #include <stdlib.h>
@@ -59,23 +59,46 @@ static void do_show(void *ctx, const struct control_request *q, struct control_r
     control_reply_end(r, 0, SLICE_NONE);
 }
 
-static void do_log(void *ctx, const struct control_request *q, struct control_reply *r)
+static void hear(void *ctx, const struct control_request *q)
 {
     struct plan_node *p = ctx;
     struct control_frame f = {.type = CONTROL_FRAME_REQUEST, .request = *q};
     buf_reset(&p->request);
     if (control_frame_pack(&f, &p->request) != ERR_OK) abort();
+}
+
+static void do_log(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    hear(ctx, q);
     control_reply_end(r, 0, SLICE_NONE);
 }
 
-static const struct control_command commands[] = {{"plan show", do_show}, {"plan log", do_log}};
+static void do_confirm(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    hear(ctx, q);
+    fake_say(r, "confirmed", "change", "here/1f/7", "by", "here/1f/8", "objects", "#2", NULL);
+    fake_say(r, "receipt", "node", "here", "ms", "#4", "durable", "?1", "note", "this node", NULL);
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+static void do_rollback(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    hear(ctx, q);
+    fake_say(r, "applied", "change", "here/1f/9", "added", "#1", "changed", "#0", "removed", "#2", "digest",
+             PLAN_NODE_DIGEST, "confirm_by", "2026-11-22T08:20:30.000Z", NULL);
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+static const struct control_command commands[] = {
+    {"plan show", do_show}, {"plan log", do_log}, {"plan confirm", do_confirm}, {"plan rollback", do_rollback}};
+#define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void a_change_whole(void **state)
 {
     struct fake_node n;
     struct plan_node p = {.moved = 0};
     (void)state;
-    fake_node_start(&n, commands, 2, &p);
+    fake_node_start(&n, commands, COMMANDS, &p);
     expect_run(n.path, "plan show here/1f/7", 0,
                "change   here/1f/7\n"
                "time     2026-11-22 08:15:30Z\n"
@@ -107,11 +130,61 @@ static void a_log_of_one_object(void **state)
     struct plan_node p = {.moved = 0};
     struct arena arena = {0};
     (void)state;
-    fake_node_start(&n, commands, 2, &p);
+    fake_node_start(&n, commands, COMMANDS, &p);
     expect_run(n.path, "plan log --object trunk/x -n 3", 0, "No change here is about such an object.\n", "");
     struct control_record args = plan_node_heard(&p, &arena);
     assert_true(slice_is(control_get_text(&args, "object"), "trunk/x"));
     assert_int_equal(control_get_int(&args, "limit", 0), 3);
+    fake_node_stop(&n);
+    buf_fini(&p.request);
+    arena_fini(&arena);
+}
+
+static void a_confirmation(void **state)
+{
+    struct fake_node n;
+    struct plan_node p = {.moved = 0};
+    struct arena arena = {0};
+    (void)state;
+    fake_node_start(&n, commands, COMMANDS, &p);
+    expect_run(n.path, "plan confirm", 0,
+               "change here/1f/7 stands: confirmed by here/1f/8\n"
+               "\n"
+               "NODE  HAS IT  AFTER MS  NOTE\n"
+               "here  yes            4  this node\n",
+               "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    assert_int_equal(control_get_text(&args, "change").n, 0);
+    arena_fini(&arena);
+    expect_run(n.path, "plan confirm here/1f/7 -m good --wait all --timeout 2s", 0, NULL, "");
+    args = plan_node_heard(&p, &arena);
+    assert_true(slice_is(control_get_text(&args, "change"), "here/1f/7"));
+    assert_true(slice_is(control_get_text(&args, "message"), "good"));
+    assert_true(slice_is(control_get_text(&args, "wait"), "all"));
+    assert_int_equal(control_get_int(&args, "timeout_ms", 0), 2000);
+    fake_node_stop(&n);
+    buf_fini(&p.request);
+    arena_fini(&arena);
+}
+
+static void a_rollback(void **state)
+{
+    struct fake_node n;
+    struct plan_node p = {.moved = 0};
+    struct arena arena = {0};
+    (void)state;
+    fake_node_start(&n, commands, COMMANDS, &p);
+    expect_run_has(n.path, "plan rollback here/1f/7", 2, "", "-m MESSAGE");
+    expect_run_has(n.path, "plan rollback here/1f/7 -m x --confirm-within now", 2, "", "--confirm-within now");
+    expect_run(n.path, "plan rollback here/1f/7 -m no --force --confirm-within 5m", 0,
+               "change here/1f/9: 1 added, 0 changed, 2 removed; the plan is now 001122334455\n"
+               "it is undone everywhere at 2026-11-22 08:20:30Z, unless you confirm it: clusterctl plan confirm "
+               "here/1f/9\n",
+               "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    assert_true(slice_is(control_get_text(&args, "change"), "here/1f/7"));
+    assert_int_equal(control_get_int(&args, "force", 0), 1);
+    assert_int_equal(control_get_int(&args, "confirm_within_ms", 0), 300000);
     fake_node_stop(&n);
     buf_fini(&p.request);
     arena_fini(&arena);
@@ -122,6 +195,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_whole),
         cmocka_unit_test(a_log_of_one_object),
+        cmocka_unit_test(a_confirmation),
+        cmocka_unit_test(a_rollback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

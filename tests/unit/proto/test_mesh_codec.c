@@ -192,7 +192,7 @@ static void test_push(void **state)
     struct arena arena = {0};
     struct mesh_frame back;
     struct mesh_frame f = frame(MESH_MESSAGE);
-    const struct change_op ops[] = {{CHANGE_DELETE, SLICE("route/x"), SLICE_NONE}};
+    const struct change_op ops[] = {{.kind = CHANGE_DELETE, .key = SLICE("route/x"), .value = SLICE_NONE}};
     struct changeset change = {
         .id = {name("a"), 3, 9}, .time = {4}, .author = SLICE("root@a"), .ops = ops, .op_count = 1};
     struct state_record records[2] = {

@@ -372,8 +372,8 @@ static struct changeset change_sample(const struct change_op *ops, size_t count)
 
 static void test_change_round_trip(void **state)
 {
-    static const struct change_op ops[] = {{CHANGE_PUT, {"site/a", 6}, {"opaque\0bytes", 12}},
-                                           {CHANGE_DELETE, {"trunk/b", 7}, {NULL, 0}}};
+    static const struct change_op ops[] = {{.kind = CHANGE_PUT, .key = {"site/a", 6}, .value = {"opaque\0bytes", 12}},
+                                           {.kind = CHANGE_DELETE, .key = {"trunk/b", 7}, .value = {NULL, 0}}};
     (void)state;
     struct changeset c = change_sample(ops, 2);
     struct changeset back;
@@ -399,6 +399,39 @@ static void test_change_round_trip(void **state)
     arena_fini(&arena);
 }
 
+static void test_change_terms(void **state)
+{
+    static const struct change_op op = {
+        .kind = CHANGE_PUT, .key = {"site/a", 6}, .value = {"new", 3}, .before = {"old", 3}};
+    static const enum change_verdict verdicts[] = {CHANGE_CONFIRMS, CHANGE_UNDOES, (enum change_verdict)3};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct changeset c = change_sample(&op, 1);
+        struct changeset back;
+        struct arena arena = {0};
+        struct buf packed = {0};
+        c.terms = (struct change_terms){.confirm_by = {1234567890123},
+                                        .confirm_within_ms = 300000,
+                                        .settles = {.epoch = 5, .seq = 6},
+                                        .verdict = verdicts[i]};
+        assert_int_equal(node_name_set(&c.terms.settles.origin, S("hq-2")), ERR_OK);
+        assert_int_equal(changeset_pack(&c, &packed), ERR_OK);
+        enum err e = changeset_unpack(&arena, buf_view(&packed), &back, NULL);
+        assert_int_equal(e, i < 2 ? ERR_OK : ERR_SYNTAX);
+        if (e == ERR_OK) {
+            assert_slice(back.ops[0].before, op.before);
+            assert_int_equal(back.terms.confirm_by.ms, c.terms.confirm_by.ms);
+            assert_int_equal(back.terms.confirm_within_ms, c.terms.confirm_within_ms);
+            assert_true(node_name_eq(&back.terms.settles.origin, &c.terms.settles.origin));
+            assert_int_equal(back.terms.settles.epoch, 5);
+            assert_int_equal(back.terms.settles.seq, 6);
+            assert_int_equal(back.terms.verdict, verdicts[i]);
+        }
+        buf_fini(&packed);
+        arena_fini(&arena);
+    }
+}
+
 static void test_change_refused(void **state)
 {
     static const char long_key[PLAN_KEY_MAX + 1] = {'x'};
@@ -406,13 +439,13 @@ static void test_change_refused(void **state)
         struct change_op op;
         enum err err;
     } rows[] = {
-        {{CHANGE_PUT, {"", 0}, {"v", 1}}, ERR_SYNTAX},
-        {{CHANGE_PUT, {"site/a", 6}, {"", 0}}, ERR_SYNTAX},
-        {{CHANGE_DELETE, {"site/a", 6}, {"v", 1}}, ERR_SYNTAX},
-        {{(enum change_op_kind)3, {"site/a", 6}, {"v", 1}}, ERR_SYNTAX},
-        {{CHANGE_DELETE, {"site a", 6}, {"", 0}}, ERR_SYNTAX},
-        {{CHANGE_DELETE, {"site/\0", 6}, {"", 0}}, ERR_SYNTAX},
-        {{CHANGE_DELETE, {long_key, sizeof long_key}, {"", 0}}, ERR_SYNTAX},
+        {{.kind = CHANGE_PUT, .key = {"", 0}, .value = {"v", 1}}, ERR_SYNTAX},
+        {{.kind = CHANGE_PUT, .key = {"site/a", 6}, .value = {"", 0}}, ERR_SYNTAX},
+        {{.kind = CHANGE_DELETE, .key = {"site/a", 6}, .value = {"v", 1}}, ERR_SYNTAX},
+        {{.kind = (enum change_op_kind)3, .key = {"site/a", 6}, .value = {"v", 1}}, ERR_SYNTAX},
+        {{.kind = CHANGE_DELETE, .key = {"site a", 6}, .value = {"", 0}}, ERR_SYNTAX},
+        {{.kind = CHANGE_DELETE, .key = {"site/\0", 6}, .value = {"", 0}}, ERR_SYNTAX},
+        {{.kind = CHANGE_DELETE, .key = {long_key, sizeof long_key}, .value = {"", 0}}, ERR_SYNTAX},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -453,11 +486,17 @@ static void test_change_envelope_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_no_clear_text),
-        cmocka_unit_test(test_truncated),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_hostile_bytes),      cmocka_unit_test(test_unknown_field),
-        cmocka_unit_test(test_hash_separates_key), cmocka_unit_test(test_change_round_trip),
-        cmocka_unit_test(test_change_refused),     cmocka_unit_test(test_change_envelope_refused),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_no_clear_text),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_unknown_field),
+        cmocka_unit_test(test_hash_separates_key),
+        cmocka_unit_test(test_change_round_trip),
+        cmocka_unit_test(test_change_terms),
+        cmocka_unit_test(test_change_refused),
+        cmocka_unit_test(test_change_envelope_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

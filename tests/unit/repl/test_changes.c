@@ -152,6 +152,34 @@ static void caps_hold_for_the_operator_too(void **state)
     drive_close(&d);
 }
 
+/* An undo has its own place in time, and does not move the clock; what settles another change may be empty. */
+static void a_change_with_a_time_of_its_own(void **state)
+{
+    (void)state;
+    struct drive d = with_peers(false);
+    struct change_op op = {.kind = CHANGE_PUT, .key = SLICE("k"), .value = SLICE("v"), .before = SLICE("w")};
+    struct repl_event ev = {.type = REPL_EV_LOCAL_CHANGE, .ops = &op, .op_count = 1, .exactly = {77}};
+    ev.terms = (struct change_terms){.settles = {.epoch = 1, .seq = 4}, .verdict = CHANGE_UNDOES};
+    assert_int_equal(drive_try(&d, ev), ERR_SYNTAX); /* it names nobody's */
+    assert_int_equal(node_name_set(&ev.terms.settles.origin, SLICE("n2")), ERR_OK);
+    ev.terms.verdict = (enum change_verdict)3;
+    assert_int_equal(drive_try(&d, ev), ERR_SYNTAX);
+    ev.terms.verdict = CHANGE_UNDOES;
+    drive(&d, ev);
+    const struct changeset *c = action(&d, REPL_DO_PERSIST_CHANGE)->changes;
+    assert_int_equal(c->time.v, 77);
+    assert_int_equal(c->terms.settles.seq, 4);
+    assert_true(slice_is(c->ops[0].before, "w"));
+    drive_stored(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token);
+    ev.op_count = 0;
+    ev.exactly = (struct hlc){0};
+    drive(&d, ev);
+    c = action(&d, REPL_DO_PERSIST_CHANGE)->changes;
+    assert_int_equal(c->op_count, 0);
+    assert_true(c->time.v > 77);
+    drive_close(&d);
+}
+
 static void a_received_change_is_stored_then_passed_on(void **state)
 {
     (void)state;
@@ -341,6 +369,7 @@ int main(void)
         cmocka_unit_test(the_local_queue_is_bounded),
         cmocka_unit_test(queues_are_shown),
         cmocka_unit_test(caps_hold_for_the_operator_too),
+        cmocka_unit_test(a_change_with_a_time_of_its_own),
         cmocka_unit_test(a_received_change_is_stored_then_passed_on),
         cmocka_unit_test(an_answer_is_not_flooded),
         cmocka_unit_test(a_gap_is_asked_for_and_closes),

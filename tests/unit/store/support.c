@@ -146,7 +146,8 @@ void change_put(struct change *c, const struct plan_object *o)
 
 void change_delete(struct change *c, const char *key)
 {
-    *next_op(c) = (struct change_op){CHANGE_DELETE, arena_copy(&c->arena, slice_of(key)), SLICE_NONE};
+    *next_op(c) =
+        (struct change_op){.kind = CHANGE_DELETE, .key = arena_copy(&c->arena, slice_of(key)), .value = SLICE_NONE};
 }
 
 void change_fini(struct change *c)
