@@ -34,6 +34,7 @@ enum err changeset_pack(const struct changeset *c, struct buf *out)
     m.ops = list;
     m.confirm_by = (uint64_t)c->terms.confirm_by.ms;
     m.confirm_within_ms = c->terms.confirm_within_ms;
+    m.made = (uint64_t)c->terms.made.ms;
     Tandem__Plan__ChangeId settles = TANDEM__PLAN__CHANGE_ID__INIT;
     if (c->terms.settles.seq > 0) {
         settles.origin = bytes_out(node_name_slice(&c->terms.settles.origin));
@@ -102,7 +103,10 @@ static enum err envelope_in(const Tandem__Plan__ChangeSet *m, struct changeset *
 
 static enum err terms_in(const Tandem__Plan__ChangeSet *m, struct change_terms *t, struct err_info *info)
 {
-    if (m->confirm_by > INT64_MAX) return err_fail(info, ERR_SYNTAX, "a change-set is to be confirmed by no date");
+    if (m->confirm_by > INT64_MAX || m->made > INT64_MAX) {
+        return err_fail(info, ERR_SYNTAX, "a change-set was made, or is to be confirmed, at no date");
+    }
+    t->made.ms = (int64_t)m->made;
     t->confirm_by.ms = (int64_t)m->confirm_by;
     t->confirm_within_ms = m->confirm_within_ms;
     if (m->settles == NULL) return ERR_OK;

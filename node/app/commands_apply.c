@@ -39,6 +39,7 @@ struct apply {
     enum apply_source source;
     struct plan_change change;
     struct rollback rollback;  /* plan rollback */
+    struct hlc exactly;        /* plan confirm: its time */
     struct change_terms terms; /* plan confirm: what it settles; the others: whether they have to be confirmed */
     unsigned looks;
     enum err err;
@@ -305,6 +306,7 @@ static void hand_over(struct apply *a)
     a->started = node_mono();
     a->wait.on_applied = on_applied;
     a->wait.on_receipt = on_receipt;
+    if (a->source == FROM_PENDING) a->terms.made = node_wall();
     if (a->terms.confirm_within_ms > 0) {
         a->terms.confirm_by = (struct wall){node_wall().ms + (int64_t)a->terms.confirm_within_ms};
     }
@@ -314,7 +316,8 @@ static void hand_over(struct apply *a)
                                             .ops = a->change.ops,
                                             .op_count = a->change.op_count,
                                             .terms = a->terms,
-                                            .after = a->change.after});
+                                            .after = a->change.after,
+                                            .exactly = a->exactly});
 }
 
 static bool base_moved(const struct apply *a)
@@ -375,7 +378,8 @@ static void apply_work(uv_work_t *work)
 {
     struct apply *a = CONTAINER_OF(work, struct apply, work);
     if (a->source == FROM_PENDING) {
-        a->err = confirm_prepare(a->read, &a->change_arena, &a->terms.settles, &a->change, &a->info);
+        a->err = confirm_prepare(a->read, &a->change_arena, &a->n->self, &a->terms.settles, &a->change, &a->exactly,
+                                 &a->info);
     } else {
         a->err = plan_change_prepare(a->read, &a->change_arena, &a->change, &a->info);
     }

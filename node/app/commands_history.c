@@ -50,7 +50,7 @@ static struct row row_of(struct listing *l, const struct changeset *c)
 {
     struct arena *arena = &l->arena;
     struct row row = {.id = c->id,
-                      .time = {(int64_t)(c->time.v >> 16)},
+                      .time = c->terms.made.ms > 0 ? c->terms.made : (struct wall){(int64_t)(c->time.v >> 16)},
                       .author = arena_copy(arena, c->author),
                       .message = arena_copy(arena, c->message),
                       .ops = c->op_count,

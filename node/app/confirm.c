@@ -103,10 +103,10 @@ static void undo_end(struct undo *u, enum err e)
     free(u);
 }
 
-/* The smallest time after the change's that no other change of ours has: stamps of one node are all different. */
+/* The smallest time from after on that no other change of ours has: stamps of one node are all different. */
 static enum err own_time(struct store_read *read, const struct node_name *self, struct hlc after, struct hlc *out)
 {
-    for (unsigned i = 1; i <= TIME_TRIES; i++) {
+    for (unsigned i = 0; i < TIME_TRIES; i++) {
         struct log_id taken;
         const struct stamp wanted = {.time = {after.v + i}, .origin = *self};
         enum err e = store_change_at(read, &wanted, &taken);
@@ -127,7 +127,7 @@ static enum err undo_prepare(struct undo *u)
     if (e == ERR_OK && row.state != PENDING_OPEN) return ERR_EXISTS; /* settled while we set out */
     if (e == ERR_OK) e = unpack_row(&u->arena, &row, &c);
     if (e == ERR_OK) e = still_there(u->read, &u->arena, &c, true, &u->change);
-    if (e == ERR_OK) e = own_time(u->read, &u->n->self, c.time, &u->exactly);
+    if (e == ERR_OK) e = own_time(u->read, &u->n->self, (struct hlc){c.time.v + 1}, &u->exactly);
     if (e != ERR_OK) return e;
     char text[LIMIT_TEXT];
     char when[WALL_TEXT_SIZE];
@@ -187,7 +187,7 @@ static void undo_after_work(uv_work_t *work, int status)
                                      .message = u->message,
                                      .ops = u->change.ops,
                                      .op_count = u->change.op_count,
-                                     .terms = {.settles = u->id, .verdict = CHANGE_UNDOES},
+                                     .terms = {.settles = u->id, .verdict = CHANGE_UNDOES, .made = node_wall()},
                                      .exactly = u->exactly};
     replica_change(n, &u->wait, &request);
 }
@@ -370,8 +370,8 @@ static enum err read_open(struct store_read *read, const struct log_id *id, stru
                     by);
 }
 
-static enum err prepare(struct store_read *read, struct arena *arena, struct log_id *id, struct plan_change *c,
-                        struct err_info *info)
+static enum err prepare(struct store_read *read, struct arena *arena, const struct node_name *self, struct log_id *id,
+                        struct plan_change *c, struct hlc *exactly, struct err_info *info)
 {
     struct store_pending row;
     struct changeset change;
@@ -379,19 +379,19 @@ static enum err prepare(struct store_read *read, struct arena *arena, struct log
     if (e == ERR_OK) e = read_open(read, id, &row, info);
     if (e == ERR_OK) e = unpack_row(arena, &row, &change);
     if (e == ERR_OK) e = still_there(read, arena, &change, false, c);
-    if (e == ERR_OK) c->after = change.time;
-    return e;
+    struct hlc from = {change.time.v + CHANGE_SETTLE_ROOM / 2};
+    return e == ERR_OK ? own_time(read, self, from, exactly) : e;
 }
 
-enum err confirm_prepare(struct store_read *read, struct arena *arena, struct log_id *id, struct plan_change *c,
-                         struct err_info *info)
+enum err confirm_prepare(struct store_read *read, struct arena *arena, const struct node_name *self, struct log_id *id,
+                         struct plan_change *c, struct hlc *exactly, struct err_info *info)
 {
     c->ops = NULL;
     c->op_count = 0;
     enum err e = store_read_begin(read);
     if (e != ERR_OK) return e;
     store_plan_digest(read, &c->digest);
-    e = prepare(read, arena, id, c, info);
+    e = prepare(read, arena, self, id, c, exactly, info);
     store_read_end(read);
     return e;
 }

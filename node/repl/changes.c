@@ -150,6 +150,12 @@ bool repl_changes_settle(struct repl *r)
     return true;
 }
 
+void repl_changes_leave_room(struct repl *r, const struct changeset *c)
+{
+    if (c->terms.confirm_within_ms == 0 || c->time.v > UINT64_MAX - CHANGE_SETTLE_ROOM) return;
+    (void)repl_clock_follow(&r->clock, (struct hlc){c->time.v + CHANGE_SETTLE_ROOM}, r->wall);
+}
+
 /* Later than the objects that it replaces, and than what anybody has forgotten. Where those come from the future our
  * clock does not follow: only this change goes there. */
 static struct hlc change_time(struct repl *r, const struct local_change *l)
@@ -169,6 +175,7 @@ static bool store(struct repl *r, struct local_change *l, struct repl_actions *o
     struct changes *c = &r->changes;
     b->changes[0].id = (struct log_id){r->self, c->epoch, repl_vector_get(&c->have, &r->self, c->epoch) + 1};
     b->changes[0].time = change_time(r, l);
+    repl_changes_leave_room(r, &b->changes[0]);
     b->token = repl_token(TOKEN_LOCAL, ++r->last_id);
     l->state = LOCAL_STORING;
     a->token = b->token;

@@ -76,7 +76,7 @@ static enum err check_op(const struct change_op *op)
 
 static enum err check_terms(const struct change_terms *t)
 {
-    if (t->confirm_by.ms < 0) return ERR_SYNTAX;
+    if (t->confirm_by.ms < 0 || t->made.ms < 0) return ERR_SYNTAX;
     if (t->settles.seq == 0) return ERR_OK;
     if (!node_name_valid(&t->settles.origin) || !counted(t->settles.epoch) || !counted(t->settles.seq))
         return ERR_SYNTAX;

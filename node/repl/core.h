@@ -588,6 +588,8 @@ MUST_CHECK enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch);
 bool repl_changes_unsettled(const struct repl *r, const struct member *m);
 /* m says that it has our log durably up to seq. */
 void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq);
+/* The clock goes on behind the times of what may settle the change. */
+void repl_changes_leave_room(struct repl *r, const struct changeset *c);
 bool repl_changes_settle(struct repl *r);
 /* A local change's end and the next one's start. */
 bool repl_changes_local_flush(struct repl *r, struct repl_actions *out);

@@ -62,6 +62,7 @@ static enum err plan_change(struct repl *r, const struct changeset *change, cons
     if (e != ERR_OK) return e;
     repl_vector_raise(&c->planned, &change->id.origin, change->id.epoch, change->id.seq);
     *taken = true;
+    repl_changes_leave_room(r, change);
     if (!repl_clock_follow(&r->clock, change->time, r->wall)) {
         repl_count(r, REPL_COUNT_changes_future, 1);
         repl_alarm(

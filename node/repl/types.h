@@ -65,7 +65,12 @@ struct change_terms {
     uint64_t confirm_within_ms; /* how long that was when it was made; 0: it stands */
     struct log_id settles;      /* seq 0: none */
     enum change_verdict verdict;
+    struct wall made; /* when, for people, where its time says something else; {0}: its time is when */
 };
+/* What settles a change has a time just behind it, so that it wins over the change and over nothing later: the clock of
+ * everybody who has seen the change goes on behind this room. An undo is in its first half, a confirmation in the
+ * second. */
+#define CHANGE_SETTLE_ROOM 4096
 
 struct changeset {
     struct log_id id;

@@ -54,7 +54,7 @@ static void add_op(struct arena *arena, struct buf *scratch, struct change_op *o
     buf_reset(scratch);
     enum err e = plan_object_pack(&o, scratch);
     if (e != ERR_OK) die("pack", e, NULL);
-    op->kind = CHANGE_PUT;
+    *op = (struct change_op){.kind = CHANGE_PUT};
     op->key = arena_copy(arena, (struct slice){key, plan_object_key_text(&o, key)});
     op->value = arena_copy(arena, buf_view(scratch));
     if (op->key.p == NULL || op->value.p == NULL) die("memory", ERR_NOMEM, NULL);

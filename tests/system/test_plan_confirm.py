@@ -53,7 +53,7 @@ def test_each_side_of_a_cut_undoes_it(fed):
 
 
 def test_a_confirmation_wins_over_an_undo(fed):
-    """Confirmed on one side of a cut, undone on the other, where also somebody edits another object of the change."""
+    """Confirmed on one side of a cut, undone on the other."""
     a, b, c = fed.all()
     number = block(a) + "77"
     change = try_route(a, number, "risky", "8s", "--wait", "all")
@@ -66,3 +66,17 @@ def test_a_confirmation_wins_over_an_undo(fed):
     assert all(note_of(n, number) == "risky" for n in (a, b, c))
     assert all(state(n, change).startswith("confirmed by b/") for n in (a, b, c))
     assert a.run("plan", "confirm", change, check=False).returncode == 1
+
+
+def test_a_confirmation_takes_no_edit_back(fed):
+    """Confirmed on one side of a cut, after somebody on the other has changed the same object."""
+    a, b, c = fed.all()
+    number = block(a) + "77"
+    change = try_route(a, number, "risky", "10m", "--wait", "all")
+    fed.cut_all()
+    b.run("route", "set", number, "--note", "better", "--timeout", "300ms", check=False)
+    c.run("plan", "confirm", "--timeout", "300ms", check=False)
+    assert (note_of(b, number), note_of(c, number)) == ("better", "risky")
+    fed.cuts.heal()
+    fed.wait_same(60)
+    assert all(note_of(n, number) == "better" and state(n, change).startswith("confirmed by c/") for n in (a, b, c))

@@ -180,6 +180,24 @@ static void a_change_with_a_time_of_its_own(void **state)
     drive_close(&d);
 }
 
+/* Whoever has seen a change that has to be confirmed gives later edits a time behind what may settle it. */
+static void room_for_what_settles_a_change(void **state)
+{
+    (void)state;
+    struct drive d = with_peers(false);
+    struct change_op op = {.kind = CHANGE_PUT, .key = SLICE("k"), .value = SLICE("v")};
+    struct repl_event ev = {.type = REPL_EV_LOCAL_CHANGE, .ops = &op, .op_count = 1};
+    ev.terms = (struct change_terms){.confirm_by = {1}, .confirm_within_ms = 1000};
+    drive(&d, ev);
+    uint64_t first = action(&d, REPL_DO_PERSIST_CHANGE)->changes[0].time.v;
+    drive_stored(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token);
+    ev.terms = (struct change_terms){.settles = {.seq = 0}};
+    drive(&d, ev);
+    uint64_t second = action(&d, REPL_DO_PERSIST_CHANGE)->changes[0].time.v;
+    assert_true(second > first + CHANGE_SETTLE_ROOM);
+    drive_close(&d);
+}
+
 static void a_received_change_is_stored_then_passed_on(void **state)
 {
     (void)state;
@@ -370,6 +388,7 @@ int main(void)
         cmocka_unit_test(queues_are_shown),
         cmocka_unit_test(caps_hold_for_the_operator_too),
         cmocka_unit_test(a_change_with_a_time_of_its_own),
+        cmocka_unit_test(room_for_what_settles_a_change),
         cmocka_unit_test(a_received_change_is_stored_then_passed_on),
         cmocka_unit_test(an_answer_is_not_flooded),
         cmocka_unit_test(a_gap_is_asked_for_and_closes),
