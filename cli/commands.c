@@ -87,6 +87,18 @@ static const struct tree_option plan_rollback_options[] = {
     WAIT_OPTIONS,
     END,
 };
+static const struct tree_arg plan_conflict[] = {
+    {.name = "OBJECT",
+     .optional = true,
+     .help = "a key or the beginning of one (trunk/hq-pbx, route/); without it all of them"},
+    END,
+};
+static const struct tree_option plan_conflicts_options[] = {
+    {.name = "accept", .help = "what stands is right: it is no conflict any more, on every node"},
+    MESSAGE_OPTION,
+    WAIT_OPTIONS,
+    END,
+};
 static const struct tree_arg export_file[] = {
     {.name = "FILE", .optional = true, .help = "where to write it; without it standard output"}, END};
 static const struct tree_option plan_export_options[] = {
@@ -323,6 +335,15 @@ static const struct tree_command commands[] = {
          "Refused with exit status 3 and a list when later changes have touched the same objects, unless --force says "
          "that they go too. 'plan show CHANGE' tells what was before; when the history no longer reaches back so far, "
          "that is said, and nothing is changed."},
+    {.name = "plan conflicts",
+     .args = plan_conflict,
+     .options = plan_conflicts_options,
+     .run = plan_conflicts_run,
+     .summary = "edits that a merge overrode and nobody has looked at",
+     .text =
+         "Where two sides of a cut line have changed one object, the newer change stands on every node. The other one "
+         "is shown here with its value, as long as nobody has settled it: by a later edit of that object, or with "
+         "--accept. Give an edit the value that is shown to have it back."},
 
     {.name = "route explain",
      .args = route_number,

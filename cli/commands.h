@@ -22,6 +22,8 @@ int plan_diff_run(struct cli *c, const struct tree_match *m);
 int plan_apply_run(struct cli *c, const struct tree_match *m);
 int plan_confirm_run(struct cli *c, const struct tree_match *m);
 int plan_rollback_run(struct cli *c, const struct tree_match *m);
+/* plan_conflicts.c */
+int plan_conflicts_run(struct cli *c, const struct tree_match *m);
 /* csv.c */
 int plan_export_run(struct cli *c, const struct tree_match *m);
 int plan_import_run(struct cli *c, const struct tree_match *m);

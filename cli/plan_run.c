@@ -119,6 +119,15 @@ static void checked_line(void *ctx, const struct control_record *r, struct buf *
     buf_text(out, "\n");
 }
 
+static void accepted_line(void *ctx, const struct control_record *r, struct buf *out)
+{
+    long long n = (long long)control_get_int(r, "objects", 0);
+    (void)ctx;
+    buf_text(out, "change ");
+    text_safe(out, control_get_text(r, "change"));
+    buf_printf(out, ": what stands is accepted for %lld object%s\n", n, n == 1 ? "" : "s");
+}
+
 static const struct output_column receipt_columns[] = {
     {"node", "NODE", FORM_PLAIN, 0},
     {"durable", "HAS IT", FORM_PLAIN, COLUMN_STATE},
@@ -131,13 +140,10 @@ int plan_run_open(struct plan_run *p, struct cli *c)
 {
     *p = (struct plan_run){.c = c};
     const struct output_view views[] = {
-        {.kind = "finding", .line = finding_line, .ctx = p},
-        {.kind = "op", .line = op_line, .ctx = p},
-        {.kind = "applied", .line = applied_line, .ctx = p},
-        {.kind = "checked", .line = checked_line, .ctx = p},
-        {.kind = "confirmed", .line = confirmed_line},
-        {.kind = "receipt", .columns = receipt_columns},
-        {0},
+        {.kind = "finding", .line = finding_line, .ctx = p}, {.kind = "op", .line = op_line, .ctx = p},
+        {.kind = "applied", .line = applied_line, .ctx = p}, {.kind = "checked", .line = checked_line, .ctx = p},
+        {.kind = "confirmed", .line = confirmed_line},       {.kind = "accepted", .line = accepted_line},
+        {.kind = "receipt", .columns = receipt_columns},     {0},
     };
     _Static_assert(sizeof views == sizeof p->views, "all of them");
     memcpy(p->views, views, sizeof views);

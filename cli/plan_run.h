@@ -17,7 +17,7 @@ struct plan_run {
     size_t blocking; /* of those found here: that stand in the way */
     bool domain;     /* new-domain is among them */
     bool moved;      /* the node refused, since its plan is not the one that was looked at */
-    struct output_view views[7];
+    struct output_view views[8];
 };
 
 struct plan_send_options {

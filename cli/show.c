@@ -23,6 +23,7 @@ static const struct output_column status_columns[] = {
     {"snapshot_from", "plan is fetched from", PLAIN, 0},
     {"snapshot_objects", "objects fetched", PLAIN, 0},
     {"unconfirmed", "unconfirmed", PLAIN, 0},
+    {"conflicts", "overridden edits", PLAIN, 0},
     {"members", "members", PLAIN, 0},
     {"members_alive", "members alive", PLAIN, 0},
     {"registrations", "registrations", PLAIN, 0},

@@ -8,12 +8,30 @@
 #include "plan.pb-c.h"
 #include "proto/arena_alloc.h"
 
+/* False: no memory. */
+static bool seen_out(struct arena *scratch, const struct change_op *op, Tandem__Plan__Op *m)
+{
+    Tandem__Plan__Stamp *stamps = arena_array(scratch, op->seen_count, sizeof *stamps);
+    m->seen = arena_array(scratch, op->seen_count, sizeof *m->seen);
+    if (stamps == NULL || m->seen == NULL) return false;
+    for (size_t i = 0; i < op->seen_count; i++) {
+        tandem__plan__stamp__init(&stamps[i]);
+        stamps[i].time = op->seen[i].time.v;
+        stamps[i].epoch = op->seen[i].epoch;
+        stamps[i].origin = bytes_out(node_name_slice(&op->seen[i].origin));
+        m->seen[i] = &stamps[i];
+    }
+    m->n_seen = op->seen_count;
+    return true;
+}
+
 enum err changeset_pack(const struct changeset *c, struct buf *out)
 {
     Tandem__Plan__ChangeSet m = TANDEM__PLAN__CHANGE_SET__INIT;
     struct arena scratch = {0};
     Tandem__Plan__Op *ops = arena_array(&scratch, c->op_count, sizeof *ops);
     Tandem__Plan__Op **list = arena_array(&scratch, c->op_count, sizeof *list);
+    Tandem__Plan__ChangeId settles = TANDEM__PLAN__CHANGE_ID__INIT;
     enum err e = ERR_NOMEM;
     if (ops == NULL || list == NULL) goto out;
     m.origin = bytes_out(node_name_slice(&c->id.origin));
@@ -28,6 +46,7 @@ enum err changeset_pack(const struct changeset *c, struct buf *out)
         ops[i].key = bytes_out(c->ops[i].key);
         ops[i].value = bytes_out(c->ops[i].value);
         ops[i].before = bytes_out(c->ops[i].before);
+        if (c->ops[i].seen_count > 0 && !seen_out(&scratch, &c->ops[i], &ops[i])) goto out;
         list[i] = &ops[i];
     }
     m.n_ops = c->op_count;
@@ -35,7 +54,7 @@ enum err changeset_pack(const struct changeset *c, struct buf *out)
     m.confirm_by = (uint64_t)c->terms.confirm_by.ms;
     m.confirm_within_ms = c->terms.confirm_within_ms;
     m.made = (uint64_t)c->terms.made.ms;
-    Tandem__Plan__ChangeId settles = TANDEM__PLAN__CHANGE_ID__INIT;
+    m.says_seen = c->terms.says_seen;
     if (c->terms.settles.seq > 0) {
         settles.origin = bytes_out(node_name_slice(&c->terms.settles.origin));
         settles.epoch = c->terms.settles.epoch;
@@ -59,7 +78,28 @@ static bool key_valid(struct slice key)
     return true;
 }
 
-static enum err op_in(const Tandem__Plan__Op *m, struct change_op *op, struct err_info *info)
+static enum err seen_in(struct arena *arena, const Tandem__Plan__Op *m, struct change_op *op, struct err_info *info)
+{
+    if (m->n_seen == 0) return ERR_OK;
+    if (m->n_seen > CHANGE_SEEN_MAX) {
+        return err_fail(info, ERR_LIMIT, "%.*s: an operation saw %zu versions; %d are allowed", SLICE_ARG(op->key),
+                        m->n_seen, CHANGE_SEEN_MAX);
+    }
+    struct stamp *seen = arena_array(arena, m->n_seen, sizeof *seen);
+    if (seen == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < m->n_seen; i++) {
+        seen[i].time.v = m->seen[i]->time;
+        seen[i].epoch = m->seen[i]->epoch;
+        if (node_name_set(&seen[i].origin, bytes_in(m->seen[i]->origin)) != ERR_OK) {
+            return err_fail(info, ERR_SYNTAX, "%.*s: an operation saw a version of nobody", SLICE_ARG(op->key));
+        }
+    }
+    op->seen = seen;
+    op->seen_count = m->n_seen;
+    return ERR_OK;
+}
+
+static enum err op_in(struct arena *arena, const Tandem__Plan__Op *m, struct change_op *op, struct err_info *info)
 {
     op->key = bytes_in(m->key);
     op->value = bytes_in(m->value);
@@ -70,15 +110,15 @@ static enum err op_in(const Tandem__Plan__Op *m, struct change_op *op, struct er
         return err_fail(info, ERR_LIMIT, "%.*s has %zu bytes; %d are allowed", SLICE_ARG(op->key), largest,
                         LIMIT_OBJECT);
     }
-    if (m->kind != CHANGE_PUT && m->kind != CHANGE_DELETE) {
+    if (m->kind < CHANGE_PUT || m->kind > CHANGE_ACCEPT) {
         return err_fail(info, ERR_SYNTAX, "%.*s: operation %u is unknown to this version", SLICE_ARG(op->key),
                         (unsigned)m->kind);
     }
     op->kind = (enum change_op_kind)m->kind;
     if ((op->kind == CHANGE_PUT) != (op->value.n > 0)) {
-        return err_fail(info, ERR_SYNTAX, "%.*s: a put needs a value and a delete has none", SLICE_ARG(op->key));
+        return err_fail(info, ERR_SYNTAX, "%.*s: a put needs a value, and nothing else has one", SLICE_ARG(op->key));
     }
-    return ERR_OK;
+    return seen_in(arena, m, op, info);
 }
 
 static enum err envelope_in(const Tandem__Plan__ChangeSet *m, struct changeset *c, struct err_info *info)
@@ -107,6 +147,7 @@ static enum err terms_in(const Tandem__Plan__ChangeSet *m, struct change_terms *
         return err_fail(info, ERR_SYNTAX, "a change-set was made, or is to be confirmed, at no date");
     }
     t->made.ms = (int64_t)m->made;
+    t->says_seen = m->says_seen;
     t->confirm_by.ms = (int64_t)m->confirm_by;
     t->confirm_within_ms = m->confirm_within_ms;
     if (m->settles == NULL) return ERR_OK;
@@ -138,7 +179,7 @@ enum err changeset_unpack(struct arena *arena, struct slice packed, struct chang
     struct change_op *ops = arena_array(arena, m->n_ops, sizeof *ops);
     if (ops == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < m->n_ops; i++) {
-        e = op_in(m->ops[i], &ops[i], info);
+        e = op_in(arena, m->ops[i], &ops[i], info);
         if (e != ERR_OK) return e;
     }
     made.ops = ops;

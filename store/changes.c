@@ -25,7 +25,7 @@ enum err change_validate(const struct changeset *c, struct err_info *info)
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->op_count; i++) {
         if (i % VALIDATE_BATCH == 0) arena_fini(&scratch);
-        if (c->ops[i].kind != CHANGE_DELETE) e = change_unpack(&scratch, c->ops[i].key, c->ops[i].value, &o, info);
+        if (c->ops[i].kind == CHANGE_PUT) e = change_unpack(&scratch, c->ops[i].key, c->ops[i].value, &o, info);
     }
     arena_fini(&scratch);
     return e;
@@ -101,9 +101,9 @@ enum err change_apply(struct env_write *w, struct totals *t, struct slice packed
         e = change_validate(&c, info);
         *refused = is_refusal(e);
     }
-    if (e == ERR_OK) e = plan_apply(w, t, &c, tally);
+    if (e == ERR_OK) e = plan_apply(w, t, &c, PLAN_NEWS, tally);
     if (e == ERR_OK) e = take_place(w, t, &c);
-    if (e == ERR_OK) e = pending_note(w, &c);
+    if (e == ERR_OK) e = pending_note(w, t, &c);
     if (e == ERR_OK) tally->applied++;
 out:
     if (*refused && e != ERR_CONFLICT) tally->refused++;

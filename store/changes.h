@@ -58,9 +58,12 @@ struct log_keep {
 };
 MUST_CHECK enum err log_trim(struct env_write *w, struct totals *t, const struct log_keep *keep);
 
+/* Whether the replica hears of a change-set now, or has its effect already (a donor's log beside its objects): then it
+ * is not compared with what stands. */
+enum plan_news { PLAN_NEWS, PLAN_KNOWN };
 /* The ops of one change-set into objects, index, tombstones and totals of t's side. Each op's value must have been
  * validated. */
-MUST_CHECK enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c,
+MUST_CHECK enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c, enum plan_news news,
                                struct change_tally *tally);
 /* The same for objects of a snapshot, each with its own stamp. validate: their values have not been looked at; then
  * also ERR_SYNTAX, ERR_LIMIT, with a part of them written. */
@@ -68,6 +71,6 @@ MUST_CHECK enum err plan_apply_objects(struct env_write *w, struct totals *t, co
                                        size_t count, bool validate, struct change_tally *tally, struct err_info *info);
 
 /* Keeps what the change-set says of confirming: that it has to be, or that it settles another one. */
-MUST_CHECK enum err pending_note(struct env_write *w, const struct changeset *c);
+MUST_CHECK enum err pending_note(struct env_write *w, struct totals *t, const struct changeset *c);
 
 #endif

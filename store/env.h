@@ -12,7 +12,7 @@
 
 #include "node/base/bytes.h"
 
-#define ENV_FORMAT 2
+#define ENV_FORMAT 3
 #define ENV_TABLE_MAX 16
 #define ENV_KEY_MAX 511 /* LMDB's own, as Debian builds it */
 #define ENV_READERS_MAX 510

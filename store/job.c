@@ -38,6 +38,7 @@ static void say_totals(struct job *job, const struct totals *totals)
     job->done.plan_digest = totals->digest;
     job->done.floor = totals->floor;
     job->done.tombstones = totals->tombstones;
+    job->done.pending = totals->pending;
 }
 
 static enum err run_changes(struct job *job, struct env_write *w, const struct log_keep *keep, uint64_t *tally)

@@ -61,7 +61,7 @@ static enum err get(struct env_write *w, const struct log_id *id, struct store_p
     return e == ERR_OK ? parse(key, content, out) : e;
 }
 
-static enum err open_row(struct env_write *w, const struct changeset *c)
+static enum err open_row(struct env_write *w, struct totals *t, const struct changeset *c)
 {
     struct store_pending row;
     enum err e = get(w, &c->id, &row);
@@ -71,14 +71,19 @@ static enum err open_row(struct env_write *w, const struct changeset *c)
                                  .confirm_by = c->terms.confirm_by,
                                  .confirm_within_ms = c->terms.confirm_within_ms,
                                  .packed = c->packed};
+    t->pending++;
     return put(w, &row);
 }
 
-static enum err settle_row(struct env_write *w, const struct changeset *c)
+static enum err settle_row(struct env_write *w, struct totals *t, const struct changeset *c)
 {
     struct store_pending row;
     enum pending_state to = c->terms.verdict == CHANGE_CONFIRMS ? PENDING_CONFIRMED : PENDING_UNDONE;
     enum err e = get(w, &c->terms.settles, &row);
+    if (e == ERR_OK && row.state == PENDING_OPEN) {
+        if (t->pending == 0) return ERR_CORRUPT;
+        t->pending--;
+    }
     if (e == ERR_NOTFOUND) {
         row = (struct store_pending){.state = PENDING_OPEN, .id = c->terms.settles};
         e = ERR_OK;
@@ -89,11 +94,11 @@ static enum err settle_row(struct env_write *w, const struct changeset *c)
     return put(w, &row);
 }
 
-enum err pending_note(struct env_write *w, const struct changeset *c)
+enum err pending_note(struct env_write *w, struct totals *t, const struct changeset *c)
 {
     enum err e = ERR_OK;
-    if (c->terms.confirm_by.ms > 0) e = open_row(w, c);
-    if (e == ERR_OK && c->terms.settles.seq > 0) e = settle_row(w, c);
+    if (c->terms.confirm_by.ms > 0) e = open_row(w, t, c);
+    if (e == ERR_OK && c->terms.settles.seq > 0) e = settle_row(w, t, c);
     return e;
 }
 

@@ -6,6 +6,7 @@
 
 #include "proto/plan_codec.h"
 #include "store/changes.h"
+#include "store/conflicts.h"
 #include "store/index.h"
 
 struct apply {
@@ -17,6 +18,8 @@ struct apply {
     bool fresh;        /* the table was empty at the start: nothing to compare with, and keys come in order */
     struct slice last; /* fresh: the key written last; a second op on it is no append */
     struct index_edits edits;
+    const struct change_op *op; /* NULL: a piece of a snapshot */
+    struct conflicts conflicts;
     struct arena scratch; /* unpacked objects, for a bounded number of ops */
     struct hasher *hasher;
     bool validate; /* nobody has looked at the values yet */
@@ -109,13 +112,18 @@ static enum err apply_object(struct apply *a, const struct snapshot_object *o)
     enum err e = current(a, o->key, &old);
     bool exists = e == ERR_OK;
     if (e != ERR_OK && e != ERR_NOTFOUND) return e;
+    if (a->op != NULL && a->op->kind == CHANGE_ACCEPT) {
+        return conflicts_accepted(&a->conflicts, a->op, exists ? &old : NULL);
+    }
     if (exists && stamp_cmp(&o->stamp, &old.stamp) < 0) {
         a->tally->ops_lost++;
-        return ERR_OK;
+        return a->op != NULL ? conflicts_lost(&a->conflicts, a->op, &old) : ERR_OK;
     }
     /* The old object goes first: writing would move it. */
     if (exists) e = retire(a, o->key, &old);
     if (exists && e != ERR_OK) return e;
+    if (a->op != NULL) e = conflicts_won(&a->conflicts, a->op, exists ? &old : NULL);
+    if (a->op != NULL && e != ERR_OK) return e;
     struct stored_object now = {.stamp = o->stamp, .packed = o->value, .tombstone = o->deleted};
     bool append = a->fresh && !exists;
     e = stored_object_put(a->w, a->cursor, o->key, &now, append ? MDB_APPEND : 0);
@@ -152,14 +160,17 @@ static enum err apply_end(struct apply *a, enum err e)
     return e;
 }
 
-enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c, struct change_tally *tally)
+enum err plan_apply(struct env_write *w, struct totals *t, const struct changeset *c, enum plan_news news,
+                    struct change_tally *tally)
 {
     struct apply a = {.w = w, .totals = t, .tally = tally};
     struct snapshot_object o = {.stamp = changeset_stamp(c)};
+    a.conflicts = (struct conflicts){.w = w, .c = c, .own = o.stamp, .known = news == PLAN_KNOWN};
     const struct change_op **ops = sorted_ops(c);
     if (ops == NULL) return ERR_NOMEM;
     enum err e = apply_begin(&a);
     for (size_t i = 0; e == ERR_OK && i < c->op_count; i++) {
+        a.op = ops[i];
         o.key = ops[i]->key;
         o.value = ops[i]->value;
         o.deleted = ops[i]->kind == CHANGE_DELETE;

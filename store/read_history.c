@@ -1,13 +1,6 @@
 /* read_history: change-sets of all logs in the order of their stamps, and the way from a stamp to its change-set. */
+#include "store/changes.h"
 #include "store/read.h"
-
-#define HISTORY_KEY_MAX (8 + LOG_KEY_MAX)
-
-static struct slice history_key(struct hlc time, const struct log_id *id, char out[HISTORY_KEY_MAX])
-{
-    put_be(out, time.v, 8);
-    return (struct slice){out, 8 + log_key(id, out + 8).n};
-}
 
 /* The change-set that a history key stands for. */
 static enum err history_entry(struct store_read *r, struct slice key, struct log_id *id, struct slice *packed)
@@ -71,14 +64,15 @@ enum err store_change_at(struct store_read *r, const struct stamp *stamp, struct
 {
     MDB_cursor *c = NULL;
     char text[HISTORY_KEY_MAX];
-    struct log_id first = {.origin = stamp->origin};
+    struct log_id first = {.origin = stamp->origin, .epoch = stamp->epoch};
     struct slice key = history_key(stamp->time, &first, text);
     struct slice packed;
     enum err e = read_cursor(r, false, PLAN_HISTORY, &c);
     if (e != ERR_OK) return e;
     e = record_step(c, MDB_SET_RANGE, &key, &packed);
     if (e == ERR_OK) e = history_entry(r, key, id, &packed);
-    if (e == ERR_OK && (get_be(key.p, 8) != stamp->time.v || !node_name_eq(&id->origin, &stamp->origin))) {
+    if (e == ERR_OK && (get_be(key.p, 8) != stamp->time.v || !node_name_eq(&id->origin, &stamp->origin) ||
+                        id->epoch != stamp->epoch)) {
         e = ERR_NOTFOUND;
     }
     mdb_cursor_close(c);
@@ -95,14 +89,9 @@ enum err store_history_whole(struct store_read *r, bool *whole)
     if (e != ERR_OK) return e;
     e = record_step(c, MDB_FIRST, &key, &content);
     while (e == ERR_OK && *whole) {
-        struct log_id id;
-        struct slice packed;
-        e = log_key_parse(key, &id);
-        id.seq = 1;
-        if (e == ERR_OK && content.n == 8 && get_be(content.p, 8) > 0) {
-            e = store_change(r, &id, &packed);
-            *whole = e == ERR_OK;
-        }
+        struct log_span span;
+        e = log_span_parse(content, &span);
+        *whole = e == ERR_OK && span.base == 0;
         if (e == ERR_OK) e = record_step(c, MDB_NEXT, &key, &content);
     }
     mdb_cursor_close(c);

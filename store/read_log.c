@@ -134,6 +134,7 @@ enum err store_load_start(struct store_read *r, struct arena *arena, struct stor
     made.time = r->totals.time;
     made.floor = r->totals.floor;
     made.tombstones = r->totals.tombstones;
+    made.pending = r->totals.pending;
     made.log_bytes = r->totals.log_bytes;
     for (size_t i = 0; i < PLAN_KIND_COUNT; i++)
         made.objects += r->totals.kinds[i];

@@ -124,7 +124,8 @@ static enum err add_tail(struct replace *r, const struct changeset *c)
 {
     char key[LOG_KEY_MAX];
     struct slice content;
-    enum err e = plan_apply(r->w, r->aside, c, r->tally);
+    enum err e = plan_apply(r->w, r->aside, c, PLAN_KNOWN, r->tally);
+    if (e == ERR_OK) e = pending_note(r->w, r->aside, c);
     if (e == ERR_OK) e = env_get(r->w, PLAN_LOG, log_key(&c->id, key), &content);
     return e == ERR_NOTFOUND ? log_write(r->w, r->aside, c) : e;
 }
@@ -136,7 +137,8 @@ static enum err find_stray(struct replace *r, const struct changeset *c)
 
 static enum err keep(struct replace *r, const struct changeset *c)
 {
-    return plan_apply(r->w, r->aside, c, r->tally);
+    enum err e = plan_apply(r->w, r->aside, c, PLAN_NEWS, r->tally);
+    return e == ERR_OK ? pending_note(r->w, r->aside, c) : e;
 }
 
 static enum err lose(struct replace *r, const struct changeset *c)
@@ -310,7 +312,9 @@ enum err snapshot_replace(struct env_write *w, const struct store_replacement *r
     aside.floor = replacement->floor;
     if (ours.time.v > aside.time.v) aside.time = ours.time;
     if (aside.floor.v > aside.time.v) aside.time = aside.floor;
-    e = each_change(&r, PLAN_TAIL, SLICE_NONE, SLICE_NONE, add_tail);
+    e = env_clear(w, PLAN_PENDING); /* what is open, and in conflict, the logs tell again as far as they reach */
+    if (e == ERR_OK) e = env_clear(w, PLAN_CONFLICTS);
+    if (e == ERR_OK) e = each_change(&r, PLAN_TAIL, SLICE_NONE, SLICE_NONE, add_tail);
     if (e == ERR_OK) e = vector_each(w, collect_log, &logs);
     for (size_t i = 0; e == ERR_OK && i < logs.count; i++)
         e = keep_or_lose(&r, &logs.items[i]);

@@ -89,6 +89,7 @@ struct store_start {
     struct hlc time;
     struct hlc floor;    /* deletions up to it are forgotten */
     uint64_t tombstones; /* how many are not */
+    uint64_t pending;    /* changes that have to be confirmed, and are open */
     uint64_t objects;
     uint64_t log_bytes; /* of all change-sets that are kept */
     struct vector_entry *plan;
@@ -120,6 +121,22 @@ MUST_CHECK enum err store_change(struct store_read *r, const struct log_id *id, 
 MUST_CHECK enum err store_change_at(struct store_read *r, const struct stamp *stamp, struct log_id *id);
 /* Whether every log is here from its beginning: what no change-set here made has then never been. */
 MUST_CHECK enum err store_history_whole(struct store_read *r, bool *whole);
+
+/* A value of an object that a concurrent edit overrode, and that nobody has looked at since (conflicts.h). */
+struct store_conflict {
+    struct slice object;
+    struct stamp stamp;  /* of the change that set it */
+    bool removed;        /* it was a deletion */
+    struct slice packed; /* empty for a deletion */
+};
+/* Of the objects whose keys begin with prefix, in the order of their keys, until each returns false. Not those that say
+ * what stands anyway. */
+MUST_CHECK enum err store_conflicts(struct store_read *r, struct slice prefix,
+                                    bool (*each)(void *ctx, const struct store_conflict *c), void *ctx);
+/* The stamps of all such values of one object, oldest first; the newest where there are more than cap. */
+MUST_CHECK enum err store_conflict_heads(struct store_read *r, struct slice object, struct stamp *out, size_t cap,
+                                         size_t *count);
+MUST_CHECK enum err store_is_conflict(struct store_read *r, struct slice object, const struct stamp *s, bool *is);
 
 /* A change that has to be confirmed, or had to be. */
 enum pending_state { PENDING_OPEN = 1, PENDING_UNDONE, PENDING_CONFIRMED };
@@ -207,6 +224,7 @@ struct store_completion {
     /* of the jobs of the plan, with ERR_OK */
     struct hlc floor;
     uint64_t tombstones;
+    uint64_t pending;
     uint64_t lost_count; /* store_submit_replacement */
     /* store_submit_changes: how many of its change-sets are in the log now (with ERR_OK all of them), and the plan's
      * digest after the job. A change-set that is refused (ERR_SYNTAX, ERR_LIMIT, ERR_CONFLICT: the first such error is

@@ -1,14 +1,13 @@
 #include "store/tables.h"
 
-const char *const plan_tables[] = {"meta",    "objects",      "index", "tombstones", "objects_b",
-                                   "index_b", "tombstones_b", "log",   "history",    "vector",
-                                   "cut",     "tail",         "lost",  "members",    "pending",
-                                   NULL};
+const char *const plan_tables[] = {"meta",         "objects", "index",   "tombstones", "objects_b", "index_b",
+                                   "tombstones_b", "log",     "history", "vector",     "cut",       "tail",
+                                   "lost",         "members", "pending", "conflicts",  NULL};
 const char *const state_tables[] = {"meta", "records", "versions", "vector", "private", NULL};
 
 /* ---- totals ---- */
 
-#define TOTALS_WORDS (1 + 4 + PLAN_KIND_COUNT + INDEX_LEN_MAX + 1 + 5)
+#define TOTALS_WORDS (1 + 4 + PLAN_KIND_COUNT + INDEX_LEN_MAX + 1 + 6)
 
 static void totals_words(struct totals *t, uint64_t *word[TOTALS_WORDS])
 {
@@ -21,6 +20,7 @@ static void totals_words(struct totals *t, uint64_t *word[TOTALS_WORDS])
     for (size_t i = 0; i <= INDEX_LEN_MAX; i++)
         word[n++] = &t->index_lens[i];
     word[n++] = &t->tombstones;
+    word[n++] = &t->pending;
     word[n++] = &t->time.v;
     word[n++] = &t->floor.v;
     word[n++] = &t->log_count;

@@ -31,7 +31,8 @@ enum plan_table {
     PLAN_TAIL,    /* like log: change-sets that belong to the snapshot put aside */
     PLAN_LOST,    /* like log: change-sets that a snapshot could not keep */
     PLAN_MEMBERS, /* name -> packed member note */
-    PLAN_PENDING  /* the log's key of a change that has to be confirmed -> see pending.c */
+    PLAN_PENDING, /* the log's key of a change that has to be confirmed -> see pending.c */
+    PLAN_CONFLICTS /* see conflicts.h */
 };
 /* A state key over STATE_KEY_PLAIN bytes stands in table keys as its first bytes and a SHA-256, since LMDB's keys end
  * at 511 bytes. */
@@ -54,6 +55,7 @@ struct totals {
     uint64_t kinds[PLAN_KIND_COUNT];
     uint64_t index_lens[INDEX_LEN_MAX + 1]; /* index keys of each length: a look-up asks only for lengths that exist */
     uint64_t tombstones;
+    uint64_t pending; /* changes that have to be confirmed, and are open */
     /* of the replica as a whole */
     struct hlc time; /* highest of the log */
     struct hlc floor;

@@ -17,6 +17,8 @@ const struct control_command node_commands[] = {
     {"plan diff", command_plan_apply},
     {"plan rollback", command_plan_apply},
     {"plan confirm", command_plan_apply},
+    {"plan accept", command_plan_apply},
+    {"plan conflicts", command_plan_conflicts},
     {"route explain", command_route_explain},
     {"node invite-info", command_invite_info},
     {"node evict", command_evict},

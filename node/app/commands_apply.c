@@ -1,5 +1,5 @@
-/* commands_apply: plan apply, plan diff, plan rollback and plan confirm, which differ in where their operations come
- * from.
+/* commands_apply: plan apply, plan diff, plan rollback, plan confirm and plan accept, which differ in where their
+ * operations come from.
  *
  *   QUEUED -> WORKING (plan_change on a worker thread) -> STORING (handed to the core) -> WAITING (for receipts) -> end
  *
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "node/app/confirm.h"
+#include "node/app/conflicts.h"
 #include "node/app/plan_change.h"
 #include "node/app/receipts.h"
 #include "node/app/rollback.h"
@@ -20,7 +21,12 @@
 
 #define LOOKS_MAX 4 /* at a plan that moves meanwhile */
 
-enum apply_source { FROM_DOCUMENT, FROM_CHANGE /* the inverse of it */, FROM_PENDING /* what still carries it */ };
+enum apply_source {
+    FROM_DOCUMENT,
+    FROM_CHANGE /* the inverse of it */,
+    FROM_PENDING /* what still carries it */,
+    FROM_CONFLICTS
+};
 enum apply_state { APPLY_QUEUED, APPLY_WORKING, APPLY_STORING, APPLY_WAITING };
 struct apply {
     struct list_node node; /* of node.applies */
@@ -39,7 +45,8 @@ struct apply {
     enum apply_source source;
     struct plan_change change;
     struct rollback rollback;  /* plan rollback */
-    struct hlc exactly;        /* plan confirm: its time */
+    struct log_id self;        /* plan confirm: the log that it will be in */
+    struct hlc exactly;        /* and its time there */
     struct change_terms terms; /* plan confirm: what it settles; the others: whether they have to be confirmed */
     unsigned looks;
     enum err err;
@@ -48,6 +55,7 @@ struct apply {
     struct slice base_digest;
     struct slice message;
     struct slice allow;
+    struct slice object; /* plan accept: a key or the beginning of one */
     bool dry_run;
     bool force;
     /* receipts */
@@ -183,6 +191,19 @@ static void send_confirmed(struct apply *a, const struct log_id *id)
     arena_fini(&arena);
 }
 
+static void send_accepted(struct apply *a, const struct log_id *id)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    char text[CHANGE_ID_TEXT];
+    change_id_text(id, text);
+    control_record_start(&b, &arena, "accepted");
+    control_text(&b, "change", slice_of(text));
+    control_int(&b, "objects", (int64_t)a->change.op_count);
+    command_record(a->reply, &b);
+    arena_fini(&arena);
+}
+
 static void send_ops(struct apply *a)
 {
     for (size_t i = 0; i < a->change.op_count; i++) {
@@ -276,7 +297,9 @@ static void on_applied(struct change_wait *w, enum err err, const struct log_id 
     }
     a->state = APPLY_WAITING;
     step_aside(a);
-    if (a->source == FROM_PENDING) {
+    if (a->source == FROM_CONFLICTS) {
+        send_accepted(a, id);
+    } else if (a->source == FROM_PENDING) {
         send_confirmed(a, id);
     } else {
         send_applied(a, id);
@@ -306,6 +329,7 @@ static void hand_over(struct apply *a)
     a->started = node_mono();
     a->wait.on_applied = on_applied;
     a->wait.on_receipt = on_receipt;
+    a->terms.says_seen = true;
     if (a->source == FROM_PENDING) a->terms.made = node_wall();
     if (a->terms.confirm_within_ms > 0) {
         a->terms.confirm_by = (struct wall){node_wall().ms + (int64_t)a->terms.confirm_within_ms};
@@ -327,11 +351,11 @@ static bool base_moved(const struct apply *a)
     return a->base_digest.n > 0 && !a->force && !slice_is(a->base_digest, seen);
 }
 
-/* Refuses, or hands the operations to the core. A confirmation says again what is there already: nothing is linted. */
+/* Refuses, or hands the operations to the core. What says again what is there already is not linted. */
 static void apply_decide(struct apply *a)
 {
     char text[LIMIT_TEXT];
-    if (a->source == FROM_PENDING) {
+    if (a->source == FROM_PENDING || a->source == FROM_CONFLICTS) {
         if (control_reply_gone(a->reply)) {
             apply_end(a, 1, "the client has gone");
         } else {
@@ -377,9 +401,11 @@ static void apply_decide(struct apply *a)
 static void apply_work(uv_work_t *work)
 {
     struct apply *a = CONTAINER_OF(work, struct apply, work);
-    if (a->source == FROM_PENDING) {
-        a->err = confirm_prepare(a->read, &a->change_arena, &a->n->self, &a->terms.settles, &a->change, &a->exactly,
-                                 &a->info);
+    if (a->source == FROM_CONFLICTS) {
+        a->err = conflicts_prepare(a->read, &a->change_arena, a->object, &a->change, &a->info);
+    } else if (a->source == FROM_PENDING) {
+        a->err =
+            confirm_prepare(a->read, &a->change_arena, &a->self, &a->terms.settles, &a->change, &a->exactly, &a->info);
     } else {
         a->err = plan_change_prepare(a->read, &a->change_arena, &a->change, &a->info);
     }
@@ -498,10 +524,19 @@ static enum err take_confirm(struct apply *a, const struct control_record *args)
 {
     struct slice change = control_get_text(args, "change");
     a->source = FROM_PENDING;
+    a->self = (struct log_id){.origin = a->n->self, .epoch = repl_plan_epoch(a->n->repl)};
     a->terms = (struct change_terms){.verdict = CHANGE_CONFIRMS};
     if (a->message.n == 0) a->message = SLICE("confirmed");
     if (change.n == 0 || history_parse_id(change, &a->terms.settles)) return ERR_OK;
     return err_fail(&a->info, ERR_SYNTAX, "not the id of a change: \"clusterctl plan log\" lists them");
+}
+
+static enum err take_accept(struct apply *a, const struct control_record *args)
+{
+    a->source = FROM_CONFLICTS;
+    a->object = control_get_text(args, "object");
+    if (a->message.n == 0) a->message = SLICE("accepted what stands");
+    return ERR_OK;
 }
 
 static enum err take_terms(struct apply *a, const struct control_record *args)
@@ -519,6 +554,7 @@ static enum err take_source(struct apply *a, const struct control_request *reque
 {
     if (slice_is(request->command, "plan rollback")) return take_rollback(a, &request->args);
     if (slice_is(request->command, "plan confirm")) return take_confirm(a, &request->args);
+    if (slice_is(request->command, "plan accept")) return take_accept(a, &request->args);
     return take_lists(a, &request->args);
 }
 

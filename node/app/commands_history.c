@@ -26,9 +26,9 @@ struct row {
 static struct slice summary(struct arena *arena, const struct changeset *c)
 {
     struct buf text = {0};
+    static const char *const words[] = {[CHANGE_PUT] = "put", [CHANGE_DELETE] = "remove", [CHANGE_ACCEPT] = "accept"};
     for (size_t i = 0; i < c->op_count && i < 3; i++) {
-        buf_printf(&text, "%s%s %.*s", i > 0 ? ", " : "", c->ops[i].kind == CHANGE_PUT ? "put" : "remove",
-                   SLICE_ARG(c->ops[i].key));
+        buf_printf(&text, "%s%s %.*s", i > 0 ? ", " : "", words[c->ops[i].kind], SLICE_ARG(c->ops[i].key));
     }
     if (c->op_count > 3) buf_printf(&text, " and %zu more", c->op_count - 3);
     struct slice copy = text.failed ? SLICE_NONE : arena_copy(arena, buf_view(&text));
@@ -177,7 +177,7 @@ static enum err gather_change(struct listing *l)
 
 static const char *action_of(const struct history_op *op)
 {
-    if (op->after.n == 0) return "remove";
+    if (op->kind != CHANGE_PUT) return op->kind == CHANGE_DELETE ? "remove" : "accept";
     return op->known == HISTORY_PRESENT ? "change" : op->known == HISTORY_ABSENT ? "add" : "put";
 }
 
@@ -189,7 +189,7 @@ static void send_op(const struct listing *l, const struct history_op *op)
     control_record_start(&b, &arena, "op");
     control_text(&b, "action", slice_of(action_of(op)));
     control_text(&b, "object", op->key);
-    control_bool(&b, "before_known", op->known != HISTORY_UNKNOWN);
+    control_bool(&b, "before_known", op->known != HISTORY_UNKNOWN || op->kind == CHANGE_ACCEPT);
     if (op->before.n > 0) {
         control_bytes(&b, "before", op->before);
     } else {
@@ -200,7 +200,9 @@ static void send_op(const struct listing *l, const struct history_op *op)
     } else {
         control_null(&b, "after");
     }
-    control_text(&b, "state", op->fate == HISTORY_IN_FORCE ? SLICE("in force") : SLICE("replaced"));
+    static const char *const fates[] = {
+        [HISTORY_IN_FORCE] = "in force", [HISTORY_REPLACED] = "replaced", [HISTORY_OVERRIDDEN] = "overridden"};
+    control_text(&b, "state", slice_of(fates[op->fate]));
     if (op->by_known && op->fate != HISTORY_IN_FORCE) {
         change_id_text(&op->by, by);
         control_text(&b, "by", slice_of(by));

@@ -2,6 +2,7 @@
  * commands_nodes.c.
  */
 #include "node/app/confirm.h"
+#include "node/app/conflicts.h"
 
 #include <stdio.h>
 
@@ -149,6 +150,7 @@ NODE_COMMAND(command_status)
     struct plan_digest digest = {{0}};
     struct err_info info = {0};
     struct binding_count bindings = {.n = n};
+    size_t conflicts = 0;
     struct unconfirmed open = {.now = node_wall()};
     char verdict[LIMIT_TEXT];
     (void)request;
@@ -158,6 +160,7 @@ NODE_COMMAND(command_status)
         store_plan_digest(n->read, &digest);
         e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_binding, &bindings);
         if (e == ERR_OK) e = store_pending_open(n->read, visit_unconfirmed, &open);
+        if (e == ERR_OK) e = conflicts_count(n->read, &conflicts);
         node_read_end(n);
     }
     node_verdict(n, verdict, sizeof verdict);
@@ -178,6 +181,7 @@ NODE_COMMAND(command_status)
     control_int(&s.b, "trunks", (int64_t)counts.kinds[PLAN_TRUNK]);
     control_bool(&s.b, "drained", n->drained);
     unconfirmed_field(&s, &open);
+    control_int(&s.b, "conflicts", (int64_t)conflicts);
     control_int(&s.b, "members", (int64_t)repl_member_count(n->repl));
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
     control_int(&s.b, "registrations", (int64_t)bindings.count);

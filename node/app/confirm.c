@@ -33,15 +33,18 @@ static bool same_id(const struct log_id *a, const struct log_id *b)
 static enum err still_there(struct store_read *read, struct arena *arena, const struct changeset *c, bool undo,
                             struct plan_change *out)
 {
-    const struct stamp own = {.time = c->time, .origin = c->id.origin};
+    const struct stamp own = changeset_stamp(c);
     out->ops = arena_alloc(arena, c->op_count * sizeof *out->ops);
-    if (out->ops == NULL) return ERR_NOMEM;
+    struct stamp *seen = arena_alloc(arena, sizeof *seen);
+    if (out->ops == NULL || seen == NULL) return ERR_NOMEM;
+    *seen = own;
     for (size_t i = 0; i < c->op_count; i++) {
         struct stamp now;
         enum err e = store_object_stamp(read, c->ops[i].key, &now);
         if (e != ERR_OK && e != ERR_NOTFOUND) return e;
-        if (e == ERR_NOTFOUND || stamp_cmp(&now, &own) != 0) continue;
-        struct change_op op = {.kind = c->ops[i].kind, .key = c->ops[i].key, .value = c->ops[i].value};
+        if (e == ERR_NOTFOUND || stamp_cmp(&now, &own) != 0 || c->ops[i].kind == CHANGE_ACCEPT) continue;
+        struct change_op op = {
+            .kind = c->ops[i].kind, .key = c->ops[i].key, .value = c->ops[i].value, .seen = seen, .seen_count = 1};
         if (undo) {
             op.kind = c->ops[i].before.n > 0 ? CHANGE_PUT : CHANGE_DELETE;
             op.value = c->ops[i].before;
@@ -71,6 +74,7 @@ struct undo {
     struct log_id id;
     struct slice message;
     struct plan_change change; /* ops */
+    struct log_id self;        /* the log that the undo will be in */
     struct hlc exactly;
     enum err err;
 };
@@ -104,11 +108,11 @@ static void undo_end(struct undo *u, enum err e)
 }
 
 /* The smallest time from after on that no other change of ours has: stamps of one node are all different. */
-static enum err own_time(struct store_read *read, const struct node_name *self, struct hlc after, struct hlc *out)
+static enum err own_time(struct store_read *read, const struct log_id *self, struct hlc after, struct hlc *out)
 {
     for (unsigned i = 0; i < TIME_TRIES; i++) {
         struct log_id taken;
-        const struct stamp wanted = {.time = {after.v + i}, .origin = *self};
+        const struct stamp wanted = {.time = {after.v + i}, .origin = self->origin, .epoch = self->epoch};
         enum err e = store_change_at(read, &wanted, &taken);
         if (e == ERR_NOTFOUND) {
             *out = wanted.time;
@@ -127,7 +131,7 @@ static enum err undo_prepare(struct undo *u)
     if (e == ERR_OK && row.state != PENDING_OPEN) return ERR_EXISTS; /* settled while we set out */
     if (e == ERR_OK) e = unpack_row(&u->arena, &row, &c);
     if (e == ERR_OK) e = still_there(u->read, &u->arena, &c, true, &u->change);
-    if (e == ERR_OK) e = own_time(u->read, &u->n->self, (struct hlc){c.time.v + 1}, &u->exactly);
+    if (e == ERR_OK) e = own_time(u->read, &u->self, (struct hlc){c.time.v + 1}, &u->exactly);
     if (e != ERR_OK) return e;
     char text[LIMIT_TEXT];
     char when[WALL_TEXT_SIZE];
@@ -183,12 +187,13 @@ static void undo_after_work(uv_work_t *work, int status)
     (void)snprintf(author, sizeof author, "tandemd@%s", n->config.node);
     u->wait.on_applied = on_undone;
     u->wait.on_receipt = on_undo_receipt;
-    struct change_request request = {.author = slice_of(author),
-                                     .message = u->message,
-                                     .ops = u->change.ops,
-                                     .op_count = u->change.op_count,
-                                     .terms = {.settles = u->id, .verdict = CHANGE_UNDOES, .made = node_wall()},
-                                     .exactly = u->exactly};
+    struct change_request request = {
+        .author = slice_of(author),
+        .message = u->message,
+        .ops = u->change.ops,
+        .op_count = u->change.op_count,
+        .terms = {.settles = u->id, .verdict = CHANGE_UNDOES, .says_seen = true, .made = node_wall()},
+        .exactly = u->exactly};
     replica_change(n, &u->wait, &request);
 }
 
@@ -199,6 +204,7 @@ static void undo_start(struct node *n, struct watch *w)
     if (u == NULL) return;
     u->n = n;
     u->id = w->id;
+    u->self = (struct log_id){.origin = n->self, .epoch = repl_plan_epoch(n->repl)};
     list_init(&u->wait.node);
     w->busy = true;
     enum err e = store_read_new(n->store, &u->read);
@@ -370,7 +376,7 @@ static enum err read_open(struct store_read *read, const struct log_id *id, stru
                     by);
 }
 
-static enum err prepare(struct store_read *read, struct arena *arena, const struct node_name *self, struct log_id *id,
+static enum err prepare(struct store_read *read, struct arena *arena, const struct log_id *self, struct log_id *id,
                         struct plan_change *c, struct hlc *exactly, struct err_info *info)
 {
     struct store_pending row;
@@ -383,7 +389,7 @@ static enum err prepare(struct store_read *read, struct arena *arena, const stru
     return e == ERR_OK ? own_time(read, self, from, exactly) : e;
 }
 
-enum err confirm_prepare(struct store_read *read, struct arena *arena, const struct node_name *self, struct log_id *id,
+enum err confirm_prepare(struct store_read *read, struct arena *arena, const struct log_id *self, struct log_id *id,
                          struct plan_change *c, struct hlc *exactly, struct err_info *info)
 {
     c->ops = NULL;

@@ -5,7 +5,8 @@
  * it, each after a grace that grows with its rank among the members that it sees. So usually exactly one writes it, and
  * in a partition each side does. The undo has a time just after the change's own: it restores the objects that still
  * carry the change, and loses to every later edit and to a confirmation, which re-puts what still carries the change
- * with a time behind the undo's and before every later edit's (CHANGE_SETTLE_ROOM). Two undos say the same. A node that starts again finds what is open in its replica.
+ * with a time behind the undo's and before every later edit's (CHANGE_SETTLE_ROOM). Two undos say the same. A node that
+ * starts again finds what is open in its replica.
  *
  * Time: the origin, and whoever sees the change arrive while the origin is there, count from that moment by their own
  * monotonic clocks, so that a wrong calendar anywhere cannot undo a change too early. Only for one that was found after
@@ -27,9 +28,10 @@ void confirm_stop(struct node *n); /* forgets everything; workers under way end 
 void confirm_text(const struct store_pending *p, struct wall now, char *out, size_t out_size);
 
 /* The operations of a confirmation of id: c->ops, op_count, digest, and their time. No id (seq 0): of the only change
- * that is open, and *id says which. Begins and ends the reader. ERR_NOTFOUND, ERR_EXISTS (settled already),
+ * that is open, and *id says which. self: the log that it will be in. Begins and
+ * ends the reader. ERR_NOTFOUND, ERR_EXISTS (settled already),
  * ERR_CONFLICT (several are open), ERR_NOMEM: info has a sentence. */
-MUST_CHECK enum err confirm_prepare(struct store_read *read, struct arena *arena, const struct node_name *self,
+MUST_CHECK enum err confirm_prepare(struct store_read *read, struct arena *arena, const struct log_id *self,
                                     struct log_id *id, struct plan_change *c, struct hlc *exactly,
                                     struct err_info *info);
 

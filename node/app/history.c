@@ -69,7 +69,7 @@ static bool visit_older(void *ctx, const struct log_id *id, struct slice packed)
     enum err e = changeset_unpack(&scratch, packed, &c, NULL);
     if (e == ERR_NOMEM) s->err = e;
     for (size_t i = e == ERR_OK ? c.op_count : 0; i-- > 0 && s->err == ERR_OK;) {
-        struct history_op *op = find(s, c.ops[i].key);
+        struct history_op *op = c.ops[i].kind != CHANGE_ACCEPT ? find(s, c.ops[i].key) : NULL;
         if (op != NULL && op->known == HISTORY_UNKNOWN) s->err = take_before(s, op, &c.ops[i]);
     }
     arena_fini(&scratch);
@@ -119,7 +119,9 @@ static bool same_change(const struct log_id *a, const struct log_id *b)
 static enum err find_fate(struct store_read *read, const struct history_change *h, const struct log_id *confirmed_by,
                           struct history_op *op)
 {
-    const struct stamp own = {.time = h->change.time, .origin = h->change.id.origin};
+    bool overridden = false;
+    const struct stamp own = changeset_stamp(&h->change);
+    if (op->kind == CHANGE_ACCEPT) return ERR_OK;
     enum err e = store_object_stamp(read, op->key, &op->now);
     if (e == ERR_NOTFOUND) {
         op->now = (struct stamp){0};
@@ -129,7 +131,9 @@ static enum err find_fate(struct store_read *read, const struct history_change *
     if (e != ERR_OK) return e;
     op->fate = stamp_cmp(&op->now, &own) > 0 ? HISTORY_REPLACED : HISTORY_IN_FORCE;
     if (op->fate == HISTORY_IN_FORCE) return ERR_OK;
-    e = store_change_at(read, &op->now, &op->by);
+    e = store_is_conflict(read, op->key, &own, &overridden);
+    if (overridden) op->fate = HISTORY_OVERRIDDEN;
+    if (e == ERR_OK) e = store_change_at(read, &op->now, &op->by);
     op->by_known = e == ERR_OK;
     if (op->by_known && same_change(&op->by, confirmed_by)) op->fate = HISTORY_IN_FORCE;
     return e == ERR_NOTFOUND ? ERR_OK : e;
@@ -151,7 +155,7 @@ enum err history_change(struct store_read *read, struct arena *arena, const stru
     if (h.ops == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < h.op_count; i++) {
         const struct change_op *op = &h.change.ops[i];
-        h.ops[i] = (struct history_op){.key = op->key, .after = op->value};
+        h.ops[i] = (struct history_op){.kind = op->kind, .key = op->key, .after = op->value};
     }
     e = find_before(read, arena, &h);
     struct store_pending pending;

@@ -16,10 +16,12 @@ enum history_before {
 
 enum history_fate {
     HISTORY_IN_FORCE,
-    HISTORY_REPLACED, /* a newer change of the object stands */
+    HISTORY_REPLACED,  /* a newer change of the object stands */
+    HISTORY_OVERRIDDEN /* the same, and its author had not seen this one; nobody has settled that */
 };
 
 struct history_op {
+    enum change_op_kind kind;
     struct slice key;
     struct slice after; /* packed; empty: deleted */
     enum history_before known;

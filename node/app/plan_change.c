@@ -13,6 +13,8 @@ struct want {
     struct slice key;
     struct plan_object *object; /* NULL: delete */
     struct slice packed;
+    const struct stamp *seen; /* of what is there, and of what was overridden there */
+    size_t seen_count;
     struct slice before; /* where it is to be kept: what stands there */
     bool keep;           /* its password stays as it is, so there must be one */
     bool existed;
@@ -201,21 +203,41 @@ static enum err make_op(struct work *w, const struct want *want)
     c->ops[c->op_count++] = (struct change_op){.kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE,
                                                .key = want->key,
                                                .value = want->packed,
-                                               .before = want->before};
+                                               .before = want->before,
+                                               .seen = want->seen,
+                                               .seen_count = want->seen_count};
     return ERR_OK;
 }
 
-/* A change is later than what it changes: see struct repl_event. */
-static enum err newest_stamp(struct work *w, struct store_read *read)
+static enum err read_seen(struct work *w, struct store_read *read, struct want *want)
 {
-    for (size_t i = 0; i < w->list_count; i++) {
-        struct stamp stamp;
-        enum err e = store_object_stamp(read, w->list[i].key, &stamp);
-        if (e == ERR_NOTFOUND) continue;
-        if (e != ERR_OK) return e;
-        if (!w->list[i].same && stamp.time.v > w->c->after.v) w->c->after = stamp.time;
-    }
+    struct stamp seen[CHANGE_SEEN_MAX];
+    size_t count = 0;
+    size_t heads = 0;
+    enum err e = store_object_stamp(read, want->key, &seen[0]);
+    if (e == ERR_NOTFOUND) return ERR_OK;
+    if (e == ERR_OK) e = store_conflict_heads(read, want->key, seen + 1, CHANGE_SEEN_MAX - 1, &heads);
+    if (e != ERR_OK) return e;
+    count = 1 + heads;
+    struct stamp *copy = arena_alloc(w->arena, count * sizeof *copy);
+    if (copy == NULL) return ERR_NOMEM;
+    memcpy(copy, seen, count * sizeof *copy);
+    want->seen = copy;
+    want->seen_count = count;
     return ERR_OK;
+}
+
+/* A change is later than what it changes (see struct repl_event), and says what it knew of it. */
+static enum err all_seen(struct work *w, struct store_read *read)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < w->list_count; i++) {
+        struct want *want = &w->list[i];
+        if (want->same) continue;
+        e = read_seen(w, read, want);
+        if (want->seen_count > 0 && want->seen[0].time.v > w->c->after.v) w->c->after = want->seen[0].time;
+    }
+    return e;
 }
 
 static enum err make_ops(struct work *w)
@@ -274,7 +296,7 @@ enum err plan_change_prepare(struct store_read *read, struct arena *arena, struc
     if (e == ERR_OK && c->fill != NULL) e = read_wants(&w);
     if (e == ERR_OK) e = store_objects(read, SLICE(""), false, visit_object, &w);
     if (e == ERR_OK) e = w.err;
-    if (e == ERR_OK) e = newest_stamp(&w, read);
+    if (e == ERR_OK) e = all_seen(&w, read);
     store_read_end(read);
     if (e == ERR_OK) e = make_ops(&w);
     if (e == ERR_OK) e = lint_both(&w);

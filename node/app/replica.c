@@ -100,8 +100,11 @@ static void store_failed(struct node *n, uint64_t core_token, enum err err)
 
 static struct repl_event stored_event(struct node *n, uint64_t core_token, const struct store_completion *c)
 {
-    struct repl_event ev = {
-        .type = REPL_EV_STORED, .token = core_token, .floor = c->floor, .tombstones = c->tombstones};
+    struct repl_event ev = {.type = REPL_EV_STORED,
+                            .token = core_token,
+                            .floor = c->floor,
+                            .tombstones = c->tombstones,
+                            .pending = c->pending};
     _Static_assert(sizeof n->plan_digest == sizeof ev.plan_digest, "a digest is 32 bytes");
     memcpy(&ev.plan_digest, &n->plan_digest, sizeof ev.plan_digest);
     return ev;
@@ -578,6 +581,7 @@ enum err replica_start(struct node *n, struct err_info *info)
             .time = start.time,
             .floor = start.floor,
             .tombstones = start.tombstones,
+            .pending = start.pending,
         };
         config.joins = joins(n, &start);
         memcpy(config.plan_digest, &n->plan_digest, sizeof config.plan_digest);

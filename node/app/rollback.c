@@ -13,7 +13,7 @@ static enum err forgotten(const struct history_change *h, size_t count, struct e
     size_t at = 0;
     size_t named = 0;
     for (size_t i = 0; i < h->op_count && named < NAMED_MAX; i++) {
-        if (h->ops[i].known != HISTORY_UNKNOWN) continue;
+        if (h->ops[i].known != HISTORY_UNKNOWN || h->ops[i].kind == CHANGE_ACCEPT) continue;
         int n = snprintf(names + at, sizeof names - at, "%s%.*s", named++ > 0 ? ", " : "", SLICE_ARG(h->ops[i].key));
         at += n > 0 ? (size_t)n : 0;
         if (at >= sizeof names) break;
@@ -28,7 +28,7 @@ static enum err check_known(const struct history_change *h, struct err_info *inf
 {
     size_t unknown = 0;
     for (size_t i = 0; i < h->op_count; i++)
-        unknown += h->ops[i].known == HISTORY_UNKNOWN;
+        unknown += h->ops[i].known == HISTORY_UNKNOWN && h->ops[i].kind != CHANGE_ACCEPT;
     return unknown == 0 ? ERR_OK : forgotten(h, unknown, info);
 }
 
@@ -37,6 +37,7 @@ static enum err take_op(const struct history_op *op, struct store_read *read, st
                         struct slice *deletes, struct plan_change *c)
 {
     struct slice packed;
+    if (op->kind == CHANGE_ACCEPT) return ERR_OK; /* it changed nothing */
     if (op->known == HISTORY_PRESENT) {
         puts[c->put_count++] = (struct wanted_put){.packed = op->before};
         return ERR_OK;

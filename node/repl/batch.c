@@ -51,6 +51,16 @@ static enum err copy_text(struct arena *a, struct slice *s)
     return ERR_OK;
 }
 
+static enum err copy_seen(struct arena *a, struct change_op *op)
+{
+    if (op->seen_count == 0) return ERR_OK;
+    struct stamp *seen = arena_alloc(a, op->seen_count * sizeof *seen);
+    if (seen == NULL) return ERR_NOMEM;
+    memcpy(seen, op->seen, op->seen_count * sizeof *seen);
+    op->seen = seen;
+    return ERR_OK;
+}
+
 static enum err copy_ops(struct arena *a, struct changeset *c)
 {
     struct change_op *ops = arena_alloc(a, c->op_count * sizeof *ops);
@@ -59,6 +69,7 @@ static enum err copy_ops(struct arena *a, struct changeset *c)
         ops[i] = c->ops[i];
         if (copy_text(a, &ops[i].key) != ERR_OK || copy_text(a, &ops[i].value) != ERR_OK) return ERR_NOMEM;
         if (ops[i].before.n > 0 && copy_text(a, &ops[i].before) != ERR_OK) return ERR_NOMEM;
+        if (copy_seen(a, &ops[i]) != ERR_OK) return ERR_NOMEM;
     }
     c->ops = ops;
     return ERR_OK;
@@ -69,7 +80,8 @@ size_t repl_changeset_bytes(const struct changeset *c)
     if (c->packed.n > 0) return c->packed.n + CHANGE_OVERHEAD;
     size_t bytes = CHANGE_OVERHEAD + c->author.n + c->message.n;
     for (size_t i = 0; i < c->op_count; i++)
-        bytes += c->ops[i].key.n + c->ops[i].value.n + c->ops[i].before.n + 8;
+        bytes +=
+            c->ops[i].key.n + c->ops[i].value.n + c->ops[i].before.n + 8 + c->ops[i].seen_count * sizeof(struct stamp);
     return bytes;
 }
 

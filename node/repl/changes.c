@@ -150,6 +150,15 @@ bool repl_changes_settle(struct repl *r)
     return true;
 }
 
+bool repl_changes_settling(const struct repl *r)
+{
+    const struct changes *c = &r->changes;
+    for (size_t i = 0; i < c->local_count; i++) {
+        if (c->local[(c->local_head + i) % REPL_LOCAL_QUEUE].exactly.v != 0) return true;
+    }
+    return false;
+}
+
 void repl_changes_leave_room(struct repl *r, const struct changeset *c)
 {
     if (c->terms.confirm_within_ms == 0 || c->time.v > UINT64_MAX - CHANGE_SETTLE_ROOM) return;
@@ -170,6 +179,11 @@ static struct hlc change_time(struct repl *r, const struct local_change *l)
 static bool store(struct repl *r, struct local_change *l, struct repl_actions *out)
 {
     struct repl_batch *b = l->batch;
+    if (l->exactly.v != 0 && r->floors.pending == 0) { /* somebody else has settled it meanwhile */
+        l->state = LOCAL_FAILED;
+        l->err = ERR_EXISTS;
+        return true;
+    }
     struct repl_action *a = repl_action_add_held(out, REPL_DO_PERSIST_CHANGE, b);
     if (a == NULL) return false;
     struct changes *c = &r->changes;
@@ -193,7 +207,10 @@ bool repl_changes_local_flush(struct repl *r, struct repl_actions *out)
         case LOCAL_FAILED:
             if (!report(r, l, out)) return false;
             break;
-        case LOCAL_WAITING: return !c->numbers_ours || repl_plan_held(r) || store(r, l, out);
+        case LOCAL_WAITING:
+            if (!c->numbers_ours || repl_plan_held(r)) return true;
+            if (!store(r, l, out)) return false;
+            break;
         case LOCAL_STORING: return true;
         }
     }

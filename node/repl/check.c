@@ -67,10 +67,11 @@ enum err repl_check_heartbeat(const struct node_name *from, const struct repl_me
 
 static enum err check_op(const struct change_op *op)
 {
-    if (op->kind != CHANGE_PUT && op->kind != CHANGE_DELETE) return ERR_SYNTAX;
+    if (op->kind != CHANGE_PUT && op->kind != CHANGE_DELETE && op->kind != CHANGE_ACCEPT) return ERR_SYNTAX;
     if (op->key.n == 0) return ERR_SYNTAX;
     if (op->key.n > REPL_CHANGE_KEY_MAX || op->value.n > LIMIT_OBJECT || op->before.n > LIMIT_OBJECT) return ERR_LIMIT;
-    if (op->kind == CHANGE_DELETE && op->value.n > 0) return ERR_SYNTAX;
+    if (op->kind != CHANGE_PUT && op->value.n > 0) return ERR_SYNTAX;
+    if (op->seen_count > CHANGE_SEEN_MAX) return ERR_LIMIT;
     return ERR_OK;
 }
 

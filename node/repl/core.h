@@ -328,6 +328,7 @@ struct floors {
     struct hlc floor;
     struct hlc heard; /* the highest floor of a peer: what we write must be newer, also before it is ours */
     uint64_t tombstones;
+    uint64_t pending;    /* changes that are open: what settles one has a time of the past, so nothing is forgotten */
     struct hlc time_max; /* of all that is durable here */
     bool whole;          /* nobody has more of our own log than we do */
     uint64_t key;        /* what steps is about; 0: there is nothing to forget */
@@ -588,6 +589,8 @@ MUST_CHECK enum err repl_changes_new_epoch(struct repl *r, uint64_t epoch);
 bool repl_changes_unsettled(const struct repl *r, const struct member *m);
 /* m says that it has our log durably up to seq. */
 void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint64_t seq);
+/* A local change with a time of its own is under way. */
+bool repl_changes_settling(const struct repl *r);
 /* The clock goes on behind the times of what may settle the change. */
 void repl_changes_leave_room(struct repl *r, const struct changeset *c);
 bool repl_changes_settle(struct repl *r);

@@ -6,6 +6,7 @@
  * own bit in a map of the members; the maps go round with the heartbeats and are joined, which is possible since
  * step_key says that two nodes mean the same vector and the same sorted list of names. Who holds a full map raises its
  * floor to its newest tombstone. All come to the same floor by themselves; one that missed it adopts it from a peer.
+ * Who knows of a change that is still to be confirmed sets no bit: what will settle it has a time just behind it.
  *
  * With nothing to forget, nothing is sent. */
 #include "node/repl/core.h"
@@ -17,6 +18,7 @@ void repl_floor_init(struct repl *r, const struct repl_config *config)
     struct floors *f = &r->floors;
     f->floor = config->floor;
     f->tombstones = config->tombstones;
+    f->pending = config->pending;
     f->time_max = config->time;
     if (r->clock.last.v < f->floor.v) r->clock.last = f->floor;
 }
@@ -102,7 +104,7 @@ static void set_own_bit(struct repl *r)
     struct floors *f = &r->floors;
     size_t self = own_place(r);
     bool passed = repl_clock_read(&r->clock, r->wall).v >= f->time_max.v;
-    if (!f->whole || !passed || bit(f, self)) return;
+    if (!f->whole || !passed || bit(f, self) || f->pending > 0 || repl_changes_settling(r)) return;
     f->steps[self / 8] |= (unsigned char)(1u << (self % 8));
     f->version++;
 }
@@ -224,6 +226,7 @@ void repl_floor_changed(struct repl *r, const struct repl_event *ev, struct hlc 
     struct floors *f = &r->floors;
     if (ev->floor.v > f->floor.v) f->floor = ev->floor;
     f->tombstones = ev->tombstones;
+    f->pending = ev->pending;
     if (time.v > f->time_max.v) f->time_max = time;
     /* Nothing that we write may lie below it, whatever the wall clock says. */
     if (r->clock.last.v < f->floor.v) r->clock.last = f->floor;

@@ -48,6 +48,7 @@ struct repl_config {
     struct hlc time;     /* highest in the replica */
     struct hlc floor;    /* of the replica: deletions up to it are forgotten */
     uint64_t tombstones; /* deletions that are not */
+    uint64_t pending;    /* changes that have to be confirmed, and are open */
     /* of the replica's content; travels in heartbeats until the first STORED brings a newer one */
     unsigned char plan_digest[32];
 };
@@ -89,13 +90,14 @@ struct repl_event {
     struct plan_digest_bytes {
         unsigned char b[32];
     } plan_digest; /* STORED after a change or a REPLACE: the content digest now */
-    /* STORED of all but state: the replica's floor and number of tombstones now. */
+    /* STORED of all but state: the replica's floor, and its numbers of tombstones and of open changes, now. */
     struct hlc floor;
     uint64_t tombstones;
+    uint64_t pending;
     /* STORED of a REPLACE: what the replica is now. */
     const struct vector_entry *vector;
     size_t vector_count;
-    struct hlc time; /* highest in the replica */
+    struct hlc time;           /* highest in the replica */
     struct change_terms terms; /* LOCAL_CHANGE */
     /* LOCAL_CHANGE: the newest stamp of the objects that it replaces or deletes, {0} when they are new. The change gets
      * a later time, so that an edit wins over what its author saw, also where a wrong clock has stamped that. */

@@ -49,12 +49,18 @@ struct log_id {
     uint64_t seq;
 };
 
-enum change_op_kind { CHANGE_PUT = 1, CHANGE_DELETE = 2 };
+/* ACCEPT leaves the object as it is, and says that what seen names is settled. */
+enum change_op_kind { CHANGE_PUT = 1, CHANGE_DELETE = 2, CHANGE_ACCEPT = 3 };
+#define CHANGE_SEEN_MAX 16
 struct change_op {
     enum change_op_kind kind;
     struct slice key;    /* object key, <= PLAN_KEY_MAX */
     struct slice value;  /* packed object for a put, empty for a delete */
     struct slice before; /* of a change that has to be confirmed: what it replaces, empty: nothing was there */
+    /* What its author knew of the object: the stamp of the value that stood, and of values that concurrent edits had
+     * overridden and nobody had settled. Says something where terms.says_seen. */
+    const struct stamp *seen;
+    size_t seen_count;
 };
 
 /* A change may have to be confirmed: without that it is undone. Both are change-sets of their own, which any node may
@@ -65,6 +71,7 @@ struct change_terms {
     uint64_t confirm_within_ms; /* how long that was when it was made; 0: it stands */
     struct log_id settles;      /* seq 0: none */
     enum change_verdict verdict;
+    bool says_seen;   /* its operations say what their author knew */
     struct wall made; /* when, for people, where its time says something else; {0}: its time is when */
 };
 /* What settles a change has a time just behind it, so that it wins over the change and over nothing later: the clock of

@@ -30,7 +30,7 @@ void work_change(struct world *w, size_t node)
     uint64_t values[OPS_MAX];
     size_t keys[OPS_MAX];
     char text[32];
-    struct change_op ops[OPS_MAX];
+    struct change_op ops[OPS_MAX] = {{.kind = CHANGE_PUT}};
     size_t count = world_random(w, 1, OPS_MAX);
     choose_keys(w, count, keys);
     for (size_t i = 0; i < count; i++) {

@@ -147,9 +147,10 @@ static void test_completion(void **state)
     if (!installed("bash")) skip();
     int status = pipe_into("bash", &script, said, sizeof said);
     assert_int_equal(status, 0);
-    assert_string_equal(said, "plan\nshow check diff apply confirm export import log rollback\napply\ntable json yaml "
-                              "csv\n--dry-run\n--data\n--version\n"
-                              "udp tcp tls\n--max-contacts\n");
+    assert_string_equal(
+        said, "plan\nshow check diff apply confirm export import log rollback conflicts\napply\ntable json yaml "
+              "csv\n--dry-run\n--data\n--version\n"
+              "udp tcp tls\n--max-contacts\n");
     buf_fini(&script);
 }
 

@@ -89,8 +89,46 @@ static void do_rollback(void *ctx, const struct control_request *q, struct contr
     control_reply_end(r, 0, SLICE_NONE);
 }
 
+static void do_conflicts(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    struct control_record record;
+    hear(ctx, q);
+    if (slice_is(control_get_text(&q->args, "object"), "site/")) {
+        control_reply_end(r, 0, SLICE_NONE);
+        return;
+    }
+    control_record_start(&b, &arena, "conflict");
+    control_text(&b, "object", SLICE("route//6/trunk/x"));
+    control_text(&b, "winner", SLICE("there/2/9"));
+    control_text(&b, "winner_time", SLICE("2026-11-22T08:15:30.123Z"));
+    control_text(&b, "winner_author", SLICE("bob@there"));
+    control_text(&b, "winner_message", SLICE("sooner"));
+    control_null(&b, "loser");
+    control_text(&b, "loser_time", SLICE("2026-11-22T08:14:30.123Z"));
+    control_text(&b, "loser_author", SLICE("here"));
+    control_null(&b, "loser_message");
+    control_bool(&b, "removed", false);
+    control_bytes(&b, "packed", packed_of(&arena, "plan: 1\nroutes: [ { match: \"6\", to: trunk/x, priority: 7 } ]\n"));
+    if (control_record_done(&b, &record) != ERR_OK) abort();
+    control_reply_record(r, &record);
+    arena_fini(&arena);
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+static void do_accept(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    hear(ctx, q);
+    fake_say(r, "accepted", "change", "here/1f/8", "objects", "#1", NULL);
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
 static const struct control_command commands[] = {
-    {"plan show", do_show}, {"plan log", do_log}, {"plan confirm", do_confirm}, {"plan rollback", do_rollback}};
+    {"plan show", do_show},           {"plan log", do_log},
+    {"plan confirm", do_confirm},     {"plan rollback", do_rollback},
+    {"plan conflicts", do_conflicts}, {"plan accept", do_accept},
+};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void a_change_whole(void **state)
@@ -190,13 +228,37 @@ static void a_rollback(void **state)
     arena_fini(&arena);
 }
 
+static void what_was_overridden(void **state)
+{
+    struct fake_node n;
+    struct plan_node p = {.moved = 0};
+    struct arena arena = {0};
+    (void)state;
+    fake_node_start(&n, commands, COMMANDS, &p);
+    expect_run(n.path, "plan conflicts", 0,
+               "! route//6/trunk/x\n"
+               "  stands      there/2/9  2026-11-22 08:15:30Z  bob@there: sooner\n"
+               "  overridden  a change that is no longer kept  2026-11-22 08:14:30Z  here\n"
+               "  - {match: \"6\", to: trunk/x, priority: 7}\n",
+               "clusterctl: an edit of such an object, or 'plan conflicts --accept', ends its conflict\n");
+    expect_run_has(n.path, "plan conflicts -o json", 0, "\"value\":\"plan: 1\\nroutes:", "");
+    expect_run(n.path, "plan conflicts site/", 0, "", "clusterctl: nothing was overridden that nobody has looked at\n");
+    expect_run_has(n.path, "plan conflicts -m x", 2, "", "go with --accept");
+    expect_run(n.path, "plan conflicts route/ --accept -m seen", 0,
+               "change here/1f/8: what stands is accepted for 1 object\n", "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    assert_true(slice_is(control_get_text(&args, "object"), "route/"));
+    assert_true(slice_is(control_get_text(&args, "message"), "seen"));
+    fake_node_stop(&n);
+    buf_fini(&p.request);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_change_whole),
-        cmocka_unit_test(a_log_of_one_object),
-        cmocka_unit_test(a_confirmation),
-        cmocka_unit_test(a_rollback),
+        cmocka_unit_test(a_change_whole), cmocka_unit_test(a_log_of_one_object), cmocka_unit_test(a_confirmation),
+        cmocka_unit_test(a_rollback),     cmocka_unit_test(what_was_overridden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

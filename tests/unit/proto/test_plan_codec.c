@@ -401,8 +401,14 @@ static void test_change_round_trip(void **state)
 
 static void test_change_terms(void **state)
 {
-    static const struct change_op op = {
-        .kind = CHANGE_PUT, .key = {"site/a", 6}, .value = {"new", 3}, .before = {"old", 3}};
+    static const struct stamp seen[] = {{.time = {77}, .origin = {"hq-1"}, .epoch = 5},
+                                        {.time = {66}, .origin = {"hq-2"}, .epoch = 6}};
+    static const struct change_op op = {.kind = CHANGE_PUT,
+                                        .key = {"site/a", 6},
+                                        .value = {"new", 3},
+                                        .before = {"old", 3},
+                                        .seen = seen,
+                                        .seen_count = 2};
     static const enum change_verdict verdicts[] = {CHANGE_CONFIRMS, CHANGE_UNDOES, (enum change_verdict)3};
     (void)state;
     for (size_t i = 0; i < 3; i++) {
@@ -410,7 +416,8 @@ static void test_change_terms(void **state)
         struct changeset back;
         struct arena arena = {0};
         struct buf packed = {0};
-        c.terms = (struct change_terms){.confirm_by = {1234567890123},
+        c.terms = (struct change_terms){.says_seen = true,
+                                        .confirm_by = {1234567890123},
                                         .confirm_within_ms = 300000,
                                         .settles = {.epoch = 5, .seq = 6},
                                         .verdict = verdicts[i]};
@@ -420,6 +427,10 @@ static void test_change_terms(void **state)
         assert_int_equal(e, i < 2 ? ERR_OK : ERR_SYNTAX);
         if (e == ERR_OK) {
             assert_slice(back.ops[0].before, op.before);
+            assert_true(back.terms.says_seen);
+            assert_int_equal(back.ops[0].seen_count, 2);
+            for (size_t k = 0; k < 2; k++)
+                assert_int_equal(stamp_cmp(&back.ops[0].seen[k], &seen[k]), 0);
             assert_int_equal(back.terms.confirm_by.ms, c.terms.confirm_by.ms);
             assert_int_equal(back.terms.confirm_within_ms, c.terms.confirm_within_ms);
             assert_true(node_name_eq(&back.terms.settles.origin, &c.terms.settles.origin));

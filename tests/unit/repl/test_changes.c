@@ -166,6 +166,12 @@ static void a_change_with_a_time_of_its_own(void **state)
     assert_int_equal(drive_try(&d, ev), ERR_SYNTAX);
     ev.terms.verdict = CHANGE_UNDOES;
     drive(&d, ev);
+    assert_int_equal(action(&d, REPL_DO_REJECTED)->err, ERR_EXISTS); /* no change is open */
+    struct repl_event other = {.type = REPL_EV_LOCAL_CHANGE, .ops = &op, .op_count = 1};
+    drive(&d, other);
+    drive(&d, (struct repl_event){
+                  .type = REPL_EV_STORED, .token = action(&d, REPL_DO_PERSIST_CHANGE)->token, .pending = 1});
+    drive(&d, ev);
     const struct changeset *c = action(&d, REPL_DO_PERSIST_CHANGE)->changes;
     assert_int_equal(c->time.v, 77);
     assert_int_equal(c->terms.settles.seq, 4);
