@@ -244,24 +244,63 @@ static enum err put_record(struct arena *arena, const struct plan_object *o, str
     return e;
 }
 
+#define BULK_FROM 1000 /* objects; a smaller change travels as records, which older nodes know */
+
+/* A secret, and that one is to be kept, need a record of their own. */
+static bool is_plain(const struct plan_object *o)
+{
+    bool secret =
+        o->kind == PLAN_TRUNK && (o->trunk.registration.password.n > 0 || o->trunk.registration.password_keep);
+    return !secret && !(o->kind == PLAN_ACCOUNT && o->account.password_keep);
+}
+
+static enum err bulk_args(const struct plan_file *f, struct control_builder *b)
+{
+    struct buf puts = {0};
+    struct buf deletes = {0};
+    struct buf packed = {0};
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < f->doc.object_count; i++) {
+        if (!is_plain(&f->doc.objects[i])) continue;
+        buf_reset(&packed);
+        e = plan_object_pack(&f->doc.objects[i], &packed);
+        if (e == ERR_OK) control_bulk_add(&puts, buf_view(&packed));
+    }
+    for (size_t i = 0; e == ERR_OK && i < f->doc.remove_count; i++)
+        control_bulk_add(&deletes, f->doc.remove[i]);
+    if (puts.failed || deletes.failed) e = ERR_NOMEM;
+    if (e == ERR_OK) control_bytes(b, "bulk_puts", buf_view(&puts));
+    if (e == ERR_OK) control_bytes(b, "bulk_deletes", buf_view(&deletes));
+    buf_fini(&puts);
+    buf_fini(&deletes);
+    buf_fini(&packed);
+    return e;
+}
+
 enum err plan_file_args(const struct plan_file *f, struct control_builder *b)
 {
-    struct control_record *puts = arena_alloc(b->arena, f->doc.object_count * sizeof *puts);
-    struct control_record *deletes = arena_alloc(b->arena, f->doc.remove_count * sizeof *deletes);
+    bool bulk = f->doc.object_count + f->doc.remove_count > BULK_FROM;
+    size_t put_count = 0;
+    size_t delete_count = bulk ? 0 : f->doc.remove_count;
+    for (size_t i = 0; i < f->doc.object_count; i++)
+        put_count += !bulk || !is_plain(&f->doc.objects[i]);
+    struct control_record *puts = arena_alloc(b->arena, put_count * sizeof *puts);
+    struct control_record *deletes = arena_alloc(b->arena, delete_count * sizeof *deletes);
     if (puts == NULL || deletes == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < f->doc.object_count; i++) {
-        enum err e = put_record(b->arena, &f->doc.objects[i], &puts[i]);
+    for (size_t i = 0, n = 0; i < f->doc.object_count; i++) {
+        if (bulk && is_plain(&f->doc.objects[i])) continue;
+        enum err e = put_record(b->arena, &f->doc.objects[i], &puts[n++]);
         if (e != ERR_OK) return e;
     }
-    for (size_t i = 0; i < f->doc.remove_count; i++) {
+    for (size_t i = 0; i < delete_count; i++) {
         struct control_builder item;
         control_record_start(&item, b->arena, "delete");
         control_text(&item, "key", f->doc.remove[i]);
         enum err e = control_record_done(&item, &deletes[i]);
         if (e != ERR_OK) return e;
     }
-    control_list(b, "puts", puts, f->doc.object_count);
-    control_list(b, "deletes", deletes, f->doc.remove_count);
+    control_list(b, "puts", puts, put_count);
+    control_list(b, "deletes", deletes, delete_count);
     control_text(b, "document", slice_of(f->name));
-    return ERR_OK;
+    return bulk ? bulk_args(f, b) : ERR_OK;
 }

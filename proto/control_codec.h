@@ -75,6 +75,12 @@ void control_null(struct control_builder *b, const char *name);
 void control_list(struct control_builder *b, const char *name, const struct control_record *items, size_t count);
 MUST_CHECK enum err control_record_done(struct control_builder *b, struct control_record *out);
 
+/* Many byte strings in one BYTES field, each behind its length: a list of a million records would be over the cap of a
+ * frame, and over what may be unpacked of one. */
+void control_bulk_add(struct buf *bulk, struct slice item);
+/* Takes the first one off bulk. ERR_NOTFOUND: there is none; ERR_SYNTAX. */
+MUST_CHECK enum err control_bulk_take(struct slice *bulk, struct slice *item);
+
 /* NULL when there is no such field; the second form gives "" or the fallback. */
 const struct control_field *control_find(const struct control_record *r, const char *name);
 struct slice control_get_text(const struct control_record *r, const char *name);

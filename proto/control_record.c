@@ -126,3 +126,27 @@ int64_t control_get_int(const struct control_record *r, const char *name, int64_
     const struct control_field *f = control_find(r, name);
     return f != NULL && (f->type == CONTROL_INT || f->type == CONTROL_BOOL) ? f->integer : fallback;
 }
+
+#define BULK_HEAD 4
+
+void control_bulk_add(struct buf *bulk, struct slice item)
+{
+    char head[BULK_HEAD];
+    for (size_t i = 0; i < BULK_HEAD; i++)
+        head[i] = (char)(item.n >> (8 * (BULK_HEAD - 1 - i)) & 0xff);
+    buf_slice(bulk, (struct slice){head, sizeof head});
+    buf_slice(bulk, item);
+}
+
+enum err control_bulk_take(struct slice *bulk, struct slice *item)
+{
+    size_t n = 0;
+    if (bulk->n == 0) return ERR_NOTFOUND;
+    if (bulk->n < BULK_HEAD) return ERR_SYNTAX;
+    for (size_t i = 0; i < BULK_HEAD; i++)
+        n = n << 8 | (unsigned char)bulk->p[i];
+    if (n > bulk->n - BULK_HEAD) return ERR_SYNTAX;
+    *item = (struct slice){bulk->p + BULK_HEAD, n};
+    *bulk = (struct slice){bulk->p + BULK_HEAD + n, bulk->n - BULK_HEAD - n};
+    return ERR_OK;
+}

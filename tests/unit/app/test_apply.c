@@ -267,6 +267,46 @@ static void a_node_that_stops_in_the_middle(void **state)
     }
 }
 
+/* Many objects come in bulk, beside records for those with secrets. */
+static void objects_in_bulk(void **state)
+{
+    struct kit k;
+    struct client c = {.kit = &k};
+    struct control_builder b;
+    struct buf puts = {0};
+    struct buf deletes = {0};
+    (void)state;
+    open_node(&k);
+    apply_ok(&k, PLAN);
+    struct plan_document d = kit_document(&c.arena, "plan: 1\nsites: { a: {}, b: {}, c: {} }\n");
+    for (size_t i = 0; i < d.object_count; i++)
+        control_bulk_add(&puts, kit_packed(&c.arena, &d.objects[i]));
+    control_bulk_add(&deletes, SLICE("route//61/trunk/two"));
+    for (unsigned turn = 0; turn < 2; turn++) {
+        c = (struct client){.kit = &k};
+        control_record_start(&b, &c.arena, "");
+        args_document(&c, &b, "plan: 1\naccounts: { \"6002\": { password: \"new\" } }\n");
+        control_text(&b, "allow", SLICE("all"));
+        control_bytes(&b, "bulk_puts", buf_view(&puts));
+        struct slice bulk = buf_view(&deletes);
+        if (turn == 0) bulk.n--; /* cut off */
+        control_bytes(&b, "bulk_deletes", bulk);
+        client_ask(&c, &k, "plan apply", "", &b);
+        assert_int_equal(c.status, turn == 0 ? 1 : 0);
+        if (turn == 0) assert_string_equal(c.text, "the objects of the request cannot be read");
+        if (turn == 1) {
+            const struct control_record *r = client_record(&c, "applied", 0);
+            assert_int_equal(control_get_int(r, "added", 0), 4);
+            assert_int_equal(control_get_int(r, "removed", 0), 1);
+        }
+        client_close(&c);
+    }
+    buf_fini(&puts);
+    buf_fini(&deletes);
+    arena_fini(&c.arena);
+    kit_fini(&k);
+}
+
 static void a_full_disk_says_so(void **state)
 {
     struct kit k;
@@ -308,6 +348,7 @@ int main(void)
         cmocka_unit_test(clients_that_vanish),
         cmocka_unit_test(a_client_that_vanishes_takes_its_apply_along),
         cmocka_unit_test(a_node_that_stops_in_the_middle),
+        cmocka_unit_test(objects_in_bulk),
         cmocka_unit_test(a_full_disk_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/plan_codec.h"
+
 static const char plan[] = "plan: 1\n"
                            "defaults: { domain: a.example }\n"
                            "accounts:\n"
@@ -148,14 +150,46 @@ static void test_allowed_and_moved(void **state)
     plan_node_stop(&p);
 }
 
+/* A large table travels in bulk: no record for each object, and nothing is lost. */
+static void test_bulk(void **state)
+{
+    (void)state;
+    struct plan_node p;
+    struct arena arena = {0};
+    struct buf table = {0};
+    struct slice item;
+    size_t count = 0;
+    plan_node_start(&p, plan);
+    buf_text(&table, "match,to,action\r\n6,trunk/a,REMOVE\r\n");
+    for (unsigned i = 0; i < 1500; i++)
+        buf_printf(&table, "7%04u,trunk/a,\r\n", i);
+    buf_add(&table, "", 1);
+    plan_node_write(&p, table.p);
+    plan_node_run(&p, "plan import % -m many", 0, "added", "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    assert_int_equal(control_find(&args, "puts")->item_count, 0);
+    assert_int_equal(control_find(&args, "deletes")->item_count, 0);
+    struct slice bulk = control_get_text(&args, "bulk_puts");
+    for (; control_bulk_take(&bulk, &item) == ERR_OK; count++) {
+        struct plan_object o;
+        assert_int_equal(plan_object_unpack(&arena, item, &o, NULL), ERR_OK);
+        assert_int_equal(o.kind, PLAN_ROUTE);
+    }
+    assert_int_equal(count, 1500);
+    bulk = control_get_text(&args, "bulk_deletes");
+    assert_int_equal(control_bulk_take(&bulk, &item), ERR_OK);
+    assert_true(slice_is(item, "route//6/trunk/a"));
+    assert_int_equal(bulk.n, 0);
+    buf_fini(&table);
+    arena_fini(&arena);
+    plan_node_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_export),
-        cmocka_unit_test(test_import),
-        cmocka_unit_test(test_password),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_allowed_and_moved),
+        cmocka_unit_test(test_bulk),     cmocka_unit_test(test_export),  cmocka_unit_test(test_import),
+        cmocka_unit_test(test_password), cmocka_unit_test(test_refused), cmocka_unit_test(test_allowed_and_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -387,13 +387,43 @@ static void test_large_apply(void **state)
     arena_fini(&arena);
 }
 
+static void test_bulk(void **state)
+{
+    static const char *const items[] = {"first", "", "third"};
+    struct buf bulk = {0};
+    struct slice item;
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        control_bulk_add(&bulk, slice_of(items[i]));
+    struct slice rest = buf_view(&bulk);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(control_bulk_take(&rest, &item), ERR_OK);
+        assert_true(slice_is(item, items[i]));
+    }
+    assert_int_equal(control_bulk_take(&rest, &item), ERR_NOTFOUND);
+    for (size_t cut = 1; cut < 9; cut++) { /* within the first */
+        rest = (struct slice){bulk.p, cut};
+        assert_int_equal(control_bulk_take(&rest, &item), ERR_SYNTAX);
+    }
+    rest = (struct slice){"\xff\xff\xff\xff"
+                          "a",
+                          5};
+    assert_int_equal(control_bulk_take(&rest, &item), ERR_SYNTAX);
+    buf_fini(&bulk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),  cmocka_unit_test(test_find),
-        cmocka_unit_test(test_pack_bounds),  cmocka_unit_test(test_frame_over_the_cap),
-        cmocka_unit_test(test_hostile),      cmocka_unit_test(test_nesting_bomb),
-        cmocka_unit_test(test_element_bomb), cmocka_unit_test(test_large_apply),
+        cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_pack_bounds),
+        cmocka_unit_test(test_frame_over_the_cap),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_nesting_bomb),
+        cmocka_unit_test(test_element_bomb),
+        cmocka_unit_test(test_large_apply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
