@@ -139,7 +139,7 @@ static void test_snapshot(void **state)
     assert_int_equal(s->cut_count + s->change_count, 0);
 
     /* The tail: change-sets as the bytes that they came in. */
-    const struct change_op op = {CHANGE_DELETE, SLICE("route/x"), SLICE_NONE};
+    const struct change_op op = {.kind = CHANGE_DELETE, .key = SLICE("route/x")};
     struct changeset change = {.id = {name("a"), 3, 9}, .time = {4}, .author = SLICE("me"), .ops = &op, .op_count = 1};
     struct buf longer = {0};
     assert_int_equal(changeset_pack(&change, &longer), ERR_OK);
