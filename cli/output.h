@@ -27,6 +27,7 @@ enum column_form {
 #define COLUMN_RIGHT 1u
 #define COLUMN_CUT 2u   /* is cut first when the terminal is narrow */
 #define COLUMN_STATE 4u /* coloured by what it says: up, alive, dead, ... */
+#define COLUMN_ODD 8u   /* upright: no line when the record does not have it */
 
 struct output_column {
     const char *field;   /* NULL ends a list */

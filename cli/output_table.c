@@ -131,9 +131,11 @@ static void print_upright(struct output *o, const struct output_view *v, const s
     bool ok = t != NULL && scols_table_enable_noheadings(t, 1) == 0 && table_column(t, "FIELD", 0) &&
               table_column(t, "VALUE", 0);
     for (size_t k = 0; ok && v->columns[k].field != NULL; k++) {
+        const struct control_field *f = control_find(r, v->columns[k].field);
+        if (f == NULL && (v->columns[k].flags & COLUMN_ODD) != 0) continue;
         struct libscols_line *line = scols_table_new_line(t, NULL);
         ok = line != NULL && scols_line_set_data(line, 0, v->columns[k].heading) == 0 &&
-             set_cell(line, 1, control_find(r, v->columns[k].field), v->columns[k].form, v->columns[k].flags);
+             set_cell(line, 1, f, v->columns[k].form, v->columns[k].flags);
     }
     table_print(o, t, ok);
 }

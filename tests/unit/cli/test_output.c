@@ -18,7 +18,10 @@ static const struct output_column node_columns[] = {
     {"note", "NOTE", FORM_PLAIN, COLUMN_CUT},
     {0},
 };
-static const struct output_column sum_columns[] = {{"total", "in all", FORM_PLAIN, 0}, {0}};
+static const struct output_column sum_columns[] = {{"total", "in all", FORM_PLAIN, 0},
+                                                   {"odd", "seldom", FORM_PLAIN, COLUMN_ODD},
+                                                   {"text", "text", FORM_PLAIN, 0},
+                                                   {0}};
 
 static void write_note(void *ctx, const struct control_record *r, struct buf *out)
 {
@@ -178,7 +181,7 @@ static void test_table(void **state)
                  "NODE      ROUND TRIP  LINKED  SINCE                 NOTE\n"
                  "hq-1          1.2 ms  yes     2026-11-22 08:15:30Z  a, \"b\"\n"
                  "campus-1           -  no      2026-11-22 08:15:30Z  -\n"
-                 "\nin all  2\n"
+                 "\nin all  2\ntext    -\n" /* and nothing of what is odd */
                  "\nSOME FIELD\nx\n");
     sheet_open(&s, OUTPUT_TABLE, false, 0);
     add_small(s.o, "note", "text", "first");
@@ -188,6 +191,9 @@ static void test_table(void **state)
                  "note: first\nnote: second\n"
                  "\nNODE  ROUND TRIP  LINKED  SINCE                 NOTE\n"
                  "a           0 ms  yes     2026-11-22 08:15:30Z  z\n");
+    sheet_open(&s, OUTPUT_TABLE, false, 0);
+    add_small(s.o, "sum", "odd", "yes");
+    sheet_expect(&s, 0, NULL, "in all  -\nseldom  yes\ntext    -\n");
     sheet_open(&s, OUTPUT_TABLE, false, 0);
     sheet_expect(&s, 0, NULL, "No nodes.\n");
     sheet_open(&s, OUTPUT_TABLE, false, 0);
