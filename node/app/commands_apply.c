@@ -276,7 +276,7 @@ static void refused(struct apply *a, enum err err)
     char text[LIMIT_TEXT];
     if (err == ERR_UNREACHABLE) {
         apply_end(
-            a, 5,
+            a, 1,
             "this node has not met a member of its cluster yet: until then it cannot know what was deleted there, "
             "and takes no change. See \"clusterctl nodes\" for the reason that its links are down; the first node of "
             "a cluster has no seeds");
