@@ -118,9 +118,36 @@ static void hexadecimal(void **state)
     assert_int_equal(hex_decode(SLICE("00ABfg"), bytes, 3), ERR_SYNTAX);
 }
 
+/* One block serves message after message; several become one that would have done, unless it is too large to keep. */
+static void a_reset_arena_stays_warm(void **state)
+{
+    struct arena a = {0};
+    (void)state;
+    arena_reset(&a); /* empty: nothing to do */
+    char *first = arena_alloc(&a, 100);
+    memset(first, 'x', 100);
+    arena_reset(&a);
+    assert_int_equal(a.used_total, 0);
+    assert_ptr_equal(arena_alloc(&a, 100), first);
+    assert_int_equal(first[99], 0); /* zeroed again */
+    for (size_t i = 0; i < 20; i++)
+        assert_non_null(arena_alloc(&a, 1000));
+    arena_reset(&a);
+    struct arena_block *kept = a.head;
+    assert_non_null(kept);
+    for (size_t i = 0; i < 20; i++)
+        assert_non_null(arena_alloc(&a, 1000));
+    assert_ptr_equal(a.head, kept);
+    assert_non_null(arena_alloc(&a, 10 * ARENA_KEPT));
+    arena_reset(&a);
+    assert_non_null(arena_alloc(&a, 1));
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reset_arena_stays_warm),
         cmocka_unit_test(slices),
         cmocka_unit_test(a_buffer_grows),
         cmocka_unit_test(an_impossible_size_fails_once_and_for_all),
