@@ -1,7 +1,6 @@
 """What a call may carry passes a node in both directions, over IPv4 and IPv6, and by TCP where UDP is too small."""
 import re
 import socket
-import subprocess
 
 import pytest
 
@@ -9,35 +8,39 @@ from harness.cluster import Node
 from harness.raw import Call, Message, Peer
 
 
-def plan(prefix, bits):
-    def trunk(host):
-        literal = f"[{prefix}{host}]:5060" if ":" in prefix else f"{prefix}{host}:5060"
-        return f'site: here, address: ["{literal}"], trust: ["{prefix}{host}/{bits}"]'
+HOSTS = {  # node, caller, callee: of IPv6 there is one address on this network, so the ports tell them apart
+    "IPv4": (("127.0.8.1", 5060), ("127.0.8.11", 5060), ("127.0.8.10", 5060)),
+    "IPv6": (("::1", 5060), ("::1", 5071), ("::1", 5070)),
+}
+
+
+def literal(host):
+    return f"[{host}]" if ":" in host else host
+
+
+def plan(caller, callee):
+    bits = 128 if ":" in caller[0] else 32
     return f"""plan: 1
 defaults: {{ domain: methods.example, digest: [md5] }}
 sites:
   here: {{ blocks: ["6", "7"] }}
 trunks:
-  pbx: {{ {trunk(10)} }}
-  other: {{ {trunk(11)} }}
+  other: {{ site: here, address: ["{literal(caller[0])}:{caller[1]}"], trust: ["{caller[0]}/{bits}"] }}
+  pbx: {{ site: here, address: ["{literal(callee[0])}:{callee[1]}"] }}
 routes:
   - {{ match: "6", to: trunk/pbx }}
   - {{ match: "7", to: trunk/other }}
 """
 
 
-@pytest.fixture(scope="module", params=["127.0.8.", "fd00:8::"], ids=["IPv4", "IPv6"])
+@pytest.fixture(scope="module", params=HOSTS)
 def world(request, tmp_path_factory):
-    """The node's address, caller and callee."""
-    prefix = request.param
-    v6 = ":" in prefix
-    if v6:
-        for host in (1, 10, 11):
-            subprocess.run(["ip", "-6", "addr", "replace", f"{prefix}{host}/128", "dev", "lo", "nodad"], check=True)
-    address = f"[{prefix}1]" if v6 else f"{prefix}1"
+    """The node, caller and callee."""
+    at, caller_at, callee_at = HOSTS[request.param]
+    address = literal(at[0])
     node = Node(tmp_path_factory.mktemp("methods"), "one", "here", address, mesh=False).start()
-    node.apply(plan(prefix, 128 if v6 else 32), "test", "--allow", "all")
-    with Peer(f"{prefix}11", node=address) as caller, Peer(f"{prefix}10", node=address) as callee:
+    node.apply(plan(caller_at, callee_at), "test", "--allow", "all")
+    with Peer(*caller_at, node=address) as caller, Peer(*callee_at, node=address) as callee:
         yield node, caller, callee
     assert node.stop() == 0, node.log_text()[-3000:]
 
@@ -142,7 +145,7 @@ def test_too_large_for_udp(world):
     family = socket.AF_INET6 if ":" in callee.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((callee.address, 5060))
+        listener.bind((callee.address, callee.port))
         listener.listen()
         listener.settimeout(10)
         caller.send(caller.request("MESSAGE", f"sip:6104@{node.address}", body="x" * 2000))
