@@ -2,7 +2,6 @@
  * vector, MESH_ITEMS_MAX change-sets and records; inside those what plan_codec.h checks. */
 #include "proto/mesh_message.h"
 
-#include "proto/arena_alloc.h"
 #include "proto/plan_codec.h"
 
 #define DIGEST_LEN 32
@@ -57,36 +56,6 @@ static enum err accusations_to_proto(const struct repl_heartbeat *h, struct aren
     return ERR_OK;
 }
 
-/* The fields that a newer version gave a note, as they came: an empty message that has those alone. */
-static enum err take_more(const Tandem__Mesh__MemberNote *p, struct arena *arena, struct slice *more)
-{
-    Tandem__Mesh__MemberNote only = TANDEM__MESH__MEMBER_NOTE__INIT;
-    *more = SLICE_NONE;
-    if (p->base.n_unknown_fields == 0) return ERR_OK;
-    only.base.n_unknown_fields = p->base.n_unknown_fields;
-    only.base.unknown_fields = p->base.unknown_fields;
-    size_t size = protobuf_c_message_get_packed_size(&only.base);
-    if (size > REPL_NOTE_MORE_MAX) return ERR_OK; /* too much to be kept for each of many members */
-    char *bytes = arena_alloc(arena, size);
-    if (bytes == NULL) return ERR_NOMEM;
-    *more = (struct slice){bytes, protobuf_c_message_pack(&only.base, (uint8_t *)bytes)};
-    return ERR_OK;
-}
-
-static enum err more_to_proto(struct slice more, struct arena *scratch, Tandem__Mesh__MemberNote *p)
-{
-    void *raw = NULL;
-    if (more.n == 0) return ERR_OK;
-    if (more.n > REPL_NOTE_MORE_MAX) return ERR_LIMIT;
-    enum err err = proto_unpack(scratch, &tandem__mesh__member_note__descriptor, more, &raw);
-    if (err == ERR_SYNTAX) return ERR_OK; /* from a disk that is damaged: no reason to be silent */
-    if (err != ERR_OK) return err;
-    const ProtobufCMessage *only = raw;
-    p->base.n_unknown_fields = only->n_unknown_fields;
-    p->base.unknown_fields = only->unknown_fields;
-    return ERR_OK;
-}
-
 static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena *scratch, Tandem__Mesh__Frame *out)
 {
     if (h->note_count > LIMIT_MEMBERS) return ERR_LIMIT;
@@ -119,8 +88,6 @@ static enum err heartbeat_to_proto(const struct repl_heartbeat *h, struct arena 
         items[i].site = mesh_bytes(n->site);
         items[i].issued = n->issued;
         items[i].barred = n->barred;
-        enum err err = more_to_proto(n->more, scratch, &items[i]);
-        if (err != ERR_OK) return err;
         list[i] = &items[i];
     }
     p->notes = list;
@@ -289,8 +256,7 @@ static enum err take_digest(ProtobufCBinaryData b, unsigned char out[DIGEST_LEN]
     return ERR_OK;
 }
 
-static enum err take_note(const Tandem__Mesh__MemberNote *p, struct arena *arena, struct member_note *n,
-                          struct err_info *info)
+static enum err take_note(const Tandem__Mesh__MemberNote *p, struct member_note *n, struct err_info *info)
 {
     enum err err = mesh_take_name(p->name, &n->name, info);
     if (err != ERR_OK) return err;
@@ -305,7 +271,7 @@ static enum err take_note(const Tandem__Mesh__MemberNote *p, struct arena *arena
     if (!plain_text(n->mesh_address, LIMIT_URI) || !plain_text(n->site, LIMIT_NAME))
         return err_fail(info, ERR_SYNTAX, "mesh message: address or site of %s is not printable or too long",
                         n->name.s);
-    return take_more(p, arena, &n->more);
+    return ERR_OK;
 }
 
 static enum err take_accusations(const Tandem__Mesh__Heartbeat *p, struct arena *arena, struct repl_heartbeat *h,
@@ -351,7 +317,7 @@ static enum err take_heartbeat(const Tandem__Mesh__Heartbeat *p, struct arena *a
     struct member_note *notes = arena_alloc(arena, p->n_notes * sizeof *notes);
     if (notes == NULL) return ERR_NOMEM;
     for (size_t i = 0; err == ERR_OK && i < p->n_notes; i++)
-        err = take_note(p->notes[i], arena, &notes[i], info);
+        err = take_note(p->notes[i], &notes[i], info);
     h->notes = notes;
     h->note_count = p->n_notes;
     return err;

@@ -69,6 +69,7 @@ static enum err pack_trunk(struct arena *scratch, const struct plan_trunk *t, Ta
     m.calls = t->calls;
     m.rate_per_s = t->rate_per_s;
     m.disabled = t->disabled;
+    m.identity = (uint32_t)t->identity;
     if (t->registration.set) {
         registration.user = bytes_out(t->registration.user);
         registration.sealed = bytes_out(t->registration.sealed);
@@ -211,8 +212,12 @@ static enum err unpack_trunk(struct arena *arena, const Tandem__Plan__Trunk *m, 
     if (m->transport > PLAN_TLS) {
         return err_fail(info, ERR_SYNTAX, "transport %u is unknown to this version", (unsigned)m->transport);
     }
+    if (m->identity > PLAN_IDENTITY_OUTSIDE) {
+        return err_fail(info, ERR_SYNTAX, "identity %u is unknown to this version", (unsigned)m->identity);
+    }
     t->name = bytes_in(m->name);
     t->site = bytes_in(m->site);
+    t->identity = (enum plan_identity)m->identity;
     t->transport = (enum plan_transport)m->transport;
     t->probe_ms = m->probe_ms;
     t->calls = m->calls;

@@ -120,6 +120,7 @@ enum err trunk_health_pack(const struct trunk_health *h, struct buf *out)
 {
     Tandem__State__TrunkHealth m = TANDEM__STATE__TRUNK_HEALTH__INIT;
     m.trunk = bytes_out(h->trunk);
+    m.address = bytes_out(h->address);
     m.up = h->up;
     m.since_ms = h->since.ms;
     m.rtt_us = h->rtt_us;
@@ -134,8 +135,9 @@ enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct tr
     if (e != ERR_OK) return e;
     const Tandem__State__TrunkHealth *m = raw;
     if (m->trunk.len == 0) return ERR_SYNTAX;
-    if (m->trunk.len > LIMIT_NAME || m->reason.len > LIMIT_TEXT) return ERR_LIMIT;
+    if (m->trunk.len > LIMIT_NAME || m->address.len > LIMIT_URI || m->reason.len > LIMIT_TEXT) return ERR_LIMIT;
     *h = (struct trunk_health){.trunk = bytes_in(m->trunk),
+                               .address = bytes_in(m->address),
                                .up = m->up,
                                .since.ms = m->since_ms,
                                .rtt_us = m->rtt_us,
@@ -201,7 +203,6 @@ enum err member_note_pack(const struct member_note *n, struct buf *out)
     m.barred = n->barred;
     m.since_ms = n->since.ms;
     m.joined_ms = n->joined.ms;
-    m.more = bytes_out(n->more);
     return proto_pack(&m.base, out);
 }
 
@@ -213,8 +214,7 @@ enum err member_note_unpack(struct arena *arena, struct slice packed, struct mem
     if (e != ERR_OK) return e;
     const Tandem__State__Member *m = raw;
     if (m->status < MEMBER_ALIVE || m->status > MEMBER_EVICTED) return ERR_SYNTAX;
-    if (m->mesh_address.len > LIMIT_URI || m->site.len > LIMIT_NAME || m->more.len > REPL_NOTE_MORE_MAX)
-        return ERR_LIMIT;
+    if (m->mesh_address.len > LIMIT_URI || m->site.len > LIMIT_NAME) return ERR_LIMIT;
     e = node_name_set(&made.name, bytes_in(m->name));
     if (e != ERR_OK) return e;
     made.incarnation = m->incarnation;
@@ -225,7 +225,6 @@ enum err member_note_unpack(struct arena *arena, struct slice packed, struct mem
     made.barred = m->barred;
     made.since.ms = m->since_ms;
     made.joined.ms = m->joined_ms;
-    made.more = bytes_in(m->more);
     *n = made;
     return ERR_OK;
 }

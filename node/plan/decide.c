@@ -37,6 +37,14 @@ const char *decide_why_text(enum decide_why w)
     return (unsigned)w < WHY_COUNT ? whys[w].text : "unknown";
 }
 
+enum decide_why decide_why_of(struct slice name)
+{
+    unsigned w = 0;
+    while (w < WHY_COUNT && !slice_is(name, whys[w].name))
+        w++;
+    return (enum decide_why)w;
+}
+
 /* ---- rule 1 ---- */
 
 static bool rule_matches(const struct plan_rule *rule, struct slice number)

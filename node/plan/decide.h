@@ -26,6 +26,7 @@
 #ifndef TANDEM_PLAN_DECIDE_H
 #define TANDEM_PLAN_DECIDE_H
 
+#include "node/base/time.h"
 #include "node/plan/hours.h"
 #include "node/plan/object.h"
 #include "node/plan/pattern.h"
@@ -53,6 +54,8 @@ enum decide_why {
 };
 const char *decide_why_name(enum decide_why w); /* stable identifier: "no-binding" */
 const char *decide_why_text(enum decide_why w); /* a sentence */
+/* By its name; WHY_COUNT, whose text is "unknown", for one of another version. */
+enum decide_why decide_why_of(struct slice name);
 
 /* What is observed of one target at the time of the call. */
 enum target_health {
@@ -79,6 +82,8 @@ struct candidate {
     struct slice target_site;            /* where the target is, "" when unknown */
     struct slice nodes[DECIDE_NODE_MAX]; /* nodes that can serve it, live ones first; "" name = this node */
     size_t node_count;
+    struct wall down_since; /* TARGET_DOWN: since when, and what the last probe found */
+    struct slice down_reason;
     size_t fresh_count; /* so many of nodes, the first ones, are not stale */
     bool stale;         /* reachable only through state that its owner no longer renews: tried last */
     /* out */

@@ -60,6 +60,9 @@ struct plan_registration {
     bool password_keep;    /* the document said "(set)": keep what is stored */
 };
 
+/* Whether a trunk may assert who calls, and is told: by default when it has trust. */
+enum plan_identity { PLAN_IDENTITY_AUTO, PLAN_IDENTITY_INSIDE, PLAN_IDENTITY_OUTSIDE };
+
 struct plan_trunk {
     struct slice name;
     struct slice site;
@@ -76,8 +79,13 @@ struct plan_trunk {
     size_t in_count;
     const struct plan_rule *out; /* plan number -> number as sent */
     size_t out_count;
+    enum plan_identity identity;
     bool disabled;
 };
+static inline bool plan_trunk_inside(const struct plan_trunk *t)
+{
+    return t->identity == PLAN_IDENTITY_INSIDE || (t->identity == PLAN_IDENTITY_AUTO && t->trust_count > 0);
+}
 
 struct plan_account {
     struct slice name; /* the user part and the digest username */

@@ -26,12 +26,14 @@ struct binding {
     struct wall expires;
 };
 
+/* Of one address of a trunk, as one node of its site sees it. State key: trunk NUL address. */
 struct trunk_health {
     struct slice trunk;
+    struct slice address; /* as the plan writes it */
     bool up;
     struct wall since;
     uint32_t rtt_us;
-    struct slice reason; /* "no answer to OPTIONS for 30s", "503 Service Unavailable" */
+    struct slice reason; /* "no answer to OPTIONS", "503 Service Unavailable" */
 };
 
 struct node_card {

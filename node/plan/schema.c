@@ -180,6 +180,8 @@ static const struct field registration_fields[] = {
 static const struct schema registration_schema = SCHEMA(registration_fields, plan_registration, false);
 
 static const char *const transport_words[] = {[PLAN_UDP] = "udp", [PLAN_TCP] = "tcp", [PLAN_TLS] = "tls", NULL};
+static const char *const identity_words[] = {
+    [PLAN_IDENTITY_AUTO] = "auto", [PLAN_IDENTITY_INSIDE] = "inside", [PLAN_IDENTITY_OUTSIDE] = "outside", NULL};
 static const struct field trunk_fields[] = {
     {"site", "hq", FIELD_TEXT, .required = true, AT(plan_trunk, site), .check = check_name, .value = "SITE",
      .help = "the site whose nodes reach it"},
@@ -202,6 +204,8 @@ static const struct field trunk_fields[] = {
      .help = "from the number as received to a plan number"},
     {"out", RULES_EXAMPLE, FIELD_STRUCTS, LIST_OF(plan_trunk, out, out_count), .inner = &rule_schema, .value = "RULES",
      .help = "from the plan number to the number as sent"},
+    {"identity", "outside", FIELD_WORD, .width = sizeof(enum plan_identity), AT(plan_trunk, identity),
+     .words = identity_words, .help = "whether it may assert who calls, and is told; auto: when it has trust"},
     {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_trunk, disabled),
      .help = "take it out of service and keep it in the plan"},
 };

@@ -37,6 +37,7 @@ static struct plan_object sample(enum plan_kind kind)
             .probe_ms = 10000,
             .calls = 60,
             .rate_per_s = 10,
+            .identity = PLAN_IDENTITY_OUTSIDE,
             .registration = {.set = true, .user = S("4930"), .sealed = S("\x01\x00\xff"), .expires_s = 600},
             .in = dial,
             .in_count = 2,
@@ -114,6 +115,7 @@ static void assert_trunk(const struct plan_trunk *a, const struct plan_trunk *b)
     assert_int_equal(a->probe_ms, b->probe_ms);
     assert_int_equal(a->calls, b->calls);
     assert_int_equal(a->rate_per_s, b->rate_per_s);
+    assert_int_equal(a->identity, b->identity);
     assert_int_equal(a->registration.set, b->registration.set);
     assert_slice(a->registration.user, b->registration.user);
     assert_slice(a->registration.sealed, b->registration.sealed);
