@@ -30,6 +30,8 @@
     X(state_stale)     /* older version or epoch, dropped */                                                           \
     X(state_replaced)  /* records that a new epoch of their owner removed */                                           \
     X(records_corrupt) /* reads that failed a checksum */                                                              \
+    X(calls_written)                                                                                                   \
+    X(calls_trimmed) /* the oldest call records, gone */                                                               \
     X(map_grown)                                                                                                       \
     X(readers_cleared) /* reader slots of dead processes */
 
@@ -45,7 +47,8 @@ enum job_type {
     JOB_FLOOR_RAISE,
     JOB_FLOOR_ADOPT,
     JOB_PIECE,
-    JOB_REPLACEMENT
+    JOB_REPLACEMENT,
+    JOB_CALLS
 };
 
 struct job {
@@ -67,6 +70,10 @@ struct job {
     struct hlc floor; /* FLOOR_ADOPT */
     struct store_piece piece;
     struct store_replacement replacement;
+    struct store_call_put *calls;
+    size_t call_count;
+    uint64_t calls_keep;
+    int64_t calls_oldest_ms;
     struct store_completion done;
 };
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "proto/plan_codec.h"
+#include "store/calls.h"
 #include "store/floor.h"
 #include "store/internal.h"
 #include "store/snapshot.h"
@@ -153,6 +154,19 @@ static enum err run_epoch(const struct job *job, struct env_write *w)
     return env_put_one(w, PLAN_META, SLICE("epoch"), (struct slice){text, sizeof text});
 }
 
+/* Twice as many may go as come, so that a lowered bound is met in the end. */
+static enum err run_calls(struct job *job, struct env_write *w, uint64_t *tally)
+{
+    struct calls_tally t = {0};
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < job->call_count; i++)
+        e = calls_put(w, &job->calls[i], &t);
+    if (e == ERR_OK) e = calls_trim(w, job->calls_keep, job->calls_oldest_ms, 2 * job->call_count + 1000, &t);
+    tally[calls_written] += t.written;
+    tally[calls_trimmed] += t.trimmed;
+    return e;
+}
+
 enum err job_run(struct job *job, struct env_write *w, const struct log_keep *keep, uint64_t tally[STORE_COUNTER_COUNT])
 {
     job->done = (struct store_completion){.token = job->done.token}; /* it may be a second attempt */
@@ -165,6 +179,7 @@ enum err job_run(struct job *job, struct env_write *w, const struct log_keep *ke
     case JOB_FLOOR_ADOPT: return run_floor(job, w);
     case JOB_PIECE: return run_piece(job, w, tally);
     case JOB_REPLACEMENT: return run_replacement(job, w, keep, tally);
+    case JOB_CALLS: return run_calls(job, w, tally);
     }
     return ERR_OK;
 }

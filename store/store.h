@@ -166,6 +166,15 @@ MUST_CHECK enum err store_private(struct store_read *r, enum state_kind kind, st
 MUST_CHECK enum err store_private_each(struct store_read *r, enum state_kind kind,
                                        bool (*each)(void *ctx, struct slice key, struct slice value), void *ctx);
 
+/* Sorts by the time of the beginning. run tells the runs of a node apart, id the calls of one run. */
+#define STORE_CALL_KEY 16
+void store_call_key(struct wall started, uint32_t run, uint64_t id, char out[STORE_CALL_KEY]);
+void store_call_key_parse(struct slice key, struct wall *started, uint32_t *run, uint32_t *id);
+/* Call records, the newest first, from the last one whose key is before the given one ("" : from the newest): calls
+ * each until it returns false. */
+MUST_CHECK enum err store_calls(struct store_read *r, struct slice before,
+                                bool (*each)(void *ctx, struct slice key, struct slice value), void *ctx);
+
 /* ---- writing: queue a job, copied; its end is reported by store_completed ---- */
 
 /* Applies change-sets in order, one LMDB transaction for the group, each atomic: an op wins by stamp_cmp or is history
@@ -216,6 +225,15 @@ struct store_replacement {
     size_t cut_count;
 };
 MUST_CHECK enum err store_submit_replacement(struct store *s, const struct store_replacement *r, uint64_t token);
+/* Call records: key as store_call_key makes it, value as packed; one of the same key is replaced. keep and oldest_ms
+ * bound what stays: the newest keep, none that began before oldest_ms. Large excess goes in the course of several jobs;
+ * one without records only trims. */
+struct store_call_put {
+    char key[STORE_CALL_KEY];
+    struct slice value;
+};
+MUST_CHECK enum err store_submit_calls(struct store *s, const struct store_call_put *puts, size_t count, uint64_t keep,
+                                       int64_t oldest_ms, uint64_t token);
 
 struct store_completion {
     uint64_t token;

@@ -189,6 +189,25 @@ enum err store_submit_replacement(struct store *s, const struct store_replacemen
     return submit(&s->plan_writer, job, e);
 }
 
+/* ---- calls ---- */
+
+enum err store_submit_calls(struct store *s, const struct store_call_put *puts, size_t count, uint64_t keep,
+                            int64_t oldest_ms, uint64_t token)
+{
+    struct job *job = job_new(JOB_CALLS, token);
+    if (job == NULL) return ERR_NOMEM;
+    job->calls = array(&job->arena, count, sizeof *puts);
+    enum err e = job->calls != NULL ? ERR_OK : ERR_NOMEM;
+    for (size_t i = 0; e == ERR_OK && i < count; i++) {
+        job->calls[i] = puts[i];
+        e = puts[i].value.n <= LIMIT_OBJECT ? copy(&job->arena, puts[i].value, &job->calls[i].value) : ERR_LIMIT;
+    }
+    job->call_count = count;
+    job->calls_keep = keep;
+    job->calls_oldest_ms = oldest_ms;
+    return submit(&s->state_writer, job, e);
+}
+
 /* ---- single records ---- */
 
 enum err store_submit_member(struct store *s, const struct member_note *member, uint64_t token)

@@ -3,7 +3,7 @@
 const char *const plan_tables[] = {"meta",         "objects", "index",   "tombstones", "objects_b", "index_b",
                                    "tombstones_b", "log",     "history", "vector",     "cut",       "tail",
                                    "lost",         "members", "pending", "conflicts",  NULL};
-const char *const state_tables[] = {"meta", "records", "versions", "vector", "private", NULL};
+const char *const state_tables[] = {"meta", "records", "versions", "vector", "private", "calls", NULL};
 
 /* ---- totals ---- */
 

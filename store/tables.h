@@ -41,7 +41,8 @@ enum state_table {
     STATE_RECORDS,         /* kind 1, state key, owner 64 -> epoch 8, version 8, removed 1, key length 2, key, value */
     STATE_VERSIONS,        /* owner NUL epoch 8 version 8 -> key in records */
     STATE_VECTOR,          /* owner -> epoch 8, version 8 */
-    STATE_PRIVATE          /* kind 1, state key -> key length 2, key, value */
+    STATE_PRIVATE,         /* kind 1, state key -> key length 2, key, value */
+    STATE_CALLS            /* started ms 8, run 4, call 4 -> packed call record */
 };
 extern const char *const plan_tables[];
 extern const char *const state_tables[];
