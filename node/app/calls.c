@@ -1,26 +1,39 @@
 #include "node/app/calls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/base/list.h"
 #include "node/base/map.h"
+#include "node/edge/pool.h"
+
+#define POOL_KEPT 4096
 
 struct slot {
     struct list_node node; /* in live or ended, newest first */
+    struct list_node due;  /* linked: its record is to be written */
     struct map_node by_id;
     bool has_ended; /* once, and for good */
+    bool writing;
+    struct usage_of *source;
+    struct usage_of *target;
     struct call_entry entry;
 };
 
 struct calls {
     struct list_node live;
     struct list_node ended;
+    struct list_node due;
     struct map ids;
+    struct usage *usage;
     size_t live_count;
     size_t ended_count;
+    size_t due_count;
+    uint64_t lost;
+    struct pool slots;
 };
 
-struct calls *calls_new(uint64_t seed)
+struct calls *calls_new(uint64_t seed, struct usage *usage)
 {
     struct calls *c = calloc(1, sizeof *c);
     if (c == NULL) return NULL;
@@ -28,27 +41,61 @@ struct calls *calls_new(uint64_t seed)
         free(c);
         return NULL;
     }
+    c->usage = usage;
+    c->slots.kept_max = POOL_KEPT;
     list_init(&c->live);
     list_init(&c->ended);
+    list_init(&c->due);
     return c;
 }
 
-static void forget(struct calls *c, struct list_node *n)
+static void release(struct calls *c, struct slot *s)
 {
-    struct slot *s = CONTAINER_OF(n, struct slot, node);
+    usage_release(c->usage, s->source);
+    usage_release(c->usage, s->target);
+    s->source = s->target = NULL;
+}
+
+static void not_due(struct calls *c, struct slot *s)
+{
+    if (!list_linked(&s->due)) return;
+    list_remove(&s->due);
+    c->due_count--;
+}
+
+static void make_due(struct calls *c, struct slot *s)
+{
+    if (list_linked(&s->due)) return;
+    list_append(&c->due, &s->due);
+    c->due_count++;
+}
+
+static void forget(struct calls *c, struct slot *s)
+{
+    list_remove(&s->node);
+    not_due(c, s);
     map_remove(&c->ids, &s->by_id);
-    free(s);
+    release(c, s);
+    if (s->entry.decision.p != s->entry.trace) free((void *)(uintptr_t)s->entry.decision.p);
+    pool_put(&c->slots, s);
+}
+
+static void forget_ended(struct calls *c, struct slot *s)
+{
+    c->ended_count--;
+    forget(c, s);
 }
 
 void calls_free(struct calls *c)
 {
-    struct list_node *n = NULL;
+    struct list_node *const heads[] = {&c->live, &c->ended};
     if (c == NULL) return;
-    while ((n = list_pop(&c->live)) != NULL)
-        forget(c, n);
-    while ((n = list_pop(&c->ended)) != NULL)
-        forget(c, n);
+    for (size_t i = 0; i < 2; i++) {
+        while (!list_empty(heads[i]))
+            forget(c, CONTAINER_OF(heads[i]->next, struct slot, node));
+    }
     map_fini(&c->ids);
+    pool_fini(&c->slots);
     free(c);
 }
 
@@ -62,7 +109,7 @@ static struct slice id_key(const uint64_t *id)
     return (struct slice){(const char *)id, sizeof *id};
 }
 
-static struct slot *find(struct calls *c, uint64_t id)
+static struct slot *find(const struct calls *c, uint64_t id)
 {
     struct map_node *m = map_first(&c->ids, map_hash(&c->ids, id_key(&id)));
     while (m != NULL && CONTAINER_OF(m, struct slot, by_id)->entry.id != id)
@@ -72,9 +119,12 @@ static struct slot *find(struct calls *c, uint64_t id)
 
 static struct slot *add(struct calls *c, uint64_t id)
 {
-    struct slot *s = calloc(1, sizeof *s);
+    struct slot *s = pool_get(&c->slots, sizeof *s);
     if (s == NULL) return NULL;
+    memset(s, 0, offsetof(struct slot, entry.call_id)); /* what follows is text, each set on its own */
+    s->entry.target[0] = s->entry.node[0] = '\0';
     s->entry.id = id;
+    list_init(&s->due);
     map_insert(&c->ids, &s->by_id, map_hash(&c->ids, id_key(&id)));
     push_front(&c->live, &s->node);
     c->live_count++;
@@ -100,42 +150,87 @@ static const char *source_prefix(enum edge_source_kind kind)
     return "";
 }
 
-static void fill(struct call_entry *e, const struct call_report *r)
+/* What does not change is kept once. */
+static void fill_once(struct call_entry *e, const struct call_report *r)
 {
-    e->state = r->state;
     e->started = r->started;
-    e->answered = r->answered;
-    e->ended = r->ended;
-    e->code = r->code;
-    e->rule = r->rule;
+    e->from_place = r->from_place;
     copy(e->call_id, sizeof e->call_id, r->call_id);
+    copy(e->session_id, sizeof e->session_id, r->session_id);
     copy(e->from, sizeof e->from, r->from);
     copy(e->dialled, sizeof e->dialled, r->dialled);
     struct slice prefix = slice_of(source_prefix(r->source.kind));
     copy(e->source, sizeof e->source, prefix);
     copy(e->source + prefix.n, sizeof e->source - prefix.n, r->source.name);
+}
+
+/* Without memory the record has no decision. */
+static void keep_trace(struct call_entry *e, struct slice trace)
+{
+    if (e->decision.p != NULL) return;
+    char *p = trace.n <= sizeof e->trace ? e->trace : malloc(trace.n);
+    if (p == NULL) return;
+    memcpy(p, trace.p, trace.n);
+    e->decision = (struct slice){p, trace.n};
+}
+
+static void fill(struct call_entry *e, const struct call_report *r)
+{
+    e->state = r->state;
+    e->answered = r->answered;
+    e->ended = r->ended;
+    e->code = r->code;
+    e->rule = r->rule;
+    e->to_place = r->to_place;
+    if (r->trace.n > 0) keep_trace(e, r->trace);
     if (r->target.n > 0) copy(e->target, sizeof e->target, r->target);
     if (r->target.n > 0) copy(e->node, sizeof e->node, r->node);
     copy(e->reason, sizeof e->reason, r->reason);
 }
 
-void calls_report(struct calls *c, const struct call_report *report)
+/* Trunks and accounts are counted; of targets those that this node serves. before: the target as last reported. */
+static void hold(struct calls *c, struct slot *s, bool fresh, struct slice before, const struct call_report *r,
+                 struct mono now)
 {
-    struct slot *s = find(c, report->id);
-    if (s == NULL) s = add(c, report->id);
-    if (s == NULL) return; /* no memory: the call goes on without a record */
-    if (s->has_ended) return;
-    fill(&s->entry, report);
-    if (report->state != CALL_ENDED) return;
+    if (fresh && (r->source.kind == EDGE_SOURCE_TRUNK || r->source.kind == EDGE_SOURCE_ACCOUNT))
+        s->source = usage_hold(c->usage, slice_of(s->entry.source), now);
+    if (r->target.n == 0 || slice_eq(before, r->target)) return;
+    usage_release(c->usage, s->target);
+    s->target = r->node.n == 0 ? usage_hold(c->usage, r->target, now) : NULL;
+}
+
+static void end(struct calls *c, struct slot *s)
+{
     s->has_ended = true;
+    release(c, s);
     list_remove(&s->node);
     push_front(&c->ended, &s->node);
     c->live_count--;
-    if (++c->ended_count <= CALLS_KEPT) return;
-    struct list_node *oldest = c->ended.prev;
-    list_remove(oldest);
-    forget(c, oldest);
-    c->ended_count--;
+    make_due(c, s);
+    if (++c->ended_count <= CALLS_HELD_MAX) return;
+    struct slot *oldest = CONTAINER_OF(c->ended.prev, struct slot, node);
+    c->lost++;
+    forget_ended(c, oldest);
+}
+
+void calls_report(struct calls *c, const struct call_report *report, struct mono now)
+{
+    char before[sizeof((struct call_entry *)0)->target];
+    struct slot *s = find(c, report->id);
+    bool fresh = s == NULL;
+    if (fresh) s = add(c, report->id);
+    if (s == NULL) return; /* no memory: the call goes on without a record */
+    if (s->has_ended) return;
+    memcpy(before, s->entry.target, sizeof before);
+    bool answered = report->state == CALL_ANSWERED && s->entry.state != CALL_ANSWERED;
+    if (fresh) fill_once(&s->entry, report);
+    fill(&s->entry, report);
+    if (report->state == CALL_ENDED) {
+        end(c, s);
+        return;
+    }
+    hold(c, s, fresh, slice_of(before), report, now);
+    if (answered) make_due(c, s);
 }
 
 size_t calls_live(const struct calls *c)
@@ -143,19 +238,118 @@ size_t calls_live(const struct calls *c)
     return c->live_count;
 }
 
-void calls_each(const struct calls *c, bool (*each)(void *ctx, const struct call_entry *entry), void *ctx)
+uint64_t calls_lost(const struct calls *c)
 {
-    const struct list_node *const heads[] = {&c->live, &c->ended};
-    for (size_t h = 0; h < 2; h++) {
-        for (const struct list_node *n = heads[h]->next; n != heads[h]; n = n->next) {
-            const struct slot *s = (const struct slot *)(const void *)((const char *)n - offsetof(struct slot, node));
-            if (!each(ctx, &s->entry)) return;
-        }
+    return c->lost;
+}
+
+const struct call_entry *calls_find(const struct calls *c, uint64_t id)
+{
+    const struct slot *s = find(c, id);
+    return s != NULL ? &s->entry : NULL;
+}
+
+static const struct call_entry *entry_of(const struct list_node *n)
+{
+    return &((const struct slot *)(const void *)((const char *)n - offsetof(struct slot, node)))->entry;
+}
+
+void calls_each_live(const struct calls *c, uint64_t below, bool (*each)(void *ctx, const struct call_entry *entry),
+                     void *ctx)
+{
+    for (const struct list_node *n = c->live.next; n != &c->live; n = n->next) {
+        if (entry_of(n)->id < below && !each(ctx, entry_of(n))) return;
     }
 }
 
-const char *call_state_name(enum call_state s)
+void calls_each_ended(const struct calls *c, bool (*each)(void *ctx, const struct call_entry *entry), void *ctx)
 {
-    static const char *const names[] = {"trying", "ringing", "answered", "ended"};
-    return (unsigned)s <= CALL_ENDED ? names[s] : "?";
+    for (const struct list_node *n = c->ended.next; n != &c->ended; n = n->next) {
+        if (!each(ctx, entry_of(n))) return;
+    }
+}
+
+/* ---- records that are due ---- */
+
+size_t calls_due(const struct calls *c)
+{
+    return c->due_count;
+}
+
+const struct call_entry *calls_take_due(struct calls *c)
+{
+    if (list_empty(&c->due)) return NULL;
+    struct slot *s = CONTAINER_OF(c->due.next, struct slot, due);
+    not_due(c, s);
+    s->writing = true;
+    return &s->entry;
+}
+
+void calls_written(struct calls *c, uint64_t id, bool ok)
+{
+    struct slot *s = find(c, id);
+    if (s == NULL) return; /* it was lost meanwhile */
+    s->writing = false;
+    if (!ok) {
+        make_due(c, s);
+    } else if (s->has_ended && !list_linked(&s->due)) {
+        forget_ended(c, s);
+    }
+}
+
+/* By hand for IPv4: it is done twice for each record, and printf costs more than all the rest of it. */
+static size_t put_decimal(char *out, unsigned value)
+{
+    char digits[5];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[n - 1 - i];
+    return n;
+}
+
+static size_t put_v4(char *out, const struct sockaddr_in *a)
+{
+    const unsigned char *bytes = (const unsigned char *)&a->sin_addr;
+    size_t n = 0;
+    for (size_t i = 0; i < 4; i++) {
+        n += put_decimal(out + n, bytes[i]);
+        out[n++] = i < 3 ? '.' : ':';
+    }
+    return n + put_decimal(out + n, ntohs(a->sin_port));
+}
+
+static struct slice place_text(const struct call_place *p, char out[CALL_PLACE_TEXT])
+{
+    char address[SOCK_ADDRESS_TEXT];
+    if (p->address.any.sa_family == 0) return SLICE("");
+    memcpy(out, plan_transport_name(p->transport), 3);
+    out[3] = ':';
+    if (p->address.any.sa_family == AF_INET) return (struct slice){out, 4 + put_v4(out + 4, &p->address.v4)};
+    int n = snprintf(out + 4, CALL_PLACE_TEXT - 4, "%s", sock_address_text(&p->address, address));
+    return (struct slice){out, 4 + (size_t)n};
+}
+
+struct call_record call_entry_record(const struct call_entry *e, char from[CALL_PLACE_TEXT], char to[CALL_PLACE_TEXT])
+{
+    return (struct call_record){.call_id = slice_of(e->call_id),
+                                .session_id = slice_of(e->session_id),
+                                .from = slice_of(e->from),
+                                .dialled = slice_of(e->dialled),
+                                .source = slice_of(e->source),
+                                .from_address = place_text(&e->from_place, from),
+                                .target = slice_of(e->target),
+                                .node = slice_of(e->node),
+                                .to_address = place_text(&e->to_place, to),
+                                .reason = slice_of(e->reason),
+                                .decision = e->decision,
+                                .state = e->state,
+                                .started = e->started,
+                                .answered = e->answered,
+                                .ended = e->ended,
+                                .code = e->code,
+                                .rule = e->rule};
 }

@@ -1,12 +1,14 @@
-/* calls: the calls of this node: live ones and the last ones that ended, for clusterctl calls and the status.
+/* calls: the calls of this node while they are live, and those that ended until their record is on disk (records.c).
  *
- * Kept in memory; the oldest ended call is forgotten when CALLS_KEPT have ended since. */
+ * Each call holds its source and its target in usage.c. A record is due when its call is answered and when it ends;
+ * when the disk takes none, the CALLS_HELD_MAX that ended last are held in memory and the older ones are lost. */
 #ifndef TANDEM_APP_CALLS_H
 #define TANDEM_APP_CALLS_H
 
+#include "node/app/usage.h"
 #include "node/edge/edge.h"
 
-#define CALLS_KEPT 1000
+#define CALLS_HELD_MAX 20000
 
 struct calls;
 
@@ -18,21 +20,43 @@ struct call_entry {
     struct wall ended;
     unsigned code;
     unsigned rule;
-    char call_id[128]; /* cut to what fits */
+    struct call_place from_place;
+    struct call_place to_place;
+    struct slice decision; /* packed; in trace, or of the heap when it is longer */
+    char call_id[129];     /* cut to what fits */
+    char session_id[33];
     char from[64];
     char dialled[64];
     char source[LIMIT_NAME + 16];
     char target[LIMIT_NAME + 16];
     char node[LIMIT_NAME + 1];
     char reason[128];
+    char trace[256];
 };
 
-struct calls *calls_new(uint64_t seed); /* NULL: no memory */
+/* usage counts each call with its source and its target here; it outlives c. NULL: no memory. */
+struct calls *calls_new(uint64_t seed, struct usage *usage);
 void calls_free(struct calls *c);
-void calls_report(struct calls *c, const struct call_report *report);
+void calls_report(struct calls *c, const struct call_report *report, struct mono now);
 size_t calls_live(const struct calls *c);
-/* Newest first, live ones before ended ones: calls each until it returns false. */
-void calls_each(const struct calls *c, bool (*each)(void *ctx, const struct call_entry *entry), void *ctx);
-const char *call_state_name(enum call_state s);
+/* Newest first: calls each until it returns false. Live ones whose id is below the given one; those that ended and are
+ * not on disk. */
+void calls_each_live(const struct calls *c, uint64_t below, bool (*each)(void *ctx, const struct call_entry *entry),
+                     void *ctx);
+void calls_each_ended(const struct calls *c, bool (*each)(void *ctx, const struct call_entry *entry), void *ctx);
+/* NULL: not in memory. */
+const struct call_entry *calls_find(const struct calls *c, uint64_t id);
+uint64_t calls_lost(const struct calls *c); /* records that were never written */
+
+/* Calls whose record is due. */
+size_t calls_due(const struct calls *c);
+/* Takes the next one that is due: it is being written until calls_written. NULL: none. */
+const struct call_entry *calls_take_due(struct calls *c);
+/* One that was taken is on disk, or is not: then it is due again. */
+void calls_written(struct calls *c, uint64_t id, bool ok);
+
+/* As the record has it: addresses of at most CALL_PLACE_TEXT bytes lie in the two buffers. */
+#define CALL_PLACE_TEXT (SOCK_ADDRESS_TEXT + 8)
+struct call_record call_entry_record(const struct call_entry *e, char from[CALL_PLACE_TEXT], char to[CALL_PLACE_TEXT]);
 
 #endif

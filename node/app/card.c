@@ -56,4 +56,5 @@ void node_observe_again(struct node *n)
 {
     if (n->edge != NULL) card_observe(n);
     registrations_observe_again(n);
+    trunks_observe_again(n);
 }

@@ -11,8 +11,8 @@ static struct edge_source parse_source(struct slice text)
 {
     struct slice kind;
     struct slice name = slice_cut(text, '/', &kind);
-    if (name.n > 0 && slice_is(kind, "trunk")) return (struct edge_source){EDGE_SOURCE_TRUNK, name};
-    if (name.n > 0 && slice_is(kind, "account")) return (struct edge_source){EDGE_SOURCE_ACCOUNT, name};
+    if (name.n > 0 && slice_is(kind, "trunk")) return (struct edge_source){.kind = EDGE_SOURCE_TRUNK, .name = name};
+    if (name.n > 0 && slice_is(kind, "account")) return (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = name};
     return (struct edge_source){.kind = EDGE_SOURCE_UNKNOWN};
 }
 
@@ -112,6 +112,12 @@ static void why_fields(const struct node *n, struct control_builder *b, const st
     control_text(b, "why", mark ? SLICE("stale") : slice_of(decide_why_name(c->why)));
     if (c->why == WHY_CHOSEN && stale.n > 0) {
         control_printf(b, "text", "among the targets; stale at %.*s: tried last", SLICE_ARG(buf_view(&stale)));
+    } else if (c->why == WHY_DOWN) {
+        char since[WALL_TEXT_SIZE];
+        control_printf(b, "text", "%s: %.*s, since %s", decide_why_text(c->why), SLICE_ARG(c->down_reason),
+                       wall_text(c->down_since, since));
+        command_time(b, "since", c->down_since);
+        control_text(b, "reason", c->down_reason);
     } else {
         control_text(b, "text", slice_of(decide_why_text(c->why)));
     }
@@ -190,7 +196,8 @@ NODE_COMMAND(command_route_explain)
     struct slice at = control_get_text(&request->args, "at");
     struct edge_query q = {.dialled = control_get_text(&request->args, "number"),
                            .source = parse_source(from),
-                           .call_id = control_get_text(&request->args, "call_id")};
+                           .call_id = control_get_text(&request->args, "call_id"),
+                           .call = true};
     if (from.n > 0 && q.source.kind == EDGE_SOURCE_UNKNOWN) {
         control_reply_end(reply, 1, SLICE("--from: write trunk/NAME or account/NAME"));
         return;

@@ -1,4 +1,4 @@
-/* commands_state: status, registrations, calls, trunks, counters: what is observed, as records for clusterctl. Nodes:
+/* commands_state: status, registrations, counters: what is observed, as records for clusterctl. Nodes:
  * commands_nodes.c.
  */
 #include "node/app/confirm.h"
@@ -48,6 +48,7 @@ size_t node_counters(struct node *n, const struct counter_table *out[], size_t c
     if (count < cap) out[count++] = &n->stall.table;
     if (count < cap) out[count++] = store_counters(n->store);
     if (count < cap) out[count++] = repl_counters(n->repl);
+    if (count < cap) out[count++] = usage_counters(n->usage);
     if (n->mesh != NULL && count < cap) out[count++] = mesh_counters(n->mesh);
     if (n->control != NULL && count < cap) out[count++] = control_counters(n->control);
     if (n->http != NULL && count < cap) out[count++] = http_counters(n->http); /* its own page adds them itself */
@@ -257,74 +258,6 @@ NODE_COMMAND(command_registrations)
     enum err e = node_read_begin(n);
     if (e == ERR_OK) {
         e = store_state_find(n->read, STATE_BINDING, SLICE(""), visit_registration, &s);
-        node_read_end(n);
-    }
-    end(&s, e);
-}
-
-/* ---- calls ---- */
-
-static bool visit_call(void *ctx, const struct call_entry *c)
-{
-    struct sender *s = ctx;
-    start(s, "call");
-    control_text(&s->b, "call_id", slice_of(c->call_id));
-    control_text(&s->b, "from", slice_of(c->from));
-    control_text(&s->b, "to", slice_of(c->dialled));
-    control_text(&s->b, "source", slice_of(c->source));
-    control_text(&s->b, "target", slice_of(c->target));
-    control_text(&s->b, "node", slice_of(c->node[0] != '\0' ? c->node : s->n->config.node));
-    control_text(&s->b, "state", slice_of(call_state_name(c->state)));
-    command_time(&s->b, "started", c->started);
-    command_time(&s->b, "answered", c->answered);
-    command_time(&s->b, "ended", c->ended);
-    control_int(&s->b, "code", c->code);
-    control_int(&s->b, "rule", c->rule);
-    control_text(&s->b, "reason", slice_of(c->reason));
-    finish(s);
-    return !control_reply_gone(s->reply);
-}
-
-NODE_COMMAND(command_calls)
-{
-    struct node *n = ctx;
-    struct sender s = {.n = n, .reply = reply};
-    (void)request;
-    calls_each(n->calls, visit_call, &s);
-    end(&s, ERR_OK);
-}
-
-/* ---- trunks ---- */
-
-static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
-{
-    struct sender *s = ctx;
-    struct plan_object o;
-    struct buf addresses = {0};
-    if (!slice_starts(key, SLICE("trunk/"))) return false;
-    start(s, "trunk");
-    if (plan_object_unpack(&s->arena, packed, &o, NULL) != ERR_OK) return true;
-    for (size_t i = 0; i < o.trunk.address_count; i++) {
-        buf_printf(&addresses, "%s%.*s", i > 0 ? " " : "", SLICE_ARG(o.trunk.address[i]));
-    }
-    control_text(&s->b, "trunk", o.trunk.name);
-    control_text(&s->b, "site", o.trunk.site);
-    control_text(&s->b, "address", buf_view(&addresses));
-    buf_fini(&addresses);
-    control_text(&s->b, "transport", slice_of(plan_transport_name(o.trunk.transport)));
-    control_text(&s->b, "status", o.trunk.disabled ? SLICE("disabled") : SLICE("enabled"));
-    finish(s);
-    return !control_reply_gone(s->reply);
-}
-
-NODE_COMMAND(command_trunks)
-{
-    struct node *n = ctx;
-    struct sender s = {.n = n, .reply = reply};
-    (void)request;
-    enum err e = node_read_begin(n);
-    if (e == ERR_OK) {
-        e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &s);
         node_read_end(n);
     }
     end(&s, e);

@@ -68,6 +68,24 @@ static bool fits_duration(struct slice v)
     return duration_parse(v.p, v.n, &ms) == ERR_OK && ms >= 100 && ms <= 60000;
 }
 
+static bool fits_keep(struct slice v)
+{
+    uint64_t ms = 0;
+    return duration_parse(v.p, v.n, &ms) == ERR_OK && ms >= 60000;
+}
+
+static bool fits_session(struct slice v)
+{
+    uint64_t ms = 0;
+    return duration_parse(v.p, v.n, &ms) == ERR_OK && (ms == 0 || (ms >= 90000 && ms <= 86400000));
+}
+
+static bool fits_count(struct slice v)
+{
+    uint64_t n = 0;
+    return slice_u64(v, 100000000, &n) == ERR_OK;
+}
+
 static bool fits_history(struct slice v)
 {
     uint64_t n = 0;
@@ -90,6 +108,9 @@ static const struct form form_host_port = {fits_host_port, "an address with a po
 static const struct form form_sip_listen = {fits_sip_listen, "transport:address:port, such as \"udp:10.1.0.1:5060\""};
 static const struct form form_host = {fits_host, "a host name or an address without a port"};
 static const struct form form_duration = {fits_duration, "a duration from 100ms to 60s, such as 4s"};
+static const struct form form_session = {fits_session, "0, or a duration from 90s to 24h, such as 30m"};
+static const struct form form_keep = {fits_keep, "a duration from 1m to 366d, such as 30d"};
+static const struct form form_count = {fits_count, "a number from 0 to 100000000"};
 static const struct form form_history = {fits_history, "a number of change-sets from 100 to 1000000"};
 static const struct form form_level = {fits_level, "error, warn, info or debug"};
 static const struct form form_yes_no = {fits_yes_no, "yes or no"};
@@ -116,6 +137,9 @@ struct raw {
     struct config config; /* first: offsets of struct config hold for struct raw too */
     const char *log;
     const char *no_answer;
+    const char *session;
+    const char *calls_keep;
+    const char *calls_max;
     const char *reachable;
     const char *history;
 };
@@ -123,6 +147,7 @@ struct raw {
 static const struct field sip_fields[] = {
     {"listen", FIELD_LIST, true, &form_sip_listen, AT(sip_listen), AT(sip_listen_count), CONFIG_LISTEN_MAX, NULL, 0},
     {"advertise", FIELD_TEXT, false, &form_host, AT(sip_advertise), 0, 0, NULL, 0},
+    {"session", FIELD_TEXT, false, &form_session, offsetof(struct raw, session), 0, 0, NULL, 0},
     {"no_answer", FIELD_TEXT, false, &form_duration, offsetof(struct raw, no_answer), 0, 0, NULL, 0},
 };
 static const struct field mesh_fields[] = {
@@ -130,6 +155,10 @@ static const struct field mesh_fields[] = {
     {"advertise", FIELD_TEXT, false, &form_host_port, AT(mesh_advertise), 0, 0, NULL, 0},
     {"reachable", FIELD_TEXT, false, &form_yes_no, offsetof(struct raw, reachable), 0, 0, NULL, 0},
     {"seeds", FIELD_LIST, false, &form_host_port, AT(seeds), AT(seed_count), CONFIG_SEEDS_MAX, NULL, 0},
+};
+static const struct field calls_fields[] = {
+    {"keep", FIELD_TEXT, false, &form_keep, offsetof(struct raw, calls_keep), 0, 0, NULL, 0},
+    {"max", FIELD_TEXT, false, &form_count, offsetof(struct raw, calls_max), 0, 0, NULL, 0},
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 static const struct field top_fields[] = {
@@ -141,6 +170,7 @@ static const struct field top_fields[] = {
     {"mesh", FIELD_MAPPING, false, NULL, 0, 0, 0, mesh_fields, COUNT(mesh_fields)},
     {"control", FIELD_TEXT, true, &form_path, AT(control), 0, 0, NULL, 0},
     {"http", FIELD_TEXT, false, &form_host_port, AT(http), 0, 0, NULL, 0},
+    {"calls", FIELD_MAPPING, false, NULL, 0, 0, 0, calls_fields, COUNT(calls_fields)},
     {"history", FIELD_TEXT, false, &form_history, offsetof(struct raw, history), 0, 0, NULL, 0},
     {"log", FIELD_TEXT, false, &form_level, offsetof(struct raw, log), 0, 0, NULL, 0},
 };
@@ -302,6 +332,13 @@ static void finish(struct raw *raw)
     static const char *const levels[] = {"error", "warn", "info", "debug"};
     if (raw->no_answer != NULL) (void)!duration_parse(raw->no_answer, strlen(raw->no_answer), &ms);
     c->sip_no_answer_ms = (uint32_t)ms;
+    ms = 1800000;
+    if (raw->session != NULL) (void)!duration_parse(raw->session, strlen(raw->session), &ms);
+    c->sip_session_s = (uint32_t)(ms / 1000);
+    c->calls_keep_ms = CONFIG_CALLS_KEEP_MS;
+    c->calls_max = CONFIG_CALLS_MAX;
+    if (raw->calls_keep != NULL) (void)!duration_parse(raw->calls_keep, strlen(raw->calls_keep), &c->calls_keep_ms);
+    if (raw->calls_max != NULL) (void)!slice_u64(slice_of(raw->calls_max), UINT64_MAX, &c->calls_max);
     if (raw->history != NULL) (void)!slice_u64(slice_of(raw->history), UINT64_MAX, &c->history);
     c->log_level = LOG_INFO;
     for (size_t i = 0; raw->log != NULL && i < COUNT(levels); i++) {

@@ -10,6 +10,8 @@
 
 #define CONFIG_LISTEN_MAX 16
 #define CONFIG_SEEDS_MAX 64
+#define CONFIG_CALLS_KEEP_MS (UINT64_C(30) * 86400000)
+#define CONFIG_CALLS_MAX 1000000
 
 struct config {
     const char *node;
@@ -19,6 +21,7 @@ struct config {
     const char *sip_listen[CONFIG_LISTEN_MAX];
     size_t sip_listen_count;
     const char *sip_advertise;  /* "" : the listener's own address */
+    uint32_t sip_session_s;     /* refresh interval that calls without one are asked to keep; 0: they are not */
     uint32_t sip_no_answer_ms;  /* a target that gave no response at all is left after this long */
     bool mesh;                  /* false: a node on its own */
     const char *mesh_listen;    /* NULL: does not listen */
@@ -26,8 +29,10 @@ struct config {
     const char *seeds[CONFIG_SEEDS_MAX];
     size_t seed_count;
     const char *control;
-    const char *http; /* NULL: no metrics page */
-    uint64_t history; /* so many change-sets are kept; 0: the store's default */
+    const char *http;       /* NULL: no metrics page */
+    uint64_t calls_keep_ms; /* how long records of calls are kept, */
+    uint64_t calls_max;     /* and how many at most */
+    uint64_t history;       /* so many change-sets are kept; 0: the store's default */
     enum log_level log_level;
 };
 

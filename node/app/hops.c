@@ -105,13 +105,40 @@ struct slice hops_trunk_number(struct arena *arena, const struct plan_trunk *tru
     return number;
 }
 
+enum { WELL, SUSPECT, DOWN };
+
+static int rank_of(const struct node *n, struct slice trunk, struct slice address)
+{
+    struct edge_trunk seen;
+    if (!edge_trunk_find(n->edge, trunk, address, &seen)) return WELL;
+    return !seen.up ? DOWN : seen.suspect ? SUSPECT : WELL;
+}
+
+/* The addresses that are well first, in the plan's order within each rank. ERR_NOMEM. */
+static enum err by_health(struct node *n, struct arena *arena, struct plan_trunk *t)
+{
+    if (t->address_count < 2 || n->edge == NULL || edge_trunks_well(n->edge)) return ERR_OK;
+    struct slice *ordered = arena_alloc(arena, t->address_count * sizeof *ordered);
+    size_t count = 0;
+    if (ordered == NULL) return ERR_NOMEM;
+    for (int rank = WELL; rank <= DOWN; rank++) {
+        for (size_t i = 0; i < t->address_count; i++) {
+            if (rank_of(n, t->name, t->address[i]) == rank) ordered[count++] = t->address[i];
+        }
+    }
+    t->address = ordered;
+    return ERR_OK;
+}
+
 static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_target *t)
 {
     struct plan_object o;
     enum err e = plan_get(n, arena, PLAN_TRUNK, t->route.target.name, &o);
+    if (e == ERR_OK) e = by_health(n, arena, &o.trunk);
     if (e != ERR_OK) return e;
     struct edge_hop *hops = arena_alloc(arena, o.trunk.address_count * sizeof *hops);
     t->number = hops_trunk_number(arena, &o.trunk, t->number);
+    t->inside = plan_trunk_inside(&o.trunk);
     if (hops == NULL || t->number.p == NULL) return ERR_NOMEM;
     t->hops = hops;
     for (size_t i = 0; i < o.trunk.address_count; i++) {

@@ -80,13 +80,16 @@ static void on_certificate(void *ctx, const struct node_name *peer, uint64_t iss
 static void on_call(void *ctx, const struct call_report *report)
 {
     struct node *n = ctx;
-    calls_report(n->calls, report);
+    calls_report(n->calls, report, (struct mono){uv_now(n->loop) * 1000});
+    records_look(n);
 }
 
 static void on_second(uv_timer_t *timer)
 {
     struct node *n = timer->data;
     registrations_tick(n);
+    trunks_tick(n);
+    records_tick(n);
     if (n->card_due && n->edge != NULL) card_observe(n);
     verdict_look(n);
     plan_objects_tick(n);
@@ -126,6 +129,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
         .tls_ca_file = n->identity.ca_file,
         .advertise = slice_of(n->config.sip_advertise),
         .seed = rng_next(&n->rng),
+        .session_s = n->config.sip_session_s,
         .no_answer_ms = n->config.sip_no_answer_ms,
         .hooks = {.ctx = n,
                   .source = routing_source_hook,
@@ -135,7 +139,9 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .bindings_write = registrations_write,
                   .domain = routing_domain_hook,
                   .digests = routing_digests_hook,
-                  .call = on_call},
+                  .call = on_call,
+                  .admit = limits_admit_hook,
+                  .trunk = trunks_hook},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
     enum err e = edge_open(&options, &n->edge, info);
@@ -220,6 +226,32 @@ static void stall_gauges(const struct node *n, struct metrics_writer *w)
     metrics_gauge(w, "tandem_loop_stall_own_seconds", own, &sixty, 1, (double)all.own_us / 1e6);
 }
 
+static bool trunk_gauge(void *ctx, const struct edge_trunk *t)
+{
+    struct metrics_label labels[] = {{"trunk", t->trunk}, {"address", t->address}};
+    if (t->known)
+        metrics_gauge(ctx, "tandem_trunk_up", "Whether the address answers its probes", labels, 2, t->up ? 1 : 0);
+    return true;
+}
+
+static bool trunk_rtt_gauge(void *ctx, const struct edge_trunk *t)
+{
+    struct metrics_label labels[] = {{"trunk", t->trunk}, {"address", t->address}};
+    if (t->rtt_us > 0)
+        metrics_gauge(ctx, "tandem_trunk_rtt_seconds", "Round trip of the last answered probe", labels, 2,
+                      (double)t->rtt_us / 1e6);
+    return true;
+}
+
+/* Of trunks: accounts may be a hundred thousand. */
+static void trunk_calls_gauge(void *ctx, struct slice name, struct usage_view view)
+{
+    struct slice prefix = SLICE("trunk/");
+    if (!slice_starts(name, prefix)) return;
+    struct metrics_label label = {"trunk", {name.p + prefix.n, name.n - prefix.n}};
+    metrics_gauge(ctx, "tandem_trunk_calls", "Calls of the trunk at this node", &label, 1, (double)view.live);
+}
+
 static void gauges(void *ctx, struct metrics_writer *w)
 {
     struct node *n = ctx;
@@ -230,6 +262,11 @@ static void gauges(void *ctx, struct metrics_writer *w)
     metrics_gauge(w, "tandem_registrations", "Bindings that this node owns", NULL, 0, (double)registrations_count(n));
     metrics_gauge(w, "tandem_members", "Nodes of the cluster, this one included", NULL, 0,
                   (double)repl_member_count(n->repl));
+    edge_trunks_each(n->edge, trunk_gauge, w);
+    edge_trunks_each(n->edge, trunk_rtt_gauge, w);
+    usage_each(n->usage, trunk_calls_gauge, w);
+    metrics_gauge(w, "tandem_call_records_lost", "Call records that the disk did not take", NULL, 0,
+                  (double)calls_lost(n->calls));
     struct repl_floor_view f = repl_floor(n->repl);
     metrics_gauge(w, "tandem_tombstones", "Deletions that not every node is known to have", NULL, 0,
                   (double)f.tombstones);
@@ -262,10 +299,12 @@ static enum err open_replica(struct node *n, struct err_info *info)
     if (uv_timer_init(n->loop, &n->repl_timer) != 0 || uv_timer_init(n->loop, &n->second) != 0) return ERR_IO;
     n->repl_timer.data = n;
     n->second.data = n;
+    records_start(n);
     e = replica_start(n, info);
     if (e == ERR_OK) e = registrations_start(n);
+    if (e == ERR_OK) e = usage_new(rng_next(&n->rng), &n->usage);
     if (e == ERR_OK) e = drain_start(n);
-    n->calls = e == ERR_OK ? calls_new(rng_next(&n->rng)) : NULL;
+    n->calls = e == ERR_OK ? calls_new(rng_next(&n->rng), n->usage) : NULL;
     return e == ERR_OK && n->calls == NULL ? ERR_NOMEM : e;
 }
 
@@ -279,6 +318,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     list_init(&n->watches);
     list_init(&n->relays);
     list_init(&n->applies);
+    trunks_init(&n->trunks);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return err_fail(info, ERR_IO, "the system gives no random bytes");
     rng_init(&n->rng, seed);
@@ -387,6 +427,7 @@ static void handle_gone(uv_handle_t *handle)
 /* The store's threads wake the loop until store_close returns, so its handle goes after them. */
 static void close_store(struct node *n)
 {
+    if (n->store != NULL) records_flush(n);
     if (n->read != NULL) store_read_free(n->read);
     if (n->store != NULL) store_close(n->store);
     if (n->store_async.data != NULL) uv_close((uv_handle_t *)&n->store_async, handle_gone);
@@ -404,6 +445,8 @@ void node_fini(struct node *n)
     map_fini(&n->jobs);
     registrations_stop(n);
     calls_free(n->calls);
+    usage_free(n->usage);
+    trunks_fini(&n->trunks);
     free(n->drained_nodes);
     repl_actions_fini(&n->actions);
     repl_free(n->repl);

@@ -1,10 +1,11 @@
 /* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
- * registrations.c owns this node's bindings, plan_*.c, routing.c and hops.c answer the edge's questions, calls.c
- * keeps call records, card.c says what this node is, drain.c who takes no new calls, verdict.c how this node does,
- * commands_*.c answer clusterctl, reload.c takes over a changed configuration, confirm.c undoes what nobody
- * confirms.
+ * registrations.c owns this node's bindings, trunks.c knows which trunks are up, plan_*.c, routing.c and hops.c
+ * answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c knows the live calls, records.c
+ * writes their records and trace.c how they were decided, card.c says what this node is, drain.c who takes no new
+ * calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over a changed configuration,
+ * confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -17,7 +18,9 @@
 #include "node/app/calls.h"
 #include "node/app/config.h"
 #include "node/app/identity.h"
+#include "node/app/records.h"
 #include "node/app/stall.h"
+#include "node/app/trunks.h"
 #include "node/base/map.h"
 #include "node/base/rng.h"
 #include "node/base/wheel.h"
@@ -35,6 +38,7 @@ struct trust_range {
     struct address_range range;
     char trunk[LIMIT_NAME + 1];
     bool own_site;
+    bool inside;
 };
 
 /* What is read from the plan for each packet, kept until the plan changes. */
@@ -98,6 +102,9 @@ struct node {
     struct plan_generation *plan_objects; /* the newest; older ones wait for the next tick */
     struct registrations *registrations;
     struct calls *calls;
+    struct usage *usage;
+    struct records records;
+    struct trunks trunks;
     uv_timer_t second;  /* expiry, what is to be reported again, the verdict's memory */
     bool card_due;      /* the card has not been stored yet */
     struct wall joined; /* when this node first started */
@@ -266,6 +273,8 @@ struct routing_result {
     int matched_in;
     int matched_dial;
     struct slice source_site;
+    uint32_t source_calls; /* of a source that is a trunk */
+    uint32_t source_rate_per_s;
     struct decision decision;
 };
 /* Rules 1-6 for a call that begins here. Between read begin and end. */
@@ -276,6 +285,19 @@ void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, st
 bool routing_is_named(const struct candidate *c);
 /* What the decision's target is asked for: after strip and prepend, or the account's own name. */
 struct slice routing_number(const struct decided_target *t);
+
+/* ---- limits.c ---- */
+/* Takes this node from those that can serve the candidate when its trunk or account takes no more calls here. */
+void limits_candidate(struct node *n, struct candidate *c, uint32_t calls, uint32_t rate_per_s);
+/* Whether a call from that source is let in; else why not in out. Between read begin and end. */
+bool limits_source(struct node *n, struct arena *arena, const struct edge_source *source, uint32_t calls,
+                   uint32_t rate_per_s, struct edge_answer *out);
+/* The same for a target of ours that another node named. */
+bool limits_named(struct node *n, struct arena *arena, const struct plan_target *t, struct edge_answer *out);
+/* A decision for a call left the target out. */
+void limits_left_out(struct node *n, const struct plan_target *t);
+bool limits_admit_hook(void *ctx, struct slice target);
+#define LIMITS_RETRY_S 10 /* calls: somebody hangs up now and then; a rate is free again after a second */
 
 /* ---- hops.c ---- */
 /* Fills t->hops (and the number, by a trunk's out rules) for a target that this node serves. ERR_NOTFOUND: no way. */
@@ -303,6 +325,8 @@ NODE_COMMAND(command_nodes);
 NODE_COMMAND(command_registrations);
 NODE_COMMAND(command_calls);
 NODE_COMMAND(command_trunks);
+NODE_COMMAND(command_accounts);
+NODE_COMMAND(command_trace);
 NODE_COMMAND(command_counters);
 NODE_COMMAND(command_plan_show);
 NODE_COMMAND(command_plan_log);

@@ -23,6 +23,7 @@ static void take_trust(struct trust_walk *w, const struct plan_trunk *t)
         if (w->fill) {
             (void)snprintf(r.trunk, sizeof r.trunk, "%.*s", SLICE_ARG(t->name));
             r.own_site = slice_is(t->site, w->n->config.site);
+            r.inside = plan_trunk_inside(t);
             w->n->cache.trust[w->count] = r;
         }
         w->count++;
@@ -156,7 +157,7 @@ void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from
     const struct trust_range *found = find_trust(&n->cache, &a);
     if (found == NULL) return;
     struct slice name = arena_copy(arena, slice_of(found->trunk));
-    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name};
+    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name, found->inside};
 }
 
 enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name, struct plan_object *out)

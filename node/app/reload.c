@@ -30,12 +30,14 @@ static void name_what_waits(const struct node *n, const struct config *fresh)
         {"sip.listen",
          lists_differ(old->sip_listen, old->sip_listen_count, fresh->sip_listen, fresh->sip_listen_count)},
         {"sip.advertise", differs(old->sip_advertise, fresh->sip_advertise)},
+        {"sip.session", old->sip_session_s != fresh->sip_session_s},
         {"sip.no_answer", old->sip_no_answer_ms != fresh->sip_no_answer_ms},
         {"mesh", old->mesh != fresh->mesh},
         {"mesh.listen", differs(old->mesh_listen, fresh->mesh_listen)},
         {"mesh.advertise", differs(old->mesh_advertise, fresh->mesh_advertise)},
         {"control", differs(old->control, fresh->control)},
         {"http", differs(old->http, fresh->http)},
+        {"calls", old->calls_keep_ms != fresh->calls_keep_ms || old->calls_max != fresh->calls_max},
         {"history", old->history != fresh->history},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {

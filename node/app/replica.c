@@ -136,7 +136,7 @@ static void change_stored(struct node *n, void *ctx, uint64_t core_token, const 
 
 static void state_stored(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
 {
-    (void)ctx;
+    if (ctx != NULL) trunks_stale(n);
     if (c->err == ERR_OK) {
         drain_look(n);
         stored(n, core_token, c);
@@ -164,7 +164,10 @@ static void do_persist_state(struct node *n, const struct repl_action *a)
     uint64_t token = 0;
     for (size_t i = 0; i < a->record_count && !n->cards_due; i++)
         n->cards_due = a->records[i].kind == STATE_NODE_CARD;
-    enum err e = replica_job(n, state_stored, NULL, a->token, &token);
+    bool of_trunks = false;
+    for (size_t i = 0; i < a->record_count && !of_trunks; i++)
+        of_trunks = a->records[i].kind == STATE_TRUNK_HEALTH;
+    enum err e = replica_job(n, state_stored, of_trunks ? n : NULL, a->token, &token);
     if (e == ERR_OK) {
         e = store_submit_state(n->store, a->records, a->record_count, NULL, 0, a->upto, a->upto_count, token);
         if (e != ERR_OK) replica_job_cancel(n, token);

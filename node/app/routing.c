@@ -4,6 +4,7 @@
  * turns the decision into targets (hops.c knows the ways to them). "route explain" reads the same struct
  * routing_result. It decides nothing itself. */
 #include "node/app/node.h"
+#include "node/app/trace.h"
 
 #include <stdio.h>
 
@@ -78,6 +79,27 @@ static enum err site_nodes(struct node *n, struct arena *arena, struct candidate
     return ERR_OK;
 }
 
+/* Nodes at which the trunk is down are left out; when it is down at all of them, so is the target. */
+static void leave_out_down(struct node *n, struct arena *arena, struct candidate *c, const struct plan_trunk *t)
+{
+    size_t kept = 0;
+    size_t fresh = 0;
+    struct slice up[DECIDE_NODE_MAX];
+    for (size_t i = 0; i < c->node_count; i++) {
+        if (trunks_down_at(n, arena, t, c->nodes[i], &c->down_since, &c->down_reason)) continue;
+        up[kept++] = c->nodes[i];
+        if (i < c->fresh_count) fresh = kept;
+    }
+    if (kept == c->node_count) return;
+    if (kept == 0) {
+        c->health = TARGET_DOWN;
+        return;
+    }
+    memcpy(c->nodes, up, kept * sizeof up[0]);
+    c->node_count = kept;
+    c->fresh_count = fresh;
+}
+
 struct binding_walk {
     struct node *n;
     struct arena *arena;
@@ -128,7 +150,7 @@ static enum err account_nodes(struct node *n, struct arena *arena, struct candid
 }
 
 /* What is known of the candidate's target. One that is not in the plan stays TARGET_UNKNOWN. */
-static enum err observe(struct node *n, struct arena *arena, struct candidate *c)
+static enum err observe(struct node *n, struct arena *arena, bool call, struct candidate *c)
 {
     struct plan_object o;
     struct slice name = c->route.target.name;
@@ -142,13 +164,18 @@ static enum err observe(struct node *n, struct arena *arena, struct candidate *c
         if (e != ERR_OK) break;
         c->target_disabled = o.trunk.disabled;
         c->target_site = o.trunk.site;
-        return site_nodes(n, arena, c, o.trunk.site);
+        e = site_nodes(n, arena, c, o.trunk.site);
+        if (e == ERR_OK) leave_out_down(n, arena, c, &o.trunk);
+        if (e == ERR_OK && call) limits_candidate(n, c, o.trunk.calls, o.trunk.rate_per_s);
+        return e;
     case PLAN_TO_ACCOUNT:
         e = plan_get(n, arena, PLAN_ACCOUNT, name, &o);
         if (e != ERR_OK) break;
         c->target_disabled = o.account.disabled;
         c->target_site = o.account.site;
-        return account_nodes(n, arena, c, o.account.name);
+        e = account_nodes(n, arena, c, o.account.name);
+        if (e == ERR_OK && call) limits_candidate(n, c, o.account.calls, 0);
+        return e;
     }
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
@@ -209,6 +236,8 @@ static enum err normalise(struct node *n, struct arena *arena, const struct edge
     if (q->source.kind == EDGE_SOURCE_TRUNK && plan_get(n, arena, PLAN_TRUNK, q->source.name, &trunk) == ERR_OK) {
         source = &trunk.trunk;
         out->source_site = trunk.trunk.site;
+        out->source_calls = trunk.trunk.calls;
+        out->source_rate_per_s = trunk.trunk.rate_per_s;
     }
     enum err e = plan_get(n, arena, PLAN_SITE, out->source_site, &site);
     if (e != ERR_OK && e != ERR_NOTFOUND) return e;
@@ -286,7 +315,7 @@ enum err routing_decide(struct node *n, struct arena *arena, const struct edge_q
     e = gather(n, arena, number, ROUTING_USUAL, out, &more);
     if (e == ERR_OK && more) e = gather(n, arena, number, CANDIDATES_MAX, out, &more);
     for (size_t i = 0; e == ERR_OK && i < out->candidate_count; i++)
-        e = observe(n, arena, &out->candidates[i]);
+        e = observe(n, arena, q->call, &out->candidates[i]);
     if (e == ERR_OK) decide(n, arena, q, out);
     return e;
 }
@@ -337,6 +366,12 @@ static void answer_decision(struct node *n, struct arena *arena, const struct ro
     out->targets = targets;
     out->rule = d->rule;
     out->code = d->target_count > 0 ? 480 : d->code;
+    if (out->code == 503) {
+        out->reason = SLICE("every target has reached its limit");
+        out->retry_after_s = LIMITS_RETRY_S;
+    }
+    for (size_t i = 0; i < r->candidate_count; i++)
+        if (r->candidates[i].why == WHY_LIMIT) limits_left_out(n, &r->candidates[i].route.target);
     for (size_t i = 0; i < d->target_count; i++)
         add_ways(n, arena, &d->targets[i], false, local_only, out, targets);
     for (size_t i = 0; i < d->target_count; i++)
@@ -357,6 +392,18 @@ static bool is_ours(struct node *n, struct arena *arena, const struct plan_targe
     case PLAN_TO_REJECT: break;
     }
     return false;
+}
+
+/* Why a target of ours that another node named cannot be served just now; "" : it can. The first node may have heard of
+ * it a moment too late, and is told at once instead of by a timeout. */
+static struct slice named_down(struct node *n, struct arena *arena, const struct plan_target *t)
+{
+    struct plan_object o;
+    struct wall since;
+    struct slice reason = SLICE("");
+    if (t->kind != PLAN_TO_TRUNK || plan_get(n, arena, PLAN_TRUNK, t->name, &o) != ERR_OK) return SLICE("");
+    if (!trunks_down_at(n, arena, &o.trunk, SLICE(""), &since, &reason)) return SLICE("");
+    return slice_of(arena_printf(arena, "the named trunk is down: %.*s", SLICE_ARG(reason)));
 }
 
 /* Whether a member, known by its certificate, is none any more. */
@@ -382,8 +429,15 @@ static void answer_named(struct node *n, struct arena *arena, const struct edge_
         out->reason = SLICE("the named target does not parse");
     } else if (!is_ours(n, arena, &t.route.target)) {
         out->reason = SLICE("the named target is not at this node");
+    } else if ((out->reason = named_down(n, arena, &t.route.target)).n > 0) {
+        out->code = 503;
+    } else if (q->call && !limits_named(n, arena, &t.route.target, out)) {
+        return;
     } else if (t.route.target.kind == PLAN_TO_SITE) {
-        if (routing_decide(n, arena, q, &r) == ERR_OK) answer_decision(n, arena, &r, true, out);
+        if (routing_decide(n, arena, q, &r) == ERR_OK) {
+            answer_decision(n, arena, &r, true, out);
+            if (q->call) out->trace = trace_pack(n, arena, &r);
+        }
     } else {
         struct edge_target *targets = arena_alloc(arena, sizeof *targets);
         if (targets == NULL) return;
@@ -401,8 +455,13 @@ void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, st
     if (node_read_begin(n) != ERR_OK) return;
     if (q->named_target.n > 0) {
         answer_named(n, arena, q, out);
+        if (q->call && out->trace.n == 0)
+            out->trace =
+                trace_pack_named(arena, q->source.name, q->named_target, out->target_count > 0 ? 0 : out->code);
     } else if (routing_decide(n, arena, q, &r) == ERR_OK) {
-        answer_decision(n, arena, &r, false, out);
+        bool admitted = !q->call || limits_source(n, arena, &q->source, r.source_calls, r.source_rate_per_s, out);
+        if (admitted) answer_decision(n, arena, &r, false, out);
+        if (q->call) out->trace = trace_pack(n, arena, &r);
     }
     node_read_end(n);
 }

@@ -67,6 +67,17 @@ bool edge_is_ours(const struct edge *e, const struct sip_uri *uri)
     return transport_is_local(e->transport, PLAN_TCP, uri->host, uri->port);
 }
 
+void edge_add_user(struct buf *b, struct slice number)
+{
+    for (size_t i = 0; i < number.n; i++) {
+        if (number.p[i] == '#') {
+            buf_text(b, "%23");
+        } else {
+            buf_add(b, &number.p[i], 1);
+        }
+    }
+}
+
 /* ---- flows ---- */
 
 uint16_t edge_reply_port(const struct flow *from, const struct sip_view *v)
@@ -115,6 +126,15 @@ enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const
     return ERR_OK;
 }
 
+enum err edge_send_hop(struct edge *e, struct flow *to, struct slice host, bool expect_member, struct slice data,
+                       uint64_t token)
+{
+    if (to->transport != PLAN_TLS || expect_member || host.n == 0)
+        return transport_send(e->transport, to, expect_member, data, token);
+    to->domain = transport_domain(e->transport, host);
+    return transport_send_host(e->transport, to, host, data, token);
+}
+
 void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN])
 {
     const unsigned char *v4 = (const unsigned char *)&a->v4.sin_addr;
@@ -129,6 +149,19 @@ void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN])
         *out++ = (char)('0' + v4[i] % 10);
         *out++ = i < 3 ? '.' : '\0';
     }
+}
+
+void edge_session_id(const struct edge *e, const struct sip_view *v, char out[EDGE_SESSION_ID])
+{
+    struct slice own = sip_view_value(v, SIP_SESSION_ID);
+    unsigned char bytes[16];
+    if (own.n >= 32 && hex_decode((struct slice){own.p, 32}, bytes, sizeof bytes) == ERR_OK) {
+        memcpy(out, own.p, 32);
+        out[32] = '\0';
+        return;
+    }
+    uint64_t id[2] = {map_hash(&e->tx.servers, v->call_id), map_hash(&e->tx.servers, v->from_tag)};
+    hex_encode(id, sizeof id, out);
 }
 
 /* ---- answers ---- */

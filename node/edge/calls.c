@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "node/edge/session.h"
 #include "node/sip/cookie.h"
 
 struct call {
@@ -12,6 +13,7 @@ struct call {
     struct relay *relay; /* while its INVITE is in progress */
     uint64_t id;
     struct mono touched;
+    struct mono session_ends; /* MONO_NEVER: nobody refreshes it */
     enum call_state state;
     enum edge_source_kind source_kind;
     struct slice from; /* these lie in text */
@@ -22,6 +24,9 @@ struct call {
     struct wall ended;
     unsigned code;
     unsigned rule;
+    struct call_place from_place;
+    struct call_place to_place;
+    char session_id[EDGE_SESSION_ID];
     uint8_t cookie_len;
     char cookie[SIP_COOKIE_TEXT];
     char target[LIMIT_NAME + 16];
@@ -29,7 +34,7 @@ struct call {
     char text[];
 };
 
-static void report(const struct call *c, struct slice reason)
+static void report_with(const struct call *c, struct slice reason, struct slice trace)
 {
     const struct edge_hooks *h = &c->edge->o.hooks;
     struct call_report r = {
@@ -47,8 +52,17 @@ static void report(const struct call *c, struct slice reason)
         .code = c->code,
         .rule = c->rule,
         .reason = reason,
+        .session_id = slice_of(c->session_id),
+        .trace = trace,
+        .from_place = c->from_place,
+        .to_place = c->to_place,
     };
     if (h->call != NULL) h->call(h->ctx, &r);
+}
+
+static void report(const struct call *c, struct slice reason)
+{
+    report_with(c, reason, SLICE(""));
 }
 
 static struct slice put(char **at, struct slice s)
@@ -76,8 +90,11 @@ struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slic
     c->from = put(&at, from);
     c->dialled = put(&at, dialled);
     c->source = put(&at, source->name);
+    c->from_place = (struct call_place){relay->from.transport, relay->from.remote};
+    edge_session_id(e, v, c->session_id);
     c->started = edge_wall();
     c->touched = edge_now(e);
+    c->session_ends = MONO_NEVER;
     sip_dialogs_add(&e->dialogs, &c->dialog);
     list_append(&e->calls, &c->node);
     sip_timer_init(&c->idle, EDGE_TIMER_CALL);
@@ -86,9 +103,9 @@ struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slic
     return c;
 }
 
-void edge_call_rule(struct call *c, unsigned rule)
+void edge_call_sent(struct call *c, const struct flow *to)
 {
-    c->rule = rule;
+    c->to_place = (struct call_place){to->transport, to->remote};
 }
 
 static void keep(char *out, size_t size, struct slice text)
@@ -98,8 +115,17 @@ static void keep(char *out, size_t size, struct slice text)
     out[n] = '\0';
 }
 
+void edge_call_decided(struct call *c, unsigned rule, struct slice trace, struct slice target, struct slice node)
+{
+    c->rule = rule;
+    keep(c->target, sizeof c->target, target);
+    keep(c->peer, sizeof c->peer, node);
+    report_with(c, SLICE(""), trace);
+}
+
 void edge_call_target(struct call *c, struct slice target, struct slice node)
 {
+    if (slice_is(target, c->target) && slice_is(node, c->peer)) return;
     keep(c->target, sizeof c->target, target);
     keep(c->peer, sizeof c->peer, node);
     report(c, SLICE(""));
@@ -169,12 +195,33 @@ void edge_call_request(struct edge *e, const struct sip_view *v)
     edge_call_end(c, c->code, by_caller ? SLICE("the caller hung up") : SLICE("the callee hung up"));
 }
 
+static struct mono due_of(const struct call *c)
+{
+    return mono_min(mono_add_ms(c->touched, CALL_IDLE_MS), c->session_ends);
+}
+
+void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t session_s)
+{
+    const struct sip_view *v = response;
+    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
+    if (d == NULL) return;
+    struct call *c = CONTAINER_OF(d, struct call, dialog);
+    uint64_t ms = (session_s + UINT64_C(1) * session_grace_s(session_s)) * 1000;
+    c->session_ends = session_s > 0 ? mono_add_ms(edge_now(e), ms) : MONO_NEVER;
+    sip_timer_start(&e->tx, &c->idle, due_of(c));
+}
+
 void edge_call_timer(struct sip_timer *timer)
 {
     struct call *c = CONTAINER_OF(timer, struct call, idle);
-    struct mono due = mono_add_ms(c->touched, CALL_IDLE_MS);
+    struct mono due = due_of(c);
     if (!mono_reached(edge_now(c->edge), due)) {
         sip_timer_start(&c->edge->tx, timer, due);
+        return;
+    }
+    if (mono_reached(edge_now(c->edge), c->session_ends)) {
+        edge_count(c->edge, EC_calls_unrefreshed);
+        edge_call_end(c, c->code, SLICE("nobody refreshed the session: both sides are gone"));
         return;
     }
     edge_count(c->edge, EC_calls_expired);

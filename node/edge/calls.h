@@ -2,8 +2,8 @@
  * state.
  *
  * A record is found by Call-ID and the caller's tag (node/sip/dialog.h). It serves people and limits, never routing:
- * losing one loses no call. It ends with a BYE from either side, a final failure, or 12 h without any request inside
- * the dialog. */
+ * losing one loses no call. It ends with a BYE from either side, a final failure, a session that nobody refreshes (RFC
+ * 4028), or 12 h without any request inside the dialog. */
 #ifndef TANDEM_EDGE_CALLS_H
 #define TANDEM_EDGE_CALLS_H
 
@@ -18,8 +18,11 @@ struct call;
  * goes on without a record. relay is cleared through proxy_relay_call_gone when the record ends first. */
 struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slice from, struct slice dialled,
                            const struct edge_source *source, struct relay *relay);
-void edge_call_rule(struct call *c, unsigned rule);
-/* Names the target that is being tried, and reports. Both "" : not decided yet. */
+/* The plan was asked; reports, with the first target to be tried, "" none. */
+void edge_call_decided(struct call *c, unsigned rule, struct slice trace, struct slice target, struct slice node);
+/* Where the request goes now; the next report says so. */
+void edge_call_sent(struct call *c, const struct flow *to);
+/* Names the target that is being tried, and reports when it is another one. */
 void edge_call_target(struct call *c, struct slice target, struct slice node);
 void edge_call_ringing(struct call *c);
 /* From now on the record is found by its dialog alone. */
@@ -31,6 +34,8 @@ void edge_call_end(struct call *c, unsigned code, struct slice reason);
 void edge_call_set_cookie(struct call *c, struct slice cookie);
 /* Of the call that the request belongs to; "" when there is none. */
 struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v);
+/* A 2xx agreed on this refresh interval, 0: on none. */
+void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t session_s);
 /* A request inside a dialog came by: keeps its record alive, or ends it (BYE). */
 void edge_call_request(struct edge *e, const struct sip_view *v);
 void edge_call_timer(struct sip_timer *timer);

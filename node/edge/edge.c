@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "node/edge/prober.h"
 #include "node/edge/registrar.h"
 
 #define DEFAULT_NO_ANSWER_MS 4000
@@ -207,6 +208,7 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = make_mac(e, "sip transit cookie", &e->transit_mac);
     if (err == ERR_OK) err = make_mac(e, "sip digest nonce", &e->nonce_mac);
     if (err == ERR_OK) err = registrar_new(e, &e->registrar);
+    if (err == ERR_OK) err = prober_new(e, &e->prober);
     return err;
 }
 
@@ -217,6 +219,7 @@ static void free_memory(struct edge *e)
         proxy_relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
     proxy_acks_free(e);
     registrar_free(e->registrar);
+    prober_free(e->prober);
     sip_tx_table_fini(&e->tx);
     sip_dialogs_fini(&e->dialogs);
     map_fini(&e->waiting);
@@ -267,6 +270,7 @@ static void start_handles(struct edge *e)
     (void)uv_prepare_start(&e->prepare, on_prepare);
     uv_unref((uv_handle_t *)&e->prepare);
     uv_unref((uv_handle_t *)&e->timer);
+    prober_start(e->prober);
     e->opened = true;
 }
 
@@ -333,6 +337,7 @@ static void begin_close(struct edge *e)
         uv_close((uv_handle_t *)&e->prepare, on_handle_closed);
     }
     registrar_close(e->registrar);
+    if (prober_close(e->prober, on_handle_closed)) e->handles++;
     e->handles++;
     transport_close(e->transport, on_closed, e);
     if (e->dns != NULL) {
@@ -377,7 +382,7 @@ const struct transport *edge_transport(const struct edge *e)
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap)
 {
     const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
-                                                  registrar_counters(e->registrar)};
+                                                  registrar_counters(e->registrar), prober_counters(e->prober)};
     size_t n = 0;
     while (n < cap && n < sizeof tables / sizeof tables[0]) {
         out[n] = tables[n];

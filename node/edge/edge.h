@@ -8,6 +8,7 @@
 #include "node/edge/transport.h"
 #include "node/plan/decide.h"
 #include "node/plan/observed.h"
+#include "node/plan/record.h"
 #include "node/sip/digest.h"
 
 struct edge;
@@ -16,6 +17,7 @@ enum edge_source_kind { EDGE_SOURCE_UNKNOWN, EDGE_SOURCE_TRUNK, EDGE_SOURCE_ACCO
 struct edge_source {
     enum edge_source_kind kind;
     struct slice name; /* of the trunk, account or node */
+    bool inside;       /* a trunk that may assert identities */
 };
 
 /* One way to reach a target, tried in order. */
@@ -34,6 +36,7 @@ struct edge_target {
     struct slice node;      /* "" : served here; else the member that carries it (the call crosses the mesh once) */
     struct slice number;    /* what it is sent */
     bool number_in_contact; /* account: the number replaces the contact's user part */
+    bool inside;            /* may be told who calls, whatever the caller wants others to know */
     const struct edge_hop *hops; /* here: addresses or contacts; other node: its SIP addresses */
     size_t hop_count;
     struct plan_route route; /* for failover codes and the record */
@@ -46,6 +49,7 @@ struct edge_query {
     /* A call that crossed the mesh: the target that the first node named; only targets of this node may be used. */
     struct slice named_target; /* "" for a call that begins here */
     bool number_in_contact;
+    bool call; /* an INVITE: limits of calls concern nothing else */
 };
 
 struct edge_answer {
@@ -53,10 +57,16 @@ struct edge_answer {
     size_t target_count;
     uint16_t code; /* when there is no target: 404 480 503 ... */
     unsigned rule;
-    struct slice reason; /* words for the Reason header and the record */
+    struct slice reason;    /* words for the Reason header and the record */
+    unsigned retry_after_s; /* 503: when to ask again, 0 not said */
+    struct slice trace;     /* the decision as the record keeps it, opaque here; "" none */
 };
 
-enum call_state { CALL_TRYING, CALL_RINGING, CALL_ANSWERED, CALL_ENDED };
+/* Where a side of a call is. */
+struct call_place {
+    enum plan_transport transport;
+    union sock_address address;
+};
 /* What is known of a call; reported at each change of state. Borrowed for the call. */
 struct call_report {
     uint64_t id; /* this run's number of the call */
@@ -72,7 +82,25 @@ struct call_report {
     struct wall ended;    /* 0: not */
     unsigned code;        /* final answer, 0 while none */
     unsigned rule;
-    struct slice reason; /* why it ended, in words */
+    struct slice reason;     /* why it ended, in words */
+    struct slice session_id; /* the caller's half, 32 hexadecimal digits (RFC 7989) */
+    struct slice trace;      /* only in the report that follows the decision */
+    struct call_place from_place;
+    struct call_place to_place; /* tried last; family 0: nowhere yet */
+};
+
+/* One address of a trunk of this site, as this node's own calls and probes find it. */
+struct edge_trunk {
+    struct slice trunk;
+    struct slice address; /* as the plan writes it */
+    enum plan_transport transport;
+    uint32_t probe_ms;   /* 0: not probed, so that nothing is ever known */
+    bool known;          /* a probe has said something, in this run or an earlier one */
+    bool up;             /* true while nothing is known */
+    bool suspect;        /* it failed a call a moment ago: tried last */
+    struct wall since;   /* up or down; {0} while nothing is known */
+    uint32_t rtt_us;     /* of the last answer, 0: none in this run */
+    struct slice reason; /* what the last probe or call found, in words */
 };
 
 struct edge_hooks {
@@ -94,6 +122,12 @@ struct edge_hooks {
     /* At once. The digest algorithms that a challenge offers; NULL: all of them. */
     struct digest_offer (*digests)(void *ctx);
     void (*call)(void *ctx, const struct call_report *report);
+    /* At once, before a call goes on to another of its targets, one that is served here: whether that takes another
+     * call now. May be NULL. */
+    bool (*admit)(void *ctx, struct slice target);
+    /* An address of a trunk went up or down, or its round trip became another one. May be NULL. Not to call
+     * edge_trunks_set from. */
+    void (*trunk)(void *ctx, const struct edge_trunk *t);
 };
 
 struct edge_options {
@@ -109,6 +143,7 @@ struct edge_options {
     unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
     uint64_t seed;
     struct edge_hooks hooks;
+    uint32_t session_s;    /* refresh interval that calls are asked to keep where they name none, 0: they are not */
     uint32_t no_answer_ms; /* a target that gave no response at all is left after this long; default 4000 */
 };
 
@@ -125,5 +160,15 @@ struct edge_load {
     uint32_t transactions;
 };
 struct edge_load edge_load(const struct edge *e);
+
+/* ---- the trunks of this site (prober.c) ---- */
+/* From now on these addresses are looked after, and no others; what is known of one that stays is kept. known, up,
+ * since and reason say of a new one what an earlier run knew. ERR_NOMEM: some are missing, ERR_CLOSED. */
+MUST_CHECK enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t count);
+void edge_trunks_each(const struct edge *e, bool (*each)(void *ctx, const struct edge_trunk *t), void *ctx);
+/* Whether none of them is down or suspect. */
+bool edge_trunks_well(const struct edge *e);
+/* False: not looked after. The texts live until the next edge_trunks_set or result. */
+bool edge_trunk_find(const struct edge *e, struct slice trunk, struct slice address, struct edge_trunk *out);
 
 #endif

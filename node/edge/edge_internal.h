@@ -1,9 +1,9 @@
 /* edge_internal: what the files behind edge.h share: the edge itself, its counters, its clock and its answers.
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
- * registrar*.c register (registrar.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes:
- * nothing frees a relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name
- * resolved) ends by proxy_relay_settle, which does. */
+ * registrar*.c register (registrar.h); prober.c looks whether trunks answer (prober.h); calls.c keeps call records
+ * (calls.h). All on the loop thread. Rule of lifetimes: nothing frees a relay or a branch while code that was handed it
+ * runs; each entry point (message, timer, failure, name resolved) ends by proxy_relay_settle, which does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
@@ -47,6 +47,7 @@
     X(refused_register_elsewhere)                                                                                      \
     X(refused_no_target)                                                                                               \
     X(refused_own_address)                                                                                             \
+    X(refused_session_interval)                                                                                        \
     X(challenged)                                                                                                      \
     X(auth_ok)                                                                                                         \
     X(auth_stale)                                                                                                      \
@@ -65,7 +66,8 @@
     X(calls_started)                                                                                                   \
     X(calls_answered)                                                                                                  \
     X(calls_failed)                                                                                                    \
-    X(calls_expired)
+    X(calls_expired)                                                                                                   \
+    X(calls_unrefreshed)
 
 #define EDGE_COUNTER_ENUM(id) EC_##id,
 enum edge_counter { EDGE_COUNTERS(EDGE_COUNTER_ENUM) EC_COUNT };
@@ -87,6 +89,7 @@ struct edge_place {
 #define EDGE_MESSAGE_SMALLEST 512
 
 struct registrar;
+struct prober;
 
 struct edge {
     struct edge_options o; /* texts in arena */
@@ -106,6 +109,7 @@ struct edge {
     struct list_node calls;
     size_t open_relays; /* those that have not sent their final response */
     struct registrar *registrar;
+    struct prober *prober;
     struct replay replay;
     struct overload overload;
     struct rng rng;
@@ -159,8 +163,14 @@ uint16_t edge_reply_port(const struct flow *from, const struct sip_view *v);
 /* The flow to an address: the listener nearest to it. ERR_NOTFOUND: no listener of that transport and family. */
 MUST_CHECK enum err edge_flow_to(const struct edge *e, enum plan_transport transport, const union sock_address *address,
                                  const struct flow *from, struct flow *out);
+/* Sends a request to the hop that the flow leads to; to->domain is set. A member proves itself, any other hop of TLS
+ * the name that it is called by. */
+MUST_CHECK enum err edge_send_hop(struct edge *e, struct flow *to, struct slice host, bool expect_member,
+                                  struct slice data, uint64_t token);
 /* The address alone, as the received parameter wants it. */
 void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN]);
+/* A plan number, or an account's name, as the user part of a URI: '#' must be escaped (RFC 3261 §25.1). */
+void edge_add_user(struct buf *b, struct slice number);
 /* To tag of our own answers: a keyed hash of the request, so that each retransmission and its CANCEL get the same. */
 #define EDGE_TAG 17
 void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_TAG]);
@@ -172,6 +182,11 @@ void edge_answer_stateless(struct edge *e, const struct flow *from, const struct
                            struct slice extra);
 /* Appends to e->lines a Reason header (RFC 3326) with words that may be anybody's; nothing when there are none. */
 void edge_reason_line(struct edge *e, unsigned cause, struct slice words);
+
+/* The caller's half of the Session-ID (RFC 7989): the request's own, or the one that it gets from us: derived, so that
+ * each attempt at the call carries the same. */
+#define EDGE_SESSION_ID 33
+void edge_session_id(const struct edge *e, const struct sip_view *v, char out[EDGE_SESSION_ID]);
 
 /* ---- edge.c ---- */
 /* Something that closing waits for has ended. May free e. */

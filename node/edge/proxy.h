@@ -43,7 +43,15 @@ struct relay {
     union sock_address *addresses; /* or several: a block of their own */
     uint8_t address_count;
     uint8_t address_at;
-    uint8_t pop_count; /* Route values of ours at the top */
+    uint8_t pop_count;             /* Route values of ours at the top */
+    bool from_inside;              /* the caller may assert identities (identity.h) */
+    char asserted[LIMIT_NAME + 1]; /* the identity that an account gets, "" none */
+    bool caller_refreshes;         /* Supported: timer (session.h) */
+    bool session_added;            /* the request gets a Session-Expires */
+    bool session_raised;           /* its own is raised */
+    uint32_t session_s;
+    uint8_t retry_after_s; /* for a 503 of our own */
+    bool best_of_member;   /* best came from another node: its 503 is the federation's own word */
     bool invite;
     bool in_dialog;
     bool forms_dialog; /* gets our Record-Route */
@@ -78,6 +86,7 @@ struct branch {
     bool expect_member;
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
     bool is_waiting;
+    bool inside;        /* where it goes: whether identities may be told and believed */
     bool current;       /* its failure moves the request on */
     bool answered;      /* any response has come */
     bool abandoned;     /* not current any more, without a final response */
@@ -91,8 +100,8 @@ void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *
 
 /* ---- proxy_response.c ---- */
 void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v);
-/* The response without its topmost Via, in e->out; false: counted. */
-bool proxy_pop_via(struct edge *e, const struct sip_view *v);
+/* The response without its topmost Via and with header lines of ours, in e->out; false: counted. */
+bool proxy_pop_via(struct branch *b, const struct sip_view *v, struct slice lines);
 /* A client transaction's own event: timer or failure to send. */
 void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev);
 void proxy_progress_timer(struct edge *e, struct sip_timer *timer);
@@ -111,6 +120,8 @@ void proxy_branch_ack(struct branch *b, const struct sip_view *response);
 void proxy_relay_try(struct relay *r, const struct sip_view *v);
 /* Keeps the targets, deep, in one block. false: no memory, counted. */
 bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets, size_t count);
+/* The hop last tried failed without an answer. */
+void proxy_relay_suspect(const struct relay *r, const char *why);
 /* Whether proxy_relay_try would find another place. */
 bool proxy_relay_has_more(const struct relay *r);
 
@@ -147,7 +158,7 @@ void proxy_relay_answer_lines(struct relay *r, const struct sip_view *v, unsigne
 /* Notes a failure of our own making as a candidate for the best response. */
 void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct slice detail);
 /* Notes the failure response v, which loses its topmost Via. */
-void proxy_relay_note_response(struct relay *r, const struct sip_view *v);
+void proxy_relay_note_response(struct branch *b, const struct sip_view *v);
 /* Sends the best of the noted failures. */
 void proxy_relay_finish(struct relay *r);
 /* Ends without a response (RFC 4320 §4.2). */

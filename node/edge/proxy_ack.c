@@ -32,7 +32,7 @@ static void send_to(struct edge *e, const struct sip_view *v, const struct ack_w
     bool member = w->to_member && w->hop.transport == PLAN_TLS;
     if (edge_flow_to(e, w->hop.transport, address, &w->from, &to) != ERR_OK ||
         proxy_forward_request(e, v, &f) != ERR_OK ||
-        transport_send(e->transport, &to, member, buf_view(&e->out), 0) != ERR_OK) {
+        edge_send_hop(e, &to, w->hop.host, member, buf_view(&e->out), 0) != ERR_OK) {
         edge_count(e, EC_send_failures);
         return;
     }

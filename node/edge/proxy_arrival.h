@@ -23,6 +23,7 @@ struct arrival {
     const struct flow *from;
     struct sip_view *v;
     struct route_set routes;
+    struct slice asserted; /* the identity that an account gets */
 };
 
 /* Answers without a transaction, and counts why. */

@@ -2,23 +2,12 @@
  *
  * All new header lines go in as one block before the first header, so that Via, Record-Route and Route stand above
  * those that came. Everything not named here passes unchanged, in order. */
-#include "node/edge/proxy.h"
+#include "node/edge/identity.h"
+#include "node/edge/session.h"
 
 #include <stdio.h>
 
 #include "node/sip/cookie.h"
-
-/* A plan number as user part of a URI: '#' must be escaped. */
-static void add_user(struct buf *b, struct slice number)
-{
-    for (size_t i = 0; i < number.n; i++) {
-        if (number.p[i] == '#') {
-            buf_text(b, "%23");
-        } else {
-            buf_add(b, &number.p[i], 1);
-        }
-    }
-}
 
 static const char *via_transport(enum plan_transport t)
 {
@@ -100,13 +89,12 @@ static enum err add_transit_route(struct edge *e, const struct sip_view *v, cons
     return ERR_OK;
 }
 
-/* RFC 7989: a call without a Session-ID gets one; derived, so that each attempt at the call carries the same. */
+/* RFC 7989: a call without a Session-ID gets one. */
 static void add_session_id(struct edge *e, const struct sip_view *v)
 {
     if (v->first[SIP_SESSION_ID] != SIP_NO_LINE) return;
-    uint64_t id[2] = {map_hash(&e->tx.servers, v->call_id), map_hash(&e->tx.servers, v->from_tag)};
-    char text[33];
-    hex_encode(id, sizeof id, text);
+    char text[EDGE_SESSION_ID];
+    edge_session_id(e, v, text);
     buf_text(&e->lines, "Session-ID: ");
     buf_text(&e->lines, text);
     buf_text(&e->lines, ";remote=00000000000000000000000000000000\r\n");
@@ -121,6 +109,22 @@ static struct slice decimal(unsigned n, char out[3])
         n /= 10;
     } while (n > 0 && at > 0);
     return (struct slice){out + at, 3 - at};
+}
+
+/* Another node is inside whatever stands behind it. */
+static bool target_inside(const struct forward *f)
+{
+    return f->target != NULL && (f->target->node.n > 0 || f->target->inside);
+}
+
+/* Inside a dialog nobody has asked the plan who the sides are: their addresses say it. */
+static void strip_identity(struct edge *e, const struct sip_view *v, const struct forward *f, struct sip_edits *edits)
+{
+    const struct relay *r = f->relay;
+    bool asked = r != NULL && !r->in_dialog;
+    bool from = asked ? r->from_inside : identity_flow_inside(e, f->from);
+    bool to = asked ? target_inside(f) : (r != NULL && r->to_member) || identity_flow_inside(e, f->to);
+    identity_edits(v, from, to, edits);
 }
 
 static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f)
@@ -143,6 +147,9 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
         buf_text(&e->lines, "\r\n");
     }
     if (f->record_route) add_session_id(e, v);
+    if (f->relay != NULL) session_request_lines(e, f->relay);
+    if (f->relay != NULL && f->relay->asserted[0] != '\0')
+        identity_assert(e, v, slice_of(f->relay->asserted), target_inside(f));
     return err;
 }
 
@@ -152,7 +159,7 @@ static struct slice transit_uri(struct edge *e, const struct forward *f)
     struct slice domain = e->o.hooks.domain(e->o.hooks.ctx);
     size_t from = e->via.n;
     buf_text(&e->via, "sip:");
-    add_user(&e->via, f->target->number);
+    edge_add_user(&e->via, f->target->number);
     buf_text(&e->via, "@");
     buf_slice(&e->via, domain.n > 0 ? domain : f->target->node);
     return e->via.failed ? SLICE_NONE : (struct slice){e->via.p + from, e->via.n - from};
@@ -177,6 +184,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     char hops[3];
     char breadth[3];
     char address[INET6_ADDRSTRLEN];
+    char session[SESSION_TEXT];
     struct sip_edits edits;
     struct slice uri = f->hop->request_uri;
     bool transit = f->target != NULL && f->target->node.n > 0;
@@ -198,6 +206,8 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
         struct slice left = decimal((unsigned)v->max_forwards - 1, hops);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), left);
     }
+    struct slice raised = f->relay != NULL ? session_raised(f->relay, v, session) : SLICE("");
+    if (raised.n > 0) sip_edit_replace(&edits, sip_view_value(v, SIP_SESSION_EXPIRES), raised);
     if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] != SIP_NO_LINE) {
         struct slice share = decimal(f->breadth, breadth);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_BREADTH), share);
@@ -205,6 +215,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     for (unsigned i = 0; i < f->pop_count; i++)
         sip_edit_pop_value(&edits, SIP_ROUTE);
     remove_own_auth(e, v, &edits);
+    if (identity_concerns(v)) strip_identity(e, v, f, &edits);
     buf_reset(&e->out);
     return sip_edit_apply(&edits, &e->out);
 }

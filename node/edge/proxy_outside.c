@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
+#include "node/edge/identity.h"
 #include "node/edge/registrar.h"
+#include "node/edge/session.h"
 #include "node/sip/cookie.h"
 
 #define ABILITIES                                                                                                      \
@@ -54,6 +56,7 @@ static bool identify_member(struct arrival *a, struct edge_query *q)
         return false;
     }
     q->source.kind = EDGE_SOURCE_MEMBER;
+    q->source.inside = true;
     q->source.name = arena_copy(&a->e->scratch, a->from->member ? slice_of(a->from->peer_name) : SLICE(""));
     q->named_target = arena_copy(&a->e->scratch, r->target);
     q->number_in_contact = r->number_in_contact;
@@ -65,7 +68,10 @@ static bool identify_account(struct arrival *a, struct edge_query *q)
     struct plan_account account;
     enum auth_verdict verdict = edge_auth(a->e, &a->e->scratch, a->v, SIP_PROXY_AUTHORIZATION, &account);
     switch (verdict) {
-    case AUTH_OK: q->source = (struct edge_source){EDGE_SOURCE_ACCOUNT, account.name}; return true;
+    case AUTH_OK:
+        q->source = (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = account.name};
+        a->asserted = identity_of_account(&a->e->scratch, a->v, &account);
+        return true;
     case AUTH_REFUSED: edge_answer_stateless(a->e, a->from, a->v, 403, SLICE("")); break;
     case AUTH_NONE:
     case AUTH_STALE: edge_challenge(a->e, a->from, a->v, true, verdict == AUTH_STALE); break;
@@ -114,8 +120,12 @@ static void ask_plan(struct relay *r, const struct edge_query *q)
         count = own != NULL ? keep_own(own, targets, count) : 0;
         targets = own;
     }
-    if (r->call != NULL) edge_call_rule(r->call, answer.rule);
+    if (r->call != NULL) {
+        struct slice target = count > 0 ? targets[0].text : SLICE("");
+        edge_call_decided(r->call, answer.rule, answer.trace, target, count > 0 ? targets[0].node : SLICE(""));
+    }
     if (count == 0) {
+        r->retry_after_s = (uint8_t)answer.retry_after_s;
         edge_count(e, EC_refused_no_target);
         proxy_relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
     } else if (!proxy_relay_set_targets(r, targets, count)) {
@@ -137,6 +147,9 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     r->pop_count = (uint8_t)a->routes.own;
     r->forms_dialog = forms_dialog(a->v->method);
     r->mark = mark;
+    session_ask(r, a->v);
+    r->from_inside = q->source.inside;
+    if (a->asserted.n > 0 && a->asserted.n < sizeof r->asserted) memcpy(r->asserted, a->asserted.p, a->asserted.n);
     r->breadth = breadth;
     if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);
     ask_plan(r, q);
@@ -233,7 +246,7 @@ void proxy_arrival_outside(struct arrival *a)
         return;
     }
     if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri)) return;
-    if (!tag_usable(a) || !proxy_arrival_may_pass(a)) return;
+    if (!tag_usable(a) || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
     uint64_t mark = proxy_forward_loop_mark(a->e, a->v);
     if (proxy_forward_looped(a->v, mark)) {
         proxy_arrival_refuse(a, EC_refused_loop, 482, SLICE(""));
@@ -243,6 +256,7 @@ void proxy_arrival_outside(struct arrival *a)
     if (!breadth_usable(a, &breadth)) return;
     q.dialled = arena_copy(&a->e->scratch, uri.number);
     q.call_id = arena_copy(&a->e->scratch, a->v->call_id);
+    q.call = a->v->method == SIP_INVITE;
     if (q.dialled.p == NULL || q.call_id.p == NULL) {
         edge_count(a->e, EC_no_memory);
         return;

@@ -149,6 +149,7 @@ void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code
     struct edge *e = r->edge;
     buf_reset(&e->lines);
     edge_reason_line(e, cause, words);
+    if (code == 503 && r->retry_after_s > 0) buf_printf(&e->lines, "Retry-After: %u\r\n", r->retry_after_s);
     proxy_relay_answer_lines(r, v, code, buf_view(&e->lines));
 }
 
@@ -173,19 +174,22 @@ void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct 
     if (r->final_sent || !better(r, code)) return;
     proxy_message_drop(r->edge, &r->best);
     r->best_code = code;
+    r->best_of_member = false;
     (void)snprintf(r->best_words, sizeof r->best_words, "%s%s%.*s", words, words[0] != '\0' && detail.n > 0 ? ": " : "",
                    SLICE_ARG(detail));
 }
 
-void proxy_relay_note_response(struct relay *r, const struct sip_view *v)
+void proxy_relay_note_response(struct branch *b, const struct sip_view *v)
 {
+    struct relay *r = b->relay;
     struct edge *e = r->edge;
     if (r->final_sent || !better(r, v->code)) return;
-    if (!proxy_pop_via(e, v) || !proxy_message_set(e, &r->best, buf_view(&e->out))) {
+    if (!proxy_pop_via(b, v, SLICE("")) || !proxy_message_set(e, &r->best, buf_view(&e->out))) {
         edge_count(e, EC_no_memory);
         proxy_message_drop(e, &r->best);
     }
     r->best_code = v->code;
+    r->best_of_member = r->target_at < r->target_count && r->targets[r->target_at].node.n > 0;
     (void)snprintf(r->best_words, sizeof r->best_words, "%u %.*s", v->code, SLICE_ARG(v->reason));
 }
 
@@ -199,7 +203,7 @@ void proxy_relay_finish(struct relay *r)
         proxy_relay_drop(r);
         return;
     }
-    if (r->best.p != NULL && code != 503) {
+    if (r->best.p != NULL && (code != 503 || r->best_of_member)) {
         struct message best = r->best;
         r->best = (struct message){0};
         proxy_relay_send(r, code, (struct slice){best.p, best.n});

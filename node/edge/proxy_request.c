@@ -4,6 +4,7 @@
  * asked (proxy_outside.c). What neither proves goes nowhere: never an open relay. Specification: RFC 3261 §16.3-16.5,
  * §16.10, §16.12. */
 #include "node/edge/proxy_arrival.h"
+#include "node/edge/session.h"
 
 void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
 {
@@ -36,7 +37,7 @@ static void inside(struct arrival *a)
 {
     struct edge_hop hop;
     enum edge_counter why;
-    if (!dialog_proved(a) || !proxy_arrival_may_pass(a)) return;
+    if (!dialog_proved(a) || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
     unsigned code = proxy_arrival_next_hop(a, &hop, &why);
     if (code != 0) {
         proxy_arrival_refuse(a, why, code, SLICE(""));
@@ -46,6 +47,7 @@ static void inside(struct arrival *a)
     struct relay *r = proxy_relay_new(a->e, a->from, a->v);
     if (r == NULL) return;
     r->in_dialog = true;
+    session_ask(r, a->v);
     r->to_member = a->routes.to_member;
     r->pop_count = (uint8_t)a->routes.own;
     if (!proxy_relay_set_targets(r, &(struct edge_target){.hops = &hop, .hop_count = 1}, 1)) {

@@ -1,5 +1,8 @@
 /* proxy_response: what comes back: responses, timers of the client side, failures to send (RFC 3261 §16.7-16.9). */
+#include "node/edge/identity.h"
+#include "node/edge/prober.h"
 #include "node/edge/proxy.h"
+#include "node/edge/session.h"
 
 static void stop_waiting(struct branch *b)
 {
@@ -8,23 +11,36 @@ static void stop_waiting(struct branch *b)
     b->is_waiting = false;
 }
 
-bool proxy_pop_via(struct edge *e, const struct sip_view *v)
+/* A response names the callee (RFC 3325 §5): it goes the other way. */
+static void strip_identity(const struct branch *b, const struct sip_view *v, struct sip_edits *edits)
 {
+    struct relay *r = b->relay;
+    bool from = r->in_dialog ? identity_flow_inside(r->edge, &b->to) || r->to_member : b->inside;
+    bool to = r->in_dialog ? identity_flow_inside(r->edge, &r->from) : r->from_inside;
+    identity_edits(v, from, to, edits);
+}
+
+bool proxy_pop_via(struct branch *b, const struct sip_view *v, struct slice lines)
+{
+    struct edge *e = b->relay->edge;
     struct sip_edits edits;
     sip_edits_init(&edits, v);
     const struct sip_line *line = &v->lines[v->first[SIP_VIA]];
     size_t next = v->via.more ? v->via.next_value : line->end;
     size_t from = v->via.more ? line->value : line->start;
     sip_edit_replace(&edits, (struct slice){v->data + from, next - from}, SLICE(""));
+    if (lines.n > 0) sip_edit_append(&edits, lines);
+    if (identity_concerns(v)) strip_identity(b, v, &edits);
     buf_reset(&e->out);
     if (sip_edit_apply(&edits, &e->out) == ERR_OK) return true;
     edge_count(e, EC_no_memory);
     return false;
 }
 
-static void pass(struct relay *r, const struct sip_view *v)
+static void pass(struct branch *b, const struct sip_view *v, struct slice lines)
 {
-    if (proxy_pop_via(r->edge, v)) proxy_relay_send(r, v->code, buf_view(&r->edge->out));
+    struct relay *r = b->relay;
+    if (proxy_pop_via(b, v, lines)) proxy_relay_send(r, v->code, buf_view(&r->edge->out));
 }
 
 static void on_provisional(struct branch *b, const struct sip_view *v)
@@ -43,7 +59,7 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
         return;
     }
     if (v->code == 100 || r->final_sent) return;
-    pass(r, v);
+    pass(b, v, SLICE(""));
     if (r->call != NULL) edge_call_ringing(r->call);
 }
 
@@ -60,6 +76,8 @@ static void on_success(struct branch *b, const struct sip_view *v)
     struct relay *r = b->relay;
     struct call *call = r->call;
     bool first = !r->final_sent;
+    char text[SESSION_LINES];
+    struct slice lines = SLICE("");
     sip_timer_stop(&r->edge->tx, &b->progress);
     (void)proxy_branch_leave(b);
     proxy_message_drop(r->edge, &b->sent);
@@ -67,10 +85,13 @@ static void on_success(struct branch *b, const struct sip_view *v)
         edge_count(r->edge, EC_responses_dropped);
         return;
     }
-    pass(r, v);
+    bool timed = v->method == SIP_INVITE || v->method == SIP_UPDATE;
+    uint32_t session_s = timed ? session_agreed(r, v, text, &lines) : 0;
+    pass(b, v, lines);
     if (!first) return;
     r->call = NULL;
     if (call != NULL) edge_call_answered(call, v->code);
+    if (timed) edge_call_session(r->edge, v, session_s);
     cancel_others(r, b);
 }
 
@@ -104,7 +125,7 @@ static void on_failure(struct branch *b, const struct sip_view *v)
         proxy_relay_note(r, 408, "no final answer in time", SLICE(""));
         r->settled = true;
     } else {
-        proxy_relay_note_response(r, v);
+        proxy_relay_note_response(b, v);
         r->settled = r->settled || !moves_on(r, v->code);
         if (v->code >= 600) cancel_others(r, b); /* RFC 3261 §16.7 item 5: nobody else shall ring */
     }
@@ -117,7 +138,7 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
     edge_count(e, EC_responses);
     struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
     if (tx == NULL) {
-        edge_count(e, EC_responses_unmatched);
+        if (!prober_on_response(e->prober, v)) edge_count(e, EC_responses_unmatched);
         return;
     }
     struct branch *b = CONTAINER_OF(tx, struct branch, client);
@@ -156,6 +177,8 @@ static void branch_failed(struct branch *b, unsigned code, const char *words)
         proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
     } else {
         proxy_relay_note(r, code, words, target);
+        /* where TCP was only the first try of a large request, UDP has the say */
+        if (!r->in_dialog && !r->by_tcp) proxy_relay_suspect(r, words);
     }
     after_failure(r);
 }
@@ -216,10 +239,15 @@ void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
 {
     if (token != 0) {
         struct sip_tx *tx = sip_tx_find_id(&e->tx, token);
-        if (tx != NULL) proxy_client_event(e, tx, SIP_TX_ERROR);
+        if (tx != NULL) {
+            proxy_client_event(e, tx, SIP_TX_ERROR);
+        } else {
+            (void)prober_on_send_failed(e->prober, token);
+        }
         return;
     }
     if (to->transport != PLAN_UDP) return;
+    prober_on_unreachable(e->prober, &to->remote);
     struct sock_key key;
     sock_key_remote(&key, PLAN_UDP, &to->remote);
     uint64_t hash = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});

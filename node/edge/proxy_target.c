@@ -1,5 +1,6 @@
 /* proxy_target: where a request goes next: the addresses of a hop, the hops of a target, the targets of the decision,
  * in order, one at a time (DESIGN "The decision", failover). */
+#include "node/edge/prober.h"
 #include "node/edge/proxy.h"
 
 #include <stdlib.h>
@@ -10,6 +11,13 @@ bool proxy_relay_has_more(const struct relay *r)
 {
     if (r->address_at < r->address_count || r->target_at + 1 < r->target_count) return true;
     return r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count;
+}
+
+void proxy_relay_suspect(const struct relay *r, const char *why)
+{
+    if (r->target_at >= r->target_count || r->hop_at == 0) return;
+    const struct edge_target *t = &r->targets[r->target_at];
+    if (t->node.n == 0) prober_suspect(r->edge->prober, t->text, &t->hops[r->hop_at - 1], why);
 }
 
 /* ---- the targets, kept ---- */
@@ -109,8 +117,10 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     set_addresses(r, addresses, err == ERR_OK ? count : 0);
     if (r->address_count == 0) {
         edge_count(r->edge, EC_names_unresolved);
-        if (!r->final_sent)
+        if (!r->final_sent) {
+            proxy_relay_suspect(r, "its name has no address");
             proxy_relay_note(r, 503, "no address for the name", r->targets[r->target_at].hops[r->hop_at - 1].host);
+        }
     }
     if (r->inside_resolve) return; /* answered from the cache: the loop in proxy_relay_try goes on */
     proxy_relay_try(r, NULL);
@@ -260,9 +270,15 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
         return false;
     }
     b->expect_member = expect_member;
+    b->inside = t->node.n > 0 || t->inside;
+    if (r->call != NULL) edge_call_sent(r->call, &to);
     sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
-    if (transport_send(e->transport, &to, expect_member, buf_view(&e->out), b->id) != ERR_OK) {
+    /* a phone behind NAT is found by its connection, whatever its contact is called */
+    struct slice host = hop->received.n > 0 ? SLICE("") : hop->host;
+    err = edge_send_hop(e, &b->to, host, expect_member, buf_view(&e->out), b->id);
+    if (err != ERR_OK) {
         edge_count(e, EC_send_failures);
+        proxy_relay_suspect(r, "cannot be sent to");
         proxy_relay_note(r, 503, "cannot send to", t->text);
         proxy_branch_free(b);
         return false;
@@ -278,6 +294,16 @@ static void name_target(struct relay *r)
 {
     const struct edge_target *t = &r->targets[r->target_at];
     if (r->call != NULL) edge_call_target(r->call, t->text, t->node);
+}
+
+/* Whether the target takes another call: the first one was asked about when the plan was. */
+static bool is_admitted(struct relay *r)
+{
+    const struct edge_hooks *h = &r->edge->o.hooks;
+    const struct edge_target *t = &r->targets[r->target_at];
+    if (r->call == NULL || t->node.n > 0 || h->admit == NULL || h->admit(h->ctx, t->text)) return true;
+    proxy_relay_note(r, 503, "at its limit", t->text);
+    return false;
 }
 
 void proxy_relay_try(struct relay *r, const struct sip_view *v)
@@ -300,7 +326,7 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v)
         } else if (r->target_at + 1 < r->target_count) {
             edge_count(r->edge, EC_failovers);
             r->target_at++;
-            r->hop_at = 0;
+            r->hop_at = is_admitted(r) ? 0 : r->targets[r->target_at].hop_count;
         } else {
             proxy_relay_finish(r);
         }

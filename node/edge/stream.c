@@ -3,6 +3,7 @@
 #include "node/edge/stream.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,7 +40,17 @@ static bool bind_source(struct stream *s)
     return uv_tcp_bind(&s->tcp, &local.any, 0) == 0;
 }
 
-static enum err stream_connect(struct transport *t, const struct flow *to, bool expect_member, struct stream **out)
+/* For the handshake; without memory there is no connection. */
+static bool keep_host(struct stream *s, struct slice host, uint64_t domain)
+{
+    if (host.n == 0 || s->flow.transport != PLAN_TLS) return true;
+    s->host = strndup(host.p, host.n);
+    s->flow.domain = domain;
+    return s->host != NULL;
+}
+
+static enum err stream_connect(struct transport *t, const struct flow *to, bool expect_member, struct slice host,
+                               struct stream **out)
 {
     if (t->streams.out_count >= t->limits.connections_out) {
         transport_count(t, TC_stream_refused_out_full);
@@ -50,7 +61,7 @@ static enum err stream_connect(struct transport *t, const struct flow *to, bool 
     s->expect_member = expect_member && to->transport == PLAN_TLS;
     s->flow.listener = to->listener;
     transport_count(t, TC_stream_connects);
-    if ((t->listener_count > 0 && !bind_source(s)) ||
+    if (!keep_host(s, host, to->domain) || (t->listener_count > 0 && !bind_source(s)) ||
         uv_tcp_connect(&s->connect, &s->tcp, &s->flow.remote.any, on_connected) != 0) {
         transport_count(t, TC_stream_connect_failed);
         stream_close(s);
@@ -62,13 +73,16 @@ static enum err stream_connect(struct transport *t, const struct flow *to, bool 
     return ERR_OK;
 }
 
-enum err stream_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data, uint64_t token)
+enum err stream_send(struct transport *t, const struct flow *to, bool expect_member, struct slice host,
+                     struct slice data, uint64_t token)
 {
     struct stream *s = to->connection != 0 ? stream_by_id(t, to->connection, to->transport) : NULL;
     if (s != NULL && to->transport == PLAN_TLS && expect_member && !s->flow.member && !s->expect_member) s = NULL;
-    if (s == NULL) s = stream_by_remote(t, to->transport, &to->remote, expect_member);
+    if (s == NULL) s = stream_by_remote(t, to, expect_member);
+    /* A name must be there to be compared: the connection on which it was proved is gone. */
+    if (s == NULL && to->transport == PLAN_TLS && to->domain != 0 && host.n == 0) return ERR_UNREACHABLE;
     if (s == NULL) {
-        enum err err = stream_connect(t, to, expect_member, &s);
+        enum err err = stream_connect(t, to, expect_member, host, &s);
         if (err != ERR_OK) return err;
     }
     return stream_enqueue(s, data, token, false);

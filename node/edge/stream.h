@@ -9,8 +9,8 @@ MUST_CHECK enum err stream_socket_open(union sock_address *address, int *fd);
 /* Starts accepting; l->fd passes to the handle. ERR_NOMEM, ERR_IO. */
 MUST_CHECK enum err stream_attach(struct listener *l);
 /* transport_send for TCP and TLS. */
-MUST_CHECK enum err stream_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data,
-                                uint64_t token);
+MUST_CHECK enum err stream_send(struct transport *t, const struct flow *to, bool expect_member, struct slice host,
+                                struct slice data, uint64_t token);
 /* Writes what is queued on connections that are ready. */
 void stream_flush_dirty(struct transport *t);
 void stream_close_listener(struct listener *l);

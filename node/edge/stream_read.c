@@ -89,6 +89,15 @@ static void handshaken(struct stream *s)
         stream_close(s);
         return;
     }
+    if (s->host != NULL && !tls_session_proves(s->tls, s->host)) {
+        char text[SOCK_ADDRESS_TEXT];
+        transport_count(t, TC_tls_name_refused);
+        log_event(t->log, LOG_WARN, "edge", "tls-name",
+                  "remote=%s expected=%s reason=\"its certificate is for another\"",
+                  sock_address_text(&s->flow.remote, text), s->host);
+        stream_close(s);
+        return;
+    }
     if (stream_stand(s, s->flow.member ? STANDING_NONE : STANDING_GUEST) != ERR_OK) {
         stream_close(s);
         return;
@@ -172,6 +181,7 @@ enum err stream_begin(struct stream *s)
                                                     : TLS_CLIENT_PUBLIC;
         s->tls = tls_session_new(s->t->tls, role);
         if (s->tls == NULL) return ERR_NOMEM;
+        if (s->host != NULL && tls_session_ask(s->tls, s->host) != ERR_OK) return ERR_NOMEM;
     }
     if (uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read) != 0) return ERR_IO;
     if (s->tls == NULL) {

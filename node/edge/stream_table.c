@@ -78,18 +78,23 @@ struct stream *stream_by_id(struct transport *t, uint64_t id, enum plan_transpor
     return NULL;
 }
 
-struct stream *stream_by_remote(struct transport *t, enum plan_transport transport, const union sock_address *remote,
-                                bool expect_member)
+static bool fits(const struct stream *s, const struct flow *to, bool expect_member)
+{
+    if (to->transport != PLAN_TLS) return true;
+    if (expect_member) return s->flow.member || s->expect_member;
+    return to->domain == 0 || s->flow.domain == to->domain;
+}
+
+struct stream *stream_by_remote(struct transport *t, const struct flow *to, bool expect_member)
 {
     struct stream_table *table = &t->streams;
     struct sock_key key;
-    sock_key_remote(&key, transport, remote);
+    sock_key_remote(&key, to->transport, &to->remote);
     struct map_node *n = map_first(&table->by_remote, map_hash(&table->by_remote, key_slice(&key)));
     for (; n != NULL; n = map_next(n)) {
         struct stream *s = CONTAINER_OF(n, struct stream, by_remote);
-        if (s->flow.transport != transport || !sock_address_eq(&s->flow.remote, remote)) continue;
-        bool fits = transport != PLAN_TLS || !expect_member || s->flow.member || s->expect_member;
-        if (fits) return s;
+        if (s->flow.transport != to->transport || !sock_address_eq(&s->flow.remote, &to->remote)) continue;
+        if (fits(s, to, expect_member)) return s;
     }
     return NULL;
 }

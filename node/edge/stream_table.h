@@ -37,6 +37,7 @@ struct stream {
     enum stream_state state;
     struct flow flow;
     bool expect_member;
+    char *host;  /* our own connection: the name that the peer must prove; NULL: none */
     bool opened; /* it was OPEN once */
     bool heard;  /* a complete message came */
 
@@ -71,9 +72,9 @@ void stream_table_fini(struct transport *t); /* when no connection is left */
 void stream_list(struct stream *s);
 void stream_unlist(struct stream *s); /* allowed when not listed */
 struct stream *stream_by_id(struct transport *t, uint64_t id, enum plan_transport transport);
-/* One that may carry a message to remote; with expect_member only one that is, or must become, proved. */
-struct stream *stream_by_remote(struct transport *t, enum plan_transport transport, const union sock_address *remote,
-                                bool expect_member);
+/* One that may carry a message to the flow's address: with expect_member, or a domain, only one that has proved that,
+ * or must. */
+struct stream *stream_by_remote(struct transport *t, const struct flow *to, bool expect_member);
 
 /* Whether one more connection from remote fits; a refusal is counted. */
 bool stream_admit(struct listener *l, const union sock_address *remote);

@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -276,6 +277,88 @@ bool tls_session_member(const struct tls_session *s, char name[LIMIT_NAME + 1])
     X509_free(cert);
     ERR_clear_error();
     return member;
+}
+
+/* ---- names of others ---- */
+
+enum err tls_session_ask(struct tls_session *s, const char *host)
+{
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(host);
+    bool literal = ip != NULL;
+    ASN1_OCTET_STRING_free(ip);
+    ERR_clear_error();
+    return literal || SSL_set_tlsext_host_name(s->ssl, host) == 1 ? ERR_OK : ERR_NOMEM;
+}
+
+/* The length says where a name ends, so that an embedded NUL ends none. */
+static struct slice asn1_slice(const ASN1_STRING *s)
+{
+    return (struct slice){(const char *)ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s)};
+}
+
+/* The host of "sip:example.org"; a URI with a user, and one with a port, names no domain (RFC 5922 §7.1). {NULL, 0}: it
+ * is no SIP URI. */
+static struct slice sip_domain(struct slice uri)
+{
+    struct slice scheme;
+    struct slice rest = slice_cut(uri, ':', &scheme);
+    if (!slice_eq_nocase(scheme, SLICE("sip")) && !slice_eq_nocase(scheme, SLICE("sips"))) return SLICE_NONE;
+    bool more = memchr(rest.p, '@', rest.n) != NULL;
+    return more ? SLICE("") : rest;
+}
+
+/* Whether one of the alternative names is host; *by_uri: there are SIP URIs, and nothing else counts then. */
+static bool names_contain(const GENERAL_NAMES *names, struct slice host, bool uris)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+        if (uris && n->type == GEN_URI && slice_eq_nocase(sip_domain(asn1_slice(n->d.uniformResourceIdentifier)), host))
+            return true;
+        if (!uris && n->type == GEN_DNS && slice_eq_nocase(asn1_slice(n->d.dNSName), host)) return true;
+    }
+    return false;
+}
+
+static bool has_sip_uri(const GENERAL_NAMES *names)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+        if (n->type == GEN_URI && sip_domain(asn1_slice(n->d.uniformResourceIdentifier)).p != NULL) return true;
+    }
+    return false;
+}
+
+static bool common_name_is(const X509 *cert, struct slice host)
+{
+    const X509_NAME *subject = X509_get_subject_name(cert);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return false;
+    unsigned char *text = NULL;
+    int len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    bool same = len > 0 && slice_eq_nocase((struct slice){(const char *)text, (size_t)len}, host);
+    OPENSSL_free(text);
+    return same;
+}
+
+bool tls_session_proves(const struct tls_session *s, const char *host)
+{
+    X509 *cert = SSL_get1_peer_certificate(s->ssl);
+    if (cert == NULL) return false;
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(host);
+    bool proved = false;
+    if (ip != NULL) {
+        proved = X509_check_ip_asc(cert, host, 0) == 1;
+    } else if (names != NULL && sk_GENERAL_NAME_num(names) > 0) {
+        proved = names_contain(names, slice_of(host), has_sip_uri(names));
+    } else {
+        proved = common_name_is(cert, slice_of(host));
+    }
+    ASN1_OCTET_STRING_free(ip);
+    GENERAL_NAMES_free(names);
+    X509_free(cert);
+    ERR_clear_error();
+    return proved;
 }
 
 const char *tls_session_error(const struct tls_session *s)

@@ -21,10 +21,12 @@ void tls_context_free(struct tls_context *c); /* NULL allowed; sessions may live
 enum tls_role {
     TLS_SERVER,
     TLS_CLIENT_MEMBER, /* the server must be a member */
-    TLS_CLIENT_PUBLIC  /* the server must prove a chain to the system's authorities; its name is not compared */
+    TLS_CLIENT_PUBLIC  /* the server must prove a chain to the system's authorities; its name: tls_session_proves */
 };
 struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role); /* NULL: no memory */
-void tls_session_free(struct tls_session *s);                                   /* NULL allowed */
+/* Before the handshake of a client: the name that it asks for (SNI); an IP literal asks for none. ERR_NOMEM. */
+MUST_CHECK enum err tls_session_ask(struct tls_session *s, const char *host);
+void tls_session_free(struct tls_session *s); /* NULL allowed */
 
 /* Hands over received bytes. ERR_NOMEM. */
 MUST_CHECK enum err tls_session_feed(struct tls_session *s, const void *data, size_t n);
@@ -44,6 +46,10 @@ void tls_session_shutdown(struct tls_session *s);
 
 /* After the handshake: whether the peer is a member, and its name. */
 bool tls_session_member(const struct tls_session *s, char name[LIMIT_NAME + 1]);
+/* After the handshake: whether the peer's certificate is for host, a name or an IP literal (RFC 5922 §7.1): by its SIP
+ * URIs when it has any, else by its DNS names or addresses, else by its common name. Whole and in any case; wildcards
+ * prove nothing (§7.2). */
+bool tls_session_proves(const struct tls_session *s, const char *host);
 /* Why the handshake failed, for the log. */
 const char *tls_session_error(const struct tls_session *s);
 

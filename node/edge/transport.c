@@ -358,8 +358,8 @@ enum err transport_open(const struct transport_options *options, struct transpor
 
 /* ---- use ---- */
 
-enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data,
-                        uint64_t token)
+static enum err send_any(struct transport *t, const struct flow *to, bool expect_member, struct slice host,
+                         struct slice data, uint64_t token)
 {
     if (t->closing) return ERR_CLOSED;
     if (data.n == 0 || data.n > LIMIT_SIP_HARD) return ERR_LIMIT;
@@ -370,7 +370,32 @@ enum err transport_send(struct transport *t, const struct flow *to, bool expect_
         return fits ? udp_send(l, &to->remote, data, token) : ERR_UNREACHABLE;
     }
     if (to->transport == PLAN_TLS && t->tls == NULL) return ERR_UNREACHABLE;
-    return stream_send(t, to, expect_member, data, token);
+    return stream_send(t, to, expect_member, host, data, token);
+}
+
+enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data,
+                        uint64_t token)
+{
+    return send_any(t, to, expect_member, SLICE(""), data, token);
+}
+
+enum err transport_send_host(struct transport *t, const struct flow *to, struct slice host, struct slice data,
+                             uint64_t token)
+{
+    return send_any(t, to, false, host, data, token);
+}
+
+uint64_t transport_domain(const struct transport *t, struct slice host)
+{
+    char text[LIMIT_HOST];
+    union sock_address literal;
+    if (host.n == 0 || host.n > sizeof text || sock_address_parse(host, 1, &literal) == ERR_OK) return 0;
+    for (size_t i = 0; i < host.n; i++) {
+        bool upper = host.p[i] >= 'A' && host.p[i] <= 'Z';
+        text[i] = (char)(upper ? host.p[i] + ('a' - 'A') : host.p[i]);
+    }
+    uint64_t domain = map_hash(&t->streams.by_remote, (struct slice){text, host.n}); /* for its secret seed */
+    return domain != 0 ? domain : 1;
 }
 
 uint64_t transport_age_ms(const struct transport *t)

@@ -28,6 +28,7 @@ struct flow {
     uint8_t listener;    /* index into the listeners: which of our sockets or addresses */
     uint64_t connection; /* TCP/TLS: its number, never reused; 0: none yet (send connects) */
     union sock_address remote;
+    uint64_t domain;                /* TLS, our own connection: the name that the peer proved, see transport_domain */
     bool member;                    /* TLS: the peer proved a certificate of the cluster CA */
     char peer_name[LIMIT_NAME + 1]; /* its CN when member */
 };
@@ -101,10 +102,17 @@ MUST_CHECK enum err transport_pick(const struct transport *t, enum plan_transpor
  * remote (existing one reused, else made; expect_member: TLS must prove a certificate of the cluster CA). data is
  * copied. ERR_FULL: queue over its cap (counted), ERR_UNREACHABLE, ERR_NOMEM. Later failures come by on_send_failed.
  * ERR_LIMIT: empty, or over LIMIT_SIP_HARD bytes; ERR_CLOSED after transport_close. TLS without expect_member must
- * prove a chain to the system's authorities; host names are not known here and not compared. A failure that came by
- * ERR_ is not reported again. */
+ * prove a chain to the system's authorities, and with to->domain set only a connection that proved that name will do. A
+ * failure that came by ERR_ is not reported again. */
 MUST_CHECK enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data,
                                    uint64_t token);
+
+/* The same for a hop that has a name: a new TLS connection must prove it too (RFC 5922). host is borrowed for the call;
+ * to->domain is transport_domain of it. */
+MUST_CHECK enum err transport_send_host(struct transport *t, const struct flow *to, struct slice host,
+                                        struct slice data, uint64_t token);
+/* What stands for a host name in a flow; 0 for an IP literal: at an address, what is connected there is taken. */
+uint64_t transport_domain(const struct transport *t, struct slice host);
 
 /* Is addr:port (with transport) one of ours? port 0 means the transport's default port. */
 bool transport_is_local(const struct transport *t, enum plan_transport transport, struct slice host, uint16_t port);

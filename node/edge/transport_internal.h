@@ -44,6 +44,7 @@
     X(stream_send_failed)                                                                                              \
     X(tls_handshakes)                                                                                                  \
     X(tls_handshake_failed)                                                                                            \
+    X(tls_name_refused)                                                                                                \
     X(tls_member_refused)                                                                                              \
     X(fault_none)                                                                                                      \
     X(fault_too_large)                                                                                                 \

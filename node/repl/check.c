@@ -34,8 +34,7 @@ static enum err check_note(const struct member_note *n)
     if (!node_name_valid(&n->name)) return ERR_SYNTAX;
     if (n->status < MEMBER_ALIVE || n->status > MEMBER_EVICTED) return ERR_SYNTAX;
     if (n->issued > REPL_COUNT_MAX || n->barred > REPL_COUNT_MAX) return ERR_LIMIT;
-    if (n->incarnation > REPL_COUNT_MAX || n->mesh_address.n > REPL_ADDRESS_MAX || n->site.n > LIMIT_NAME ||
-        n->more.n > REPL_NOTE_MORE_MAX) {
+    if (n->incarnation > REPL_COUNT_MAX || n->mesh_address.n > REPL_ADDRESS_MAX || n->site.n > LIMIT_NAME) {
         return ERR_LIMIT;
     }
     return printable(n->mesh_address) && printable(n->site) ? ERR_OK : ERR_SYNTAX;

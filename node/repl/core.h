@@ -200,8 +200,6 @@ struct member {
     struct mono spoken_until; /* its note travels in heartbeats until then */
     char *address;            /* NULL: none is known */
     char *site;
-    char *more; /* of its note; NULL: nothing */
-    size_t more_len;
     struct peer *peer;   /* NULL: no link concerns it */
     struct doubt *doubt; /* NULL: nobody accuses it */
     enum member_status status;
@@ -503,7 +501,6 @@ static inline bool repl_linkable(const struct repl *r, const struct member *a, c
 {
     return repl_dialled(r, a) || repl_dialled(r, b);
 }
-struct slice repl_member_more(const struct member *m);
 /* We answer an accusation in incarnation with a higher one. */
 void repl_member_refute(struct repl *r, uint64_t incarnation);
 /* One number over who is in the cluster, in which incarnation, dead or gone; equal tables have equal roots. */

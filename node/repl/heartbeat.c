@@ -44,9 +44,8 @@ static bool note_member(const struct repl *r, const struct member *m, struct mem
                                  .mesh_address = arena_copy(&out->arena, repl_member_text(m->address)),
                                  .site = arena_copy(&out->arena, repl_member_text(m->site)),
                                  .issued = m->issued,
-                                 .barred = m->barred,
-                                 .more = arena_copy(&out->arena, repl_member_more(m))};
-    return note->mesh_address.p != NULL && note->site.p != NULL && note->more.p != NULL;
+                                 .barred = m->barred};
+    return note->mesh_address.p != NULL && note->site.p != NULL;
 }
 
 /* ---- news ---- */

@@ -189,7 +189,6 @@ void repl_members_fini(struct repl *r)
         struct member *m = ms->items[i];
         free(m->address);
         free(m->site);
-        free(m->more);
         free(m->peer);
         free(m->doubt);
         free(m);
@@ -306,18 +305,6 @@ static enum err set_text(char **to, struct slice text)
     return ERR_OK;
 }
 
-static enum err set_more(struct member *m, struct slice more)
-{
-    enum err e = set_text(&m->more, more);
-    if (e == ERR_OK) m->more_len = more.n;
-    return e;
-}
-
-struct slice repl_member_more(const struct member *m)
-{
-    return (struct slice){m->more, m->more_len};
-}
-
 static enum err take_texts(struct repl *r, struct member *m, const struct member_note *note)
 {
     if (!slice_eq(note->mesh_address, repl_member_text(m->address))) {
@@ -328,11 +315,6 @@ static enum err take_texts(struct repl *r, struct member *m, const struct member
     }
     if (!slice_eq(note->site, repl_member_text(m->site))) {
         enum err e = set_text(&m->site, note->site);
-        if (e != ERR_OK) return e;
-        changed(r, m);
-    }
-    if (!slice_eq(note->more, repl_member_more(m))) {
-        enum err e = set_more(m, note->more);
         if (e != ERR_OK) return e;
         changed(r, m);
     }
@@ -368,7 +350,6 @@ enum err repl_member_load(struct repl *r, struct member *m, const struct member_
     uint64_t before = print(m);
     enum err e = set_text(&m->address, note->mesh_address);
     if (e == ERR_OK) e = set_text(&m->site, note->site);
-    if (e == ERR_OK) e = set_more(m, note->more);
     m->incarnation = note->incarnation;
     r->members.who_root -= who_print(m);
     m->status = note->status;
@@ -489,9 +470,7 @@ static bool record(const struct member *m, struct repl_actions *out)
 {
     struct slice address = arena_copy(&out->arena, repl_member_text(m->address));
     struct slice site = arena_copy(&out->arena, repl_member_text(m->site));
-    struct slice more = arena_copy(&out->arena, repl_member_more(m));
-    bool copied = address.p != NULL && site.p != NULL && more.p != NULL;
-    struct repl_action *a = copied ? repl_action_add(out, REPL_DO_MEMBER) : NULL;
+    struct repl_action *a = address.p != NULL && site.p != NULL ? repl_action_add(out, REPL_DO_MEMBER) : NULL;
     if (a == NULL) return false;
     a->peer = m->name;
     a->member = (struct member_note){.name = m->name,
@@ -499,7 +478,6 @@ static bool record(const struct member *m, struct repl_actions *out)
                                      .status = m->status,
                                      .mesh_address = address,
                                      .site = site,
-                                     .more = more,
                                      .issued = m->issued,
                                      .barred = m->barred,
                                      .since = m->since};

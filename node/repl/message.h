@@ -32,12 +32,10 @@ struct member_note {
      * be refused (0: none is). Both only grow, so that the order in which they are heard does not matter. */
     uint64_t issued;
     uint64_t barred;
-    struct slice more; /* what a newer version says beside this: kept and passed on; at most REPL_NOTE_MORE_MAX bytes */
     /* Kept by each node for itself, they do not travel: of status, and, of the node itself, when it first started. */
     struct wall since;
     struct wall joined;
 };
-#define REPL_NOTE_MORE_MAX 256
 /* Left or evicted, and no newer certificate is known. */
 static inline bool member_is_barred(uint64_t issued, uint64_t barred)
 {

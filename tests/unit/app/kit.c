@@ -54,6 +54,8 @@ void kit_init(struct kit *k, uv_loop_t *loop)
                                 .sip_advertise = "",
                                 .sip_no_answer_ms = 4000,
                                 .mesh_advertise = "",
+                                .calls_keep_ms = CONFIG_CALLS_KEEP_MS,
+                                .calls_max = CONFIG_CALLS_MAX,
                                 .log_level = LOG_INFO};
     k->config.node = k->name;
     k->config.site = k->site;

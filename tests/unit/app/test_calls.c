@@ -10,6 +10,22 @@
 
 #include "node/app/calls.h"
 
+static struct usage *usage;
+static const struct mono now = {1000000};
+
+static int open_usage(void **state)
+{
+    (void)state;
+    return usage_new(3, &usage) == ERR_OK ? 0 : -1;
+}
+
+static int close_usage(void **state)
+{
+    (void)state;
+    usage_free(usage);
+    return 0;
+}
+
 static struct call_report report(uint64_t id, enum call_state state)
 {
     return (struct call_report){.id = id,
@@ -24,7 +40,7 @@ static struct call_report report(uint64_t id, enum call_state state)
 
 struct seen {
     size_t count;
-    struct call_entry entries[CALLS_KEPT + 10];
+    struct call_entry entries[64];
 };
 
 static bool collect(void *ctx, const struct call_entry *e)
@@ -34,24 +50,30 @@ static bool collect(void *ctx, const struct call_entry *e)
     return true;
 }
 
+static void collect_all(const struct calls *c, struct seen *s)
+{
+    calls_each_live(c, UINT64_MAX, collect, s);
+    calls_each_ended(c, collect, s);
+}
+
 static void live_calls_come_first_and_end_once(void **state)
 {
     static struct seen s;
-    struct calls *c = calls_new(1);
+    struct calls *c = calls_new(1, usage);
     (void)state;
     for (uint64_t id = 1; id <= 3; id++) {
         struct call_report r = report(id, CALL_TRYING);
-        calls_report(c, &r);
+        calls_report(c, &r, now);
     }
     struct call_report end = report(2, CALL_ENDED);
-    calls_report(c, &end);
-    calls_report(c, &end);
+    calls_report(c, &end, now);
+    calls_report(c, &end, now);
     struct call_report late = report(2, CALL_ANSWERED); /* what comes after the end changes nothing */
-    calls_report(c, &late);
-    calls_report(c, &end);
+    calls_report(c, &late, now);
+    calls_report(c, &end, now);
     assert_int_equal(calls_live(c), 2);
     s.count = 0;
-    calls_each(c, collect, &s);
+    collect_all(c, &s);
     assert_int_equal(s.count, 3);
     assert_int_equal(s.entries[0].id, 3);
     assert_int_equal(s.entries[1].id, 1);
@@ -60,23 +82,57 @@ static void live_calls_come_first_and_end_once(void **state)
     calls_free(c);
 }
 
-static void the_oldest_are_forgotten(void **state)
+/* Due when answered and when ended; gone from memory once its end is on disk. */
+static void records_that_are_due(void **state)
 {
-    static struct seen s;
-    struct calls *c = calls_new(1);
+    struct calls *c = calls_new(1, usage);
+    struct call_report r = report(1, CALL_TRYING);
     (void)state;
-    for (uint64_t id = 1; id <= CALLS_KEPT + 5; id++) {
-        struct call_report r = report(id, CALL_TRYING);
-        calls_report(c, &r);
-        r = report(id, CALL_ENDED);
-        calls_report(c, &r);
+    r.trace = SLICE("packed");
+    calls_report(c, &r, now);
+    r.trace = SLICE("");
+    assert_int_equal(calls_due(c), 0);
+    assert_null(calls_take_due(c));
+    r.state = CALL_ANSWERED;
+    calls_report(c, &r, now);
+    calls_report(c, &r, now);
+    assert_int_equal(calls_due(c), 1);
+    const struct call_entry *e = calls_take_due(c);
+    assert_int_equal(e->state, CALL_ANSWERED);
+    assert_true(slice_is(e->decision, "packed"));
+    r.state = CALL_ENDED; /* while the other is on its way */
+    calls_report(c, &r, now);
+    calls_written(c, 1, true);
+    assert_non_null(calls_find(c, 1));
+    assert_int_equal(calls_take_due(c)->state, CALL_ENDED);
+    calls_written(c, 1, false); /* the disk is full */
+    assert_int_equal(calls_due(c), 1);
+    assert_int_equal(calls_take_due(c)->state, CALL_ENDED);
+    calls_written(c, 1, true);
+    assert_null(calls_find(c, 1));
+    calls_written(c, 1, true);
+    assert_int_equal(calls_due(c), 0);
+    calls_free(c);
+}
+
+/* When the disk takes none for long, the oldest ends are lost, also one that is being written. */
+static void no_more_than_so_many_are_held(void **state)
+{
+    struct calls *c = calls_new(1, usage);
+    (void)state;
+    for (uint64_t id = 1; id <= CALLS_HELD_MAX; id++) {
+        struct call_report r = report(id, CALL_ENDED);
+        calls_report(c, &r, now);
     }
-    s.count = 0;
-    calls_each(c, collect, &s);
-    assert_int_equal(s.count, CALLS_KEPT);
-    assert_int_equal(s.entries[0].id, CALLS_KEPT + 5);
-    assert_int_equal(s.entries[CALLS_KEPT - 1].id, 6);
-    assert_int_equal(calls_live(c), 0);
+    assert_int_equal(calls_take_due(c)->id, 1);
+    assert_int_equal(calls_lost(c), 0);
+    struct call_report r = report(CALLS_HELD_MAX + 1, CALL_ENDED);
+    calls_report(c, &r, now);
+    assert_int_equal(calls_lost(c), 1);
+    assert_null(calls_find(c, 1));
+    calls_written(c, 1, true);
+    assert_int_equal(calls_due(c), CALLS_HELD_MAX);
+    assert_int_equal(calls_take_due(c)->id, 2);
     calls_free(c);
 }
 
@@ -84,15 +140,46 @@ static void a_call_id_of_4_kb_is_cut(void **state)
 {
     static struct seen s;
     static char huge[4096];
-    struct calls *c = calls_new(1);
+    struct calls *c = calls_new(1, usage);
     struct call_report r = report(1, CALL_TRYING);
     (void)state;
     memset(huge, 'x', sizeof huge);
     r.call_id = (struct slice){huge, sizeof huge};
-    calls_report(c, &r);
+    calls_report(c, &r, now);
     s.count = 0;
-    calls_each(c, collect, &s);
+    collect_all(c, &s);
     assert_int_equal(strlen(s.entries[0].call_id), sizeof s.entries[0].call_id - 1);
+    calls_free(c);
+}
+
+/* A call holds its source, and the target that is tried; of targets only those served here. */
+static void what_a_call_holds(void **state)
+{
+    struct calls *c = calls_new(1, usage);
+    struct call_report r = report(1, CALL_TRYING);
+    (void)state;
+    r.target = SLICE("");
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/pbx")).live, 1);
+    r.target = SLICE("trunk/x");
+    calls_report(c, &r, now);
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 1);
+    r.target = SLICE("trunk/y"); /* it failed over */
+    r.node = SLICE("elsewhere");
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 0);
+    assert_int_equal(usage_view(usage, SLICE("trunk/y")).live, 0);
+    r.target = SLICE("account/7001");
+    r.node = SLICE("");
+    r.state = CALL_ANSWERED;
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("account/7001")).live, 1);
+    r.state = CALL_ENDED;
+    calls_report(c, &r, now);
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("account/7001")).live, 0);
+    assert_int_equal(usage_view(usage, SLICE("trunk/pbx")).live, 0);
     calls_free(c);
 }
 
@@ -100,8 +187,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_calls_come_first_and_end_once),
-        cmocka_unit_test(the_oldest_are_forgotten),
+        cmocka_unit_test(records_that_are_due),
+        cmocka_unit_test(no_more_than_so_many_are_held),
         cmocka_unit_test(a_call_id_of_4_kb_is_cut),
+        cmocka_unit_test(what_a_call_holds),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_usage, close_usage);
 }

@@ -17,9 +17,10 @@ static void the_documented_example(void **state)
     static const char text[] =
         "node: hq-1\nsite: hq\ncluster: example\ndata: /var/lib/tandem\n"
         "sip:     { listen: [\"udp:10.1.0.1:5060\", \"tcp:10.1.0.1:5060\", \"tls:[2001:db8::1]:5061\"], "
-        "advertise: 10.1.0.1, no_answer: 2s }\n"
+        "advertise: 10.1.0.1, no_answer: 2s, session: 0 }\n"
         "mesh:    { listen: \"10.1.0.1:7400\", advertise: \"10.1.0.1:7400\", seeds: [\"10.2.0.1:7400\"] }\n"
-        "control: /run/tandem/hq-1.sock\nhttp:    \"127.0.0.1:8080\"\nhistory: 500\nlog: debug\n";
+        "control: /run/tandem/hq-1.sock\nhttp:    \"127.0.0.1:8080\"\n"
+        "calls: { keep: 2d, max: 5000 }\nhistory: 500\nlog: debug\n";
     struct arena arena = {0};
     struct config c;
     struct err_info info = {0};
@@ -30,6 +31,9 @@ static void the_documented_example(void **state)
     assert_int_equal(c.sip_listen_count, 3);
     assert_string_equal(c.sip_listen[2], "tls:[2001:db8::1]:5061");
     assert_int_equal(c.sip_no_answer_ms, 2000);
+    assert_int_equal(c.calls_keep_ms, UINT64_C(2) * 86400000);
+    assert_int_equal(c.calls_max, 5000);
+    assert_int_equal(c.sip_session_s, 0);
     assert_true(c.mesh);
     assert_string_equal(c.seeds[0], "10.2.0.1:7400");
     assert_string_equal(c.http, "127.0.0.1:8080");
@@ -48,6 +52,9 @@ static void the_least_that_works(void **state)
     assert_null(c.http);
     assert_string_equal(c.sip_advertise, "");
     assert_int_equal(c.sip_no_answer_ms, 4000);
+    assert_int_equal(c.calls_keep_ms, CONFIG_CALLS_KEEP_MS);
+    assert_int_equal(c.calls_max, CONFIG_CALLS_MAX);
+    assert_int_equal(c.sip_session_s, 1800);
     assert_int_equal(c.history, 0);
     assert_int_equal(c.log_level, LOG_INFO);
     arena_fini(&arena);
@@ -89,7 +96,7 @@ static void mistakes_are_explained(void **state)
         {"", 1, 1, "the file is empty: a configuration has at least node, site, data, sip and control"},
         {"node: [", 2, 1, "not YAML: did not find expected node content"},
         {"nod: x\n", 1, 1,
-         "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, history, log"},
+         "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, calls, history, log"},
         {"node: \"a b\"\n", 1, 7, "node: expected a name of letters, digits, '.', '_' or '-', 63 at most, not \"a b\""},
         {"node: a\nnode: b\n", 2, 1, "node: given twice; keep one"},
         {"node: a\n", 1, 1, "configuration: the key \"site\" is missing"},
@@ -110,6 +117,11 @@ static void mistakes_are_explained(void **state)
         {"node: a\nsite: b\nhistory: many\n", 3, 10,
          "history: expected a number of change-sets from 100 to 1000000, not \"many\""},
         {"node: a\nsite: b\nlog: loud\n", 3, 6, "log: expected error, warn, info or debug, not \"loud\""},
+        {"node: a\nsite: b\nsip: { session: 10s }\n", 3, 17,
+         "session: expected 0, or a duration from 90s to 24h, such as 30m, not \"10s\""},
+        {"node: a\nsite: b\ncalls: { keep: 1s }\n", 3, 16,
+         "keep: expected a duration from 1m to 366d, such as 30d, not \"1s\""},
+        {"node: a\nsite: b\ncalls: { max: many }\n", 3, 15, "max: expected a number from 0 to 100000000, not \"many\""},
         {"node: a\nsite: b\nmesh: { reachable: maybe }\n", 3, 20, "reachable: expected yes or no, not \"maybe\""},
         {"node: a\nsite: b\nmesh: { advertise: \"10.1.0.9:7400\", reachable: no }\n", 3, 20,
          "advertise: an address at which others dial a node that says \"reachable: no\"; remove one of them"},

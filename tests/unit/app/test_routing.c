@@ -145,12 +145,12 @@ static void the_source_chooses_rules_and_is_not_called_back(void **state)
 {
     struct edge_query q = query("9961");
     (void)state;
-    q.source = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("pbx")};
+    q.source = (struct edge_source){.kind = EDGE_SOURCE_TRUNK, .name = SLICE("pbx")};
     assert_string_equal(route_query(&q), "404"); /* 61 would lead back to pbx */
     q.source.name = SLICE("narrow");
     assert_string_equal(route_query(&q), "410"); /* without the in rule of pbx */
     q = query("113");
-    q.source = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("far")}; /* seen from campus */
+    q.source = (struct edge_source){.kind = EDGE_SOURCE_TRUNK, .name = SLICE("far")}; /* seen from campus */
     assert_string_equal(route_query(&q), "trunk/pbx=113[sip:113@10.1.0.10:5060 sip:113@[2001:db8::7]:5070]");
 }
 
@@ -191,7 +191,7 @@ static void an_account_whose_name_is_no_number(void **state)
     assert_int_equal(answer.rule, 2);
     assert_false(answer.targets[0].number_in_contact);
     struct edge_query q = query("alice");
-    q.source = (struct edge_source){EDGE_SOURCE_ACCOUNT, SLICE("alice")};
+    q.source = (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = SLICE("alice")};
     assert_string_equal(route_query(&q), "404"); /* herself */
     assert_string_equal(route("Alice"), "404");
     assert_int_equal(kit_write(&kit, NULL, 0, &b, 1), ERR_OK);
@@ -274,7 +274,7 @@ static void a_member_that_was_evicted_is_refused(void **state)
     struct edge_query q = query("6100");
     (void)state;
     q.named_target = SLICE("trunk/pbx");
-    q.source = (struct edge_source){EDGE_SOURCE_MEMBER, SLICE("thrown")};
+    q.source = (struct edge_source){.kind = EDGE_SOURCE_MEMBER, .name = SLICE("thrown")};
     assert_string_equal(route_query(&q), "403");
     q.source.name = SLICE("gone");
     assert_string_equal(route_query(&q), "trunk/pbx=6100[sip:6100@10.1.0.10:5060 sip:6100@[2001:db8::7]:5070]");

@@ -62,6 +62,9 @@ struct kit_node {
     const char *domain;
     /* the plan */
     uint16_t trunk_port; /* requests from this port of 127.0.0.1 are of trunk/pbx */
+    bool trunk_inside;
+    struct slice numbers[2]; /* of account 6001 */
+    size_t number_count;
     struct edge_target targets[KIT_TARGETS];
     struct edge_hop hops[KIT_TARGETS][4];
     char texts[KIT_TARGETS][4][128];
@@ -87,6 +90,10 @@ struct kit_node {
     /* calls */
     struct kit_report reports[KIT_REPORTS];
     size_t report_count;
+    /* trunks */
+    size_t trunk_news;
+    bool trunk_up;
+    char trunk_reason[160];
     bool closed;
 };
 
@@ -94,6 +101,8 @@ struct kit {
     uv_loop_t loop;
     struct log log;
 };
+
+static uint32_t kit_session_s __attribute__((unused)); /* of the next node that is opened */
 
 static inline void kit_sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
 {
@@ -121,7 +130,7 @@ static inline void kit_source(void *ctx, struct arena *arena, const struct flow 
     (void)arena;
     *out = (struct edge_source){.kind = EDGE_SOURCE_UNKNOWN};
     if (n->trunk_port != 0 && sock_address_port(&from->remote) == n->trunk_port) {
-        *out = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("pbx")};
+        *out = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("pbx"), n->trunk_inside};
     }
 }
 
@@ -146,7 +155,11 @@ static inline enum err kit_account(void *ctx, struct arena *arena, struct slice 
     (void)snprintf(realm, sizeof realm, "%s", n->domain[0] != '\0' ? n->domain : "127.0.0.1");
     (void)arena;
     if (!slice_is(name, "6001")) return ERR_NOTFOUND;
-    *out = (struct plan_account){.name = SLICE("6001"), .max_contacts = n->max_contacts, .disabled = n->disabled};
+    *out = (struct plan_account){.name = SLICE("6001"),
+                                 .max_contacts = n->max_contacts,
+                                 .disabled = n->disabled,
+                                 .numbers = n->numbers,
+                                 .number_count = n->number_count};
     const struct slice parts[] = {SLICE("6001:"), slice_of(realm), SLICE(":secret")};
     assert_int_equal(hash_parts(HASH_MD5, parts, 3, out->secret.md5), ERR_OK);
     assert_int_equal(hash_parts(HASH_SHA256, parts, 3, out->secret.sha256), ERR_OK);
@@ -254,6 +267,14 @@ static inline void kit_call(void *ctx, const struct call_report *report)
     kit_put(r->reason, sizeof r->reason, report->reason);
 }
 
+static inline void kit_trunk(void *ctx, const struct edge_trunk *t)
+{
+    struct kit_node *n = ctx;
+    n->trunk_news++;
+    n->trunk_up = t->up;
+    kit_put(n->trunk_reason, sizeof n->trunk_reason, t->reason);
+}
+
 /* ---- opening and closing ---- */
 
 static inline void kit_init(struct kit *k)
@@ -291,7 +312,9 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
                   .bindings = kit_bindings,
                   .bindings_write = kit_write,
                   .domain = kit_domain,
-                  .call = kit_call},
+                  .call = kit_call,
+                  .trunk = kit_trunk},
+        .session_s = kit_session_s,
         .no_answer_ms = 250,
     };
     if (tls_dir != NULL) {

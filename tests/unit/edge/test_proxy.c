@@ -333,9 +333,9 @@ static void no_target(void **state)
     ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "2", .call_id = "2"});
     ua_expect_code(&w->k, &w->a, 480);
     ua_has(&w->a, "Reason: SIP;cause=480;text=\"no ?binding? of account/6001\"\r\n");
-    assert_int_equal(w->n.report_count, 2);
-    assert_int_equal(w->n.reports[1].code, 480);
-    assert_int_equal(w->n.reports[1].state, CALL_ENDED);
+    assert_int_equal(w->n.report_count, 4); /* decided and ended, twice */
+    assert_int_equal(w->n.reports[3].code, 480);
+    assert_int_equal(w->n.reports[3].state, CALL_ENDED);
     assert_int_equal(edge_load(w->n.edge).calls, 0);
 }
 

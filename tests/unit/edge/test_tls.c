@@ -51,6 +51,8 @@ static void add_extension(X509 *cert, int nid, const char *value)
 }
 
 /* A certificate for name (cn_len bytes, which may hold a NUL; 0: no common name), signed by issuer or by itself. */
+static const char *alternative_names; /* of the next certificate */
+
 static X509 *make_cert(EVP_PKEY *key, const char *cn, int cn_len, const struct ca *issuer)
 {
     static long serial = 1;
@@ -71,6 +73,7 @@ static X509 *make_cert(EVP_PKEY *key, const char *cn, int cn_len, const struct c
                          1);
     }
     assert_int_equal(X509_set_issuer_name(cert, issuer != NULL ? X509_get_subject_name(issuer->cert) : subject), 1);
+    if (alternative_names != NULL) add_extension(cert, NID_subject_alt_name, alternative_names);
     if (issuer == NULL) add_extension(cert, NID_basic_constraints, "critical,CA:TRUE");
     assert_int_equal(X509_set_pubkey(cert, key), 1);
     assert_true(X509_sign(cert, issuer != NULL ? issuer->key : key, EVP_sha256()) > 0);
@@ -283,6 +286,92 @@ static void test_public(void **state)
         side_stop(&b);
         kit_loop_fini(&k);
     }
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
+/* The certificate must be for the name by which the hop is called (RFC 5922 §7). */
+static void test_names(void **state)
+{
+    static const struct {
+        const char *cn;
+        int cn_len;
+        const char *names; /* NULL: no alternative names */
+        const char *host;
+        bool proved;
+    } cases[] = {
+        {"sip.carrier.example", 19, NULL, "sip.carrier.example", true},
+        {"sip.carrier.example", 19, NULL, "SIP.Carrier.Example", true},
+        {"sip.carrier.example", 19, NULL, "other.example", false},
+        {"sip.carrier.example\0.evil.example", 33, NULL, "sip.carrier.example", false},
+        {"x", 1, "DNS:sip.carrier.example", "sip.carrier.example", true},
+        {"sip.carrier.example", 19, "DNS:other.example", "sip.carrier.example", false}, /* the common name is out */
+        {"x", 1, "DNS:*.carrier.example", "sip.carrier.example", false},
+        {"x", 1, "URI:sip:carrier.example,DNS:sip.carrier.example", "carrier.example", true},
+        {"x", 1, "URI:sip:carrier.example,DNS:sip.carrier.example", "sip.carrier.example", false},
+        {"x", 1, "URI:sip:me@carrier.example", "carrier.example", false},
+        {"x", 1, "IP:127.0.0.1", "127.0.0.1", true},
+        {"127.0.0.1", 9, NULL, "127.0.0.1", false},
+    };
+    struct identity hq = node("hq-1");
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", foreign.file, 1), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kit_loop k;
+        struct side a;
+        struct side b;
+        alternative_names = cases[i].names;
+        struct identity carrier = make_identity(&foreign, cases[i].cn, cases[i].cn_len);
+        alternative_names = NULL;
+        kit_loop_init(&k);
+        tls_start(&a, &k, &hq, cluster.file, NULL);
+        tls_start(&b, &k, &carrier, foreign.file, NULL);
+        struct flow to = flow_to(PLAN_TLS, side_address(&b));
+        to.domain = transport_domain(a.t, slice_of(cases[i].host));
+        assert_int_equal(transport_send_host(a.t, &to, slice_of(cases[i].host), sip_text("call", 0), 8), ERR_OK);
+        if (cases[i].proved) {
+            run_until(&k, b.messages == 1);
+        } else {
+            run_until(&k, a.failed == 1);
+            assert_int_equal(a.tokens[0], 8);
+            assert_int_equal(b.messages, 0);
+            assert_int_equal(side_count(&a, "tls_name_refused"), 1);
+        }
+        side_stop(&a);
+        side_stop(&b);
+        kit_loop_fini(&k);
+    }
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
+/* A connection that proved one name carries nothing for another at the same address. */
+static void test_no_ride_for_another_name(void **state)
+{
+    struct kit_loop k;
+    struct side a;
+    struct side b;
+    struct identity hq = node("hq-1");
+    struct identity carrier = make_identity(&foreign, "one.example", 11);
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", foreign.file, 1), 0);
+    kit_loop_init(&k);
+    tls_start(&a, &k, &hq, cluster.file, NULL);
+    tls_start(&b, &k, &carrier, foreign.file, NULL);
+    struct flow to = flow_to(PLAN_TLS, side_address(&b));
+    struct flow other = to;
+    to.domain = transport_domain(a.t, SLICE("one.example"));
+    other.domain = transport_domain(a.t, SLICE("two.example"));
+    assert_true(to.domain != 0 && other.domain != 0 && to.domain != other.domain);
+    assert_int_equal(transport_send_host(a.t, &to, SLICE("one.example"), sip_text("c1", 0), 1), ERR_OK);
+    run_until(&k, b.messages == 1);
+    assert_int_equal(transport_send_host(a.t, &other, SLICE("two.example"), sip_text("c2", 0), 2), ERR_OK);
+    run_until(&k, a.failed == 1);
+    assert_int_equal(b.messages, 1);
+    assert_int_equal(transport_send(a.t, &other, false, sip_text("c3", 0), 3), ERR_UNREACHABLE);
+    assert_int_equal(transport_send(a.t, &to, false, sip_text("c4", 0), 4), ERR_OK); /* it is still there */
+    run_until(&k, b.messages == 2);
+    side_stop(&a);
+    side_stop(&b);
+    kit_loop_fini(&k);
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
 
@@ -520,10 +609,12 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),   cmocka_unit_test(test_strangers), cmocka_unit_test(test_no_ride),
-        cmocka_unit_test(test_public),    cmocka_unit_test(test_versions),  cmocka_unit_test(test_caps),
-        cmocka_unit_test(test_half_open), cmocka_unit_test(test_noise),     cmocka_unit_test(test_close_busy),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_members),    cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_no_ride),    cmocka_unit_test(test_public),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_no_ride_for_another_name),
+        cmocka_unit_test(test_versions),   cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_half_open),  cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_close_busy), cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,306 @@
+/* commands_calls: calls and trace: live calls from memory, past ones from the store, the newest first.
+ *
+ * The store may hold a million records: they are read in pages, each of which looks at a bounded number, and calls go
+ * on between two. */
+#include "node/app/trace.h"
+
+#include <stdlib.h>
+
+#include "proto/record_codec.h"
+
+#define PAGE_RECORDS 200
+#define PAGE_LOOKS 2000
+#define LIMIT_DEFAULT 100
+
+struct listing {
+    struct node *n;
+    struct control_reply *reply;
+    struct arena arena; /* of one record */
+    /* what is asked for */
+    struct slice number; /* the request's */
+    struct slice call;   /* trace: a Call-ID or its beginning */
+    int64_t since_ms;
+    uint64_t limit; /* 0: none */
+    bool live_only;
+    bool trace;
+    /* how far it is */
+    uint64_t sent;
+    size_t page_sent;
+    size_t page_looks;
+    char last[STORE_CALL_KEY];
+    uint64_t below; /* of the live ones: the last id */
+    enum { FROM_LIVE, FROM_ENDED, FROM_STORE } phase;
+    bool started; /* last is set */
+    bool more;
+    bool enough;
+};
+
+static void listing_end(struct listing *l, enum err e)
+{
+    if (e == ERR_OK && l->trace && l->sent == 0) {
+        control_reply_end(
+            l->reply, 1,
+            SLICE("no such call here; \"clusterctl calls\" lists them, with --node those of another node"));
+    } else {
+        command_end(l->reply, e);
+    }
+    arena_fini(&l->arena);
+    free(l);
+}
+
+/* ---- records ---- */
+
+static void call_fields(struct listing *l, struct control_builder *b, const struct call_record *r, const char *state)
+{
+    struct slice self = slice_of(l->n->config.node);
+    control_text(b, "call_id", r->call_id);
+    control_text(b, "session_id", r->session_id);
+    control_text(b, "from", r->from);
+    control_text(b, "to", r->dialled);
+    control_text(b, "source", r->source);
+    control_text(b, "from_address", r->from_address);
+    control_text(b, "target", r->target);
+    control_text(b, "node", r->node.n > 0 ? r->node : self);
+    control_text(b, "to_address", r->to_address);
+    control_text(b, "state", slice_of(state));
+    command_time(b, "started", r->started);
+    command_time(b, "answered", r->answered);
+    command_time(b, "ended", r->ended);
+    if (r->answered.ms > 0 && r->ended.ms >= r->answered.ms) {
+        control_int(b, "talked_s", (r->ended.ms - r->answered.ms + 500) / 1000);
+    } else {
+        control_null(b, "talked_s");
+    }
+    control_int(b, "code", r->code);
+    control_int(b, "rule", r->rule);
+    control_text(b, "reason", r->reason);
+}
+
+static void send_candidate(struct listing *l, const char *kind, const struct call_candidate *c)
+{
+    struct control_builder b;
+    control_record_start(&b, &l->arena, kind);
+    if (c->place > 0) {
+        control_int(&b, "place", c->place);
+    } else {
+        control_null(&b, "place");
+    }
+    control_text(&b, "target", c->target);
+    control_text(&b, "match", c->match);
+    control_text(&b, "scope", c->scope);
+    control_int(&b, "priority", c->priority);
+    control_int(&b, "weight", c->weight);
+    control_text(&b, "node", c->nodes);
+    control_text(&b, "number_sent", c->number);
+    control_text(&b, "why", c->why);
+    control_printf(&b, "text", "%s%s%.*s", decide_why_text(decide_why_of(c->why)), c->detail.n > 0 ? ": " : "",
+                   SLICE_ARG(c->detail));
+    command_record(l->reply, &b);
+}
+
+static void send_decision(struct listing *l, const char *kind, const char *candidate_kind,
+                          const struct call_decision *d)
+{
+    struct control_builder b;
+    control_record_start(&b, &l->arena, kind);
+    control_text(&b, "plan_number", d->plan_number);
+    control_text(&b, "site", d->site);
+    control_text(&b, "named_by", d->named_by);
+    control_int(&b, "rule", d->rule);
+    if (d->code > 0) {
+        control_int(&b, "code", d->code);
+    } else {
+        control_null(&b, "code");
+    }
+    control_text(&b, "plan_digest", d->plan_digest);
+    command_record(l->reply, &b);
+    for (uint32_t place = 1; place <= d->candidate_count; place++) {
+        for (size_t i = 0; i < d->candidate_count; i++)
+            if (d->candidates[i].place == place) send_candidate(l, candidate_kind, &d->candidates[i]);
+    }
+    for (size_t i = 0; i < d->candidate_count; i++)
+        if (d->candidates[i].place == 0) send_candidate(l, candidate_kind, &d->candidates[i]);
+}
+
+/* What the plan of now would do with the same call. Between read begin and end. */
+static enum err send_today(struct listing *l, const struct call_record *r)
+{
+    struct routing_result result;
+    struct slice kind;
+    struct slice name = slice_cut(r->source, '/', &kind);
+    struct edge_query q = {.dialled = r->dialled, .call_id = r->call_id, .call = true};
+    if (slice_is(kind, "trunk")) q.source = (struct edge_source){.kind = EDGE_SOURCE_TRUNK, .name = name};
+    if (slice_is(kind, "account")) q.source = (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = name};
+    enum err e = routing_decide(l->n, &l->arena, &q, &result);
+    if (e != ERR_OK) return e;
+    struct call_decision d = trace_of(l->n, &l->arena, &result);
+    send_decision(l, "today", "candidate_today", &d);
+    return ERR_OK;
+}
+
+/* The call, what was decided for it, and what would be today. Between read begin and end. */
+static void send_trace(struct listing *l, const struct call_record *r, const char *state)
+{
+    struct control_builder b;
+    struct call_decision d;
+    control_record_start(&b, &l->arena, "call");
+    call_fields(l, &b, r, state);
+    command_record(l->reply, &b);
+    bool decided = r->decision.n > 0 && call_decision_unpack(&l->arena, r->decision, &d) == ERR_OK;
+    if (decided) send_decision(l, "decision", "candidate", &d);
+    if (!decided || d.named_by.n == 0) (void)!send_today(l, r);
+}
+
+/* ---- which ones ---- */
+
+static bool fits(const struct listing *l, const struct call_record *r)
+{
+    if (l->trace) return slice_starts(r->call_id, l->call);
+    if (r->started.ms < l->since_ms) return false;
+    return l->number.n == 0 || slice_starts(r->from, l->number) || slice_starts(r->dialled, l->number);
+}
+
+static void send_call(struct listing *l, const struct call_record *r, const char *state)
+{
+    if (!fits(l, r)) return;
+    l->sent++;
+    l->page_sent++;
+    if (l->trace) {
+        send_trace(l, r, state);
+        l->enough = true;
+        return;
+    }
+    struct control_builder b;
+    control_record_start(&b, &l->arena, "call");
+    call_fields(l, &b, r, state);
+    command_record(l->reply, &b);
+    l->enough = l->limit > 0 && l->sent >= l->limit;
+}
+
+/* The cheap part of fits, so that what is not asked for is not made into a record. */
+static bool entry_fits(const struct listing *l, const struct call_entry *e)
+{
+    if (l->trace) return slice_starts(slice_of(e->call_id), l->call);
+    return l->number.n == 0 || slice_starts(slice_of(e->from), l->number) ||
+           slice_starts(slice_of(e->dialled), l->number);
+}
+
+static bool visit_memory(void *ctx, const struct call_entry *e)
+{
+    struct listing *l = ctx;
+    char from[CALL_PLACE_TEXT];
+    char to[CALL_PLACE_TEXT];
+    l->more = l->phase == FROM_LIVE &&
+              (l->page_sent >= PAGE_RECORDS || control_reply_pending(l->reply) > CONTROL_PENDING_PAUSE);
+    if (l->more) return false;
+    if (e->state != CALL_ENDED) l->below = e->id;
+    if (!entry_fits(l, e)) return true;
+    struct call_record r = call_entry_record(e, from, to);
+    arena_fini(&l->arena);
+    send_call(l, &r, call_state_name(e->state));
+    return !l->enough;
+}
+
+/* A record of an earlier run without an end: nobody saw it. */
+static const char *stored_state(const struct call_record *r)
+{
+    return r->state == CALL_ENDED ? "ended" : "lost";
+}
+
+static bool visit_stored(void *ctx, struct slice key, struct slice value)
+{
+    struct listing *l = ctx;
+    struct call_record r;
+    struct wall started;
+    uint32_t run = 0;
+    uint32_t id = 0;
+    l->more = l->page_sent >= PAGE_RECORDS || l->page_looks >= PAGE_LOOKS ||
+              control_reply_pending(l->reply) > CONTROL_PENDING_PAUSE;
+    if (l->more || l->enough) return false;
+    memcpy(l->last, key.p, sizeof l->last);
+    l->started = true;
+    l->page_looks++;
+    store_call_key_parse(key, &started, &run, &id);
+    if (!l->trace && started.ms < l->since_ms) return false;                          /* and so are all that follow */
+    if (run == l->n->records.run && calls_find(l->n->calls, id) != NULL) return true; /* sent from memory */
+    arena_fini(&l->arena);
+    if (call_record_unpack(&l->arena, value, &r) == ERR_OK) send_call(l, &r, stored_state(&r));
+    return !l->enough;
+}
+
+/* ---- in pages ---- */
+
+static enum err next_page(struct listing *l)
+{
+    struct slice before = l->started ? (struct slice){l->last, sizeof l->last} : SLICE("");
+    if (l->phase == FROM_LIVE) {
+        calls_each_live(l->n->calls, l->below, visit_memory, l);
+        if (l->more || l->enough || l->live_only) return ERR_OK;
+        l->phase = FROM_ENDED;
+    }
+    if (l->phase == FROM_ENDED) { /* those of the last second: one page, however long */
+        l->page_sent = 0;
+        calls_each_ended(l->n->calls, visit_memory, l);
+        l->phase = FROM_STORE;
+        if (l->enough) return ERR_OK;
+        l->more = false;
+        l->page_sent = 0;
+    }
+    return store_calls(l->n->read, before, visit_stored, l);
+}
+
+static void page(void *ctx, struct control_reply *reply)
+{
+    struct listing *l = ctx;
+    bool gone = l->n->stopping || control_reply_gone(reply);
+    enum err e = gone ? ERR_CLOSED : node_read_begin(l->n);
+    if (e != ERR_OK) {
+        listing_end(l, e);
+        return;
+    }
+    l->page_sent = l->page_looks = 0;
+    l->more = false;
+    e = next_page(l);
+    node_read_end(l->n);
+    if (e == ERR_OK && l->more && !l->enough) {
+        control_reply_on_drain(reply, page, l);
+    } else {
+        listing_end(l, e);
+    }
+}
+
+static void listing_start(const struct listing *like)
+{
+    struct listing *l = malloc(sizeof *l);
+    if (l == NULL) {
+        command_end(like->reply, ERR_NOMEM);
+        return;
+    }
+    *l = *like;
+    l->below = UINT64_MAX;
+    page(l, l->reply);
+}
+
+NODE_COMMAND(command_calls)
+{
+    const struct control_record *args = &request->args;
+    int64_t since_ms = control_get_int(args, "since_ms", 0);
+    int64_t limit = control_get_int(args, "limit", LIMIT_DEFAULT);
+    struct listing l = {.n = ctx,
+                        .reply = reply,
+                        .number = control_get_text(args, "number"),
+                        .since_ms = since_ms > 0 ? node_wall().ms - since_ms : INT64_MIN,
+                        .limit = limit > 0 ? (uint64_t)limit : 0,
+                        .live_only = control_get_int(args, "live", 0) != 0};
+    listing_start(&l);
+}
+
+NODE_COMMAND(command_trace)
+{
+    struct listing l = {.n = ctx, .reply = reply, .call = control_get_text(&request->args, "call"), .trace = true};
+    if (l.call.n == 0) {
+        control_reply_end(reply, 2, SLICE("trace: name a call by its Call-ID, or by the beginning of it"));
+        return;
+    }
+    listing_start(&l);
+}

@@ -1,0 +1,154 @@
+/* commands_trunks: trunks: one record for each address of each trunk and each node that says something of it. */
+#include "node/app/node.h"
+
+#include <stdio.h>
+
+#include "proto/plan_codec.h"
+
+struct listing {
+    struct node *n;
+    struct control_reply *reply;
+    struct arena arena;
+    const struct plan_trunk *trunk;
+    struct slice address;
+    size_t told; /* of this address */
+    enum err err;
+};
+
+/* What one node says; state is for people. */
+struct word {
+    struct slice node;
+    const char *state;
+    struct wall since;
+    uint32_t rtt_us;
+    struct slice reason;
+};
+
+/* The calls of this node; another knows its own. */
+static void limit_fields(const struct listing *l, struct control_builder *b, const struct word *w)
+{
+    char name[LIMIT_NAME + 16];
+    const struct plan_trunk *t = l->trunk;
+    bool own = slice_is(w->node, l->n->config.node);
+    int n = snprintf(name, sizeof name, "trunk/%.*s", SLICE_ARG(t->name));
+    struct usage_view use = usage_view(l->n->usage, (struct slice){name, (size_t)n});
+    if (own) {
+        control_int(b, "calls", use.live);
+        control_int(b, "refused", (int64_t)use.refused);
+    } else {
+        control_null(b, "calls");
+        control_null(b, "refused");
+    }
+    control_int(b, "calls_limit", t->calls);
+    control_int(b, "rate_limit", t->rate_per_s);
+}
+
+static void send_word(struct listing *l, const struct word *w)
+{
+    struct arena arena = {0};
+    struct control_builder b;
+    control_record_start(&b, &arena, "trunk");
+    control_text(&b, "trunk", l->trunk->name);
+    control_text(&b, "site", l->trunk->site);
+    if (w->node.n > 0) {
+        control_text(&b, "node", w->node);
+    } else {
+        control_null(&b, "node");
+    }
+    control_text(&b, "address", l->address);
+    control_text(&b, "transport", slice_of(plan_transport_name(l->trunk->transport)));
+    control_text(&b, "state", slice_of(w->state));
+    command_time(&b, "since", w->since);
+    if (w->rtt_us > 0) {
+        control_int(&b, "rtt_us", w->rtt_us);
+    } else {
+        control_null(&b, "rtt_us");
+    }
+    control_text(&b, "reason", w->reason);
+    limit_fields(l, &b, w);
+    command_record(l->reply, &b);
+    arena_fini(&arena);
+    l->told++;
+}
+
+static const char *own_state(const struct edge_trunk *t)
+{
+    if (t->known && !t->up) return "down";
+    if (t->suspect) return "suspect";
+    if (t->known) return "up";
+    return t->probe_ms > 0 ? "unknown" : "not probed";
+}
+
+static void send_own(struct listing *l)
+{
+    struct edge_trunk t;
+    if (!edge_trunk_find(l->n->edge, l->trunk->name, l->address, &t)) return;
+    struct word w = {slice_of(l->n->config.node), own_state(&t), t.since, t.rtt_us, t.reason};
+    send_word(l, &w);
+}
+
+static bool visit_health(void *ctx, const struct state_record *record)
+{
+    struct listing *l = ctx;
+    struct trunk_health h;
+    struct arena arena = {0};
+    enum member_status owner = repl_member_status(l->n->repl, &record->owner);
+    if (node_name_eq(&record->owner, &l->n->self) || owner == MEMBER_EVICTED || owner == MEMBER_LEFT) return true;
+    if (trunk_health_unpack(&arena, record->value, &h) == ERR_OK && slice_eq(h.address, l->address) &&
+        slice_eq(h.trunk, l->trunk->name)) {
+        const char *state = owner == MEMBER_DEAD ? "stale" : h.up ? "up" : "down";
+        struct word w = {node_name_slice(&record->owner), state, h.since, h.rtt_us, h.reason};
+        send_word(l, &w);
+    }
+    arena_fini(&arena);
+    return !control_reply_gone(l->reply);
+}
+
+static void send_address(struct listing *l)
+{
+    char key[LIMIT_NAME + 1];
+    size_t n = l->trunk->name.n;
+    l->told = 0;
+    memcpy(key, l->trunk->name.p, n);
+    key[n] = '\0';
+    if (!l->trunk->disabled) {
+        send_own(l);
+        enum err e = store_state_find(l->n->read, STATE_TRUNK_HEALTH, (struct slice){key, n + 1}, visit_health, l);
+        if (e != ERR_OK) l->err = e;
+    }
+    if (l->told > 0) return;
+    struct word nobody = {.state = l->trunk->disabled       ? "disabled"
+                                   : l->trunk->probe_ms > 0 ? "unknown"
+                                                            : "not probed",
+                          .reason = SLICE("")};
+    send_word(l, &nobody);
+}
+
+static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
+{
+    struct listing *l = ctx;
+    struct plan_object o;
+    if (!slice_starts(key, SLICE("trunk/"))) return false;
+    arena_fini(&l->arena);
+    if (plan_object_unpack_stored(&l->arena, packed, &o, NULL) != ERR_OK || o.kind != PLAN_TRUNK) return true;
+    l->trunk = &o.trunk;
+    for (size_t i = 0; i < o.trunk.address_count; i++) {
+        l->address = o.trunk.address[i];
+        send_address(l);
+    }
+    return l->err == ERR_OK && !control_reply_gone(l->reply);
+}
+
+NODE_COMMAND(command_trunks)
+{
+    struct node *n = ctx;
+    struct listing l = {.n = n, .reply = reply};
+    (void)request;
+    enum err e = node_read_begin(n);
+    if (e == ERR_OK) {
+        e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &l);
+        node_read_end(n);
+    }
+    arena_fini(&l.arena);
+    command_end(reply, e == ERR_OK ? l.err : e);
+}

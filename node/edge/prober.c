@@ -1,0 +1,555 @@
+#include "node/edge/prober.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/edge/health.h"
+#include "node/plan/address.h"
+
+#define ADDRESSES 8
+#define REASON_MAX 160
+
+struct probe {
+    struct list_node node;
+    struct prober *prober;
+    struct sip_tx client;      /* in the table while an answer is awaited */
+    struct sip_timer deadline; /* of the answer, or the next probe */
+    struct health health;
+    uint64_t id;
+    uint64_t sent_us;          /* by the exact clock */
+    struct mono suspect_until; /* {0}: it is not suspect */
+    struct mono rtt_told_at;
+    uint32_t rtt_us;
+    uint32_t rtt_told_us;
+    struct wall since;
+    bool waiting;   /* for the answer to a probe */
+    bool resolving; /* dns holds a pointer to us */
+    bool gone;      /* not in the plan any more: freed when dns lets go */
+    bool kept;      /* in the new list */
+    uint8_t next_address;
+    struct address_host at; /* host lies in text */
+    struct flow to;
+    char *message; /* for retransmission */
+    size_t message_len;
+    enum plan_transport transport;
+    uint32_t interval_ms;
+    struct slice trunk; /* these lie in text */
+    struct slice address;
+    char reason[REASON_MAX];
+    char text[];
+};
+
+struct prober {
+    struct edge *edge;
+    struct list_node probes;
+    struct list_node removed;
+    struct sip_tx_table tx;
+    uv_timer_t timer;
+    bool started;
+    bool advancing;
+    bool closing;
+    size_t unwell; /* addresses that are down or suspect: 0 is what calls look at */
+    struct buf out;
+    _Atomic uint64_t counts[PC_COUNT];
+    struct counter_table table;
+};
+
+enum { PROBE_DEADLINE = SIP_TIMER_OTHER };
+
+static void count(struct prober *p, enum prober_counter which)
+{
+    counter_add(&p->counts[which], 1);
+}
+
+static struct mono now_of(const struct prober *p)
+{
+    return edge_now(p->edge);
+}
+
+/* ---- what is known ---- */
+
+static bool is_suspect(const struct probe *b)
+{
+    return b->suspect_until.us > 0 && !mono_reached(now_of(b->prober), b->suspect_until);
+}
+
+static void count_unwell(struct prober *p)
+{
+    p->unwell = 0;
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        const struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (!b->health.up || b->suspect_until.us > 0) p->unwell++;
+    }
+}
+
+static struct edge_trunk view_of(const struct probe *b)
+{
+    return (struct edge_trunk){.trunk = b->trunk,
+                               .address = b->address,
+                               .transport = b->transport,
+                               .probe_ms = b->interval_ms,
+                               .known = b->health.known,
+                               .up = b->health.up,
+                               .suspect = is_suspect(b),
+                               .since = b->since,
+                               .rtt_us = b->rtt_us,
+                               .reason = slice_of(b->reason)};
+}
+
+static void tell(struct probe *b)
+{
+    const struct edge_hooks *h = &b->prober->edge->o.hooks;
+    struct edge_trunk view = view_of(b);
+    b->rtt_told_us = b->rtt_us;
+    b->rtt_told_at = now_of(b->prober);
+    if (h->trunk != NULL) h->trunk(h->ctx, &view);
+}
+
+/* Others are told of a round trip that is another order of magnitude, not of each wobble. */
+static bool rtt_is_news(const struct probe *b)
+{
+    uint32_t told = b->rtt_told_us;
+    bool other = b->rtt_us > 2 * told + 5000 || b->rtt_us + 5000 < told / 2;
+    return other && mono_ms_between(b->rtt_told_at, now_of(b->prober)) >= PROBER_RTT_NEWS_MS;
+}
+
+static void note(struct probe *b, enum health_event ev, const char *reason)
+{
+    struct prober *p = b->prober;
+    bool known = b->health.known;
+    bool changed = health_step(&b->health, ev, now_of(p));
+    (void)snprintf(b->reason, sizeof b->reason, "%s", reason);
+    if (ev == HEALTH_ANSWER) b->suspect_until = (struct mono){0};
+    if (changed) {
+        b->since = edge_wall();
+        if (known || !b->health.up) count(p, b->health.up ? PC_went_up : PC_went_down);
+        log_event(p->edge->log, b->health.up ? LOG_INFO : LOG_WARN, "prober", b->health.up ? "trunk-up" : "trunk-down",
+                  "trunk=%.*s address=%.*s reason=\"%s\"", SLICE_ARG(b->trunk), SLICE_ARG(b->address), b->reason);
+    }
+    count_unwell(p);
+    if (changed || (ev == HEALTH_ANSWER && rtt_is_news(b))) tell(b);
+}
+
+/* ---- sending ---- */
+
+static void arm(struct prober *p);
+static void on_due(void *ctx, struct wheel_timer *t);
+
+/* An empty wheel stands still: before anything is put in it must be brought to the present. */
+static void wake(struct prober *p)
+{
+    if (!p->advancing && p->tx.wheel.count == 0) wheel_advance(&p->tx.wheel, now_of(p), on_due, p);
+}
+
+static void drop_message(struct probe *b)
+{
+    free(b->message);
+    b->message = NULL;
+}
+
+static void schedule(struct probe *b, uint64_t ms)
+{
+    struct prober *p = b->prober;
+    if (b->interval_ms == 0 || p->closing) return;
+    /* a tenth of jitter, so that the probes of many trunks do not fall together */
+    wake(p);
+    uint64_t jittered = ms - ms / 20 + rng_below(&p->edge->rng, ms / 10 + 1);
+    sip_timer_start(&p->tx, &b->deadline, mono_add_ms(now_of(p), jittered));
+    arm(p);
+}
+
+/* The probe has ended, one way or the other. */
+static void ended(struct probe *b, enum health_event ev, const char *reason)
+{
+    b->waiting = false;
+    sip_tx_remove(&b->prober->tx, &b->client);
+    sip_timer_stop(&b->prober->tx, &b->deadline);
+    drop_message(b);
+    note(b, ev, reason);
+    schedule(b, health_pause_ms(&b->health, b->interval_ms));
+}
+
+static void missed(struct probe *b, enum prober_counter why, const char *reason)
+{
+    count(b->prober, why);
+    if (why != PC_misses) count(b->prober, PC_misses);
+    b->next_address++; /* the next address of the name may be the one that answers */
+    ended(b, HEALTH_MISS, reason);
+}
+
+static enum err build(struct probe *b)
+{
+    static const char *const vias[] = {[PLAN_UDP] = "UDP", [PLAN_TCP] = "TCP", [PLAN_TLS] = "TLS"};
+    static const char *const params[] = {[PLAN_UDP] = "", [PLAN_TCP] = ";transport=tcp", [PLAN_TLS] = ";transport=tls"};
+    struct edge *e = b->prober->edge;
+    struct buf *out = &b->prober->out;
+    char branch[SIP_TX_BRANCH];
+    char uri[LIMIT_HOST + 40];
+    char port[8] = "";
+    struct slice host = b->at.host;
+    bool v6 = memchr(host.p, ':', host.n) != NULL;
+    const char *place = e->places[b->to.listener].sent_by;
+    uint64_t tag = rng_next(&e->rng);
+    uint64_t call = rng_next(&e->rng);
+    if (b->at.port != 0) (void)snprintf(port, sizeof port, ":%u", b->at.port);
+    (void)snprintf(uri, sizeof uri, "sip:%s%.*s%s%s%s", v6 ? "[" : "", SLICE_ARG(host), v6 ? "]" : "", port,
+                   params[b->transport]);
+    sip_tx_branch(b->id, 0, branch);
+    buf_reset(out);
+    buf_printf(out, "OPTIONS %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", uri,
+               vias[b->transport], place, branch);
+    buf_printf(out, "From: <sip:%s>;tag=%016llx\r\nTo: <%s>\r\nCall-ID: %016llx@%s\r\nCSeq: 1 OPTIONS\r\n", place,
+               (unsigned long long)tag, uri, (unsigned long long)call, e->host);
+    buf_printf(out,
+               "Contact: <%s>\r\nAccept: application/sdp\r\nUser-Agent: Tandem/%.*s\r\n"
+               "Content-Length: 0\r\n\r\n",
+               e->places[b->to.listener].uri, SLICE_ARG(e->o.node.version));
+    return out->failed ? ERR_NOMEM : ERR_OK;
+}
+
+static void send_to(struct probe *b, const union sock_address *address)
+{
+    struct prober *p = b->prober;
+    struct edge *e = p->edge;
+    static const struct flow nobody = {.listener = UINT8_MAX};
+    if (edge_flow_to(e, b->transport, address, &nobody, &b->to) != ERR_OK) {
+        missed(b, PC_unsent, "no listener of this node has its transport");
+        return;
+    }
+    b->id = rng_next(&e->rng);
+    enum err err = build(b);
+    if (err == ERR_OK) {
+        b->message_len = p->out.n;
+        b->message = malloc(b->message_len);
+        if (b->message == NULL) err = ERR_NOMEM;
+    }
+    if (err != ERR_OK) {
+        count(p, PC_no_memory); /* says nothing about the trunk */
+        schedule(b, b->interval_ms);
+        return;
+    }
+    memcpy(b->message, p->out.p, p->out.n);
+    count(p, PC_probes);
+    b->sent_us = uv_hrtime() / 1000;
+    b->waiting = true;
+    wake(p);
+    sip_tx_start_client(&p->tx, &b->client, b->id, SIP_OPTIONS, b->transport != PLAN_UDP, now_of(p));
+    uint64_t wait_ms = b->interval_ms > 0 && b->interval_ms < PROBER_ANSWER_MS ? b->interval_ms : PROBER_ANSWER_MS;
+    sip_timer_start(&p->tx, &b->deadline, mono_add_ms(now_of(p), wait_ms));
+    if (edge_send_hop(e, &b->to, b->at.host, false, (struct slice){b->message, b->message_len}, b->id) != ERR_OK)
+        missed(b, PC_unsent, "cannot be sent to");
+}
+
+static void probe_free(struct probe *b)
+{
+    struct prober *p = b->prober;
+    sip_tx_remove(&p->tx, &b->client);
+    sip_timer_stop(&p->tx, &b->deadline);
+    list_remove(&b->node);
+    drop_message(b);
+    free(b);
+}
+
+static void resolved(void *ctx, enum err err, const union sock_address *addresses, size_t n)
+{
+    struct probe *b = ctx;
+    b->resolving = false;
+    if (b->gone) {
+        probe_free(b);
+        return;
+    }
+    if (b->prober->closing) return;
+    if (err == ERR_OK && n > 0) {
+        send_to(b, &addresses[b->next_address % n]);
+    } else {
+        missed(b, PC_unresolved, "its name has no address");
+    }
+    arm(b->prober);
+}
+
+static void probe_now(struct probe *b)
+{
+    struct prober *p = b->prober;
+    union sock_address address;
+    uint16_t port = b->at.port != 0 ? b->at.port : sip_default_port(b->transport);
+    if (b->waiting || b->resolving || b->interval_ms == 0 || p->closing || p->edge->draining) return;
+    sip_timer_stop(&p->tx, &b->deadline);
+    if (sock_address_parse(b->at.host, port, &address) == ERR_OK) {
+        send_to(b, &address);
+        return;
+    }
+    b->resolving = true;
+    if (dns_resolve(p->edge->dns, b->at.host, b->at.port, b->transport, resolved, b) != ERR_OK)
+        resolved(b, ERR_NOTFOUND, NULL, 0);
+}
+
+/* ---- events ---- */
+
+static void on_due(void *ctx, struct wheel_timer *t)
+{
+    struct prober *p = ctx;
+    struct sip_timer *timer = CONTAINER_OF(t, struct sip_timer, timer);
+    enum sip_tx_event ev;
+    if (timer->id == PROBE_DEADLINE) {
+        struct probe *b = CONTAINER_OF(timer, struct probe, deadline);
+        if (b->waiting) {
+            missed(b, PC_misses, "no answer to OPTIONS");
+        } else {
+            probe_now(b);
+        }
+        return;
+    }
+    struct sip_tx *tx = sip_tx_of_timer(timer, &ev);
+    struct probe *b = CONTAINER_OF(tx, struct probe, client);
+    unsigned actions = sip_tx_step(&p->tx, tx, ev, now_of(p));
+    if ((actions & SIP_TX_DO_RESEND) != 0 &&
+        transport_send(p->edge->transport, &b->to, false, (struct slice){b->message, b->message_len}, b->id) != ERR_OK)
+        missed(b, PC_unsent, "cannot be sent to");
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct prober *p = ((struct edge *)timer->data)->prober;
+    bool suspects = false;
+    p->advancing = true;
+    wheel_advance(&p->tx.wheel, now_of(p), on_due, p);
+    p->advancing = false;
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (b->suspect_until.us > 0 && mono_reached(now_of(p), b->suspect_until)) {
+            b->suspect_until = (struct mono){0};
+            suspects = true;
+        }
+    }
+    if (suspects) count_unwell(p);
+    arm(p);
+}
+
+static void arm(struct prober *p)
+{
+    if (!p->started || p->closing) return;
+    struct mono next = wheel_next(&p->tx.wheel);
+    for (struct list_node *n = p->probes.next; p->unwell > 0 && n != &p->probes; n = n->next) {
+        const struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (b->suspect_until.us > 0) next = mono_min(next, b->suspect_until);
+    }
+    if (next.us == UINT64_MAX) {
+        (void)uv_timer_stop(&p->timer);
+        return;
+    }
+    (void)uv_timer_start(&p->timer, on_timer, mono_ms_between(now_of(p), next) + 1, 0);
+}
+
+bool prober_on_response(struct prober *p, const struct sip_view *v)
+{
+    char reason[REASON_MAX];
+    struct sip_tx *tx = p->tx.clients.count > 0 ? sip_tx_find_client(&p->tx, v) : NULL;
+    if (tx == NULL) return false;
+    struct probe *b = CONTAINER_OF(tx, struct probe, client);
+    if (v->code < 200) return true;
+    b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
+    (void)snprintf(reason, sizeof reason, "%u %.*s", v->code, (int)(v->reason.n < 80 ? v->reason.n : 80), v->reason.p);
+    count(p, v->code == 503 ? PC_refusals : PC_answers);
+    ended(b, v->code == 503 ? HEALTH_REFUSAL : HEALTH_ANSWER, reason);
+    return true;
+}
+
+bool prober_on_send_failed(struct prober *p, uint64_t token)
+{
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (b->waiting && b->id == token) {
+            missed(b, PC_unsent, "cannot be reached");
+            return true;
+        }
+    }
+    return false;
+}
+
+void prober_on_unreachable(struct prober *p, const union sock_address *to)
+{
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (b->waiting && b->to.transport == PLAN_UDP && sock_address_eq(&b->to.remote, to))
+            missed(b, PC_unsent, "nothing listens there");
+    }
+}
+
+/* ---- what calls found out ---- */
+
+void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, const char *why)
+{
+    struct slice prefix = SLICE("trunk/");
+    if (!slice_starts(target, prefix)) return;
+    struct slice trunk = {target.p + prefix.n, target.n - prefix.n};
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (!slice_eq(b->trunk, trunk) || b->at.port != hop->port || !slice_eq(b->at.host, hop->host)) continue;
+        if (b->suspect_until.us == 0) {
+            count(p, PC_suspected);
+            if (b->health.up) (void)snprintf(b->reason, sizeof b->reason, "a call failed: %s", why);
+            log_event(p->edge->log, LOG_INFO, "prober", "trunk-suspect", "trunk=%.*s address=%.*s why=\"%s\"",
+                      SLICE_ARG(b->trunk), SLICE_ARG(b->address), why);
+        }
+        b->suspect_until = mono_add_ms(now_of(p), PROBER_SUSPECT_MS);
+        count_unwell(p);
+        probe_now(b);
+        arm(p);
+        return;
+    }
+}
+
+/* ---- the list ---- */
+
+static struct probe *find(const struct prober *p, struct slice trunk, struct slice address)
+{
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        struct probe *b = CONTAINER_OF(n, struct probe, node);
+        if (slice_eq(b->trunk, trunk) && slice_eq(b->address, address)) return b;
+    }
+    return NULL;
+}
+
+static struct probe *probe_new(struct prober *p, const struct edge_trunk *t)
+{
+    struct probe *b = calloc(1, sizeof *b + t->trunk.n + t->address.n);
+    if (b == NULL) return NULL;
+    memcpy(b->text, t->trunk.p, t->trunk.n);
+    memcpy(b->text + t->trunk.n, t->address.p, t->address.n);
+    b->prober = p;
+    b->trunk = (struct slice){b->text, t->trunk.n};
+    b->address = (struct slice){b->text + t->trunk.n, t->address.n};
+    sip_timer_init(&b->deadline, PROBE_DEADLINE);
+    if (address_host_parse(b->address, &b->at, NULL) != ERR_OK) {
+        free(b); /* the plan holds no such address */
+        return NULL;
+    }
+    health_init(&b->health);
+    if (t->known) {
+        health_restore(&b->health, t->up);
+        b->since = t->since;
+        (void)snprintf(b->reason, sizeof b->reason, "%.*s", SLICE_ARG(t->reason));
+    }
+    list_append(&p->probes, &b->node);
+    return b;
+}
+
+static void probe_remove(struct probe *b)
+{
+    struct prober *p = b->prober;
+    if (!b->resolving) {
+        probe_free(b);
+        return;
+    }
+    b->gone = true;
+    list_remove(&b->node);
+    list_append(&p->removed, &b->node);
+}
+
+enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t list_count)
+{
+    struct prober *p = e->prober;
+    enum err err = ERR_OK;
+    if (e->closing) return ERR_CLOSED;
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next)
+        CONTAINER_OF(n, struct probe, node)->kept = false;
+    for (size_t i = 0; i < list_count; i++) {
+        struct probe *b = find(p, list[i].trunk, list[i].address);
+        bool fresh = b == NULL;
+        if (fresh) b = probe_new(p, &list[i]);
+        if (b == NULL) {
+            err = ERR_NOMEM;
+            continue;
+        }
+        uint32_t interval_ms = b->interval_ms;
+        bool changed = fresh || b->transport != list[i].transport;
+        b->kept = true;
+        b->transport = list[i].transport;
+        b->interval_ms = list[i].probe_ms;
+        if (b->interval_ms > 0 && b->interval_ms < PROBER_INTERVAL_MIN_MS) b->interval_ms = PROBER_INTERVAL_MIN_MS;
+        if (b->interval_ms == 0) health_init(&b->health); /* nobody looks any more */
+        /* the first look soon, spread over a second */
+        changed = changed || b->interval_ms != interval_ms;
+        if (changed && !b->waiting) schedule(b, 50 + rng_below(&e->rng, 1000));
+    }
+    for (struct list_node *n = p->probes.next, *next; n != &p->probes; n = next) {
+        next = n->next;
+        if (!CONTAINER_OF(n, struct probe, node)->kept) probe_remove(CONTAINER_OF(n, struct probe, node));
+    }
+    count_unwell(p);
+    arm(p);
+    return err;
+}
+
+void edge_trunks_each(const struct edge *e, bool (*each)(void *ctx, const struct edge_trunk *t), void *ctx)
+{
+    const struct prober *p = e->prober;
+    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
+        struct edge_trunk view = view_of(CONTAINER_OF(n, struct probe, node));
+        if (!each(ctx, &view)) return;
+    }
+}
+
+bool edge_trunks_well(const struct edge *e)
+{
+    return e->prober->unwell == 0;
+}
+
+bool edge_trunk_find(const struct edge *e, struct slice trunk, struct slice address, struct edge_trunk *out)
+{
+    const struct probe *b = find(e->prober, trunk, address);
+    if (b != NULL) *out = view_of(b);
+    return b != NULL;
+}
+
+/* ---- life ---- */
+
+enum err prober_new(struct edge *e, struct prober **out)
+{
+    static const char *const names[PC_COUNT] = {PROBER_COUNTERS(COUNTER_NAME)};
+    struct prober *p = calloc(1, sizeof *p);
+    if (p == NULL) return ERR_NOMEM;
+    p->edge = e;
+    list_init(&p->probes);
+    list_init(&p->removed);
+    p->table = (struct counter_table){"prober", names, p->counts, PC_COUNT};
+    enum err err = sip_tx_table_init(&p->tx, rng_next(&e->rng), edge_now(e));
+    if (err != ERR_OK) {
+        free(p);
+        return err;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void prober_start(struct prober *p)
+{
+    (void)uv_timer_init(p->edge->loop, &p->timer); /* cannot fail */
+    p->timer.data = p->edge;                       /* what the edge's close callback expects */
+    uv_unref((uv_handle_t *)&p->timer);
+    p->started = true;
+}
+
+bool prober_close(struct prober *p, uv_close_cb closed)
+{
+    p->closing = true;
+    if (p->started) uv_close((uv_handle_t *)&p->timer, closed);
+    return p->started;
+}
+
+void prober_free(struct prober *p)
+{
+    if (p == NULL) return;
+    while (!list_empty(&p->probes))
+        probe_free(CONTAINER_OF(p->probes.next, struct probe, node));
+    while (!list_empty(&p->removed))
+        probe_free(CONTAINER_OF(p->removed.next, struct probe, node));
+    sip_tx_table_fini(&p->tx);
+    buf_fini(&p->out);
+    free(p);
+}
+
+const struct counter_table *prober_counters(const struct prober *p)
+{
+    return &p->table;
+}

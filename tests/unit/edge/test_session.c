@@ -1,0 +1,127 @@
+/* Session timers over real sockets: what a call is asked, what is refused, and how a call that nobody refreshes ends.
+ */
+#include "call_kit.h"
+
+static int open_timed(void **state)
+{
+    kit_session_s = 1800;
+    return world_open(state);
+}
+
+static void invite(struct world *w, const char *branch, const char *lines)
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = branch, .lines = lines});
+}
+
+/* The callee answers with lines; the caller's view of the 200 stays in w->a. */
+static void answer(struct world *w, const char *lines)
+{
+    char text[256];
+    ua_expect(&w->k, &w->b, "INVITE");
+    (void)snprintf(text, sizeof text, "%s%s", contact_line(&w->b), lines);
+    ua_reply(&w->b, 200, text);
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
+static void both_know_timers(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", "Supported: 100rel, timer\r\n");
+    answer(w, "Require: timer\r\nSession-Expires: 1800;refresher=uas\r\n");
+    ua_has(&w->b, "Session-Expires: 1800\r\n");
+    ua_lacks(&w->a, "refresher=uac");
+}
+
+static void only_the_caller_does(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", "k: timer\r\n");
+    answer(w, "");
+    ua_has(&w->a, "Require: timer\r\n");
+    ua_has(&w->a, "Session-Expires: 1800;refresher=uac\r\n");
+}
+
+static void nobody_does(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", NULL);
+    answer(w, "");
+    ua_has(&w->b, "Session-Expires: 1800\r\n"); /* the callee might have */
+    ua_lacks(&w->a, "Session-Expires");
+}
+
+static void their_own_interval_stands(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", "Supported: timer\r\nx: 600;refresher=uac\r\n");
+    answer(w, "");
+    ua_has(&w->b, "x: 600;refresher=uac\r\n");
+    ua_lacks(&w->b, "1800");
+    ua_has(&w->a, "Session-Expires: 600;refresher=uac\r\n");
+}
+
+static void what_they_find_too_short_is_respected(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", "Supported: timer\r\nMin-SE: 3600\r\n");
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_has(&w->b, "Session-Expires: 3600\r\n");
+    ua_reply(&w->b, 422, "Min-SE: 7200\r\n"); /* and so is the callee's word */
+    ua_expect_code(&w->k, &w->a, 422);
+    ua_has(&w->a, "Min-SE: 7200\r\n");
+}
+
+static void too_small_an_interval(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", "Supported: timer\r\nSession-Expires: 30\r\n");
+    ua_expect_code(&w->k, &w->a, 422);
+    ua_has(&w->a, "Min-SE: 90\r\n");
+    assert_int_equal(kit_count(&w->n, "edge", "refused_session_interval"), 1);
+    invite(w, "i2", "Session-Expires: 30;refresher=uas\r\n"); /* who would not understand 422 */
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_has(&w->b, "Session-Expires: 90\r\n");
+    ua_has(&w->b, "Min-SE: 90\r\n");
+    ua_lacks(&w->b, "Session-Expires: 30");
+    ua_reply(&w->b, 486, "");
+    ua_expect_code(&w->k, &w->a, 486);
+    invite(w, "i3", "Session-Expires: soon\r\n");
+    ua_expect_code(&w->k, &w->a, 400);
+}
+
+/* Nobody refreshes: the record ends by itself. A refresh puts it off. */
+static void a_ghost_ends(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    invite(w, "i1", "Supported: timer\r\n");
+    answer(w, "Session-Expires: 2\r\n");
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "UPDATE", .branch = "u1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, &w->b, "UPDATE");
+    ua_reply(&w->b, 200, "Session-Expires: 1\r\n");
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(edge_load(w->n.edge).calls, 1);
+    kit_until(&w->k, edge_load(w->n.edge).calls == 0);
+    assert_int_equal(kit_count(&w->n, "edge", "calls_unrefreshed"), 1);
+    assert_string_equal(w->n.reports[w->n.report_count - 1].reason,
+                        "nobody refreshed the session: both sides are gone");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(both_know_timers, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(only_the_caller_does, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(nobody_does, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(their_own_interval_stands, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(what_they_find_too_short_is_respected, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(too_small_an_interval, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(a_ghost_ends, open_timed, world_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
