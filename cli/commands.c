@@ -168,6 +168,17 @@ static const struct tree_arg object_name[] = {{.name = "NAME", .help = "its name
 static const struct tree_option watch_options[] = {
     {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"}, END};
 
+static const struct tree_option calls_options[] = {
+    {.name = "live", .help = "only calls under way"},
+    {.name = "since", .value = "TIME", .help = "only calls that began within this time: 30m, 2h, 7d"},
+    {.name = "number", .value = "NUMBER", .help = "only calls from or to numbers that begin so"},
+    {.name = "limit", .letter = 'n', .value = "N", .help = "so many, the newest first; 100 without it, 0 for all"},
+    {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"},
+    END,
+};
+static const struct tree_arg trace_call[] = {
+    {.name = "CALL", .help = "its Call-ID, or the beginning of it, as 'calls' shows it"}, END};
+
 /* ---- membership ---- */
 
 static const struct tree_option ca_options[] = {
@@ -238,10 +249,30 @@ static const struct tree_command commands[] = {
      .text = "A registration is stale while the node that accepted it cannot be reached. Only that node knows when it "
              "expires."},
     {.name = "calls",
+     .options = calls_options,
+     .run = calls_run,
+     .summary = "calls under way, and those that ended",
+     .text =
+         "Of this node; a call between two has a record at both. A call is lost when the node restarted while it was "
+         "up: nobody saw its end. '-o csv' and '-o json' export them."},
+    {.name = "trace",
+     .args = trace_call,
+     .run = trace_run,
+     .summary = "what was decided for a call, and what would be today",
+     .text = "Every candidate is shown with its place, or why it had none: first as the plan was then, then as it is "
+             "now."},
+    {.name = "trunks",
      .options = watch_options,
      .run = show_run,
-     .summary = "calls under way and calls that ended a while ago"},
-    {.name = "trunks", .options = watch_options, .run = show_run, .summary = "trunks and their health"},
+     .summary = "trunks and their health",
+     .text = "One line for each address and each node of the trunk's site that looks after it. Down: it did not answer "
+             "three probes in a row, and decisions leave it out. Suspect: a call to it failed a moment ago, so it is "
+             "tried last. Stale: the node that said it cannot be reached."},
+    {.name = "accounts",
+     .options = watch_options,
+     .run = show_run,
+     .summary = "accounts, whether they are registered, and their calls",
+     .text = "Calls are those of this node; 0 as a limit is none."},
     {.name = "counters",
      .run = show_run,
      .summary = "every counter of the node",

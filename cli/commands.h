@@ -9,6 +9,8 @@
 MUST_CHECK enum err cli_tree_make(struct arena *arena, struct tree *out);
 
 /* show.c: status, nodes, registrations, calls, trunks, counters */
+int calls_run(struct cli *c, const struct tree_match *m);
+int trace_run(struct cli *c, const struct tree_match *m);
 int show_run(struct cli *c, const struct tree_match *m);
 /* plan_show.c */
 int plan_show_run(struct cli *c, const struct tree_match *m);

@@ -85,32 +85,39 @@ static const struct output_column registration_columns[] = {
 static const struct output_view registration_views[] = {
     {.kind = "registration", .columns = registration_columns, .none = "Nobody is registered."}, {0}};
 
-static const struct output_column call_columns[] = {
-    {"started", "STARTED", FORM_TIME, 0},
-    {"from", "FROM", PLAIN, COLUMN_CUT},
-    {"to", "TO", PLAIN, COLUMN_CUT},
-    {"source", "SOURCE", PLAIN, 0},
-    {"target", "TARGET", PLAIN, 0},
-    {"node", "NODE", PLAIN, 0},
-    {"state", "STATE", PLAIN, COLUMN_STATE},
-    {"code", "CODE", PLAIN, COLUMN_RIGHT},
-    {"rule", "RULE", PLAIN, COLUMN_RIGHT},
-    {"call_id", "CALL-ID", PLAIN, COLUMN_CUT},
-    {0},
-};
-static const struct output_view call_views[] = {{.kind = "call", .columns = call_columns, .none = "No calls."}, {0}};
-
 static const struct output_column trunk_columns[] = {
     {"trunk", "TRUNK", PLAIN, 0},
     {"site", "SITE", PLAIN, 0},
+    {"node", "NODE", PLAIN, 0},
     {"address", "ADDRESS", PLAIN, COLUMN_CUT},
     {"transport", "TRANSPORT", PLAIN, 0},
-    {"status", "STATUS", PLAIN, COLUMN_STATE},
+    {"state", "STATE", PLAIN, COLUMN_STATE},
+    {"since", "SINCE", FORM_TIME, 0},
+    {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT},
+    {"calls", "CALLS", PLAIN, COLUMN_RIGHT},
+    {"calls_limit", "OF", PLAIN, COLUMN_RIGHT},
+    {"rate_limit", "PER S", PLAIN, COLUMN_RIGHT},
+    {"refused", "REFUSED", PLAIN, COLUMN_RIGHT},
     {"reason", "REASON", PLAIN, COLUMN_CUT},
     {0},
 };
 static const struct output_view trunk_views[] = {
     {.kind = "trunk", .columns = trunk_columns, .none = "The plan has no trunks."}, {0}};
+
+static const struct output_column account_columns[] = {
+    {"account", "ACCOUNT", PLAIN, 0},
+    {"site", "SITE", PLAIN, 0},
+    {"state", "STATE", PLAIN, COLUMN_STATE},
+    {"contacts", "CONTACTS", PLAIN, COLUMN_RIGHT},
+    {"node", "AT", PLAIN, 0},
+    {"numbers", "NUMBERS", PLAIN, COLUMN_CUT},
+    {"calls", "CALLS", PLAIN, COLUMN_RIGHT},
+    {"calls_limit", "OF", PLAIN, COLUMN_RIGHT},
+    {"refused", "REFUSED", PLAIN, COLUMN_RIGHT},
+    {0},
+};
+static const struct output_view account_views[] = {
+    {.kind = "account", .columns = account_columns, .none = "The plan has no accounts."}, {0}};
 
 static const struct output_column counter_columns[] = {
     {"module", "MODULE", PLAIN, 0},
@@ -125,8 +132,8 @@ static const struct {
     const char *command;
     const struct output_view *views;
 } shows[] = {
-    {"status", status_views}, {"nodes", node_views},   {"registrations", registration_views},
-    {"calls", call_views},    {"trunks", trunk_views}, {"counters", counter_views},
+    {"status", status_views},    {"nodes", node_views},   {"registrations", registration_views},
+    {"accounts", account_views}, {"trunks", trunk_views}, {"counters", counter_views},
 };
 
 static void each(void *ctx, const struct control_record *r)

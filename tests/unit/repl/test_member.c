@@ -456,30 +456,6 @@ static void one_that_we_hear_learns_of_its_death(void **state)
     drive_close(&d);
 }
 
-/* What a newer version says of a member is remembered, and told to others. */
-static void what_a_note_says_beside_is_passed_on(void **state)
-{
-    (void)state;
-    struct drive d = fresh();
-    struct member_note n2 = note_of("n2", MEMBER_ALIVE);
-    n2.more = SLICE("\xc2\x3e\x05newer");
-    drive_join(&d, "n3");
-    drive_tick(&d, 10);
-    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &n2, 1)), ERR_OK);
-    assert_true(slice_eq(action(&d, REPL_DO_MEMBER)->member.more, n2.more));
-    drive_tick(&d, 1100);
-    const struct repl_message *m = sent(&d, "n3", REPL_HEARTBEAT);
-    assert_non_null(m);
-    bool told = false;
-    for (size_t i = 0; i < m->heartbeat.note_count; i++)
-        told = told || slice_eq(m->heartbeat.notes[i].more, n2.more);
-    assert_true(told);
-    static const char long_one[REPL_NOTE_MORE_MAX + 1];
-    n2.more = (struct slice){long_one, sizeof long_one};
-    assert_int_equal(drive_message(&d, "n2", heartbeat_of(&d, &n2, 1)), ERR_LIMIT);
-    drive_close(&d);
-}
-
 static void a_newer_incarnation_moves_the_address(void **state)
 {
     (void)state;
@@ -768,7 +744,6 @@ int main(void)
         cmocka_unit_test(the_isolated_accuse_nobody),
         cmocka_unit_test(notes_bring_members_but_no_deaths),
         cmocka_unit_test(one_that_we_hear_learns_of_its_death),
-        cmocka_unit_test(what_a_note_says_beside_is_passed_on),
         cmocka_unit_test(a_newer_incarnation_moves_the_address),
         cmocka_unit_test(the_evicted_are_out_for_good),
         cmocka_unit_test(an_evicted_name_comes_back_with_a_later_certificate),

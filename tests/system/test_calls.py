@@ -1,0 +1,134 @@
+"""Records of calls: what is listed, filtered and exported, what a restart leaves, and what was decided for one."""
+import csv
+import io
+
+import pytest
+
+from harness.cluster import Cluster, clusterctl
+from harness.peer import Caller, Peer, code_of
+from harness.wait import until
+
+HQ, FACTORY = "127.0.65.1", "127.0.66.1"
+CALLER, PBX, BACKUP, FAR = "127.0.65.10", "127.0.65.11", "127.0.65.12", "127.0.66.10"
+PLAN = f"""plan: 1
+defaults: {{ domain: test.example, digest: [md5] }}
+sites:
+  hq:      {{ blocks: ["6"] }}
+  factory: {{ blocks: ["7"] }}
+trunks:
+  caller: {{ site: hq, address: ["{CALLER}:5060"], trust: ["{CALLER}/32"] }}
+  pbx:    {{ site: hq, address: ["{PBX}:5060"] }}
+  backup: {{ site: hq, address: ["{BACKUP}:5060"] }}
+  far:    {{ site: factory, address: ["{FAR}:5060"] }}
+routes:
+  - {{ match: "6", to: trunk/pbx }}
+  - {{ match: "6", to: trunk/backup, priority: 20 }}
+  - {{ match: "7", to: trunk/far }}
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with Cluster(tmp_path) as two:
+        hq = two.add("hq", "hq", HQ)
+        two.add("factory", "factory", FACTORY, seeds=[hq.mesh])
+        two.wait_linked()
+        hq.apply(PLAN, "test", "--allow", "all")
+        two.wait_linked()
+        yield two
+
+
+def calls(node, *options):
+    return node.ctl("calls", *options)
+
+
+def on_disk(node, count):
+    until(lambda: node.counters("store")["calls_written"] >= count, f"{count} records to be on disk", 20)
+
+
+def test_lists_filters_and_exports(cluster):
+    hq, factory = cluster.nodes["hq"], cluster.nodes["factory"]
+    with Peer(PBX), Peer(FAR), Caller(CALLER, HQ) as caller:
+        assert code_of(caller.invite("6100", "one", ["Session-ID: " + "ab" * 16])) == 200
+        caller.bye("one")
+        assert code_of(caller.invite("7100", "two")) == 200
+        assert code_of(caller.invite("5", "three")) == 404
+        on_disk(hq, 2)
+        rows = calls(hq)
+        assert [(r["call_id"], r["state"]) for r in rows] == [("two", "answered"), ("three", "ended"), ("one", "ended")]
+        one, two = rows[2], rows[0]
+        assert one["session_id"] == "ab" * 16 and one["reason"] == "the caller hung up" and one["talked_s"] == 0
+        assert one["from"] == "600" and one["to"] == "6100" and one["source"] == "trunk/caller"
+        assert one["from_address"] == f"udp:{CALLER}:5060" and one["to_address"] == f"udp:{PBX}:5060"
+        assert one["answered"] and one["ended"] and one["rule"] == 5 and one["code"] == 200
+        assert two["target"] == "trunk/far" and two["node"] == "factory" and two["ended"] is None
+        assert two["to_address"] == f"tls:{FACTORY}:5061"
+        there = calls(factory)[0]
+        assert there["call_id"] == "two" and there["source"] == "node/hq" and there["session_id"] == two["session_id"]
+
+        assert [r["call_id"] for r in calls(hq, "--live")] == ["two"]
+        assert [r["call_id"] for r in calls(hq, "--number", "61")] == ["one"]
+        assert len(calls(hq, "--number", "600")) == 3 and len(calls(hq, "-n", "1")) == 1
+        assert len(calls(hq, "--since", "1h")) == 3
+        table = list(csv.DictReader(io.StringIO(hq.run("-o", "csv", "calls").stdout)))
+        assert [r["call_id"] for r in table] == ["two", "three", "one"]
+        assert hq.run("calls", "--since", "soon", check=False).returncode == 2
+        caller.bye("two")
+        until(lambda: calls(hq)[0]["state"] == "ended", "the end of two")
+
+
+def test_a_restart_keeps_them(cluster):
+    hq = cluster.nodes["hq"]
+    with Peer(PBX), Caller(CALLER, HQ) as caller:
+        for i in range(3):
+            assert code_of(caller.invite("6100", f"past{i}")) == 200
+            caller.bye(f"past{i}")
+        assert code_of(caller.invite("6100", "up")) == 200
+        on_disk(hq, 4)
+        hq.kill()
+        hq.start()
+        rows = {r["call_id"]: r for r in calls(hq)}
+        assert [rows[f"past{i}"]["state"] for i in range(3)] == ["ended"] * 3
+        assert rows["up"]["state"] == "lost" and calls(hq, "--live") == []
+        assert code_of(caller.invite("6100", "after")) == 200
+        assert [r["call_id"] for r in calls(hq)] == ["after", "up", "past2", "past1", "past0"]
+        hq.stop()  # in an orderly way: what was due is written
+        hq.start()
+        assert [r["call_id"] for r in calls(hq)][:2] == ["after", "up"]
+
+
+def test_trace_says_what_was_decided_and_what_would_be(cluster):
+    hq, factory = cluster.nodes["hq"], cluster.nodes["factory"]
+    with Peer(PBX), Peer(FAR), Caller(CALLER, HQ) as caller:
+        assert code_of(caller.invite("6100", "one@test")) == 200
+        caller.bye("one@test")
+        assert code_of(caller.invite("7100", "far@test")) == 200
+        on_disk(hq, 2)
+        hq.apply("plan: 1\nremove: [route//6/trunk/pbx]\n", "gone", "--allow", "all", name="gone.yaml")
+        rows = hq.ctl("trace", "one@")
+        assert rows[0]["call_id"] == "one@test"
+        then, today = rows[1:4], rows[4:]
+        assert then[0]["rule"] == 5 and then[0]["plan_number"] == "6100" and then[0]["plan_digest"]
+        assert [(c["place"], c["target"], c["why"], c["number_sent"]) for c in then[1:]] == [
+            (1, "trunk/pbx", "chosen", "6100"), (2, "trunk/backup", "chosen", "6100")]
+        assert today[0]["plan_digest"] == hq.digest() != then[0]["plan_digest"]
+        assert [(c["place"], c["target"]) for c in today[1:]] == [(1, "trunk/backup")]
+        text = hq.run("trace", "one@test").stdout
+        assert "trunk/pbx" in text and "among the targets" in text
+        # at the other node: it was told what to do
+        there = factory.ctl("trace", "far@test")
+        assert there[1]["named_by"] == "hq" and there[2]["target"] == "trunk/far" and len(there) == 3
+        assert clusterctl("-s", hq.socket, "trace", "nobody", check=False).returncode == 1
+        caller.bye("far@test")
+
+
+def test_the_oldest_go(tmp_path):
+    with Cluster(tmp_path) as one:
+        hq = one.add("hq", "hq", HQ, start=False)
+        hq.config.write_text(hq.config.read_text() + "calls: { max: 3 }\n")
+        hq.start()
+        hq.apply(PLAN, "test", "--allow", "all")
+        with Caller(CALLER, HQ) as caller:
+            for i in range(6):
+                assert code_of(caller.invite("5", f"c{i}")) == 404
+        until(lambda: [r["call_id"] for r in calls(hq)] == ["c5", "c4", "c3"], "the oldest to go", 20)

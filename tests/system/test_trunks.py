@@ -1,0 +1,106 @@
+"""Trunks that fail: found by probes and by calls, known at every node, and back when they answer again."""
+import urllib.request
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.peer import Peer
+from harness.sipp import Sipp
+from harness.wait import until
+
+HQ, FACTORY = "127.0.61.1", "127.0.62.1"
+CALLER, PBX, SECOND, BACKUP = "127.0.61.10", "127.0.62.10", "127.0.62.11", "127.0.61.12"
+PLAN = f"""plan: 1
+defaults: {{ domain: test.example, digest: [md5] }}
+sites:
+  hq:      {{ blocks: ["6"] }}
+  factory: {{ blocks: ["7"] }}
+trunks:
+  caller: {{ site: hq, address: ["{CALLER}:5060"], trust: ["{CALLER}/32"] }}
+  backup: {{ site: hq, address: ["{BACKUP}:5060"], probe: 1s }}
+  pbx:    {{ site: factory, address: ["{PBX}:5060"], probe: 400ms }}
+  pair:   {{ site: factory, address: ["{PBX}:5060", "{SECOND}:5060"] }}
+routes:
+  - {{ match: "7", to: trunk/pbx }}
+  - {{ match: "7", to: trunk/backup, priority: 20 }}
+  - {{ match: "5", to: trunk/pair }}
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with Cluster(tmp_path) as two:
+        hq = two.add("hq", "hq", HQ)
+        two.add("factory", "factory", FACTORY, seeds=[hq.mesh])
+        two.wait_linked()
+        hq.apply(PLAN, "test", "--allow", "all")
+        two.wait_linked()
+        yield two
+
+
+def states(node):
+    return {(r["trunk"], r["address"].split(":")[0]): r for r in node.ctl("trunks") if r["node"]}
+
+
+def state_is(node, trunk, address, state):
+    def look():
+        return states(node)[(trunk, address)]["state"] == state
+    until(look, f"{trunk} at {address} to be {state} as {node.name} sees it", 30)
+
+
+def targets(node, number):
+    return [r["target"] for r in node.ctl("route", "explain", number) if r.get("place")]
+
+
+def call(number, answered_by):
+    with Sipp("uac", CALLER, 5060, f"{HQ}:5060", dialled=number, caller="600") as uac:
+        uac.wait()
+    invites = [r for r in answered_by.got("INVITE") if f"sip:{number}@" in r.split("\r\n")[0]]
+    assert invites, answered_by.requests
+
+
+def test_down_is_known_everywhere_and_ends(cluster):
+    hq, factory = cluster.nodes["hq"], cluster.nodes["factory"]
+    with Peer(PBX) as pbx, Peer(BACKUP) as backup:
+        for node in (hq, factory):
+            state_is(node, "pbx", PBX, "up")
+        assert targets(hq, "7100") == ["trunk/pbx", "trunk/backup"]
+        call("7100", pbx)
+        pbx.codes["OPTIONS"] = None  # it hangs
+        for node in (factory, hq):
+            state_is(node, "pbx", PBX, "down")
+        assert targets(hq, "7100") == ["trunk/backup"]
+        before = len(pbx.got("INVITE"))
+        call("7101", backup)
+        assert len(pbx.got("INVITE")) == before
+        seen = states(hq)[("pbx", PBX)]
+        assert seen["node"] == "factory" and seen["since"] and seen["reason"] == "no answer to OPTIONS"
+        lost = [r for r in hq.ctl("route", "explain", "7100") if r.get("why") == "down"]
+        assert lost[0]["target"] == "trunk/pbx" and "no answer to OPTIONS, since 20" in lost[0]["text"]
+        page = urllib.request.urlopen(f"http://{FACTORY}:8080/metrics", timeout=10).read().decode()
+        assert f'tandem_trunk_up{{trunk="pbx",address="{PBX}:5060"}} 0' in page
+        pbx.codes["OPTIONS"] = 404  # anything but 503 is a sign of life
+        for node in (factory, hq):
+            state_is(node, "pbx", PBX, "up")
+        call("7102", pbx)
+
+
+def test_refused_and_gone_are_down_too(cluster):
+    hq = cluster.nodes["hq"]
+    with Peer(PBX, OPTIONS=503):
+        state_is(hq, "pbx", PBX, "down")
+        assert states(hq)[("pbx", PBX)]["reason"] == "503 Service Unavailable"
+    state_is(hq, "backup", BACKUP, "down")
+    assert states(hq)[("backup", BACKUP)]["reason"] == "nothing listens there"
+    code = [r for r in hq.ctl("route", "explain", "7100") if "code" in r][0]["code"]
+    assert code == 480
+
+
+def test_a_failed_call_moves_the_next_to_the_other_address(cluster):
+    factory = cluster.nodes["factory"]
+    with Peer(SECOND) as second:  # nobody is at the first
+        call("5100", second)
+        state_is(factory, "pair", PBX, "suspect")
+        sent = factory.counters("edge")["send_failures"]
+        call("5101", second)
+        assert factory.counters("edge")["send_failures"] == sent  # the first one was not tried
