@@ -95,9 +95,9 @@ static void test_tables(void **state)
     struct fake_node n;
     struct seen s;
     start(&n, &s);
-    expect_run_has(n.path, "status", 0, "verdict               no?[31mt ok\nnode                  hq-1\n", "");
+    expect_run_has(n.path, "status", 0, "verdict              no?[31mt ok\nnode                 hq-1\n", "");
     expect_run_has(n.path, "status", 0,
-                   "started               2026-11-22 08:15:30Z\nplan                  0123456789ab\n", "");
+                   "started              2026-11-22 08:15:30Z\nplan                 0123456789ab\n", "");
     expect_run(n.path, "nodes", 4,
                "NODE      SITE  STATUS    FOR  HEARD     RTT  CHANGES   DATA AGE  VERSION  LINK\n"
                "hq-1      -     alive   2.0 h      -       -  in step          -  0.1.0    -\n"
