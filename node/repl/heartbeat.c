@@ -252,20 +252,20 @@ void repl_heartbeat_all_now(struct repl *r)
 
 /* ---- taking ---- */
 
-/* Messages that were sent shortly after one another may come in another order. A clock that was set back says the same;
- * so it is believed for a moment only, and then the peer is asked. */
-static bool overtaken(const struct repl *r, const struct peer *p, const struct repl_heartbeat *h)
+/* Messages may come in another order than they were sent. A clock that was set back says the same: so the peer is asked
+ * once more, and what it said before is believed for a moment only. */
+static bool overtaken(const struct peer *p, const struct repl_heartbeat *h)
 {
-    bool lately = p->roots_known && !mono_reached(r->now, mono_add_ms(p->member_root_at, REPL_OVERTAKEN_MS));
-    return lately && h->incarnation == p->beat_incarnation && h->time.v < p->beat_time.v;
+    return p->roots_known && h->incarnation == p->beat_incarnation && h->time.v < p->beat_time.v;
 }
 
 static void take_roots(struct repl *r, struct peer *p, const struct repl_heartbeat *h)
 {
-    p->recheck = overtaken(r, p, h);
+    struct mono doubtful = mono_add_ms(p->member_root_at, REPL_OVERTAKEN_MS);
+    p->recheck = overtaken(p, h);
     if (p->recheck) {
-        p->heartbeat_at = mono_min(p->heartbeat_at, mono_add_ms(p->member_root_at, REPL_OVERTAKEN_MS));
-        return;
+        p->heartbeat_at = mono_min(p->heartbeat_at, mono_reached(r->now, doubtful) ? r->now : doubtful);
+        if (!mono_reached(r->now, doubtful)) return;
     }
     p->beat_incarnation = h->incarnation;
     p->beat_time = h->time;
