@@ -161,6 +161,17 @@ enum err conflicts_lost(struct conflicts *k, const struct change_op *op, const s
     return add_head(k, op->key, &k->own, op->kind == CHANGE_DELETE, op->value);
 }
 
+enum err conflicts_lost_whole(struct env_write *w, const struct changeset *c)
+{
+    struct conflicts k = {.w = w, .c = c, .own = changeset_stamp(c)};
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && c->terms.settles.seq == 0 && i < c->op_count; i++) {
+        const struct change_op *op = &c->ops[i];
+        if (op->kind != CHANGE_ACCEPT) e = add_head(&k, op->key, &k.own, op->kind == CHANGE_DELETE, op->value);
+    }
+    return e;
+}
+
 /* What is accepted may still stand here, since what overrode it has not come yet. */
 enum err conflicts_accepted(struct conflicts *k, const struct change_op *op, const struct stored_object *stands)
 {

@@ -33,6 +33,8 @@ MUST_CHECK enum err conflicts_won(struct conflicts *k, const struct change_op *o
 /* op is older than what stands. */
 MUST_CHECK enum err conflicts_lost(struct conflicts *k, const struct change_op *op, const struct stored_object *stands);
 /* op accepts; stands: what is there, NULL: nothing. */
+/* c is put aside by a snapshot: what it said is listed like what was overridden, until somebody has looked at it. */
+MUST_CHECK enum err conflicts_lost_whole(struct env_write *w, const struct changeset *c);
 MUST_CHECK enum err conflicts_accepted(struct conflicts *k, const struct change_op *op,
                                        const struct stored_object *stands);
 

@@ -2,6 +2,7 @@
 #include "store/snapshot.h"
 
 #include "proto/plan_codec.h"
+#include "store/conflicts.h"
 #include "store/floor.h"
 #include "store/vectors.h"
 
@@ -146,6 +147,7 @@ static enum err lose(struct replace *r, const struct changeset *c)
     char key[LOG_KEY_MAX];
     enum err e = env_put_one(r->w, PLAN_LOST, log_key(&c->id, key), c->packed);
     if (e == ERR_OK) e = log_remove(r->w, r->aside, c->time, &c->id);
+    if (e == ERR_OK) e = conflicts_lost_whole(r->w, c);
     r->lost++;
     return e;
 }

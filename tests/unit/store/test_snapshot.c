@@ -201,6 +201,15 @@ static void test_own_changes_are_kept(void **state)
     two_close(&t);
 }
 
+static bool add_conflict(void *ctx, const struct store_conflict *c)
+{
+    char *text = ctx;
+    size_t n = strlen(text);
+    (void)snprintf(text + n, 200 - n, "%.*s %s%llu ", SLICE_ARG(c->object), c->stamp.origin.s,
+                   (unsigned long long)c->stamp.time.v);
+    return true;
+}
+
 /* b made a change on an old disk, with a time up to the donor's floor: none of what it made since can stay. */
 static void test_a_log_with_a_stray_is_lost(void **state)
 {
@@ -229,6 +238,11 @@ static void test_a_log_with_a_stray_is_lost(void **state)
     assert_logs(&t.f, "a/1:6-5 b/1:1-1 d/1:1-1 "); /* c is as if it had never been */
     history_text(&t.f, text, sizeof text);
     assert_string_equal(text, "d/1/1 b/1/1 ");
+    char conflicts[200] = ""; /* somebody is to look at them */
+    assert_int_equal(store_read_begin(t.f.read), ERR_OK);
+    assert_int_equal(store_conflicts(t.f.read, SLICE(""), add_conflict, conflicts), ERR_OK);
+    store_read_end(t.f.read);
+    assert_string_equal(conflicts, "site/after b40 site/gone c13 site/stray b14 ");
     assert_int_equal(put_site(&t.f, "b", 2, 42, "again"), ERR_OK); /* by whoever has that number rightly */
     fixture_shut(&t.f);
     assert_int_equal(table_count(&t.f, PLAN_LOST), 3);
