@@ -88,8 +88,8 @@ static void forget_ended(struct calls *c, struct slot *s)
 
 void calls_free(struct calls *c)
 {
-    struct list_node *const heads[] = {&c->live, &c->ended};
     if (c == NULL) return;
+    struct list_node *const heads[] = {&c->live, &c->ended};
     for (size_t i = 0; i < 2; i++) {
         while (!list_empty(heads[i]))
             forget(c, CONTAINER_OF(heads[i]->next, struct slot, node));

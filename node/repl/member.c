@@ -275,6 +275,7 @@ void repl_member_heard(struct repl *r, struct member *m)
 
 bool repl_all_have_spoken(const struct repl *r)
 {
+    if (r->joins) return false; /* there are some, and we do not know them yet: this disk may be any */
     if (r->members.overlay_due) return r->members.count == 0;
     for (size_t i = 0; i < r->members.peers.count; i++) {
         const struct member *m = r->members.peers.items[i];

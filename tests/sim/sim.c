@@ -36,7 +36,7 @@ static const struct {
 } canaries[] = {
     {"sync", CANARY_SYNC, {"all agree after healing"}},
     {"flood", CANARY_FLOOD, {"a change spreads at once"}},
-    {"tombstones", CANARY_TOMBSTONES, {"nothing deleted returns"}},
+    {"tombstones", CANARY_TOMBSTONES, {"nothing deleted returns", "no half of a change is readable"}},
     {"half", CANARY_HALF, {"no half of a change is readable"}},
     {"receipts", CANARY_RECEIPTS, {"a receipt is for what is durable"}},
     {"loses", CANARY_LOSES, {"an accepted change is never lost"}},

@@ -272,15 +272,16 @@ static void objects_in_bulk(void **state)
 {
     struct kit k;
     struct client c = {.kit = &k};
+    struct arena arena = {0};
     struct control_builder b;
     struct buf puts = {0};
     struct buf deletes = {0};
     (void)state;
     open_node(&k);
     apply_ok(&k, PLAN);
-    struct plan_document d = kit_document(&c.arena, "plan: 1\nsites: { a: {}, b: {}, c: {} }\n");
+    struct plan_document d = kit_document(&arena, "plan: 1\nsites: { a: {}, b: {}, c: {} }\n");
     for (size_t i = 0; i < d.object_count; i++)
-        control_bulk_add(&puts, kit_packed(&c.arena, &d.objects[i]));
+        control_bulk_add(&puts, kit_packed(&arena, &d.objects[i]));
     control_bulk_add(&deletes, SLICE("route//61/trunk/two"));
     for (unsigned turn = 0; turn < 2; turn++) {
         c = (struct client){.kit = &k};
@@ -305,6 +306,7 @@ static void objects_in_bulk(void **state)
     buf_fini(&deletes);
     arena_fini(&c.arena);
     kit_fini(&k);
+    arena_fini(&arena);
 }
 
 static void a_full_disk_says_so(void **state)
