@@ -257,7 +257,11 @@ static void deliver(struct listener *l, char *data, size_t len, const union sock
     }
 }
 
-/* How long ago the ring's first datagram came, by the kernel's stamp; the others came later. */
+/* The socket's buffer holds a few seconds of the densest traffic: what looks older was stamped by another clock than
+ * ours, or ours has been set. */
+#define AGE_MS_MAX 10000
+
+/* How long ago the ring's first datagram came, by the kernel's stamp; the others came later. 0: unknown. */
 static uint64_t age_ms(struct udp_ring *r)
 {
     struct timespec now;
@@ -267,7 +271,7 @@ static uint64_t age_ms(struct udp_ring *r)
     memcpy(&came, CMSG_DATA(c), sizeof came);
     if (clock_gettime(CLOCK_REALTIME, &now) != 0) return 0;
     int64_t ms = (now.tv_sec - came.tv_sec) * 1000 + (now.tv_nsec - came.tv_nsec) / 1000000;
-    return ms > 0 ? (uint64_t)ms : 0; /* the clock may have been set back */
+    return ms > 0 && ms <= AGE_MS_MAX ? (uint64_t)ms : 0;
 }
 
 static void receive(struct listener *l)

@@ -18,7 +18,7 @@ trunks:
 routes:
   - { match: "6", to: trunk/callee }
 """
-ADDED = (b"via", b"record-route", b"max-forwards", b"max-breadth", b"session-id")
+ADDED = (b"via", b"record-route", b"max-forwards", b"max-breadth", b"session-id", b"session-expires")
 
 
 @pytest.fixture(scope="module")

@@ -235,7 +235,7 @@ def test_a_foreign_certificate_is_refused(tmp_path):
         stranger = foreign.add("b", "b", "127.0.6.2", seeds=[a.mesh])
         until(lambda: total(a, "mesh") > before, "the refusal to be counted", 15)
         until(lambda: "link-refused" in stranger.log_text() or "refused" in stranger.log_text(), "the reason in the log", 15)
-        assert list(a.nodes()) == ["a"] and list(stranger.nodes()) == ["b"]
+        assert list(a.nodes()) == ["a"] and list(stranger.nodes()) == ["b", "(seed)"]
         c.add("c", "c", "127.0.6.3", seeds=[a.mesh])
         c.wait_linked()
 
