@@ -156,7 +156,7 @@ def sanitized(tally):
     """The system tests once more, with every node under address and undefined behaviour sanitizers; without the long ones, whose
     clusters of many nodes take minutes under them."""
     build("asan")
-    long = [f"test_federation_{name}.py" for name in ("failures", "growth")]
+    long = [f"test_federation_{name}.py" for name in ("failures", "growth", "members", "snapshot")]
     system_tests(tally, "sanitized", long, {"TANDEM_BUILD": str(ROOT / "build-asan"), **LEAKS})
 
 

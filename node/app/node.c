@@ -443,6 +443,7 @@ void node_fini(struct node *n)
         replica_job_free(m);
     }
     map_fini(&n->jobs);
+    records_fini(n);
     registrations_stop(n);
     calls_free(n->calls);
     usage_free(n->usage);

@@ -6,6 +6,7 @@
 #include "proto/record_codec.h"
 
 struct group {
+    struct list_node node; /* in records.groups until the store has said what became of it */
     size_t count;
     uint64_t ids[RECORDS_GROUP];
 };
@@ -21,6 +22,7 @@ static void group_stored(struct node *n, void *ctx, uint64_t core_token, const s
         log_event(&n->log, LOG_WARN, "records", "not-stored", "count=%zu err=\"%s\" text=\"%s\"", g->count,
                   err_name(c->err), c->info.text);
     }
+    list_remove(&g->node);
     free(g);
 }
 
@@ -62,6 +64,7 @@ static enum err write_group(struct node *n)
     }
     if (err == ERR_OK) {
         n->records.in_flight++;
+        list_append(&n->records.groups, &g->node);
     } else {
         for (size_t i = 0; g != NULL && i < g->count; i++)
             calls_written(n->calls, g->ids[i], false);
@@ -73,6 +76,7 @@ static enum err write_group(struct node *n)
 void records_start(struct node *n)
 {
     n->records = (struct records){.run = (uint32_t)(n->started.ms / 16)}; /* wraps after two years */
+    list_init(&n->records.groups);
 }
 
 void records_look(struct node *n)
@@ -94,4 +98,11 @@ void records_flush(struct node *n)
     while (n->calls != NULL && calls_due(n->calls) > 0 && write_group(n) == ERR_OK)
         continue;
     buf_fini(&n->records.packed);
+}
+
+void records_fini(struct node *n)
+{
+    if (n->records.groups.next == NULL) return; /* never started */
+    for (struct list_node *g = list_pop(&n->records.groups); g != NULL; g = list_pop(&n->records.groups))
+        free(CONTAINER_OF(g, struct group, node));
 }

@@ -4,6 +4,7 @@
 #define TANDEM_APP_RECORDS_H
 
 #include "node/base/bytes.h"
+#include "node/base/list.h"
 #include "node/base/time.h"
 
 struct node;
@@ -15,6 +16,7 @@ struct node;
 struct records {
     uint32_t run;       /* of this start: calls are numbered anew in each */
     unsigned in_flight; /* groups */
+    struct list_node groups;
     uint64_t seconds;
     struct buf packed; /* a group's records, one behind the other; kept for the next */
 };
@@ -26,5 +28,7 @@ void records_look(struct node *n);
 void records_tick(struct node *n);
 /* At the end: everything that is due is handed to the store, which finishes its queue. */
 void records_flush(struct node *n);
+/* After the store has ended: who waits for an answer that does not come any more goes. */
+void records_fini(struct node *n);
 
 #endif
