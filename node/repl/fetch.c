@@ -304,6 +304,8 @@ enum err repl_fetch_replaced(struct repl *r, const struct repl_event *ev)
     memcpy(r->plan_digest, ev->plan_digest.b, sizeof r->plan_digest);
     repl_floor_changed(r, ev, ev->time);
     (void)repl_clock_follow(&r->clock, ev->time, r->wall);
+    /* An answer to what we asked before is perhaps still on its way, and says that we need a snapshot. */
+    f->not_before = mono_add_ms(r->now, REPL_FETCH_RETRY_MS);
     reset(f);
     repl_sync_disk_works(r);
     repl_count(r, REPL_COUNT_snapshots_taken, 1);

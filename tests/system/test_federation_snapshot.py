@@ -69,7 +69,7 @@ def test_a_new_node_takes_a_snapshot_of_a_long_history(tmp_path):
         c = fed.make("c")
         fed.start(c)
         fed.wait_same(30)
-        assert c.counter("store", "snapshots_taken") == 1
+        assert c.counter("store", "snapshots_taken") >= 1
         assert "snapshot_from" not in c.status()
         assert note_of(c, "=2777") == "last" and "10007" not in routes(c)
         assert len(routes(c)) == len(routes(a)) == 5 * 850 + 2
