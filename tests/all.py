@@ -64,7 +64,7 @@ def build(preset):
 def ctest(tally, preset, folder, environment=None):
     report = REPORTS / f"ctest-{preset}.xml"
     report.unlink(missing_ok=True)
-    subprocess.run(["ctest", "--test-dir", str(ROOT / folder), "-j2", "--output-on-failure", "--output-junit", str(report),
+    subprocess.run(["ctest", "--test-dir", str(ROOT / folder), "-j3", "--output-on-failure", "--output-junit", str(report),
                     *(["--progress"] if sys.stdout.isatty() else [])], env={**os.environ, **(environment or {})})
     tally.add(report)
 
