@@ -213,7 +213,7 @@ def caught_up(late, donor, timeout, stalls=None):
             looked = time.monotonic()
         return late.digest() == wanted
 
-    until(same, f"{late.name} to catch up", timeout)
+    until(same, f"{late.name} to catch up", timeout, every=0.1)  # each look is a process that takes from what is measured
     return time.monotonic() - begin
 
 

@@ -6,7 +6,7 @@ class Timeout(AssertionError):
     pass
 
 
-def until(look, what, timeout=10.0):
+def until(look, what, timeout=10.0, every=0.02):
     """The first true value of look(); after timeout a failure that says what was waited for and what was last seen."""
     end = time.monotonic() + timeout
     last = None
@@ -20,4 +20,4 @@ def until(look, what, timeout=10.0):
             last = problem
         if time.monotonic() > end:
             raise Timeout(f"waited {timeout:.0f} s for {what}; last seen: {last!r}")
-        time.sleep(0.02)
+        time.sleep(every)
