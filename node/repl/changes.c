@@ -10,7 +10,7 @@
  * ends. When one of them stays silent for REPL_HOLD_MS, nobody can know, and the change begins a new epoch.
  *
  * What is not here: what peers send (receive.c). */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* check: what a message from a peer may contain at most. It runs over the whole message before anything of it is taken,
  * so that a bad message changes nothing. The codec has bounded frames and texts already; these are the rules that need
  * the core's knowledge, and a second line for the rest. A proved name is not a sane peer. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #define PUSH_ITEMS_MAX 200000
 #define ACCUSATIONS_MAX (2 * REPL_NOTES_MAX)

@@ -8,7 +8,7 @@
  * the donor, a lost link, a piece that does not come or cannot be stored: given up, and begun again when the next
  * answer of a peer shows that it is still needed. Changes go on being taken meanwhile; only while the store changes
  * over nothing is written. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

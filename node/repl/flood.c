@@ -2,7 +2,7 @@
  * neighbours on the rings, but not to the one that brought it and the one that made it. Peers that have it already drop
  * it by its id. So each node sends a change about eight times at most, except its origin in a full mesh. A push that is
  * lost, for whatever reason, is made good by the other rings, or by sync.c. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 static bool wanted_by(const struct repl *r, const struct repl_batch *b, size_t i, const struct member *m)
 {

@@ -9,7 +9,7 @@
  * Who knows of a change that is still to be confirmed sets no bit: what will settle it has a time just behind it.
  *
  * With nothing to forget, nothing is sent. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

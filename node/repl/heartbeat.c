@@ -10,7 +10,7 @@
  *
  * Notes: those that changed lately; all of them on a new link until one such heartbeat is acknowledged, and again as
  * long as the root over the peer's table of members differs from ours; REPL_NOTES_MAX at a time. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 static bool spoken_of(const struct repl *r, const struct member *m)
 {

@@ -12,7 +12,7 @@
  * something new from it tells it on. What was missed all the same shows in the table's root, see heartbeat.c. A member
  * is never forgotten. What this room does not do: decide about silence (observe.c); dial and hang up; it says that it
  * should be done. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

@@ -17,7 +17,7 @@
  *
  * A node that most of its observed fall silent to at once is the one cut off: it accuses nobody, until it hears most of
  * them again. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

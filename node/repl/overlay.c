@@ -10,7 +10,7 @@
  * more links only where few can be dialled. A node is observed by the nearest on either side that can be linked to it.
  *
  * The dead keep their places: links do not follow the weather. Who left or is evicted has none. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 struct place {
     const struct node_name *name;

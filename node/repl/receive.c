@@ -4,7 +4,7 @@
  * when a batch fails, what was built on it goes too, the vector is what is durable, and sync.c asks again later.
  * Nothing is lost, since nothing was acknowledged. A change-set that comes before its predecessor is held for a while
  * (bounded), and the gap is asked for. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

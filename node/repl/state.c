@@ -13,7 +13,7 @@
  * were not shown.
  *
  * What is not here: others' records (state_receive.c). */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  * A newer epoch of an owner replaces its older one. What lies beyond a gap is not taken but asked for: a record above
  * our vector could be one that its owner has lost, with an old disk, and would then never be corrected. So a replica
  * never holds a record that its vector does not cover. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 /* How far one owner's epoch is planned: 0 also when another epoch is known; older is set when that one is newer. */
 static uint64_t known_of(const struct repl *r, const struct node_name *owner, uint64_t epoch, bool *older)

@@ -3,7 +3,7 @@
  * Two tables carry it: one from event to handler, one from message to check and handler. A handler changes state and
  * marks what is due; flush says it. The order of the flush is the order that actions owe each other: what is durable is
  * reported and then pushed, the members' changes are recorded before anything is sent on their account. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #include <stdarg.h>
 #include <stdio.h>

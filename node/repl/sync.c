@@ -11,7 +11,7 @@
  * restored backup), and going on would use numbers twice. A new epoch begins; the old log comes back from the peers as
  * any other. Local changes wait for this knowledge before they use a first number (changes.c), and our state before it
  * is shown to anybody (state.c). */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #define EPOCH_CHANCE (UINT64_C(1) << 24)
 

@@ -1,5 +1,5 @@
 /* view: what the core shows of itself to people and to routing. It changes nothing. */
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 size_t repl_member_count(const struct repl *r)
 {

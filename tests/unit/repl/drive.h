@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "node/repl/core.h"
+#include "node/repl/rooms.h"
 
 #define DRIVE_WALL_MS INT64_C(1800000000000)
 #define DRIVE_EPOCH UINT64_C(1790000000000)
