@@ -208,8 +208,8 @@ def test_an_evicted_name_is_taken_up_again(fed):
     until(lambda: seen(a, c)["status"] == "alive" and seen(a, c)["linked"] and seen(c, a)["linked"], "c to be back", 20)
     b.start()
     fed.wait_same(30)
-    assert {r["status"] for n in fed.all() for r in n.nodes().values()} == {"alive"}
-    assert c.status()["verdict"] == "ok"
+    until(lambda: {r["status"] for n in fed.all() for r in n.nodes().values()} == {"alive"}, "all to see all", 20)
+    until(lambda: c.status()["verdict"] == "ok", "c to find nothing wrong")
     messages = [must_change(n, route(f"={1 + i}777", f"trunk/{n.name}-pbx"), f"after-{n.name}", "5s")
                 for i, n in enumerate(fed.all())]
     fed.wait_same()
