@@ -114,9 +114,10 @@ static enum err check_format(struct env *e, struct env_write *w, struct err_info
     char format[4];
     enum err err = env_get(w, ENV_META, SLICE("format"), &content);
     if (err == ERR_NOTFOUND) {
-        bool empty = false;
-        err = env_is_empty(w, ENV_META, &empty);
-        if (err == ERR_OK && !empty) err = ERR_CORRUPT;
+        char last[ENV_KEY_MAX];
+        struct slice key;
+        err = env_last_key(w, ENV_META, last, &key);
+        if (err == ERR_OK && key.n > 0) err = ERR_CORRUPT;
         put_be(format, ENV_FORMAT, sizeof format);
         if (err == ERR_OK) err = env_put_one(w, ENV_META, SLICE("format"), (struct slice){format, sizeof format});
     } else if (err == ERR_OK && (content.n != 4 || get_be(content.p, 4) != ENV_FORMAT)) {

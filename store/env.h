@@ -82,7 +82,8 @@ MUST_CHECK enum err env_del(struct env_write *w, unsigned table, struct slice ke
 MUST_CHECK enum err env_cursor(struct env_write *w, unsigned table, MDB_cursor **c);
 /* Every record of the table goes. */
 MUST_CHECK enum err env_clear(struct env_write *w, unsigned table);
-MUST_CHECK enum err env_is_empty(struct env_write *w, unsigned table, bool *empty);
+/* The table's last key, copied into text; of length 0 when the table is empty. */
+MUST_CHECK enum err env_last_key(struct env_write *w, unsigned table, char text[ENV_KEY_MAX], struct slice *key);
 
 /* ---- records ---- */
 

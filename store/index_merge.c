@@ -88,15 +88,17 @@ struct merge {
     unsigned table;
     MDB_cursor *cursor;
     struct buf out;
-    unsigned flags; /* MDB_APPEND while the table was empty at the start: keys come in order */
+    char last[ENV_KEY_MAX]; /* the table's last key at the start */
+    struct slice end;       /* no key of the table is greater: one that is needs no look-up */
 };
 
 static enum err apply_key(struct merge *m, const struct index_edit *edits, size_t count)
 {
     struct slice key = {edits[0].key, edits[0].key_len};
     struct slice list = SLICE_NONE;
+    bool append = slice_cmp(key, m->end) > 0;
     bool existed = false;
-    if (m->flags == 0) {
+    if (!append) {
         enum err e = env_get(m->w, m->table, key, &list);
         if (e != ERR_OK && e != ERR_NOTFOUND) return e;
         existed = e == ERR_OK;
@@ -107,7 +109,8 @@ static enum err apply_key(struct merge *m, const struct index_edit *edits, size_
     if (m->out.n > 0) {
         struct slice content = buf_view(&m->out);
         if (!existed) m->totals->index_lens[key.n]++;
-        return env_put(m->w, m->cursor, key, &content, 1, m->flags);
+        if (append) m->end = key;
+        return env_put(m->w, m->cursor, key, &content, 1, append ? MDB_APPEND : 0);
     }
     if (!existed) return ERR_OK;
     if (m->totals->index_lens[key.n] == 0) return ERR_CORRUPT;
@@ -118,12 +121,10 @@ static enum err apply_key(struct merge *m, const struct index_edit *edits, size_
 enum err index_apply(struct env_write *w, struct totals *t, struct index_edits *edits)
 {
     struct merge m = {.w = w, .totals = t, .table = side_table(t, PLAN_INDEX)};
-    bool empty = false;
     if (edits->count == 0) return ERR_OK;
     qsort(edits->items, edits->count, sizeof edits->items[0], edit_cmp);
-    enum err e = env_is_empty(w, m.table, &empty);
+    enum err e = env_last_key(w, m.table, m.last, &m.end);
     if (e == ERR_OK) e = env_cursor(w, m.table, &m.cursor);
-    if (empty) m.flags = MDB_APPEND;
     for (size_t i = 0; e == ERR_OK && i < edits->count;) {
         size_t n = 1;
         while (i + n < edits->count && same_key(&edits->items[i], &edits->items[i + n]))

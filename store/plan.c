@@ -15,8 +15,8 @@ struct apply {
     struct change_tally *tally;
     unsigned table;
     MDB_cursor *cursor;
-    bool fresh;        /* the table was empty at the start: nothing to compare with, and keys come in order */
-    struct slice last; /* fresh: the key written last; a second op on it is no append */
+    char last[ENV_KEY_MAX]; /* the table's last key at the start */
+    struct slice end;       /* no key of the table is greater: one that is has nothing to be compared with */
     struct index_edits edits;
     const struct change_op *op; /* NULL: a piece of a snapshot */
     struct conflicts conflicts;
@@ -77,7 +77,7 @@ static enum err account_for(struct apply *a, struct slice key, struct slice pack
 static enum err current(struct apply *a, struct slice key, struct stored_object *old)
 {
     struct slice content;
-    if (a->fresh && !slice_eq(a->last, key)) return ERR_NOTFOUND;
+    if (slice_cmp(key, a->end) > 0) return ERR_NOTFOUND;
     enum err e = env_get(a->w, a->table, key, &content);
     return e == ERR_OK ? stored_object_parse(content, old) : e;
 }
@@ -125,13 +125,13 @@ static enum err apply_object(struct apply *a, const struct snapshot_object *o)
     if (a->op != NULL) e = conflicts_won(&a->conflicts, a->op, exists ? &old : NULL);
     if (a->op != NULL && e != ERR_OK) return e;
     struct stored_object now = {.stamp = o->stamp, .packed = o->value, .tombstone = o->deleted};
-    bool append = a->fresh && !exists;
+    bool append = slice_cmp(o->key, a->end) > 0;
+    if (append) a->end = o->key;
     e = stored_object_put(a->w, a->cursor, o->key, &now, append ? MDB_APPEND : 0);
     if (e == ERR_OK) {
         e = o->deleted ? mark_tombstone(a, o->key, &o->stamp, true) : account_for(a, o->key, o->value, true);
     }
     if (e == ERR_OK) a->tally->ops_won++;
-    a->last = o->key;
     return e;
 }
 
@@ -140,7 +140,7 @@ static enum err apply_begin(struct apply *a)
     a->table = side_table(a->totals, PLAN_OBJECTS);
     a->hasher = hasher_new(HASH_SHA256);
     if (a->hasher == NULL) return ERR_NOMEM;
-    enum err e = env_is_empty(a->w, a->table, &a->fresh);
+    enum err e = env_last_key(a->w, a->table, a->last, &a->end);
     return e == ERR_OK ? env_cursor(a->w, a->table, &a->cursor) : e;
 }
 
@@ -186,9 +186,6 @@ enum err plan_apply_objects(struct env_write *w, struct totals *t, const struct 
 {
     struct apply a = {.w = w, .totals = t, .tally = tally, .validate = validate, .info = info};
     enum err e = apply_begin(&a);
-    for (size_t i = 1; a.fresh && i < count; i++) {
-        if (slice_cmp(objects[i - 1].key, objects[i].key) >= 0) a.fresh = false; /* nothing may be appended */
-    }
     for (size_t i = 0; e == ERR_OK && i < count; i++) {
         e = apply_next(&a, i, &objects[i]);
         if (objects[i].stamp.time.v > t->time.v) t->time = objects[i].stamp.time;

@@ -125,10 +125,19 @@ enum err env_clear(struct env_write *w, unsigned table)
     return note(w, mdb_drop(w->txn, w->env->tables[table], 0));
 }
 
-enum err env_is_empty(struct env_write *w, unsigned table, bool *empty)
+enum err env_last_key(struct env_write *w, unsigned table, char text[ENV_KEY_MAX], struct slice *key)
 {
-    MDB_stat st;
-    int rc = mdb_stat(w->txn, w->env->tables[table], &st);
-    if (rc == MDB_SUCCESS) *empty = st.ms_entries == 0;
-    return note(w, rc);
+    MDB_cursor *c = NULL;
+    MDB_val k = {.mv_size = 0};
+    enum err e = env_cursor(w, table, &c);
+    if (e != ERR_OK) return e;
+    int rc = mdb_cursor_get(c, &k, NULL, MDB_LAST);
+    mdb_cursor_close(c);
+    *key = (struct slice){text, 0};
+    if (rc == MDB_NOTFOUND) return ERR_OK;
+    if (rc != MDB_SUCCESS) return note(w, rc);
+    ASSERT(k.mv_size <= ENV_KEY_MAX);
+    memcpy(text, k.mv_data, k.mv_size);
+    key->n = k.mv_size;
+    return ERR_OK;
 }

@@ -64,8 +64,12 @@ static void put_target(struct fixed *f, const struct plan_target *t)
     char code[8];
     put(f, slice_of(plan_target_kind_name(t->kind)));
     put(f, SLICE("/"));
+    if (t->kind != PLAN_TO_REJECT) {
+        put(f, t->name);
+        return;
+    }
     (void)snprintf(code, sizeof code, "%u", t->code);
-    put(f, t->kind == PLAN_TO_REJECT ? slice_of(code) : t->name);
+    put(f, slice_of(code));
 }
 
 static struct slice name_of(const struct plan_object *o)
