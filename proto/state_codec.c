@@ -50,8 +50,8 @@ enum err state_record_unpack(struct arena *arena, struct slice packed, struct st
 enum err state_record_check(const struct state_record *r, struct err_info *info)
 {
     if (r->epoch == 0 || r->version == 0) return err_fail(info, ERR_SYNTAX, "a state record without epoch or version");
-    if (r->kind < STATE_BINDING || r->kind >= STATE_KIND_COUNT) {
-        return err_fail(info, ERR_SYNTAX, "state of kind %u is unknown to this version", (unsigned)r->kind);
+    if (r->kind < STATE_BINDING || r->kind > STATE_KIND_MAX) {
+        return err_fail(info, ERR_SYNTAX, "state of kind %u; 1 to %d are possible", (unsigned)r->kind, STATE_KIND_MAX);
     }
     if (r->key.n == 0 || r->key.n > STATE_KEY_MAX) {
         return err_fail(info, ERR_LIMIT, "a state key of %zu bytes; 1 to %d are allowed", r->key.n, STATE_KEY_MAX);

@@ -101,7 +101,7 @@ static enum err check_received_change(const struct changeset *c)
 
 enum err repl_check_record(enum state_kind kind, struct slice key, struct slice value)
 {
-    if (kind < STATE_BINDING || kind >= STATE_KIND_COUNT || key.n == 0) return ERR_SYNTAX;
+    if (kind < STATE_BINDING || kind > STATE_KIND_MAX || key.n == 0) return ERR_SYNTAX;
     return key.n > REPL_KEY_MAX || value.n > LIMIT_OBJECT ? ERR_LIMIT : ERR_OK;
 }
 

@@ -103,7 +103,14 @@ static inline struct stamp changeset_stamp(const struct changeset *c)
     return (struct stamp){c->time, c->id.origin, c->id.epoch};
 }
 
-enum state_kind { STATE_BINDING = 1, STATE_TRUNK_HEALTH = 2, STATE_BAN = 3, STATE_NODE_CARD = 4, STATE_KIND_COUNT };
+/* A later version may know more of them: what is of a kind that we do not know is kept and passed on like any other. */
+enum state_kind {
+    STATE_BINDING = 1,
+    STATE_TRUNK_HEALTH = 2,
+    STATE_BAN = 3,
+    STATE_NODE_CARD = 4,
+    STATE_KIND_MAX = 255 /* one byte of a key in the store */
+};
 
 /* Single writer: only owner makes versions. versions of one (owner, epoch) are distinct and grow; a removal is a record
  * with removed set. */

@@ -60,7 +60,7 @@ static void test_record_refused(void **state)
         enum err want = ERR_SYNTAX;
         if (i == 0) r.epoch = 0;
         if (i == 1) r.version = 0;
-        if (i == 2) r.kind = STATE_KIND_COUNT;
+        if (i == 2) r.kind = (enum state_kind)(STATE_KIND_MAX + 1);
         if (i == 3) r.removed = true; /* and has a value */
         if (i == 4) memset(&r.owner, 0, sizeof r.owner);
         if (i == 5) r.key = SLICE_NONE;

@@ -26,7 +26,7 @@ static void bad_messages_change_nothing(void **state)
     struct state_record s[7];
     for (size_t i = 0; i < 7; i++)
         s[i] = record_of("n2", 1, "k");
-    s[0].kind = STATE_KIND_COUNT;
+    s[0].kind = (enum state_kind)(STATE_KIND_MAX + 1);
     s[1].kind = (enum state_kind)0;
     s[2].version = 0;
     s[3].key = (struct slice){big, REPL_KEY_MAX + 1};

@@ -106,6 +106,19 @@ static void test_removal(void **state)
     fixture_close(&f);
 }
 
+static void test_a_kind_of_a_later_version_is_kept(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct state_record later = record("n1", 1, 1, "k", "v");
+    later.kind = STATE_KIND_MAX;
+    fixture_open(&f, NULL, 0);
+    put(&f, later);
+    expect_find(&f, STATE_KIND_MAX, "", "n1/1/1:k=v ");
+    expect_since(&f, "n1", 1, 0, "n1/1/1:k=v "); /* and passed on */
+    fixture_close(&f);
+}
+
 static void test_new_epoch(void **state)
 {
     (void)state;
@@ -252,7 +265,7 @@ static void test_refused(void **state)
     struct vector_entry nobody = {.epoch = 1, .high = 1};
     bad[0].version = 0;
     bad[1].key = SLICE_NONE;
-    bad[2].kind = STATE_KIND_COUNT;
+    bad[2].kind = (enum state_kind)(STATE_KIND_MAX + 1);
     bad[3].removed = true; /* with a value */
     fixture_open(&f, NULL, 0);
     for (size_t i = 0; i < 4; i++) {
@@ -284,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_removal),
+        cmocka_unit_test(test_a_kind_of_a_later_version_is_kept),
         cmocka_unit_test(test_new_epoch),
         cmocka_unit_test(test_vector),
         cmocka_unit_test(test_since_in_order),
