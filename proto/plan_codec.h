@@ -46,6 +46,9 @@ MUST_CHECK enum err trunk_health_pack(const struct trunk_health *h, struct buf *
 MUST_CHECK enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct trunk_health *h);
 MUST_CHECK enum err node_card_pack(const struct node_card *c, struct buf *out);
 MUST_CHECK enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_card *c);
+/* upto: a version, >= 1. */
+MUST_CHECK enum err horizon_pack(uint64_t upto, struct buf *out);
+MUST_CHECK enum err horizon_unpack(struct slice packed, uint64_t *upto);
 
 /* A member as the store remembers it. */
 MUST_CHECK enum err member_note_pack(const struct member_note *n, struct buf *out);

@@ -189,6 +189,26 @@ enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_
     return ERR_OK;
 }
 
+/* ---- horizon ---- */
+
+enum err horizon_pack(uint64_t upto, struct buf *out)
+{
+    Tandem__State__Horizon m = TANDEM__STATE__HORIZON__INIT;
+    m.upto = upto;
+    return proto_pack(&m.base, out);
+}
+
+enum err horizon_unpack(struct slice packed, uint64_t *upto)
+{
+    struct arena arena = {0};
+    void *raw = NULL;
+    enum err e = proto_unpack(&arena, &tandem__state__horizon__descriptor, packed, &raw);
+    if (e == ERR_OK) *upto = ((const Tandem__State__Horizon *)raw)->upto;
+    if (e == ERR_OK && *upto == 0) e = ERR_SYNTAX;
+    arena_fini(&arena);
+    return e;
+}
+
 /* ---- member notes, as the store keeps them ---- */
 
 enum err member_note_pack(const struct member_note *n, struct buf *out)

@@ -29,6 +29,7 @@
     X(state_applied)                                                                                                   \
     X(state_stale)     /* older version or epoch, dropped */                                                           \
     X(state_replaced)  /* records that a new epoch of their owner removed */                                           \
+    X(state_forgotten) /* records, nearly all of them removals, that their owner's horizon removed */                  \
     X(records_corrupt) /* reads that failed a checksum */                                                              \
     X(calls_written)                                                                                                   \
     X(calls_trimmed) /* the oldest call records, gone */                                                               \

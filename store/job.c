@@ -140,6 +140,7 @@ static enum err run_state(struct job *job, struct env_write *w, uint64_t *tally)
     tally[state_applied] += t.applied;
     tally[state_stale] += t.stale;
     tally[state_replaced] += t.replaced;
+    tally[state_forgotten] += t.forgotten;
     return e;
 }
 

@@ -3,6 +3,8 @@
  * entry in versions, and its epoch is its owner's in vector. */
 #include "store/state.h"
 
+#include "proto/plan_codec.h"
+
 #define VALUE_HEAD 19
 #define PRIVATE_HEAD 2
 #define VECTOR_LEN 16
@@ -72,18 +74,20 @@ static enum err vector_put(struct env_write *w, const struct node_name *owner, u
     return env_put_one(w, STATE_VECTOR, node_name_slice(owner), (struct slice){content, sizeof content});
 }
 
-/* Deletes all records of an owner. */
-static enum err sweep(struct env_write *w, const struct node_name *owner, struct state_tally *tally)
+/* Deletes an owner's records up to a version; prefix is how the keys of their versions begin. */
+static enum err sweep(struct env_write *w, struct slice prefix, uint64_t upto, uint64_t *swept)
 {
     MDB_cursor *c = NULL;
-    size_t prefix = node_name_slice(owner).n + 1;
-    struct slice key = {owner->s, prefix};
+    struct slice key = prefix;
     struct slice record;
+    struct log_id id;
     struct state_table_key copy; /* deleting may move the page that record points into */
     enum err e = env_cursor(w, STATE_VERSIONS, &c);
     if (e != ERR_OK) return e;
     e = record_step(c, MDB_SET_RANGE, &key, &record);
-    while (e == ERR_OK && slice_starts(key, (struct slice){owner->s, prefix})) {
+    while (e == ERR_OK && slice_starts(key, prefix)) {
+        e = log_key_parse(key, &id);
+        if (e != ERR_OK || id.seq > upto) break;
         if (record.n > sizeof copy.p) {
             e = ERR_CORRUPT;
             break;
@@ -93,7 +97,7 @@ static enum err sweep(struct env_write *w, const struct node_name *owner, struct
         if (e == ERR_NOTFOUND) e = ERR_CORRUPT;
         if (e == ERR_OK) e = env_err(mdb_cursor_del(c, 0));
         if (e != ERR_OK) break;
-        tally->replaced++;
+        ++*swept;
         e = record_step(c, MDB_NEXT, &key, &record); /* after a deletion: the one that moved into its place */
     }
     mdb_cursor_close(c);
@@ -110,12 +114,32 @@ static enum err owner_at_epoch(struct env_write *w, const struct node_name *owne
         e = state_vector_parse(node_name_slice(owner), content, entry);
         if (e != ERR_OK || entry->epoch == epoch) return e;
         if (entry->epoch > epoch) return ERR_EXISTS;
-        e = sweep(w, owner, tally);
+        struct slice all = {owner->s, node_name_slice(owner).n + 1};
+        e = sweep(w, all, UINT64_MAX, &tally->replaced);
     } else if (e == ERR_NOTFOUND) {
         e = ERR_OK;
     }
     *entry = (struct vector_entry){.origin = *owner, .epoch = epoch};
     return e == ERR_OK ? vector_put(w, owner, epoch, 0) : e;
+}
+
+/* Whoever has all of an owner's records up to its horizon has everything that still holds of it in a higher version.
+ * Before that the horizon says nothing: what takes the place of the old records may still be on its way. */
+static enum err forget(struct env_write *w, const struct vector_entry *have, struct state_tally *tally)
+{
+    struct state_table_key at;
+    struct state_value v;
+    struct slice content;
+    char prefix[LOG_KEY_MAX];
+    uint64_t upto = 0;
+    enum err e = state_table_key(&at, STATE_HORIZON, node_name_slice(&have->origin), &have->origin);
+    if (e == ERR_OK) e = env_get(w, STATE_RECORDS, (struct slice){at.p, at.n}, &content);
+    if (e != ERR_OK) return e == ERR_NOTFOUND ? ERR_OK : e;
+    e = state_value_parse(content, &v);
+    if (e != ERR_OK) return e;
+    if (v.removed || v.version > have->high || horizon_unpack(v.value, &upto) != ERR_OK || upto >= v.version)
+        return ERR_OK;
+    return sweep(w, vector_key(&have->origin, have->epoch, prefix), upto, &tally->forgotten);
 }
 
 enum err state_raise(struct env_write *w, const struct vector_entry *upto, struct state_tally *tally)
@@ -124,7 +148,8 @@ enum err state_raise(struct env_write *w, const struct vector_entry *upto, struc
     enum err e = owner_at_epoch(w, &upto->origin, upto->epoch, &entry, tally);
     if (e == ERR_EXISTS) return ERR_OK;
     if (e != ERR_OK || entry.high >= upto->high) return e;
-    return vector_put(w, &upto->origin, upto->epoch, upto->high);
+    e = vector_put(w, &upto->origin, upto->epoch, upto->high);
+    return e == ERR_OK ? forget(w, upto, tally) : e;
 }
 
 /* ---- records ---- */

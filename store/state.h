@@ -6,8 +6,9 @@
 
 struct state_tally {
     uint64_t applied;
-    uint64_t stale;    /* older version or epoch than what is here */
-    uint64_t replaced; /* records that a new epoch of their owner swept away */
+    uint64_t stale;     /* older version or epoch than what is here */
+    uint64_t replaced;  /* records that a new epoch of their owner swept away */
+    uint64_t forgotten; /* records that their owner's horizon swept away */
 };
 
 /* r has passed state_record_check. */

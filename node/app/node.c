@@ -90,6 +90,7 @@ static void on_second(uv_timer_t *timer)
     registrations_tick(n);
     trunks_tick(n);
     records_tick(n);
+    horizon_tick(n);
     if (n->card_due && n->edge != NULL) card_observe(n);
     verdict_look(n);
     plan_objects_tick(n);

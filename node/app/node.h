@@ -17,6 +17,7 @@
 
 #include "node/app/calls.h"
 #include "node/app/config.h"
+#include "node/app/horizon.h"
 #include "node/app/identity.h"
 #include "node/app/records.h"
 #include "node/app/stall.h"
@@ -105,6 +106,7 @@ struct node {
     struct usage *usage;
     struct records records;
     struct trunks trunks;
+    struct horizon horizon;
     uv_timer_t second;  /* expiry, what is to be reported again, the verdict's memory */
     bool card_due;      /* the card has not been stored yet */
     struct wall joined; /* when this node first started */

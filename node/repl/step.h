@@ -241,6 +241,8 @@ struct repl_member_view repl_member_at(const struct repl *r, size_t i);
 /* MEMBER_DEAD for a name that is not a member. */
 enum member_status repl_member_status(const struct repl *r, const struct node_name *name);
 struct hlc repl_now(const struct repl *r);
+/* The epoch of our own state, and the last version that was given to a record, stored or not. */
+struct vector_entry repl_own_state(const struct repl *r);
 /* How far deletions are forgotten; and a snapshot that is under way, with the number of objects that have come. */
 struct repl_floor_view {
     struct hlc floor;

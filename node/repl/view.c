@@ -90,6 +90,11 @@ enum member_status repl_member_status(const struct repl *r, const struct node_na
     return m != NULL ? m->status : MEMBER_DEAD;
 }
 
+struct vector_entry repl_own_state(const struct repl *r)
+{
+    return (struct vector_entry){r->self, r->states.epoch, r->states.version};
+}
+
 struct repl_floor_view repl_floor(const struct repl *r)
 {
     const struct fetching *f = &r->fetching;

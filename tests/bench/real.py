@@ -13,7 +13,7 @@ from harness.federation import Federation, change, host, route
 from harness.net import Meter
 from harness.sipp import SCENARIOS, listening
 from harness.wait import until
-from sip_client import Client
+from harness.sip_client import Client
 
 GROUP = "federation"
 CHANGES = 60

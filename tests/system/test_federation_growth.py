@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from harness.federation import (Federation, Writer, call_inside, must_change, plan, register, registrations, route)
+from harness.federation import (Federation, Writer, call_inside, host, must_change, plan, register, registrations, route)
+from harness.sip_client import Client
 from harness.wait import until
 
 BULK = 20000
@@ -60,6 +61,34 @@ def test_a_refresh_that_changes_nothing_is_not_sent(fed):
 
 def sent(node):
     return node.counters("mesh")["messages_sent"]
+
+
+def test_removals_are_not_kept_for_ever(fed):
+    """A phone comes back from other ports many times. b is away, and knows a binding that ends meanwhile."""
+    a, b, c = fed.all()
+    must_change(c, 'plan: 1\naccounts:\n  "3101": { password: secret, max_contacts: 4 }\n', "four phones")
+    register(c, "3100")
+    with Client("3101", "secret", c.sip, host(c, 20)) as phone:
+        phone.register()
+        until(lambda: state_of(b, "3101") == ["up"], "the phone's first registration at b")
+        assert b.stop() == 0
+        phone.register(0)
+        for port in range(20_000, 24_000, 20):
+            phone.contacts = [f"sip:3101@{host(c, 20)}:{port + i}" for i in range(4)]
+            phone.register()
+            phone.register(0)
+    gaps = []
+
+    def forgotten():
+        gaps.extend(n.name for n in (a, c) if "3100" not in registrations(n))
+        return all(n.counter("store", "state_forgotten") > 500 for n in (a, c))
+
+    until(forgotten, "the removals to be forgotten", 30)
+    assert not gaps, "what holds was shown again too late"
+    b.start()
+    fed.wait_same()
+    until(lambda: state_of(b, "3100") == ["up"] and state_of(b, "3101") == [], "b to know what holds and nothing else")
+    assert state_of(a, "3100") == ["up"]
 
 
 def test_registrations_are_stale_while_their_owner_is_dead(fed):

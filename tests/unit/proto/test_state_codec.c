@@ -76,6 +76,19 @@ static void test_record_refused(void **state)
     }
 }
 
+static void test_horizon(void **state)
+{
+    (void)state;
+    struct buf packed = {0};
+    uint64_t upto = 0;
+    assert_int_equal(horizon_pack(1ull << 60, &packed), ERR_OK);
+    assert_int_equal(horizon_unpack(buf_view(&packed), &upto), ERR_OK);
+    assert_true(upto == 1ull << 60);
+    assert_int_equal(horizon_unpack(SLICE_NONE, &upto), ERR_SYNTAX); /* no version is 0 */
+    assert_int_equal(horizon_unpack(SLICE("\x08"), &upto), ERR_SYNTAX);
+    buf_fini(&packed);
+}
+
 static void test_binding(void **state)
 {
     (void)state;
@@ -238,9 +251,9 @@ static void test_member_note(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record),          cmocka_unit_test(test_record_refused), cmocka_unit_test(test_binding),
-        cmocka_unit_test(test_binding_refused), cmocka_unit_test(test_trunk_health),   cmocka_unit_test(test_node_card),
-        cmocka_unit_test(test_member_note),
+        cmocka_unit_test(test_record),    cmocka_unit_test(test_record_refused),  cmocka_unit_test(test_horizon),
+        cmocka_unit_test(test_binding),   cmocka_unit_test(test_binding_refused), cmocka_unit_test(test_trunk_health),
+        cmocka_unit_test(test_node_card), cmocka_unit_test(test_member_note),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

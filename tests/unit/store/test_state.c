@@ -1,4 +1,5 @@
 /* test_state: state records: versions, epochs, removal, vectors, long keys, private halves. */
+#include "proto/plan_codec.h"
 #include "tests/unit/store/support.h"
 
 #include <stdio.h>
@@ -139,6 +140,55 @@ static void test_new_epoch(void **state)
     expect_find(&f, STATE_BINDING, "", "n1/2/1:a=new life n10/1/1:a=longer name n2/1/1:a=other ");
     expect_vector(&f, "n1/2/0 n10/1/0 n2/1/0 ");
     assert_int_equal(counter(&f, "state_replaced"), 2);
+    fixture_close(&f);
+}
+
+static void raise(struct fixture *f, const char *owner, uint64_t epoch, uint64_t high)
+{
+    struct vector_entry upto = {name_of(owner), epoch, high};
+    assert_int_equal(apply_state(f, NULL, 0, NULL, 0, &upto, 1).err, ERR_OK);
+}
+
+static struct state_record horizon(uint64_t version, uint64_t upto, struct buf *packed)
+{
+    struct state_record r = record("n1", 1, version, "n1", "");
+    r.kind = STATE_HORIZON;
+    buf_reset(packed);
+    assert_int_equal(horizon_pack(upto, packed), ERR_OK);
+    r.value = buf_view(packed);
+    return r;
+}
+
+/* Node n1 has shown again what still holds; this replica was away since version 3 and has all of it only at the end. */
+static void test_horizon(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct buf packed = {0};
+    fixture_open(&f, NULL, 0);
+    put(&f, record("n1", 1, 1, "a", "1"));
+    put(&f, record("n1", 1, 2, "gone", "its removal was forgotten before we heard of it"));
+    put(&f, record("n1", 1, 3, "b", NULL));
+    put(&f, record("n10", 1, 2, "gone", "another's"));
+    raise(&f, "n1", 1, 3);
+    put(&f, horizon(9, 6, &packed));
+    raise(&f, "n1", 1, 8); /* version 7 is on its way */
+    expect_find(&f, STATE_BINDING, "",
+                "n1/1/1:a=1 n1/1/2:gone=its removal was forgotten before we heard of it "
+                "n10/1/2:gone=another's ");
+    put(&f, record("n1", 1, 7, "a", "1"));
+    raise(&f, "n1", 1, 9);
+    expect_find(&f, STATE_BINDING, "", "n1/1/7:a=1 n10/1/2:gone=another's ");
+    assert_int_equal(counter(&f, "state_forgotten"), 2);
+    /* It cannot be over for what is newer than itself, and a newer one takes its place. */
+    put(&f, horizon(10, 10, &packed));
+    raise(&f, "n1", 1, 10);
+    expect_find(&f, STATE_BINDING, "", "n1/1/7:a=1 n10/1/2:gone=another's ");
+    put(&f, horizon(11, 7, &packed));
+    raise(&f, "n1", 1, 11);
+    expect_find(&f, STATE_BINDING, "", "n10/1/2:gone=another's ");
+    expect_vector(&f, "n1/1/11 n10/1/0 ");
+    buf_fini(&packed);
     fixture_close(&f);
 }
 
@@ -299,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_removal),
         cmocka_unit_test(test_a_kind_of_a_later_version_is_kept),
         cmocka_unit_test(test_new_epoch),
+        cmocka_unit_test(test_horizon),
         cmocka_unit_test(test_vector),
         cmocka_unit_test(test_since_in_order),
         cmocka_unit_test(test_long_and_similar_keys),

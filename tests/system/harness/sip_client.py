@@ -23,6 +23,7 @@ class Client:
         self.socket.connect((host, int(port)))
         self.socket.settimeout(5)
         self.local = "%s:%d" % self.socket.getsockname()
+        self.contacts = [f"sip:{user}@{self.local}"]
         self.call_id = f"{user}-{time.monotonic_ns()}"
         self.challenge = None
         self.nonce_count = 0
@@ -32,7 +33,7 @@ class Client:
         n = next(COUNT)
         head = [f"REGISTER sip:{self.registrar} SIP/2.0", f"Via: SIP/2.0/UDP {self.local};branch=z9hG4bK{n}x{self.call_id}",
                 f"From: <sip:{self.user}@{self.registrar}>;tag=bench", f"To: <sip:{self.user}@{self.registrar}>",
-                f"Call-ID: {self.call_id}", f"CSeq: {n} REGISTER", f"Contact: <sip:{self.user}@{self.local}>",
+                f"Call-ID: {self.call_id}", f"CSeq: {n} REGISTER", "Contact: " + ", ".join(f"<{uri}>" for uri in self.contacts),
                 f"Expires: {expires}", "Max-Forwards: 70", "Content-Length: 0"]
         if self.challenge:
             head.append(self._authorization())
