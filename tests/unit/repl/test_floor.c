@@ -127,6 +127,24 @@ static void it_is_in_step_when_all_have_spoken(void **state)
     drive_close(&d);
 }
 
+/* What undoes the change carries a time of the past: nothing may be forgotten that it has to be judged by. */
+static void it_is_not_while_a_change_is_open(void **state)
+{
+    (void)state;
+    struct repl_config c = config_of("n1");
+    struct changeset settles = change_of("n2", 1);
+    c.pending = 1;
+    struct drive d = with_two(&c);
+    hear(&d, "n2", "\x06");
+    nothing_for(&d, 2 * REPL_FLOOR_SETTLE_MS);
+    assert_int_equal(steps_now(&d), 6);
+    struct repl_message push = {.type = REPL_PUSH, .push = {.changes = &settles, .change_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", push), ERR_OK);
+    drive_stored_with(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token, 0, 1); /* and with that none is open */
+    assert_int_equal(steps_now(&d), 1);
+    drive_close(&d);
+}
+
 /* It may be that its disk is old. */
 static void it_is_not_while_others_have_more_of_its_log(void **state)
 {
@@ -527,6 +545,7 @@ int main(void)
         cmocka_unit_test(nothing_to_forget_is_not_spoken_of),
         cmocka_unit_test(alone_it_forgets_when_the_plan_has_settled),
         cmocka_unit_test(it_is_in_step_when_all_have_spoken),
+        cmocka_unit_test(it_is_not_while_a_change_is_open),
         cmocka_unit_test(it_is_not_while_others_have_more_of_its_log),
         cmocka_unit_test(it_is_not_before_its_clock_has_passed_all),
         cmocka_unit_test(maps_are_joined_until_all_are_in),
