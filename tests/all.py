@@ -15,7 +15,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "build" / "reports"
-WORKERS = 2  # of the system tests, which wait more than they work; each has a network of its own
+WORKERS = 3  # of the system tests, which wait more than they work; each has a network of its own
 # They are begun first, so that no worker is left alone with a long one at the end.
 LONGEST = [f"test_{name}.py" for name in ("federation_failures", "federation", "federation_growth", "federation_members")]
 
