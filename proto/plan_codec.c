@@ -65,6 +65,9 @@ static enum err pack_trunk(struct arena *scratch, const struct plan_trunk *t, Ta
     m.transport = (uint32_t)t->transport;
     m.n_trust = t->trust_count;
     m.trust = proto_slices_out(scratch, t->trust, t->trust_count);
+    m.n_trust_names = t->trust_name_count;
+    m.trust_names = proto_slices_out(scratch, t->trust_names, t->trust_name_count);
+    m.hide = t->hide;
     m.probe_ms = t->probe_ms;
     m.calls = t->calls;
     m.rate_per_s = t->rate_per_s;
@@ -78,7 +81,8 @@ static enum err pack_trunk(struct arena *scratch, const struct plan_trunk *t, Ta
     }
     m.n_in = t->in_count;
     m.n_out = t->out_count;
-    if (m.address == NULL || m.trust == NULL || rules_out(scratch, t->in, t->in_count, &m.in) != ERR_OK ||
+    if (m.address == NULL || m.trust == NULL || m.trust_names == NULL ||
+        rules_out(scratch, t->in, t->in_count, &m.in) != ERR_OK ||
         rules_out(scratch, t->out, t->out_count, &m.out) != ERR_OK) {
         return ERR_NOMEM;
     }
@@ -222,6 +226,7 @@ static enum err unpack_trunk(struct arena *arena, const Tandem__Plan__Trunk *m, 
     t->probe_ms = m->probe_ms;
     t->calls = m->calls;
     t->rate_per_s = m->rate_per_s;
+    t->hide = m->hide;
     t->disabled = m->disabled;
     if (m->registration != NULL) {
         t->registration.set = true;
@@ -231,6 +236,9 @@ static enum err unpack_trunk(struct arena *arena, const Tandem__Plan__Trunk *m, 
     }
     enum err e = list_in(arena, "address", m->address, m->n_address, &t->address, &t->address_count, info);
     if (e == ERR_OK) e = list_in(arena, "trust", m->trust, m->n_trust, &t->trust, &t->trust_count, info);
+    if (e == ERR_OK)
+        e = list_in(arena, "trust_names", m->trust_names, m->n_trust_names, &t->trust_names, &t->trust_name_count,
+                    info);
     if (e == ERR_OK) e = rules_in(arena, m->in, m->n_in, &t->in, &t->in_count, info);
     if (e == ERR_OK) e = rules_in(arena, m->out, m->n_out, &t->out, &t->out_count, info);
     return e;

@@ -42,6 +42,13 @@ struct trust_range {
     bool inside;
 };
 
+struct trust_name {
+    char name[LIMIT_HOST + 1]; /* in lower case */
+    char trunk[LIMIT_NAME + 1];
+    bool own_site;
+    bool inside;
+};
+
 /* What is read from the plan for each packet, kept until the plan changes. */
 struct plan_cache {
     struct plan_digest digest;
@@ -51,6 +58,8 @@ struct plan_cache {
     struct digest_offer digests;
     struct trust_range *trust;
     size_t trust_count;
+    struct trust_name *names; /* by name, then in the order in which they are preferred */
+    size_t name_count;
 };
 
 /* An event for the core that arose while actions of its last step were carried out. */

@@ -1,8 +1,9 @@
 /* plan_cache: what the edge asks of the plan for every packet: our domain, the digests offered, which trunk an address
- * belongs to, one account. The first three are kept in memory until the plan's digest changes. */
+ * or a certificate belongs to, one account. The first three are kept in memory until the plan's digest changes. */
 #include "node/app/node.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "proto/plan_codec.h"
 
@@ -13,6 +14,7 @@ struct trust_walk {
     struct arena scratch;
     bool fill; /* the first walk only counts */
     size_t count;
+    size_t name_count;
 };
 
 static void take_trust(struct trust_walk *w, const struct plan_trunk *t)
@@ -30,6 +32,29 @@ static void take_trust(struct trust_walk *w, const struct plan_trunk *t)
     }
 }
 
+static void take_names(struct trust_walk *w, const struct plan_trunk *t)
+{
+    for (size_t i = 0; i < t->trust_name_count; i++) {
+        struct slice name = t->trust_names[i];
+        struct trust_name r = {.own_site = slice_is(t->site, w->n->config.site), .inside = plan_trunk_inside(t)};
+        if (name.n >= sizeof r.name) continue;
+        for (size_t k = 0; k < name.n; k++)
+            r.name[k] = (char)(name.p[k] >= 'A' && name.p[k] <= 'Z' ? name.p[k] - 'A' + 'a' : name.p[k]);
+        (void)snprintf(r.trunk, sizeof r.trunk, "%.*s", SLICE_ARG(t->name));
+        if (w->fill) w->n->cache.names[w->name_count] = r;
+        w->name_count++;
+    }
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct trust_name *x = a;
+    const struct trust_name *y = b;
+    int order = strcmp(x->name, y->name);
+    if (order == 0) order = (int)y->own_site - (int)x->own_site;
+    return order != 0 ? order : strcmp(x->trunk, y->trunk);
+}
+
 static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
 {
     struct trust_walk *w = ctx;
@@ -38,6 +63,7 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
     if (plan_object_unpack_stored(&w->scratch, packed, &o, NULL) == ERR_OK && o.kind == PLAN_TRUNK &&
         !o.trunk.disabled) {
         take_trust(w, &o.trunk);
+        take_names(w, &o.trunk);
     }
     return true;
 }
@@ -49,12 +75,17 @@ static enum err fill_trust(struct node *n)
     enum err e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &w);
     if (e == ERR_OK) {
         c->trust = arena_alloc(&c->arena, w.count * sizeof *c->trust);
-        if (c->trust == NULL) e = ERR_NOMEM;
+        c->names = arena_alloc(&c->arena, w.name_count * sizeof *c->names);
+        if (c->trust == NULL || c->names == NULL) e = ERR_NOMEM;
         w.fill = true;
-        w.count = 0;
+        w.count = w.name_count = 0;
     }
     if (e == ERR_OK) e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &w);
-    if (e == ERR_OK) c->trust_count = w.count;
+    if (e == ERR_OK) {
+        c->trust_count = w.count;
+        c->name_count = w.name_count;
+        if (c->name_count > 1) qsort(c->names, c->name_count, sizeof *c->names, compare_names);
+    }
     arena_fini(&w.scratch);
     return e;
 }
@@ -78,6 +109,8 @@ static enum err fill_cache(struct node *n)
     c->digests = digest_offer_all();
     c->trust = NULL;
     c->trust_count = 0;
+    c->names = NULL;
+    c->name_count = 0;
     enum err e = store_object(n->read, SLICE("defaults"), &packed, NULL);
     if (e == ERR_OK) e = plan_object_unpack_stored(&c->arena, packed, &o, NULL);
     if (e == ERR_OK && o.kind == PLAN_DEFAULTS) {
@@ -147,17 +180,47 @@ static const struct trust_range *find_trust(const struct plan_cache *c, const st
     return best;
 }
 
+/* The first entry of the name; NULL: no trunk is known by it. */
+static const struct trust_name *find_name(const struct plan_cache *c, const char *name)
+{
+    size_t from = 0;
+    size_t to = c->name_count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (strcmp(c->names[middle].name, name) < 0) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from < c->name_count && strcmp(c->names[from].name, name) == 0 ? &c->names[from] : NULL;
+}
+
+/* The trunk that one of the proved names belongs to: one of this site before others. */
+static const struct trust_name *find_proved(const struct plan_cache *c, struct slice names)
+{
+    const struct trust_name *best = NULL;
+    for (size_t at = 0; at < names.n; at += strlen(names.p + at) + 1) {
+        const struct trust_name *found = find_name(c, names.p + at);
+        if (found != NULL && (best == NULL || (found->own_site && !best->own_site))) best = found;
+    }
+    return best;
+}
+
 void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out)
 {
     struct node *n = ctx;
     *out = (struct edge_source){.kind = EDGE_SOURCE_UNKNOWN};
     refresh(n);
     if (!n->cache.filled) return;
+    bool tls = from->transport == PLAN_TLS && n->edge != NULL && n->cache.name_count > 0;
+    const struct trust_name *proved = tls ? find_proved(&n->cache, edge_peer_names(n->edge, from)) : NULL;
     struct address a = remote_address(&from->remote);
-    const struct trust_range *found = find_trust(&n->cache, &a);
-    if (found == NULL) return;
-    struct slice name = arena_copy(arena, slice_of(found->trunk));
-    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name, found->inside};
+    const struct trust_range *found = proved == NULL ? find_trust(&n->cache, &a) : NULL;
+    if (proved == NULL && found == NULL) return;
+    struct slice name = arena_copy(arena, slice_of(proved != NULL ? proved->trunk : found->trunk));
+    bool inside = proved != NULL ? proved->inside : found->inside;
+    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name, inside};
 }
 
 enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name, struct plan_object *out)

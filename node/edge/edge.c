@@ -379,6 +379,11 @@ const struct transport *edge_transport(const struct edge *e)
     return e->transport;
 }
 
+struct slice edge_peer_names(const struct edge *e, const struct flow *flow)
+{
+    return transport_peer_names(e->transport, flow);
+}
+
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap)
 {
     const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,

@@ -105,7 +105,8 @@ struct edge_trunk {
 
 struct edge_hooks {
     void *ctx;
-    /* At once. Which trunk the address belongs to (trust ranges, longest range wins). */
+    /* At once. Which trunk the peer is: by a name that its certificate proved (edge_peer_names), else by its address
+     * (trust ranges, longest range wins). */
     void (*source)(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
     /* At once. The decision for a request outside a dialog. */
     void (*route)(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
@@ -153,6 +154,8 @@ void edge_refuse_new(struct edge *e, bool on);
 /* drain: takes no new calls (503), waits for transactions in progress up to drain_ms, then closes. */
 void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), void *ctx);
 const struct transport *edge_transport(const struct edge *e);
+/* transport_peer_names of the flow: what a trunk may be known by. */
+struct slice edge_peer_names(const struct edge *e, const struct flow *flow);
 /* transport, proxy, registrar. */
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap);
 struct edge_load {

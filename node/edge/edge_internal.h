@@ -48,6 +48,7 @@
     X(refused_no_target)                                                                                               \
     X(refused_own_address)                                                                                             \
     X(refused_session_interval)                                                                                        \
+    X(certificates_of_no_trunk)                                                                                        \
     X(challenged)                                                                                                      \
     X(auth_ok)                                                                                                         \
     X(auth_stale)                                                                                                      \

@@ -85,7 +85,9 @@ static bool identify(struct arrival *a, struct edge_query *q)
     struct edge *e = a->e;
     if (is_transit(a)) return identify_member(a, q);
     e->o.hooks.source(e->o.hooks.ctx, &a->e->scratch, a->from, &q->source);
-    return q->source.kind != EDGE_SOURCE_UNKNOWN || identify_account(a, q);
+    if (q->source.kind != EDGE_SOURCE_UNKNOWN) return true;
+    if (edge_peer_names(e, a->from).n > 0) edge_count(e, EC_certificates_of_no_trunk);
+    return identify_account(a, q);
 }
 
 /* ---- where it goes ---- */

@@ -141,6 +141,7 @@ static void on_closed(uv_handle_t *handle)
     if (s->opened && !t->closing) t->options.on_connection_lost(t->options.ctx, &s->flow);
     tls_session_free(s->tls);
     free(s->host);
+    buf_fini(&s->names);
     framer_fini(&s->framer);
     buf_fini(&s->cipher);
     free(s);

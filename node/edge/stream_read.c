@@ -78,6 +78,18 @@ static void opened(struct stream *s)
               s->accepted_by != NULL ? "in" : "out", s->flow.member ? s->flow.peer_name : "-");
 }
 
+/* What the certificate of one who is no member is for: a trunk may be known by it. */
+static void note_names(struct stream *s)
+{
+    char text[SOCK_ADDRESS_TEXT];
+    enum tls_names found = tls_session_names(s->tls, &s->names);
+    if (found == TLS_NAMES_MORE || s->names.failed) transport_count(s->t, TC_tls_names_left_out);
+    if (found != TLS_NAMES_UNPROVED) return;
+    transport_count(s->t, TC_tls_certificate_unproved);
+    log_event(s->t->log, LOG_INFO, "edge", "tls-certificate", "remote=%s reason=\"%s\"",
+              sock_address_text(&s->flow.remote, text), tls_session_error(s->tls));
+}
+
 /* The handshake is done: who is it? */
 static void handshaken(struct stream *s)
 {
@@ -102,6 +114,7 @@ static void handshaken(struct stream *s)
         stream_close(s);
         return;
     }
+    if (!s->flow.member) note_names(s);
     opened(s);
 }
 

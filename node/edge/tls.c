@@ -7,21 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/edge/tls_names.h"
 #include "node/plan/object.h"
 
 struct tls_context {
     SSL_CTX *server;
     SSL_CTX *member; /* client towards members; NULL without a CA */
-    SSL_CTX *guest;  /* client towards everyone else */
+    SSL_CTX *guest;  /* client towards everyone else; its store has the system's authorities */
     bool has_ca;
 };
 
 struct tls_session {
     SSL *ssl;
-    BIO *in;       /* owned by ssl */
-    BIO *out;      /* owned by ssl */
-    bool judge;    /* the certificate is judged against the cluster CA */
-    bool unproved; /* it did not verify */
+    BIO *in;                 /* owned by ssl */
+    BIO *out;                /* owned by ssl */
+    X509_STORE *authorities; /* the system's; a reference */
+    bool judge;              /* the certificate is judged against the cluster CA */
+    bool chained;            /* the handshake proved a chain to the system's authorities */
+    bool unproved;           /* it did not verify */
     char error[160];
 };
 
@@ -81,9 +84,7 @@ static enum err use_identity(SSL_CTX *c, const char *cert_file, const char *key_
 
 static enum err trust_cluster(struct tls_context *c, const char *ca_file, struct err_info *info)
 {
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_file);
-    if (names == NULL) return file_bad(info, "CA", ca_file);
-    SSL_CTX_set_client_CA_list(c->server, names);
+    /* Clients are not told this CA's name: a trunk would then keep back its certificate, which is of another one. */
     if (SSL_CTX_load_verify_locations(c->server, ca_file, NULL) != 1 ||
         SSL_CTX_load_verify_locations(c->member, ca_file, NULL) != 1) {
         return file_bad(info, "CA", ca_file);
@@ -122,7 +123,7 @@ enum err tls_context_new(const char *cert_file, const char *key_file, const char
     c->has_ca = ca_file != NULL;
     if (c->has_ca) err = trust_cluster(c, ca_file, info);
     if (err != ERR_OK) goto out;
-    SSL_CTX_set_verify(c->server, c->has_ca ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, c->has_ca ? note_unproved : NULL);
+    SSL_CTX_set_verify(c->server, SSL_VERIFY_PEER, note_unproved);
     SSL_CTX_set_verify(c->member, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_verify(c->guest, SSL_VERIFY_PEER, NULL);
     (void)SSL_CTX_set_default_verify_paths(c->guest); /* without authorities nobody verifies, which is safe */
@@ -151,6 +152,7 @@ struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role)
     struct tls_session *s = calloc(1, sizeof *s);
     if (s == NULL) return NULL;
     s->judge = c->has_ca && role != TLS_CLIENT_PUBLIC;
+    s->chained = role == TLS_CLIENT_PUBLIC;
     s->ssl = SSL_new(base);
     s->in = BIO_new(BIO_s_mem());
     s->out = BIO_new(BIO_s_mem());
@@ -162,6 +164,8 @@ struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role)
         ERR_clear_error();
         return NULL;
     }
+    s->authorities = SSL_CTX_get_cert_store(c->guest);
+    if (X509_STORE_up_ref(s->authorities) != 1) s->authorities = NULL;
     SSL_set_bio(s->ssl, s->in, s->out);
     (void)SSL_set_app_data(s->ssl, s);
     if (role == TLS_SERVER) {
@@ -176,6 +180,7 @@ void tls_session_free(struct tls_session *s)
 {
     if (s == NULL) return;
     SSL_free(s->ssl);
+    X509_STORE_free(s->authorities);
     free(s);
 }
 
@@ -290,75 +295,30 @@ enum err tls_session_ask(struct tls_session *s, const char *host)
     return literal || SSL_set_tlsext_host_name(s->ssl, host) == 1 ? ERR_OK : ERR_NOMEM;
 }
 
-/* The length says where a name ends, so that an embedded NUL ends none. */
-static struct slice asn1_slice(const ASN1_STRING *s)
-{
-    return (struct slice){(const char *)ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s)};
-}
-
-/* The host of "sip:example.org"; a URI with a user, and one with a port, names no domain (RFC 5922 §7.1). {NULL, 0}: it
- * is no SIP URI. */
-static struct slice sip_domain(struct slice uri)
-{
-    struct slice scheme;
-    struct slice rest = slice_cut(uri, ':', &scheme);
-    if (!slice_eq_nocase(scheme, SLICE("sip")) && !slice_eq_nocase(scheme, SLICE("sips"))) return SLICE_NONE;
-    bool more = memchr(rest.p, '@', rest.n) != NULL;
-    return more ? SLICE("") : rest;
-}
-
-/* Whether one of the alternative names is host; *by_uri: there are SIP URIs, and nothing else counts then. */
-static bool names_contain(const GENERAL_NAMES *names, struct slice host, bool uris)
-{
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
-        if (uris && n->type == GEN_URI && slice_eq_nocase(sip_domain(asn1_slice(n->d.uniformResourceIdentifier)), host))
-            return true;
-        if (!uris && n->type == GEN_DNS && slice_eq_nocase(asn1_slice(n->d.dNSName), host)) return true;
-    }
-    return false;
-}
-
-static bool has_sip_uri(const GENERAL_NAMES *names)
-{
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
-        if (n->type == GEN_URI && sip_domain(asn1_slice(n->d.uniformResourceIdentifier)).p != NULL) return true;
-    }
-    return false;
-}
-
-static bool common_name_is(const X509 *cert, struct slice host)
-{
-    const X509_NAME *subject = X509_get_subject_name(cert);
-    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return false;
-    unsigned char *text = NULL;
-    int len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-    bool same = len > 0 && slice_eq_nocase((struct slice){(const char *)text, (size_t)len}, host);
-    OPENSSL_free(text);
-    return same;
-}
-
 bool tls_session_proves(const struct tls_session *s, const char *host)
 {
     X509 *cert = SSL_get1_peer_certificate(s->ssl);
     if (cert == NULL) return false;
-    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(host);
-    bool proved = false;
-    if (ip != NULL) {
-        proved = X509_check_ip_asc(cert, host, 0) == 1;
-    } else if (names != NULL && sk_GENERAL_NAME_num(names) > 0) {
-        proved = names_contain(names, slice_of(host), has_sip_uri(names));
-    } else {
-        proved = common_name_is(cert, slice_of(host));
-    }
-    ASN1_OCTET_STRING_free(ip);
-    GENERAL_NAMES_free(names);
+    bool proved = tls_names_prove(cert, host);
     X509_free(cert);
     ERR_clear_error();
     return proved;
+}
+
+enum tls_names tls_session_names(struct tls_session *s, struct buf *out)
+{
+    enum tls_names result = TLS_NAMES_UNPROVED;
+    X509 *cert = SSL_get1_peer_certificate(s->ssl);
+    if (cert == NULL) return TLS_NAMES_NO_CERTIFICATE;
+    const char *why = s->chained ? NULL : tls_names_doubt(s->authorities, cert, SSL_get_peer_cert_chain(s->ssl));
+    if (why == NULL) {
+        result = tls_names_list(cert, out) ? TLS_NAMES_ALL : TLS_NAMES_MORE;
+    } else {
+        (void)snprintf(s->error, sizeof s->error, "%s", why);
+    }
+    X509_free(cert);
+    ERR_clear_error();
+    return result;
 }
 
 const char *tls_session_error(const struct tls_session *s)

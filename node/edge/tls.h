@@ -2,7 +2,8 @@
  *
  * A member is a peer whose certificate verifies against the cluster CA and whose common name is a valid node name (RFC
  * 5922 is not used between members: the CA signs nothing but nodes). The server asks for a certificate and accepts a
- * peer without one, or with one of another CA, as a guest. TLS 1.2 and 1.3, no renegotiation, no compression, no
+ * peer without one, or with one of another CA, as a guest; the names of one
+ * that chains to the system's authorities can be asked for. TLS 1.2 and 1.3, no renegotiation, no compression, no
  * session resumption (a resumed session would carry an old verdict). */
 #ifndef TANDEM_EDGE_TLS_H
 #define TANDEM_EDGE_TLS_H
@@ -50,7 +51,13 @@ bool tls_session_member(const struct tls_session *s, char name[LIMIT_NAME + 1]);
  * URIs when it has any, else by its DNS names or addresses, else by its common name. Whole and in any case; wildcards
  * prove nothing (§7.2). */
 bool tls_session_proves(const struct tls_session *s, const char *host);
-/* Why the handshake failed, for the log. */
+/* After the handshake: the names that the peer's certificate is for, by the same rules, each in lower case and ended by
+ * a NUL, appended to out: at most TLS_NAMES_MAX bytes of them. Nothing when it does not chain to the system's
+ * authorities, or is no host name. */
+#define TLS_NAMES_MAX 4096
+enum tls_names { TLS_NAMES_ALL, TLS_NAMES_MORE, TLS_NAMES_UNPROVED, TLS_NAMES_NO_CERTIFICATE };
+enum tls_names tls_session_names(struct tls_session *s, struct buf *out);
+/* Why the handshake failed, or the certificate proves nothing, for the log. */
 const char *tls_session_error(const struct tls_session *s);
 
 #endif

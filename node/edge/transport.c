@@ -385,6 +385,14 @@ enum err transport_send_host(struct transport *t, const struct flow *to, struct 
     return send_any(t, to, false, host, data, token);
 }
 
+struct slice transport_peer_names(struct transport *t, const struct flow *flow)
+{
+    if (flow->transport != PLAN_TLS) return SLICE("");
+    struct stream *s = flow->connection != 0 ? stream_by_id(t, flow->connection, PLAN_TLS) : NULL;
+    if (s == NULL && flow->connection == 0) s = stream_by_remote(t, flow, false);
+    return s != NULL ? buf_view(&s->names) : SLICE("");
+}
+
 uint64_t transport_domain(const struct transport *t, struct slice host)
 {
     char text[LIMIT_HOST];

@@ -114,6 +114,11 @@ MUST_CHECK enum err transport_send_host(struct transport *t, const struct flow *
 /* What stands for a host name in a flow; 0 for an IP literal: at an address, what is connected there is taken. */
 uint64_t transport_domain(const struct transport *t, struct slice host);
 
+/* The names that the peer of a TLS connection proved (RFC 5922 §7.1), in lower case, each ended by a NUL; "" when it is
+ * a member, or proved none. Of the flow's connection, or when it has none yet, of the one that a send would take. Valid
+ * for the call. */
+struct slice transport_peer_names(struct transport *t, const struct flow *flow);
+
 /* Is addr:port (with transport) one of ours? port 0 means the transport's default port. */
 bool transport_is_local(const struct transport *t, enum plan_transport transport, struct slice host, uint16_t port);
 

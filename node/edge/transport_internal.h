@@ -44,6 +44,8 @@
     X(stream_send_failed)                                                                                              \
     X(tls_handshakes)                                                                                                  \
     X(tls_handshake_failed)                                                                                            \
+    X(tls_certificate_unproved)                                                                                        \
+    X(tls_names_left_out)                                                                                              \
     X(tls_name_refused)                                                                                                \
     X(tls_member_refused)                                                                                              \
     X(fault_none)                                                                                                      \

@@ -35,7 +35,7 @@ struct slice lint_site_of(const struct lint *l, const struct plan_target *t);
 
 /* The rules, in files of their own. Each adds findings and sets failed when memory is out. */
 void lint_references(
-    struct lint *l);              /* unknown-target, duplicate, unused-trunk, unused-account, no-trust, no-password */
+    struct lint *l); /* unknown-target, duplicate, unused-trunk, unused-account, no-trust, same-trust, no-password */
 void lint_routes(struct lint *l); /* same-priority, impossible-length, shadowed */
 void lint_blocks(struct lint *l); /* foreign-block, overlapping-blocks, block-full */
 void lint_loops(struct lint *l);  /* translation-loop */

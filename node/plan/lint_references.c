@@ -2,6 +2,7 @@
 #include "node/plan/lint_context.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "node/plan/pattern.h"
 #include "node/plan/text.h"
@@ -58,6 +59,66 @@ static void duplicates(struct lint *l, const struct lint_objects *o)
     }
 }
 
+/* One range or name by which calls are known, and the trunk that they then come from. */
+struct trust {
+    struct slice what;
+    const struct plan_object *trunk;
+};
+
+static int lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+/* Case does not make two names of one. */
+static int compare_names(struct slice a, struct slice b)
+{
+    for (size_t i = 0; i < a.n && i < b.n; i++) {
+        if (lower(a.p[i]) != lower(b.p[i])) return lower(a.p[i]) - lower(b.p[i]);
+    }
+    return (a.n > b.n) - (a.n < b.n);
+}
+
+/* Of two at one site the first by name is the one that counts. */
+static int compare_trust(const void *a, const void *b)
+{
+    const struct trust *x = a;
+    const struct trust *y = b;
+    int order = compare_names(x->what, y->what);
+    if (order == 0) order = slice_cmp(x->trunk->trunk.site, y->trunk->trunk.site);
+    return order != 0 ? order : slice_cmp(x->trunk->trunk.name, y->trunk->trunk.name);
+}
+
+/* Trunks of two sites may share an address: each site takes its own. */
+static void check_trust(struct lint *l, const struct lint_objects *o)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < o->count; i++)
+        count += o->list[i]->trunk.trust_count + o->list[i]->trunk.trust_name_count;
+    struct trust *all = arena_alloc(l->arena, count * sizeof *all);
+    if (all == NULL) {
+        l->failed = true;
+        return;
+    }
+    count = 0;
+    for (size_t i = 0; i < o->count; i++) {
+        const struct plan_trunk *t = &o->list[i]->trunk;
+        for (size_t k = 0; k < t->trust_count; k++)
+            all[count++] = (struct trust){t->trust[k], o->list[i]};
+        for (size_t k = 0; k < t->trust_name_count; k++)
+            all[count++] = (struct trust){t->trust_names[k], o->list[i]};
+    }
+    qsort(all, count, sizeof *all, compare_trust);
+    for (size_t i = 1; i < count; i++) {
+        const struct plan_trunk *first = &all[i - 1].trunk->trunk;
+        const struct plan_trunk *t = &all[i].trunk->trunk;
+        if (!slice_eq_nocase(all[i].what, all[i - 1].what) || !slice_eq(first->site, t->site)) continue;
+        lint_add(l, LINT_WARNING, "same-trust", all[i].trunk,
+                 "%.*s is in the trust of trunk/%.*s too, and its calls count as from there: keep it in one of them",
+                 SLICE_ARG(all[i].what), SLICE_ARG(first->name));
+    }
+}
+
 static void check_trunks(struct lint *l)
 {
     const struct lint_objects *o = &l->kinds[PLAN_TRUNK];
@@ -68,11 +129,12 @@ static void check_trunks(struct lint *l)
             lint_add(l, LINT_WARNING, "unused-trunk", o->list[i],
                      "no route leads to it, so it only brings calls in: add a route, or remove it");
         }
-        if (t->trust_count == 0) {
+        if (!plan_trunk_trusted(t)) {
             lint_add(l, LINT_WARNING, "no-trust", o->list[i],
                      "without trust: it can take calls but bring none in: write trust: [ADDRESS/32] for its addresses");
         }
     }
+    check_trust(l, o);
 }
 
 static void check_accounts(struct lint *l)

@@ -71,6 +71,8 @@ struct plan_trunk {
     enum plan_transport transport;
     const struct slice *trust; /* CIDR ranges from which its requests come */
     size_t trust_count;
+    const struct slice *trust_names; /* names that its certificate is for: its requests come by TLS from anywhere */
+    size_t trust_name_count;
     uint32_t probe_ms;   /* OPTIONS interval, 0: not probed */
     uint32_t calls;      /* most simultaneous calls, 0: no limit */
     uint32_t rate_per_s; /* most new calls per second, 0: no limit */
@@ -80,11 +82,17 @@ struct plan_trunk {
     const struct plan_rule *out; /* plan number -> number as sent */
     size_t out_count;
     enum plan_identity identity;
+    bool hide; /* it is not shown what stands behind this node */
     bool disabled;
 };
+/* Whether calls can come from it. */
+static inline bool plan_trunk_trusted(const struct plan_trunk *t)
+{
+    return t->trust_count > 0 || t->trust_name_count > 0;
+}
 static inline bool plan_trunk_inside(const struct plan_trunk *t)
 {
-    return t->identity == PLAN_IDENTITY_INSIDE || (t->identity == PLAN_IDENTITY_AUTO && t->trust_count > 0);
+    return t->identity == PLAN_IDENTITY_INSIDE || (t->identity == PLAN_IDENTITY_AUTO && plan_trunk_trusted(t));
 }
 
 struct plan_account {

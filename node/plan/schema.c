@@ -79,6 +79,16 @@ static enum err check_range(struct slice text, struct err_info *info)
     return address_range_parse(text, &range, info);
 }
 
+/* What RFC 5922 §7.2 compares whole: a name without wildcards, and no address, which trust: says. */
+static enum err check_certificate_name(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    if (address_name_valid(text)) return ERR_OK;
+    return err_fail(info, ERR_SYNTAX,
+                    "%s is no name of a certificate; write a whole one like sip.carrier.example, without wildcards",
+                    text_shown(text, shown));
+}
+
 /* The user part of our address of record at the other side (RFC 3261 §25.1, without escapes). */
 static enum err check_user(struct slice text, struct err_info *info)
 {
@@ -191,6 +201,9 @@ static const struct field trunk_fields[] = {
      .words = transport_words, .help = "how SIP travels"},
     {"trust", "[\"10.1.0.10/32\"]", FIELD_TEXTS, LIST_OF(plan_trunk, trust, trust_count), .check = check_range,
      .value = "RANGE", .help = "where its requests come from: 10.1.0.10/32"},
+    {"trust_names", "[sip.carrier.example]", FIELD_TEXTS, LIST_OF(plan_trunk, trust_names, trust_name_count),
+     .check = check_certificate_name, .value = "NAME",
+     .help = "what its certificate is for: its requests come by TLS, from any address"},
     {"probe", "10s", FIELD_DURATION, AT(plan_trunk, probe_ms), .max = 86400000, .unit_ms = 1, .value = "TIME",
      .help = "how often to look whether it answers; 0 never"},
     {"calls", "60", FIELD_NUMBER, .width = 4, AT(plan_trunk, calls), .max = PLAN_NUMBER_MAX, .value = "N",
@@ -206,6 +219,8 @@ static const struct field trunk_fields[] = {
      .help = "from the plan number to the number as sent"},
     {"identity", "outside", FIELD_WORD, .width = sizeof(enum plan_identity), AT(plan_trunk, identity),
      .words = identity_words, .help = "whether it may assert who calls, and is told; auto: when it has trust"},
+    {"hide", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_trunk, hide),
+     .help = "keep from it what stands behind this node: addresses of phones, PBXs and other nodes"},
     {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_trunk, disabled),
      .help = "take it out of service and keep it in the plan"},
 };

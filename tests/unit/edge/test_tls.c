@@ -2,6 +2,8 @@
  * certificates are made here, in a directory of their own that goes at the end. */
 #include "transport_kit.h"
 
+#include "node/edge/tls.h"
+
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -52,6 +54,7 @@ static void add_extension(X509 *cert, int nid, const char *value)
 
 /* A certificate for name (cn_len bytes, which may hold a NUL; 0: no common name), signed by issuer or by itself. */
 static const char *alternative_names; /* of the next certificate */
+static const char *usage;             /* what it says it is for; NULL: anything */
 
 static X509 *make_cert(EVP_PKEY *key, const char *cn, int cn_len, const struct ca *issuer)
 {
@@ -74,6 +77,7 @@ static X509 *make_cert(EVP_PKEY *key, const char *cn, int cn_len, const struct c
     }
     assert_int_equal(X509_set_issuer_name(cert, issuer != NULL ? X509_get_subject_name(issuer->cert) : subject), 1);
     if (alternative_names != NULL) add_extension(cert, NID_subject_alt_name, alternative_names);
+    if (usage != NULL) add_extension(cert, NID_ext_key_usage, usage);
     if (issuer == NULL) add_extension(cert, NID_basic_constraints, "critical,CA:TRUE");
     assert_int_equal(X509_set_pubkey(cert, key), 1);
     assert_true(X509_sign(cert, issuer != NULL ? issuer->key : key, EVP_sha256()) > 0);
@@ -450,6 +454,109 @@ static void test_versions(void **state)
     kit_loop_fini(&k);
 }
 
+/* Whether the names that the peer of a's last message proved are exactly those, a comma after each. */
+static bool proved_are(struct side *a, const char *wanted)
+{
+    char text[2 * TLS_NAMES_MAX];
+    size_t n = 0;
+    struct slice names = transport_peer_names(a->t, &a->last_flow);
+    for (size_t i = 0; i < names.n && n < sizeof text - 1; i++)
+        text[n++] = names.p[i] != '\0' ? names.p[i] : ',';
+    text[n] = '\0';
+    return strcmp(text, wanted) == 0;
+}
+
+/* What a trunk may be known by: its client certificate, when the system's authorities vouch for it. */
+static void test_names_of_clients(void **state)
+{
+    static const struct {
+        const char *cn;
+        const char *names; /* alternative ones */
+        const char *usage; /* NULL: of any */
+        const struct ca *issuer;
+        const char *proved;
+        const char *counted; /* NULL: nothing is */
+    } cases[] = {
+        {"sip.Carrier.example", NULL, NULL, &foreign, "sip.carrier.example,", NULL},
+        {"x.example", "DNS:a.example,DNS:B.example", NULL, &foreign, "a.example,b.example,", NULL},
+        {"x.example", "URI:sip:c.example,DNS:a.example", NULL, &foreign, "c.example,", NULL},
+        {"x.example", "DNS:*.a.example,DNS:b.example", NULL, &foreign, "b.example,", NULL},
+        {"x.example", "IP:127.0.0.1", NULL, &foreign, "", NULL},
+        {"a.example", NULL, "clientAuth", &foreign, "a.example,", NULL},
+        {"a.example", NULL, "serverAuth", &foreign, "a.example,", NULL},
+        {"a.example", NULL, "codeSigning", &foreign, "", "tls_certificate_unproved"},
+        {"sip.carrier.example", NULL, NULL, &cluster, "", NULL}, /* a member's: that is what it is then */
+        {"not a node", NULL, NULL, &cluster, "", "tls_certificate_unproved"},
+        {"sip.carrier.example", NULL, NULL, NULL, "", "tls_certificate_unproved"}, /* vouches for itself */
+    };
+    struct identity hq = node("hq-1");
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", foreign.file, 1), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kit_loop k;
+        struct side a;
+        struct client c;
+        struct slice text = sip_text("call", 0);
+        alternative_names = cases[i].names;
+        usage = cases[i].usage;
+        struct identity id = make_identity(cases[i].issuer, cases[i].cn, (int)strlen(cases[i].cn));
+        alternative_names = usage = NULL;
+        kit_loop_init(&k);
+        tls_start(&a, &k, &hq, cluster.file, NULL);
+        client_start(&c, &a, TLS1_2_VERSION);
+        assert_int_equal(SSL_use_certificate_file(c.ssl, id.cert, SSL_FILETYPE_PEM), 1);
+        assert_int_equal(SSL_use_PrivateKey_file(c.ssl, id.key, SSL_FILETYPE_PEM), 1);
+        run_until_seen(&k, client_step(&c) != 0);
+        assert_int_equal(SSL_write(c.ssl, text.p, (int)text.n), (int)text.n);
+        run_until(&k, a.messages == 1);
+        if (!proved_are(&a, cases[i].proved)) fail_msg("case %zu proves otherwise", i);
+        assert_int_equal(side_count(&a, "tls_certificate_unproved"), cases[i].counted != NULL);
+        struct flow gone = a.last_flow;
+        client_stop(&c);
+        run_until(&k, a.lost == 1);
+        assert_int_equal(transport_peer_names(a.t, &gone).n, 0);
+        side_stop(&a);
+        kit_loop_fini(&k);
+    }
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
+/* A certificate of more names than are kept. */
+static void test_too_many_names(void **state)
+{
+    struct kit_loop k;
+    struct side a;
+    struct client c;
+    struct buf names = {0};
+    struct slice text = sip_text("call", 0);
+    struct identity hq = node("hq-1");
+    (void)state;
+    for (unsigned i = 0; i < 500; i++)
+        buf_printf(&names, "%sDNS:n%u.carrier.example", i > 0 ? "," : "", i);
+    buf_add(&names, "", 1);
+    alternative_names = names.p;
+    struct identity id = make_identity(&foreign, "x", 1);
+    alternative_names = NULL;
+    buf_fini(&names);
+    assert_int_equal(setenv("SSL_CERT_FILE", foreign.file, 1), 0);
+    kit_loop_init(&k);
+    tls_start(&a, &k, &hq, cluster.file, NULL);
+    client_start(&c, &a, TLS1_3_VERSION);
+    assert_int_equal(SSL_use_certificate_file(c.ssl, id.cert, SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_use_PrivateKey_file(c.ssl, id.key, SSL_FILETYPE_PEM), 1);
+    run_until_seen(&k, client_step(&c) != 0);
+    assert_int_equal(SSL_write(c.ssl, text.p, (int)text.n), (int)text.n);
+    run_until(&k, a.messages == 1);
+    struct slice kept = transport_peer_names(a.t, &a.last_flow);
+    assert_in_range(kept.n, TLS_NAMES_MAX - 30, TLS_NAMES_MAX);
+    assert_string_equal(kept.p, "n0.carrier.example");
+    assert_int_equal(side_count(&a, "tls_names_left_out"), 1);
+    client_stop(&c);
+    side_stop(&a);
+    kit_loop_fini(&k);
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
 /* Guests are capped per source, members behind the same address are not; and so are handshakes that do not end. */
 static void test_caps(void **state)
 {
@@ -609,12 +716,13 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),    cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_no_ride),    cmocka_unit_test(test_public),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_no_ride_for_another_name),
-        cmocka_unit_test(test_versions),   cmocka_unit_test(test_caps),
-        cmocka_unit_test(test_half_open),  cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_close_busy), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_members),        cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_no_ride),        cmocka_unit_test(test_public),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_no_ride_for_another_name),
+        cmocka_unit_test(test_versions),       cmocka_unit_test(test_names_of_clients),
+        cmocka_unit_test(test_too_many_names), cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_half_open),      cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_close_busy),     cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -31,12 +31,14 @@ static const char whole[] =
     "    - '[2001:db8::1]:5061'\n"
     "    transport: tls\n"
     "    trust: [192.0.2.0/24, 2001:db8::/32]\n"
+    "    trust_names: [sip.carrier.example, carrier.example]\n"
     "    probe: 1500ms\n"
     "    calls: 60\n"
     "    rate: 10/s\n"
     "    register: { user: '4930123', password: \"s: 'e\\\"cret\", expires: 10m }\n"
     "    in: [ {match: \"+49301234\", strip: 9} ]\n"
     "    out: [ {match: \"0\", prepend: \"9\"} ]\n"
+    "    hide: true\n"
     "    disabled: true\n"
     "accounts:\n"
     "  cam-gw: { password: secret, numbers: [\"8\", =6000], strip: 1, prepend: \"77\", site: hq, max_contacts: 2, "
@@ -127,7 +129,7 @@ static void check_routes(const struct plan_document *doc)
                 find(doc, PLAN_ROUTE, "*")->route.length_max == 15);
     assert_true(find(doc, PLAN_ROUTE, "#")->route.length_min == 7 && find(doc, PLAN_ROUTE, "#")->route.length_max == 7);
     assert_int_equal(find(doc, PLAN_ROUTE, "#")->route.target.code, 603);
-    assert_int_equal(find(doc, PLAN_ROUTE, "*")->line, 40);
+    assert_int_equal(find(doc, PLAN_ROUTE, "*")->line, 42);
 }
 
 static void test_fields(void **state)
@@ -149,7 +151,7 @@ static void test_fields(void **state)
     check_routes(&doc);
     assert_int_equal(doc.remove_count, 2);
     assert_true(slice_is(doc.remove[1], "route//6/trunk/old"));
-    assert_int_equal(doc.remove_line[0], 42);
+    assert_int_equal(doc.remove_line[0], 44);
     arena_fini(&arena);
 }
 
@@ -194,12 +196,14 @@ static const char written[] =
     "    address: [\"sip.carrier.example:5061\", \"[2001:db8::1]:5061\"]\n"
     "    transport: tls\n"
     "    trust: [\"192.0.2.0/24\", \"2001:db8::/32\"]\n"
+    "    trust_names: [sip.carrier.example, carrier.example]\n"
     "    probe: 1500ms\n"
     "    calls: 60\n"
     "    rate: 10/s\n"
     "    register: {user: \"4930123\", password: (set), expires: 10m}\n"
     "    in: [{match: \"+49301234\", strip: 9}]\n"
     "    out: [{match: \"0\", prepend: \"9\"}]\n"
+    "    hide: true\n"
     "    disabled: true\n"
     "accounts:\n"
     "  cam-gw:\n"

@@ -19,7 +19,7 @@
     "sites: { hq: {blocks: [\"6\"]}, campus: {blocks: [\"8\"]}, lab: {blocks: [900-999]} }\n"                          \
     "trunks:\n"                                                                                                        \
     "  h: {site: hq, address: [h], trust: [10.1.0.1]}\n"                                                               \
-    "  h2: {site: hq, address: [h], trust: [10.1.0.1]}\n"                                                              \
+    "  h2: {site: hq, address: [h], trust: [10.1.0.2]}\n"                                                              \
     "  c: {site: campus, address: [c], trust: [10.2.0.1]}\n"                                                           \
     "  l: {site: lab, address: [l], trust: [10.3.0.1]}\n"
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
@@ -116,6 +116,21 @@ static const struct {
      ""},
     /* unused, no-trust */
     {"plan: 1\nsites: {a: {}}\ntrunks: { t: {site: a, address: [h]} }\n", "no-trust trunk/t\nunused-trunk trunk/t\n"},
+    {"plan: 1\nsites: {a: {}}\ntrunks: { t: {site: a, address: [h], trust_names: [h.example]} }\n",
+     "unused-trunk trunk/t\n"},
+    /* same-trust */
+    {"plan: 1\nsites: {a: {}, b: {}}\ntrunks:\n"
+     "  t: {site: a, address: [h], trust: [10.0.0.1], trust_names: [h.example]}\n"
+     "  u: {site: a, address: [h], trust: [10.0.0.0/24], trust_names: [h2.example]}\n"
+     "  v: {site: b, address: [h], trust: [10.0.0.1], trust_names: [h.example]}\n"
+     "routes:\n- {match: \"1\", to: trunk/t}\n- {match: \"2\", to: trunk/u}\n- {match: \"3\", to: trunk/v}\n",
+     ""},
+    {"plan: 1\nsites: {a: {}}\ntrunks:\n"
+     "  t: {site: a, address: [h], trust: [10.0.0.1]}\n  u: {site: a, address: [h], trust: [10.0.0.1]}\n"
+     "  v: {site: a, address: [h], trust_names: [h.example]}\n  w: {site: a, address: [h], trust_names: [H.example]}\n"
+     "routes:\n- {match: \"1\", to: trunk/t}\n- {match: \"2\", to: trunk/u}\n- {match: \"3\", to: trunk/v}\n"
+     "- {match: \"4\", to: trunk/w}\n",
+     "same-trust trunk/u\nsame-trust trunk/w\n"},
     {"plan: 1\naccounts: { soft: {" P "}, \"6001\": {" P "}, gw: {" P ", numbers: [\"7\"]} }\n",
      "unused-account account/soft\n"},
     {"plan: 1\naccounts: { \"6001\": {}, \"6002\": {password: x}, \"6003\": {hashes: {md5: "

@@ -18,6 +18,8 @@ static const struct slice trust[] = {{"10.1.0.10/32", 12}};
 static const struct slice numbers[] = {{"8", 1}, {"=6001", 5}};
 static const uint16_t failover[] = {408, 503};
 
+static const struct slice names[] = {{"sip.carrier.example", 19}, {"carrier.example", 15}};
+
 static struct plan_object sample(enum plan_kind kind)
 {
     struct plan_object o;
@@ -34,6 +36,9 @@ static struct plan_object sample(enum plan_kind kind)
             .transport = PLAN_TLS,
             .trust = trust,
             .trust_count = 1,
+            .trust_names = names,
+            .trust_name_count = 2,
+            .hide = true,
             .probe_ms = 10000,
             .calls = 60,
             .rate_per_s = 10,

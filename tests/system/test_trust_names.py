@@ -1,0 +1,157 @@
+"""A trunk that is known by its certificate: its calls come from any address; another authority's word, or another name, is
+worth nothing."""
+import re
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.raw import Message, Peer
+
+NODE, PBX, AWAY = "127.0.71.1", "127.0.71.10", "127.0.71.20"
+PLAN = f"""plan: 1
+defaults: {{ domain: test.example, digest: [md5] }}
+sites:
+  hq: {{ blocks: ["6"] }}
+trunks:
+  carrier: {{ site: hq, address: ["sip.carrier.example"], transport: tls, trust_names: [sip.carrier.example], in: [{{match: "9", strip: 1}}] }}
+  other:   {{ site: hq, address: ["{AWAY}"], trust: ["127.0.71.30/32"], identity: outside }}
+  pbx:     {{ site: hq, address: ["{PBX}:5060"], identity: inside }}
+routes:
+  - {{ match: "6", to: trunk/pbx }}
+"""
+
+
+def openssl(*args):
+    subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+
+
+def authority(folder, name):
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / f"{name}.key",
+            "-subj", f"/CN={name}", "-days", 10, "-addext", "basicConstraints=critical,CA:TRUE",
+            "-addext", "keyUsage=critical,keyCertSign", "-out", folder / f"{name}.pem")
+
+
+def certificate(folder, ca, name):
+    """(certificate, key) for a SIP domain."""
+    request, key, made, extensions = (folder / f"{ca}-{name}.{n}" for n in ("request", "key", "pem", "extensions"))
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-subj", "/CN=x",
+            "-out", request)
+    extensions.write_text(f"basicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:{name}\nextendedKeyUsage=serverAuth\n")
+    openssl("x509", "-req", "-in", request, "-CA", folder / f"{ca}.pem", "-CAkey", folder / f"{ca}.key", "-CAcreateserial",
+            "-days", 10, "-extfile", extensions, "-out", made)
+    return made, key
+
+
+class TlsCaller:
+    """One TLS connection to the node, from an address that no trust range names."""
+
+    def __init__(self, address, certificate=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if certificate:
+            context.load_cert_chain(*certificate)
+        plain = socket.create_connection((NODE, 5061), 10, (address, 0))
+        self.socket = context.wrap_socket(plain)
+        self.socket.settimeout(10)
+        self.address, self.rest, self.count = address, b"", 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def receive(self):
+        while b"\r\n\r\n" not in self.rest:
+            more = self.socket.recv(65536)
+            assert more, "the node closed the connection"
+            self.rest += more
+        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        assert re.search(rb"^Content-Length: *0\s*$", head, re.MULTILINE | re.IGNORECASE)
+        return Message(head + b"\r\n\r\n")
+
+    def invite(self, number):
+        """The final answer, acknowledged."""
+        self.count += 1
+        lines = [f"INVITE sip:{number}@{NODE} SIP/2.0",
+                 f"Via: SIP/2.0/TLS {self.address};branch=z9hG4bK-tls-{id(self)}-{self.count}", f"To: <sip:{number}@{NODE}>",
+                 f"From: <sip:100@carrier>;tag=t{self.count}", f"Call-ID: tls-{id(self)}-{self.count}", "CSeq: 1 INVITE",
+                 f"Contact: <sip:100@{self.address};transport=tls>", "P-Asserted-Identity: <sip:100@carrier>"]
+        self.socket.sendall("\r\n".join([*lines, "Max-Forwards: 70", "Content-Length: 0", "", ""]).encode())
+        while True:
+            answer = self.receive()
+            if answer.code >= 200:
+                break
+        if answer.code >= 300:
+            self.socket.sendall("\r\n".join([lines[0].replace("INVITE", "ACK", 1), lines[1], f"To: {answer.get('To')}", lines[3],
+                                             lines[4], "CSeq: 1 ACK", "Content-Length: 0", "", ""]).encode())
+        return answer
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("names")
+    certs = folder / "certs"
+    certs.mkdir()
+    for name in ("public", "private"):
+        authority(certs, name)
+    with Cluster(folder) as one:
+        node = one.add("hq", "hq", NODE, start=False)
+        node.environment["SSL_CERT_FILE"] = str(certs / "public.pem")
+        node.start()
+        node.apply(PLAN, "test", "--allow", "all")
+        yield node, certs
+
+
+def grown(node, before, module, name):
+    return node.counter(module, name) - before[module].get(name, 0)
+
+
+def test_known_by_its_certificate(house):
+    node, certs = house
+    with Peer(PBX, node=NODE) as pbx, TlsCaller(AWAY, certificate(certs, "public", "sip.carrier.example")) as carrier:
+        seen = []
+
+        def answer():
+            seen.append(pbx.expect("INVITE"))
+            pbx.reply(seen[0], 486)
+        waiting = threading.Thread(target=answer)
+        waiting.start()
+        assert carrier.invite("96100").code == 486
+        waiting.join()
+    assert seen[0].uri.startswith("sip:6100@")  # by the rules of the trunk
+    assert seen[0].get("P-Asserted-Identity") == "<sip:100@carrier>"  # which is inside
+    assert node.ctl("calls")[0]["source"] == "trunk/carrier"
+    explained = node.ctl("route", "explain", "96100", "--from", "trunk/carrier")
+    assert [r["target"] for r in explained if r.get("place")] == ["trunk/pbx"]
+
+
+@pytest.mark.parametrize("ca, name, module, counter", [
+    ("private", "sip.carrier.example", "transport", "tls_certificate_unproved"),
+    ("public", "other.example", "edge", "certificates_of_no_trunk"),
+    (None, None, "edge", "challenged"),
+])
+def test_nobody_else(house, ca, name, module, counter):
+    node, certs = house
+    before = {m: node.counters(m) for m in ("transport", "edge")}
+    with TlsCaller(AWAY, certificate(certs, ca, name) if ca else None) as stranger:
+        assert stranger.invite("96100").code == 407
+    assert grown(node, before, module, counter) == 1
+    assert grown(node, before, "edge", "calls_started") == 0
+    if ca == "private":
+        assert "ev=tls-certificate" in node.log_text()
+
+
+def test_a_plan_change_counts_at_once(house):
+    """Also for a connection that stands."""
+    node, certs = house
+    with TlsCaller(AWAY, certificate(certs, "public", "sip.carrier.example")) as carrier:
+        assert carrier.invite("96999").code in (404, 408, 480, 500, 503)  # nobody is there, but it was let in
+        node.run("trunk", "set", "carrier", "--trust-names", "", "-m", "no more", "--allow", "all")
+        assert carrier.invite("96100").code == 407
+        node.run("trunk", "set", "carrier", "--trust-names", "sip.carrier.example", "-m", "again", "--allow", "all")
+        assert carrier.invite("96999").code != 407
