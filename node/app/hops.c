@@ -139,6 +139,7 @@ static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_targ
     struct edge_hop *hops = arena_alloc(arena, o.trunk.address_count * sizeof *hops);
     t->number = hops_trunk_number(arena, &o.trunk, t->number);
     t->inside = plan_trunk_inside(&o.trunk);
+    t->hide = o.trunk.hide;
     if (hops == NULL || t->number.p == NULL) return ERR_NOMEM;
     t->hops = hops;
     for (size_t i = 0; i < o.trunk.address_count; i++) {

@@ -40,6 +40,7 @@ struct trust_range {
     char trunk[LIMIT_NAME + 1];
     bool own_site;
     bool inside;
+    bool hide;
 };
 
 struct trust_name {
@@ -47,6 +48,7 @@ struct trust_name {
     char trunk[LIMIT_NAME + 1];
     bool own_site;
     bool inside;
+    bool hide;
 };
 
 /* What is read from the plan for each packet, kept until the plan changes. */

@@ -26,6 +26,7 @@ static void take_trust(struct trust_walk *w, const struct plan_trunk *t)
             (void)snprintf(r.trunk, sizeof r.trunk, "%.*s", SLICE_ARG(t->name));
             r.own_site = slice_is(t->site, w->n->config.site);
             r.inside = plan_trunk_inside(t);
+            r.hide = t->hide;
             w->n->cache.trust[w->count] = r;
         }
         w->count++;
@@ -36,7 +37,8 @@ static void take_names(struct trust_walk *w, const struct plan_trunk *t)
 {
     for (size_t i = 0; i < t->trust_name_count; i++) {
         struct slice name = t->trust_names[i];
-        struct trust_name r = {.own_site = slice_is(t->site, w->n->config.site), .inside = plan_trunk_inside(t)};
+        struct trust_name r = {
+            .own_site = slice_is(t->site, w->n->config.site), .inside = plan_trunk_inside(t), .hide = t->hide};
         if (name.n >= sizeof r.name) continue;
         for (size_t k = 0; k < name.n; k++)
             r.name[k] = (char)(name.p[k] >= 'A' && name.p[k] <= 'Z' ? name.p[k] - 'A' + 'a' : name.p[k]);
@@ -220,7 +222,8 @@ void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from
     if (proved == NULL && found == NULL) return;
     struct slice name = arena_copy(arena, slice_of(proved != NULL ? proved->trunk : found->trunk));
     bool inside = proved != NULL ? proved->inside : found->inside;
-    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name, inside};
+    bool hide = proved != NULL ? proved->hide : found->hide;
+    if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name, inside, hide};
 }
 
 enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name, struct plan_object *out)

@@ -174,6 +174,16 @@ static enum err make_mac(const struct edge *e, const char *purpose, struct mac *
     return err;
 }
 
+static enum err make_cloak(struct edge *e)
+{
+    unsigned char key[HASH_KEY_LEN];
+    enum err err = key_derive(e->o.cluster_key, "sip topology", key);
+    if (err == ERR_OK) e->cloak = cloak_new(key);
+    if (err == ERR_OK && e->cloak == NULL) err = ERR_NOMEM;
+    secret_wipe(key, sizeof key);
+    return err;
+}
+
 static enum err copy_texts(struct edge *e)
 {
     struct slice *const texts[] = {&e->o.node.name, &e->o.node.site, &e->o.node.version, &e->o.advertise};
@@ -207,6 +217,7 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = make_mac(e, "sip dialog cookie", &e->dialog_mac);
     if (err == ERR_OK) err = make_mac(e, "sip transit cookie", &e->transit_mac);
     if (err == ERR_OK) err = make_mac(e, "sip digest nonce", &e->nonce_mac);
+    if (err == ERR_OK) err = make_cloak(e);
     if (err == ERR_OK) err = registrar_new(e, &e->registrar);
     if (err == ERR_OK) err = prober_new(e, &e->prober);
     return err;
@@ -226,6 +237,7 @@ static void free_memory(struct edge *e)
     mac_free(e->dialog_mac);
     mac_free(e->transit_mac);
     mac_free(e->nonce_mac);
+    cloak_free(e->cloak);
     pool_fini(&e->relay_pool);
     pool_fini(&e->branch_pool);
     for (size_t i = 0; i < EDGE_MESSAGE_POOLS; i++)

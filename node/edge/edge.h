@@ -18,6 +18,7 @@ struct edge_source {
     enum edge_source_kind kind;
     struct slice name; /* of the trunk, account or node */
     bool inside;       /* a trunk that may assert identities */
+    bool hide;         /* a trunk that is not shown what stands behind us */
 };
 
 /* One way to reach a target, tried in order. */
@@ -37,6 +38,7 @@ struct edge_target {
     struct slice number;    /* what it is sent */
     bool number_in_contact; /* account: the number replaces the contact's user part */
     bool inside;            /* may be told who calls, whatever the caller wants others to know */
+    bool hide;              /* is not shown what stands behind us (topology.h) */
     const struct edge_hop *hops; /* here: addresses or contacts; other node: its SIP addresses */
     size_t hop_count;
     struct plan_route route; /* for failover codes and the record */

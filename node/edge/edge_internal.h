@@ -7,6 +7,7 @@
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
+#include "node/base/cloak.h"
 #include "node/base/hash.h"
 #include "node/base/rng.h"
 #include "node/edge/address.h"
@@ -36,6 +37,8 @@
     X(refused_draining)                                                                                                \
     X(refused_no_dialog)                                                                                               \
     X(refused_cookie)                                                                                                  \
+    X(refused_cloak)                                                                                                   \
+    X(hidden_too_long)                                                                                                 \
     X(refused_transit_cookie)                                                                                          \
     X(refused_foreign_route)                                                                                           \
     X(refused_syntax)                                                                                                  \
@@ -118,6 +121,7 @@ struct edge {
     struct mac *dialog_mac;
     struct mac *transit_mac;
     struct mac *nonce_mac;
+    struct cloak *cloak; /* topology.h */
     struct pool relay_pool;
     struct pool branch_pool;
     struct pool message_pools[EDGE_MESSAGE_POOLS];

@@ -6,7 +6,7 @@
  * transaction ends, because a late 2xx must still be forwarded and a late 1xx cancelled. The relay keeps the request's
  * bytes until it has sent a final response. Rooms: proxy_request.c takes a request in, proxy_target.c chooses where it
  * goes next, proxy_forward.c makes the bytes, proxy_response.c takes responses, proxy_cancel.c ends what is pending,
- * proxy_relay.c is birth, answer and death. */
+ * proxy_relay.c is birth, answer and death; topology.c keeps what stands behind us from those who shall not see it. */
 #ifndef TANDEM_EDGE_PROXY_H
 #define TANDEM_EDGE_PROXY_H
 
@@ -44,6 +44,9 @@ struct relay {
     uint8_t address_count;
     uint8_t address_at;
     uint8_t pop_count;             /* Route values of ours at the top */
+    bool hide_from;                /* its sender is not shown what stands behind us (topology.h) */
+    bool hide_to;                  /* inside a dialog: nor is whom it goes to */
+    struct message vias;           /* the request's, for responses that come without them */
     bool from_inside;              /* the caller may assert identities (identity.h) */
     char asserted[LIMIT_NAME + 1]; /* the identity that an account gets, "" none */
     bool caller_refreshes;         /* Supported: timer (session.h) */
@@ -86,6 +89,7 @@ struct branch {
     bool expect_member;
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
     bool is_waiting;
+    bool hide;          /* where it goes is not shown what stands behind us */
     bool inside;        /* where it goes: whether identities may be told and believed */
     bool current;       /* its failure moves the request on */
     bool answered;      /* any response has come */
@@ -134,6 +138,7 @@ struct forward {
     const struct flow *to;
     unsigned pop_count;
     bool record_route;
+    bool hide;       /* where it goes is not shown what stands behind us */
     uint8_t breadth; /* Max-Breadth of this branch, 0: left as it came */
     uint64_t id;
 };

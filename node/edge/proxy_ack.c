@@ -10,6 +10,7 @@ struct ack_way {
     struct edge_hop hop;
     unsigned pop_count;
     bool to_member;
+    bool hide;
 };
 
 /* One that waits for a name. */
@@ -20,6 +21,8 @@ struct ack {
     bool done;
     bool waiting;
     struct message text;
+    struct message uri;   /* what the hop wants in place of the Request-URI, */
+    struct message route; /* and above the other routes */
     char host[LIMIT_HOST + 1];
 };
 
@@ -27,8 +30,12 @@ static void send_to(struct edge *e, const struct sip_view *v, const struct ack_w
                     const union sock_address *address)
 {
     struct flow to;
-    struct forward f = {
-        .hop = &w->hop, .from = &w->from, .to = &to, .pop_count = w->pop_count, .id = rng_next(&e->rng)};
+    struct forward f = {.hop = &w->hop,
+                        .from = &w->from,
+                        .to = &to,
+                        .pop_count = w->pop_count,
+                        .hide = w->hide,
+                        .id = rng_next(&e->rng)};
     bool member = w->to_member && w->hop.transport == PLAN_TLS;
     if (edge_flow_to(e, w->hop.transport, address, &w->from, &to) != ERR_OK ||
         proxy_forward_request(e, v, &f) != ERR_OK ||
@@ -43,7 +50,18 @@ static void ack_free(struct ack *w)
 {
     list_remove(&w->node);
     proxy_message_drop(w->edge, &w->text);
+    proxy_message_drop(w->edge, &w->uri);
+    proxy_message_drop(w->edge, &w->route);
     free(w);
+}
+
+/* A text that the arrival lends; false: no memory. */
+static bool keep(struct edge *e, struct message *m, struct slice *text)
+{
+    if (text->n == 0) return true;
+    if (!proxy_message_set(e, m, *text)) return false;
+    *text = (struct slice){m->p, m->n};
+    return true;
 }
 
 static void ack_resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
@@ -74,6 +92,11 @@ static void send_by_name(struct arrival *a, const struct ack_way *way)
     w->way = *way;
     w->way.hop.host = (struct slice){w->host, host.n};
     list_append(&e->acks, &w->node);
+    if (!keep(e, &w->uri, &w->way.hop.request_uri) || !keep(e, &w->route, &w->way.hop.route)) {
+        edge_count(e, EC_acks_dropped);
+        ack_free(w);
+        return;
+    }
     if (dns_resolve(e->dns, w->way.hop.host, way->hop.port, way->hop.transport, ack_resolved, w) != ERR_OK)
         w->done = true;
     w->waiting = true;
@@ -107,6 +130,7 @@ void proxy_arrival_ack(struct arrival *a)
     }
     way.pop_count = a->routes.own;
     way.to_member = a->routes.to_member;
+    way.hide = a->hide_to;
     uint16_t port = way.hop.port != 0 ? way.hop.port : sip_default_port(way.hop.transport);
     if (sock_address_parse(way.hop.host, port, &address) == ERR_OK) {
         send_to(e, a->v, &way, &address);

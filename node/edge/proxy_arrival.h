@@ -12,6 +12,9 @@ struct route_set {
     struct slice target;
     struct slice transit_cookie;
     bool number_in_contact;
+    unsigned hidden_sides; /* hm, hu, hd of ours: topology.h */
+    struct slice hidden_up;
+    struct slice hidden_down;
     bool has_next;  /* another value follows: next is its URI */
     bool to_member; /* it carries our cookie too, so it is another node's: only a member may be met there */
     bool bad;
@@ -24,6 +27,9 @@ struct arrival {
     struct sip_view *v;
     struct route_set routes;
     struct slice asserted; /* the identity that an account gets */
+    bool hide_from;        /* of topology_open: */
+    bool hide_to;
+    struct slice hidden_route; /* Route values that ours stood for */
 };
 
 /* Answers without a transaction, and counts why. */

@@ -4,6 +4,7 @@
  * those that came. Everything not named here passes unchanged, in order. */
 #include "node/edge/identity.h"
 #include "node/edge/session.h"
+#include "node/edge/topology.h"
 
 #include <stdio.h>
 
@@ -50,13 +51,18 @@ static void add_via(struct edge *e, const struct forward *f)
     buf_text(b, ";rport\r\n");
 }
 
-static void add_record_route(struct edge *e, uint8_t listener, const char *cookie)
+/* sides: who is shown nothing. */
+static enum err add_record_route(struct edge *e, const struct sip_view *v, uint8_t listener, const char *cookie,
+                                 unsigned sides, bool faces_callee)
 {
+    enum err err = ERR_OK;
     buf_text(&e->lines, "Record-Route: <");
     buf_text(&e->lines, e->places[listener].uri);
     buf_text(&e->lines, ";lr;ck=");
     buf_text(&e->lines, cookie);
+    if (sides != 0) err = topology_route_params(e, v, sides, faces_callee, &e->lines);
     buf_text(&e->lines, ">\r\n");
+    return err;
 }
 
 /* Two, where the request leaves by another door than it came in: each side then sees an address that it can reach (RFC
@@ -65,9 +71,12 @@ static enum err add_record_routes(struct edge *e, const struct sip_view *v, cons
 {
     char cookie[SIP_COOKIE_TEXT];
     enum err err = sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie);
+    unsigned caller = f->relay != NULL && f->relay->hide_from ? TOPOLOGY_CALLER : 0;
+    unsigned callee = f->hide ? TOPOLOGY_CALLEE : 0;
+    bool two = f->from->listener != f->to->listener;
+    if (err == ERR_OK) err = add_record_route(e, v, f->to->listener, cookie, two ? callee : caller | callee, true);
+    if (err == ERR_OK && two) err = add_record_route(e, v, f->from->listener, cookie, caller, false);
     if (err != ERR_OK) return err;
-    add_record_route(e, f->to->listener, cookie);
-    if (f->from->listener != f->to->listener) add_record_route(e, f->from->listener, cookie);
     if (f->relay != NULL && f->relay->call != NULL) edge_call_set_cookie(f->relay->call, slice_of(cookie));
     return ERR_OK;
 }
@@ -201,7 +210,11 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     sip_edits_init(&edits, v);
     if (uri.n > 0) sip_edit_replace(&edits, v->uri, uri);
     sip_edit_insert(&edits, v->first_line_end, buf_view(&e->lines));
-    sip_edit_replace(&edits, v->via.all, (struct slice){e->via.p, via_len});
+    if (f->hide) {
+        topology_request(e, v, f->to->listener, &edits);
+    } else {
+        sip_edit_replace(&edits, v->via.all, (struct slice){e->via.p, via_len});
+    }
     if (v->max_forwards > 0) {
         struct slice left = decimal((unsigned)v->max_forwards - 1, hops);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), left);

@@ -10,6 +10,7 @@
 #include "node/edge/identity.h"
 #include "node/edge/registrar.h"
 #include "node/edge/session.h"
+#include "node/edge/topology.h"
 #include "node/sip/cookie.h"
 
 #define ABILITIES                                                                                                      \
@@ -151,6 +152,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     r->mark = mark;
     session_ask(r, a->v);
     r->from_inside = q->source.inside;
+    r->hide_from = q->source.hide;
     if (a->asserted.n > 0 && a->asserted.n < sizeof r->asserted) memcpy(r->asserted, a->asserted.p, a->asserted.n);
     r->breadth = breadth;
     if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);
@@ -213,6 +215,15 @@ static bool breadth_usable(struct arrival *a, uint8_t *breadth)
     return true;
 }
 
+/* A Contact that a hidden side was given, and calls outside the dialog (RFC 3515, RFC 3891): the number that it stands
+ * for is dialled, and the plan says where that leads. */
+static void take_off_cloak(struct arrival *a, struct sip_uri *uri)
+{
+    struct sip_uri meant;
+    struct slice text = topology_may_be_ours(a->v->uri) ? topology_uri(a->e, uri) : SLICE_NONE;
+    if (text.p != NULL && sip_uri_parse(&a->e->scratch, text, &meant) == ERR_OK) *uri = meant;
+}
+
 static bool needs_dialog(enum sip_method m)
 {
     return m == SIP_BYE || m == SIP_PRACK || m == SIP_UPDATE;
@@ -256,6 +267,7 @@ void proxy_arrival_outside(struct arrival *a)
     }
     uint8_t breadth = 0;
     if (!breadth_usable(a, &breadth)) return;
+    take_off_cloak(a, &uri);
     q.dialled = arena_copy(&a->e->scratch, uri.number);
     q.call_id = arena_copy(&a->e->scratch, a->v->call_id);
     q.call = a->v->method == SIP_INVITE;

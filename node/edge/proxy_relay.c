@@ -286,5 +286,6 @@ void proxy_relay_free(struct relay *r)
     proxy_message_drop(e, &r->request);
     proxy_message_drop(e, &r->last);
     proxy_message_drop(e, &r->best);
+    proxy_message_drop(e, &r->vias);
     pool_put(&e->relay_pool, r);
 }

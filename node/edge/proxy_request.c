@@ -49,6 +49,8 @@ static void inside(struct arrival *a)
     r->in_dialog = true;
     session_ask(r, a->v);
     r->to_member = a->routes.to_member;
+    r->hide_from = a->hide_from;
+    r->hide_to = a->hide_to;
     r->pop_count = (uint8_t)a->routes.own;
     if (!proxy_relay_set_targets(r, &(struct edge_target){.hops = &hop, .hop_count = 1}, 1)) {
         proxy_relay_free(r);

@@ -1,8 +1,8 @@
 /* proxy_response: what comes back: responses, timers of the client side, failures to send (RFC 3261 §16.7-16.9). */
 #include "node/edge/identity.h"
 #include "node/edge/prober.h"
-#include "node/edge/proxy.h"
 #include "node/edge/session.h"
+#include "node/edge/topology.h"
 
 static void stop_waiting(struct branch *b)
 {
@@ -20,15 +20,21 @@ static void strip_identity(const struct branch *b, const struct sip_view *v, str
     identity_edits(v, from, to, edits);
 }
 
+static void pop_own(const struct sip_view *v, struct sip_edits *edits)
+{
+    const struct sip_line *line = &v->lines[v->first[SIP_VIA]];
+    size_t next = v->via.more ? v->via.next_value : line->end;
+    size_t from = v->via.more ? line->value : line->start;
+    sip_edit_replace(edits, (struct slice){v->data + from, next - from}, SLICE(""));
+}
+
 bool proxy_pop_via(struct branch *b, const struct sip_view *v, struct slice lines)
 {
     struct edge *e = b->relay->edge;
     struct sip_edits edits;
     sip_edits_init(&edits, v);
-    const struct sip_line *line = &v->lines[v->first[SIP_VIA]];
-    size_t next = v->via.more ? v->via.next_value : line->end;
-    size_t from = v->via.more ? line->value : line->start;
-    sip_edit_replace(&edits, (struct slice){v->data + from, next - from}, SLICE(""));
+    if (!b->hide) pop_own(v, &edits);
+    if (b->hide || b->relay->hide_from) topology_response(b, v, &edits);
     if (lines.n > 0) sip_edit_append(&edits, lines);
     if (identity_concerns(v)) strip_identity(b, v, &edits);
     buf_reset(&e->out);

@@ -4,6 +4,7 @@
  * loose router: strict ones (RFC 2543) are not served. */
 #include "node/edge/proxy_arrival.h"
 
+#include "node/edge/topology.h"
 #include "node/sip/cookie.h"
 
 #define OWN_ROUTES_MAX 8
@@ -16,6 +17,17 @@ static void note_own(struct route_set *r, const struct sip_uri *uri)
     r->target = sip_uri_param(uri, "tt");
     r->transit_cookie = sip_uri_param(uri, "tk");
     r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
+}
+
+/* Of a double Record-Route either value may have them. */
+static void note_hidden(struct route_set *r, const struct sip_uri *uri)
+{
+    struct slice sides = sip_uri_param(uri, "hm");
+    struct slice up = sip_uri_param(uri, "hu");
+    struct slice down = sip_uri_param(uri, "hd");
+    if (sides.n == 1 && sides.p[0] >= '1' && sides.p[0] <= '3') r->hidden_sides |= (unsigned)(sides.p[0] - '0');
+    if (up.n > 0) r->hidden_up = up;
+    if (down.n > 0) r->hidden_down = down;
 }
 
 /* Our Record-Route as we wrote it, which is how it nearly always comes back. False: it may still be ours. */
@@ -55,6 +67,7 @@ static bool read_route(struct arrival *a, struct slice value)
     }
     if (edge_is_ours(a->e, &addr.uri)) {
         if (r->own == 0) note_own(r, &addr.uri);
+        note_hidden(r, &addr.uri);
         return count_own(r);
     }
     struct slice cookie = sip_uri_param(&addr.uri, "ck");
@@ -76,18 +89,34 @@ void proxy_arrival_read_routes(struct arrival *a)
     }
 }
 
+/* The Request-URI, or what it stands for when it is a cloak of ours; text is then that, else "". False: no URI. Where a
+ * Route leads on nothing else is of interest. */
+static bool request_uri(struct arrival *a, struct sip_uri *uri, struct slice *text)
+{
+    *text = SLICE("");
+    if (a->routes.has_next && !topology_may_be_ours(a->v->uri)) return true;
+    if (sip_uri_parse(&a->e->scratch, a->v->uri, uri) != ERR_OK) return false;
+    struct slice meant = topology_uri(a->e, uri);
+    if (meant.p == NULL) return true;
+    *text = meant;
+    return sip_uri_parse(&a->e->scratch, meant, uri) == ERR_OK;
+}
+
 unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why)
 {
     struct sip_uri parsed;
+    struct slice meant;
     const struct sip_uri *uri = &a->routes.next;
+    *why = EC_refused_syntax;
+    if (!request_uri(a, &parsed, &meant)) return 400;
+    *why = EC_refused_cloak;
+    if (!topology_open(a)) return 403;
     if (!a->routes.has_next) {
         uri = &parsed;
-        *why = EC_refused_syntax;
-        if (sip_uri_parse(&a->e->scratch, a->v->uri, &parsed) != ERR_OK) return 400;
         *why = EC_refused_own_address; /* a Contact that names us: it would come straight back */
         if (edge_is_ours(a->e, uri)) return 404;
     }
-    *hop = (struct edge_hop){.host = uri->host, .port = uri->port};
+    *hop = (struct edge_hop){.host = uri->host, .port = uri->port, .request_uri = meant, .route = a->hidden_route};
     *why = EC_refused_scheme;
     return uri->host.n > 0 && edge_uri_transport(uri, &hop->transport) ? 0 : 416;
 }

@@ -1,7 +1,7 @@
 /* proxy_target: where a request goes next: the addresses of a hop, the hops of a target, the targets of the decision,
  * in order, one at a time (DESIGN "The decision", failover). */
 #include "node/edge/prober.h"
-#include "node/edge/proxy.h"
+#include "node/edge/topology.h"
 
 #include <stdlib.h>
 
@@ -252,9 +252,11 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .to = &to,
                         .pop_count = r->pop_count,
                         .record_route = r->forms_dialog,
+                        .hide = r->in_dialog ? r->hide_to : t->hide,
                         .breadth = share_of_breadth(r),
                         .id = rng_next(&e->rng)};
-    enum err err = v != NULL ? proxy_forward_request(e, v, &f) : ERR_NOMEM;
+    bool kept = v != NULL && (!f.hide || r->vias.p != NULL || topology_keep_vias(r, v));
+    enum err err = kept ? proxy_forward_request(e, v, &f) : ERR_NOMEM;
     if (err == ERR_OK && by_tcp_first(r, hop, &to)) {
         r->address_at--; /* where TCP fails, UDP has to do */
         err = proxy_forward_request(e, v, &f);
@@ -271,6 +273,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     }
     b->expect_member = expect_member;
     b->inside = t->node.n > 0 || t->inside;
+    b->hide = f.hide;
     if (r->call != NULL) edge_call_sent(r->call, &to);
     sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
     /* a phone behind NAT is found by its connection, whatever its contact is called */

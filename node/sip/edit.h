@@ -8,7 +8,7 @@
 
 #include "node/sip/view.h"
 
-#define SIP_EDITS_MAX 64
+#define SIP_EDITS_MAX 160 /* every line of a message may go */
 
 struct sip_edit {
     uint32_t at;

@@ -63,6 +63,7 @@ struct kit_node {
     /* the plan */
     uint16_t trunk_port; /* requests from this port of 127.0.0.1 are of trunk/pbx */
     bool trunk_inside;
+    bool trunk_hidden;
     struct slice numbers[2]; /* of account 6001 */
     size_t number_count;
     struct edge_target targets[KIT_TARGETS];
@@ -130,7 +131,7 @@ static inline void kit_source(void *ctx, struct arena *arena, const struct flow 
     (void)arena;
     *out = (struct edge_source){.kind = EDGE_SOURCE_UNKNOWN};
     if (n->trunk_port != 0 && sock_address_port(&from->remote) == n->trunk_port) {
-        *out = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("pbx"), n->trunk_inside};
+        *out = (struct edge_source){EDGE_SOURCE_TRUNK, SLICE("pbx"), n->trunk_inside, n->trunk_hidden};
     }
 }
 

@@ -197,6 +197,44 @@ static void over_tls(void **state)
     a_call_over(*state, TLS);
 }
 
+/* The second node's trunk is shown nothing of the first; what it sends back still finds the first as a member. */
+static void over_tls_to_a_hidden_side(void **state)
+{
+    struct crossing *x = *state;
+    char routes[2048];
+    char port[16];
+    struct arena arena = {0};
+    struct sip_name_addr contact;
+    (void)through(x, TLS);
+    x->n2.targets[0].hide = true;
+    invite(x, "i1", "");
+    ua_expect(&x->k, &x->b, "INVITE");
+    ua_keep(&x->b);
+    (void)snprintf(port, sizeof port, ":%u", x->n1.port);
+    ua_lacks(&x->b, port);
+    (void)snprintf(port, sizeof port, ":%u", x->a.port);
+    ua_lacks(&x->b, port);
+    answer(x, 200);
+    ua_expect_code(&x->k, &x->a, 200);
+    ua_keep(&x->a);
+    ua_route_set(&x->a.kept_v, true, routes, sizeof routes);
+    in_dialog(&x->a, x->n1.port, &x->b, "ACK", routes, true);
+    ua_expect(&x->k, &x->b, "ACK");
+    ua_route_set(&x->b.kept_v, false, routes, sizeof routes);
+    assert_int_equal(sip_name_addr_parse(&arena, sip_view_value(&x->b.kept_v, SIP_CONTACT), &contact), ERR_OK);
+    ua_send(&x->b, x->n2.port,
+            "BYE %.*s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKbye;rport\r\nMax-Forwards: 70\r\n"
+            "%sFrom: <sip:8123@example.org>;tag=callee\r\nTo: <sip:100@pbx>;tag=caller\r\nCall-ID: call-i1\r\n"
+            "CSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            SLICE_ARG(contact.uri_text), x->b.port, routes);
+    arena_fini(&arena);
+    ua_expect(&x->k, &x->a, "BYE");
+    ua_reply(&x->a, 200, "");
+    ua_expect_code(&x->k, &x->b, 200);
+    assert_int_equal(edge_load(x->n1.edge).calls, 0);
+    assert_int_equal(edge_load(x->n2.edge).calls, 0);
+}
+
 static void a_number_with_special_characters(void **state)
 {
     struct crossing *x = *state;
@@ -335,6 +373,7 @@ int main(void)
         WITH_NODES(over_udp),
         WITH_NODES(over_tcp),
         WITH_NODES(over_tls),
+        WITH_NODES(over_tls_to_a_hidden_side),
         WITH_NODES(a_number_with_special_characters),
         WITH_NODES(cancelled_across),
         WITH_NODES(a_member_that_cannot),
