@@ -145,6 +145,30 @@ enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct tr
     return ERR_OK;
 }
 
+/* ---- ban ---- */
+
+enum err source_ban_pack(const struct source_ban *b, struct buf *out)
+{
+    Tandem__State__Ban m = TANDEM__STATE__BAN__INIT;
+    m.source = bytes_out(b->source);
+    m.reason = bytes_out(b->reason);
+    m.since_ms = b->since.ms;
+    m.until_ms = b->until.ms;
+    return proto_pack(&m.base, out);
+}
+
+enum err source_ban_unpack(struct arena *arena, struct slice packed, struct source_ban *b)
+{
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__ban__descriptor, packed, &raw);
+    if (e != ERR_OK) return e;
+    const Tandem__State__Ban *m = raw;
+    if (m->source.len == 0) return ERR_SYNTAX;
+    if (m->source.len > LIMIT_URI || m->reason.len > LIMIT_TEXT) return ERR_LIMIT;
+    *b = (struct source_ban){bytes_in(m->source), bytes_in(m->reason), {m->since_ms}, {m->until_ms}};
+    return ERR_OK;
+}
+
 /* ---- node card ---- */
 
 enum err node_card_pack(const struct node_card *c, struct buf *out)

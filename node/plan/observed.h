@@ -36,6 +36,14 @@ struct trunk_health {
     struct slice reason; /* "no answer to OPTIONS", "503 Service Unavailable" */
 };
 
+/* A source that its owner does not listen to. State key: source. */
+struct source_ban {
+    struct slice source; /* "192.0.2.7", "2001:db8:0:1::/64" */
+    struct slice reason;
+    struct wall since;
+    struct wall until; /* then it is over, also where its owner does not say so */
+};
+
 struct node_card {
     const struct slice *sip_addresses; /* "tls:10.1.0.1:5061", "tcp:10.1.0.1:5060": where members reach its SIP edge */
     size_t sip_address_count;

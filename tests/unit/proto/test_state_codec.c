@@ -248,12 +248,41 @@ static void test_member_note(void **state)
     arena_fini(&arena);
 }
 
+static void test_source_ban(void **state)
+{
+    static char big[LIMIT_TEXT + 1];
+    struct source_ban b = {SLICE("2001:db8:0:1::/64"), SLICE("too many"), {1700000000123}, {1700000600123}};
+    struct source_ban back;
+    struct arena arena = {0};
+    struct buf packed = {0};
+    (void)state;
+    memset(big, 'x', sizeof big);
+    assert_int_equal(source_ban_pack(&b, &packed), ERR_OK);
+    assert_int_equal(source_ban_unpack(&arena, buf_view(&packed), &back), ERR_OK);
+    assert_slice(b.source, back.source);
+    assert_slice(b.reason, back.reason);
+    assert_int_equal(b.since.ms, back.since.ms);
+    assert_int_equal(b.until.ms, back.until.ms);
+    for (int i = 0; i < 3; i++) {
+        struct source_ban bad = b;
+        if (i == 0) bad.source = SLICE_NONE;
+        if (i == 1) bad.source = (struct slice){big, LIMIT_URI + 1};
+        if (i == 2) bad.reason = (struct slice){big, sizeof big};
+        buf_reset(&packed);
+        assert_int_equal(source_ban_pack(&bad, &packed), ERR_OK);
+        assert_int_equal(source_ban_unpack(&arena, buf_view(&packed), &back), i == 0 ? ERR_SYNTAX : ERR_LIMIT);
+    }
+    assert_int_equal(source_ban_unpack(&arena, SLICE("\xff"), &back), ERR_SYNTAX);
+    buf_fini(&packed);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record),    cmocka_unit_test(test_record_refused),  cmocka_unit_test(test_horizon),
         cmocka_unit_test(test_binding),   cmocka_unit_test(test_binding_refused), cmocka_unit_test(test_trunk_health),
-        cmocka_unit_test(test_node_card), cmocka_unit_test(test_member_note),
+        cmocka_unit_test(test_node_card), cmocka_unit_test(test_member_note),     cmocka_unit_test(test_source_ban),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
