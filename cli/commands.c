@@ -168,6 +168,14 @@ static const struct tree_arg object_name[] = {{.name = "NAME", .help = "its name
 static const struct tree_option watch_options[] = {
     {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"}, END};
 
+static const struct tree_option registrations_options[] = {
+    {.name = "failed", .help = "the wrong proofs of the last while at this node instead"},
+    {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"},
+    END,
+};
+static const struct tree_arg ban_source[] = {
+    {.name = "ADDRESS", .help = "as 'bans' or 'registrations --failed' shows it, or any address of it"}, END};
+
 static const struct tree_option calls_options[] = {
     {.name = "live", .help = "only calls under way"},
     {.name = "since", .value = "TIME", .help = "only calls that began within this time: 30m, 2h, 7d"},
@@ -243,11 +251,22 @@ static const struct tree_command commands[] = {
              "it has everything that was here so long ago. LINK: what keeps our link to it from working.\n\n"
              "Of a node that is dead this is what was known when it was last heard. -o json shows more."},
     {.name = "registrations",
-     .options = watch_options,
+     .options = registrations_options,
      .run = show_run,
      .summary = "who is registered, and where",
      .text = "A registration is stale while the node that accepted it cannot be reached. Only that node knows when it "
-             "expires."},
+             "expires.\n\n"
+             "--failed: who gave a wrong proof of which account, from where and how often. From outside an unknown "
+             "account, a wrong password, a disabled account and one of another site all look the same; REASON tells "
+             "them apart. Locked: the account is refused to that source for a while, with the right password too. "
+             "Banned: the source is not listened to. 'ban remove' ends both."},
+    {.name = "bans",
+     .options = watch_options,
+     .run = bans_run,
+     .summary = "sources that are not listened to",
+     .text =
+         "A source that gave too many wrong proofs is banned on every node, for ten minutes the first time and twice "
+         "as long each time after. Accounts that are registered from that address are served all the while."},
     {.name = "calls",
      .options = calls_options,
      .run = calls_run,
@@ -443,6 +462,12 @@ static const struct tree_command commands[] = {
      .summary = "give an account a new password",
      .text = "It is asked for, or read from a file. It is hashed here, before it travels."},
     {.name = "account remove", .args = object_name, .run = edit_run, .summary = "remove an account from the plan"},
+
+    {.name = "ban remove",
+     .args = ban_source,
+     .run = bans_remove_run,
+     .summary = "listen to a source again",
+     .text = "Each node that banned it is asked; what the source failed at is forgotten there and at this node."},
 
     {.name = "ca init",
      .options = ca_options,

@@ -85,6 +85,20 @@ static const struct output_column registration_columns[] = {
 static const struct output_view registration_views[] = {
     {.kind = "registration", .columns = registration_columns, .none = "Nobody is registered."}, {0}};
 
+static const struct output_column failed_columns[] = {
+    {"source", "SOURCE", PLAIN, 0},
+    {"account", "ACCOUNT", PLAIN, COLUMN_CUT},
+    {"reason", "REASON", PLAIN, 0},
+    {"state", "STATE", PLAIN, COLUMN_STATE},
+    {"count", "COUNT", PLAIN, COLUMN_RIGHT},
+    {"per_min", "PER MIN", PLAIN, COLUMN_RIGHT},
+    {"first", "FIRST", FORM_TIME, 0},
+    {"last", "LAST", FORM_TIME, 0},
+    {0},
+};
+static const struct output_view failed_views[] = {
+    {.kind = "failed", .columns = failed_columns, .none = "Nobody has failed."}, {0}};
+
 static const struct output_column trunk_columns[] = {
     {"trunk", "TRUNK", PLAIN, 0},
     {"site", "SITE", PLAIN, 0},
@@ -168,8 +182,13 @@ static int show_once(struct cli *c, const struct tree_match *m)
     }
     const char *name = tree_arg(m, 0); /* only nodes takes one */
     if (name != NULL) return show_one_node(c, name);
+    const char *command = m->command->name;
+    if (tree_given(m, "failed")) { /* only registrations has it */
+        command = "registrations failed";
+        views = failed_views;
+    }
     if (!cli_output(c, views)) return CLI_REFUSED;
-    return conn_ask(c, &(struct conn_request){.command = m->command->name, .each = each, .ctx = c});
+    return conn_ask(c, &(struct conn_request){.command = command, .each = each, .ctx = c});
 }
 
 int show_run(struct cli *c, const struct tree_match *m)

@@ -57,4 +57,5 @@ void node_observe_again(struct node *n)
     if (n->edge != NULL) card_observe(n);
     registrations_observe_again(n);
     trunks_observe_again(n);
+    bans_observe_again(n);
 }

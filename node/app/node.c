@@ -89,6 +89,7 @@ static void on_second(uv_timer_t *timer)
     struct node *n = timer->data;
     registrations_tick(n);
     trunks_tick(n);
+    bans_look(n);
     records_tick(n);
     horizon_tick(n);
     if (n->card_due && n->edge != NULL) card_observe(n);
@@ -142,7 +143,9 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .digests = routing_digests_hook,
                   .call = on_call,
                   .admit = limits_admit_hook,
-                  .trunk = trunks_hook},
+                  .trunk = trunks_hook,
+                  .registered_from = bans_registered_from_hook,
+                  .banned = bans_hook},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
     enum err e = edge_open(&options, &n->edge, info);
@@ -263,6 +266,9 @@ static void gauges(void *ctx, struct metrics_writer *w)
     metrics_gauge(w, "tandem_registrations", "Bindings that this node owns", NULL, 0, (double)registrations_count(n));
     metrics_gauge(w, "tandem_members", "Nodes of the cluster, this one included", NULL, 0,
                   (double)repl_member_count(n->repl));
+    struct edge_guarded guarded = edge_guarded(n->edge);
+    metrics_gauge(w, "tandem_bans", "Sources that are not listened to", NULL, 0, (double)guarded.bans);
+    metrics_gauge(w, "tandem_locks", "Accounts that are locked for a source", NULL, 0, (double)guarded.locks);
     edge_trunks_each(n->edge, trunk_gauge, w);
     edge_trunks_each(n->edge, trunk_rtt_gauge, w);
     usage_each(n->usage, trunk_calls_gauge, w);
@@ -320,6 +326,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     list_init(&n->relays);
     list_init(&n->applies);
     trunks_init(&n->trunks);
+    bans_init(&n->bans);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return err_fail(info, ERR_IO, "the system gives no random bytes");
     rng_init(&n->rng, seed);
@@ -339,6 +346,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     }
     (void)uv_timer_start(&n->second, on_second, SECOND_MS, SECOND_MS);
     edge_refuse_new(n->edge, n->drained);
+    bans_look(n);
     card_observe(n);
     replica_tick(&n->repl_timer);
     return ERR_OK;
@@ -449,6 +457,7 @@ void node_fini(struct node *n)
     calls_free(n->calls);
     usage_free(n->usage);
     trunks_fini(&n->trunks);
+    bans_fini(&n->bans);
     free(n->drained_nodes);
     repl_actions_fini(&n->actions);
     repl_free(n->repl);

@@ -1,11 +1,11 @@
 /* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
- * registrations.c owns this node's bindings, trunks.c knows which trunks are up, plan_*.c, routing.c and hops.c
- * answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c knows the live calls, records.c
- * writes their records and trace.c how they were decided, card.c says what this node is, drain.c who takes no new
- * calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over a changed configuration,
- * confirm.c undoes what nobody confirms.
+ * registrations.c owns this node's bindings, bans.c who is not listened to, trunks.c knows which trunks are up,
+ * plan_*.c, routing.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c
+ * knows the live calls, records.c writes their records and trace.c how they were decided, card.c says what this node
+ * is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over
+ * a changed configuration, confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -15,6 +15,7 @@
 
 #include <uv.h>
 
+#include "node/app/bans.h"
 #include "node/app/calls.h"
 #include "node/app/config.h"
 #include "node/app/horizon.h"
@@ -58,6 +59,8 @@ struct plan_cache {
     struct arena arena;
     char domain[LIMIT_HOST + 1]; /* a place of its own: who holds a slice of it never holds freed memory */
     struct digest_offer digests;
+    struct slice decoy; /* a packed account: what is read in place of one that does not exist; "" there are none */
+    uint64_t decoy_sum;
     struct trust_range *trust;
     size_t trust_count;
     struct trust_name *names; /* by name, then in the order in which they are preferred */
@@ -118,6 +121,7 @@ struct node {
     struct records records;
     struct trunks trunks;
     struct horizon horizon;
+    struct bans bans;
     uv_timer_t second;  /* expiry, what is to be reported again, the verdict's memory */
     bool card_due;      /* the card has not been stored yet */
     struct wall joined; /* when this node first started */
@@ -336,6 +340,9 @@ extern const size_t node_command_count;
 NODE_COMMAND(command_status);
 NODE_COMMAND(command_nodes);
 NODE_COMMAND(command_registrations);
+NODE_COMMAND(command_registrations_failed); /* bans.c */
+NODE_COMMAND(command_bans);
+NODE_COMMAND(command_bans_remove);
 NODE_COMMAND(command_calls);
 NODE_COMMAND(command_trunks);
 NODE_COMMAND(command_accounts);
@@ -350,7 +357,7 @@ NODE_COMMAND(command_invite_info);
 NODE_COMMAND(command_evict);
 NODE_COMMAND(command_drain);
 NODE_COMMAND(command_leave);
-#define NODE_COUNTER_TABLES 12
+#define NODE_COUNTER_TABLES 16
 size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap);
 /* Sends what was built; a record that cannot be built makes the end an error by itself. */
 void command_record(struct control_reply *reply, struct control_builder *b);

@@ -139,6 +139,7 @@ static void state_stored(struct node *n, void *ctx, uint64_t core_token, const s
     if (ctx != NULL) trunks_stale(n);
     if (c->err == ERR_OK) {
         drain_look(n);
+        if (n->bans.due) bans_look(n);
         stored(n, core_token, c);
         return;
     }
@@ -164,6 +165,8 @@ static void do_persist_state(struct node *n, const struct repl_action *a)
     uint64_t token = 0;
     for (size_t i = 0; i < a->record_count && !n->cards_due; i++)
         n->cards_due = a->records[i].kind == STATE_NODE_CARD;
+    for (size_t i = 0; i < a->record_count && !n->bans.due; i++)
+        n->bans.due = a->records[i].kind == STATE_BAN;
     bool of_trunks = false;
     for (size_t i = 0; i < a->record_count && !of_trunks; i++)
         of_trunks = a->records[i].kind == STATE_TRUNK_HEALTH;

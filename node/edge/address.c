@@ -126,6 +126,23 @@ void sock_key_source(struct sock_key *k, const union sock_address *a)
     if (a->any.sa_family == AF_INET6) memcpy(k->bytes + 4, &a->v6.sin6_addr, 8);
 }
 
+const char *sock_source_text(const union sock_address *a, char out[SOURCE_TEXT])
+{
+    struct in6_addr net = {{{0}}};
+    if (a->any.sa_family != AF_INET6) return inet_ntop(AF_INET, &a->v4.sin_addr, out, SOURCE_TEXT);
+    memcpy(&net, &a->v6.sin6_addr, 8);
+    (void)inet_ntop(AF_INET6, &net, out, SOURCE_TEXT - 3);
+    memcpy(out + strlen(out), "/64", 4);
+    return out;
+}
+
+enum err sock_source_parse(struct slice text, union sock_address *out)
+{
+    bool net = text.n > 3 && memcmp(text.p + text.n - 3, "/64", 3) == 0;
+    enum err e = sock_address_parse(net ? (struct slice){text.p, text.n - 3} : text, 0, out);
+    return e == ERR_OK && net && out->any.sa_family != AF_INET6 ? ERR_SYNTAX : e;
+}
+
 static enum err listen_bad(struct slice text, struct err_info *info)
 {
     return err_fail(

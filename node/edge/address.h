@@ -23,4 +23,10 @@ void sock_key_remote(struct sock_key *k, enum plan_transport transport, const un
 /* The host alone; IPv6 by its /64, since that is what one subscriber is given. */
 void sock_key_source(struct sock_key *k, const union sock_address *a);
 
+/* The same for people: "192.0.2.7", "2001:db8:0:1::/64". Returns out. */
+#define SOURCE_TEXT 52
+const char *sock_source_text(const union sock_address *a, char out[SOURCE_TEXT]);
+/* Such a text, or any IP address, to an address of that source. ERR_SYNTAX. */
+MUST_CHECK enum err sock_source_parse(struct slice text, union sock_address *out);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "node/edge/guard.h"
 #include "node/edge/prober.h"
 #include "node/edge/registrar.h"
 
@@ -184,6 +185,18 @@ static enum err make_cloak(struct edge *e)
     return err;
 }
 
+static enum err make_nobody(struct edge *e)
+{
+    unsigned char key[HASH_KEY_LEN];
+    enum err err = key_derive(e->o.cluster_key, "sip account that is not there", key);
+    _Static_assert(sizeof e->nobody.sha256 == sizeof key, "a digest is as long as a key");
+    memcpy(e->nobody.sha256, key, sizeof key);
+    memcpy(e->nobody.sha512_256, key, sizeof key);
+    memcpy(e->nobody.md5, key, sizeof e->nobody.md5);
+    secret_wipe(key, sizeof key);
+    return err;
+}
+
 static enum err copy_texts(struct edge *e)
 {
     struct slice *const texts[] = {&e->o.node.name, &e->o.node.site, &e->o.node.version, &e->o.advertise};
@@ -218,6 +231,10 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = make_mac(e, "sip transit cookie", &e->transit_mac);
     if (err == ERR_OK) err = make_mac(e, "sip digest nonce", &e->nonce_mac);
     if (err == ERR_OK) err = make_cloak(e);
+    if (err == ERR_OK) err = make_nobody(e);
+    for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
+        e->hashers[a] = hasher_new((enum hash_algorithm)a);
+    if (err == ERR_OK) err = guard_new(e, &e->guard);
     if (err == ERR_OK) err = registrar_new(e, &e->registrar);
     if (err == ERR_OK) err = prober_new(e, &e->prober);
     return err;
@@ -229,6 +246,7 @@ static void free_memory(struct edge *e)
     while (!list_empty(&e->relays))
         proxy_relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
     proxy_acks_free(e);
+    guard_free(e->guard);
     registrar_free(e->registrar);
     prober_free(e->prober);
     sip_tx_table_fini(&e->tx);
@@ -238,6 +256,9 @@ static void free_memory(struct edge *e)
     mac_free(e->transit_mac);
     mac_free(e->nonce_mac);
     cloak_free(e->cloak);
+    for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
+        hasher_free(e->hashers[a]);
+    mac_free(e->nonce_mac_previous);
     pool_fini(&e->relay_pool);
     pool_fini(&e->branch_pool);
     for (size_t i = 0; i < EDGE_MESSAGE_POOLS; i++)
@@ -398,7 +419,7 @@ struct slice edge_peer_names(const struct edge *e, const struct flow *flow)
 
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap)
 {
-    const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
+    const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table, guard_counters(e->guard),
                                                   registrar_counters(e->registrar), prober_counters(e->prober)};
     size_t n = 0;
     while (n < cap && n < sizeof tables / sizeof tables[0]) {

@@ -105,6 +105,34 @@ struct edge_trunk {
     struct slice reason; /* what the last probe or call found, in words */
 };
 
+/* A source that is not listened to: an IPv4 address, or an IPv6 /64. */
+struct edge_ban {
+    struct slice source; /* "192.0.2.7", "2001:db8:0:1::/64" */
+    uint32_t left_s;
+    struct slice reason;
+};
+
+enum edge_failure {
+    EDGE_FAILED_UNKNOWN,
+    EDGE_FAILED_PASSWORD,
+    EDGE_FAILED_DISABLED,
+    EDGE_FAILED_SITE,
+    EDGE_FAILED_LOCKED /* the password was right, and the account is locked for that source */
+};
+const char *edge_failure_text(enum edge_failure why);
+/* Wrong proofs of one account from one source, for one reason. */
+struct edge_failed {
+    struct slice source;
+    struct slice account; /* as it was given, made harmless */
+    enum edge_failure why;
+    uint64_t count;
+    uint64_t milli_per_min; /* of late */
+    struct wall first;
+    struct wall last;
+    bool locked; /* now */
+    bool banned;
+};
+
 struct edge_hooks {
     void *ctx;
     /* At once. Which trunk the peer is: by a name that its certificate proved (edge_peer_names), else by its address
@@ -131,6 +159,11 @@ struct edge_hooks {
     /* An address of a trunk went up or down, or its round trip became another one. May be NULL. Not to call
      * edge_trunks_set from. */
     void (*trunk)(void *ctx, const struct edge_trunk *t);
+    /* At once. Whether the account, which may be any text, has a binding that came from that host (IPv6: /64), here or
+     * at another node. NULL: never. */
+    bool (*registered_from)(void *ctx, struct slice account, const union sock_address *from);
+    /* The source is banned from now on. May be NULL. Not to call edge_bans_set from. */
+    void (*banned)(void *ctx, const struct edge_ban *ban);
 };
 
 struct edge_options {
@@ -165,6 +198,18 @@ struct edge_load {
     uint32_t transactions;
 };
 struct edge_load edge_load(const struct edge *e);
+
+/* ---- who guesses (guard.c) ---- */
+/* From now on these bans hold and no others. */
+void edge_bans_set(struct edge *e, const struct edge_ban *list, size_t count);
+/* Forgets the source's ban and all that it failed at. False: text is no address. */
+bool edge_forgive(struct edge *e, struct slice source);
+void edge_failures_each(struct edge *e, void (*each)(void *ctx, const struct edge_failed *f), void *ctx);
+struct edge_guarded {
+    size_t bans;
+    size_t locks; /* of one account for one source */
+};
+struct edge_guarded edge_guarded(const struct edge *e);
 
 /* ---- the trunks of this site (prober.c) ---- */
 /* From now on these addresses are looked after, and no others; what is known of one that stays is kept. known, up,

@@ -1,9 +1,10 @@
 /* edge_internal: what the files behind edge.h share: the edge itself, its counters, its clock and its answers.
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
- * registrar*.c register (registrar.h); prober.c looks whether trunks answer (prober.h); calls.c keeps call records
- * (calls.h). All on the loop thread. Rule of lifetimes: nothing frees a relay or a branch while code that was handed it
- * runs; each entry point (message, timer, failure, name resolved) ends by proxy_relay_settle, which does. */
+ * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h); prober.c looks whether trunks
+ * answer (prober.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing frees a
+ * relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name resolved) ends
+ * by proxy_relay_settle, which does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
@@ -58,6 +59,8 @@
     X(auth_replayed)                                                                                                   \
     X(auth_unknown_account)                                                                                            \
     X(auth_disabled)                                                                                                   \
+    X(auth_other_site)                                                                                                 \
+    X(auth_locked)                                                                                                     \
     X(auth_wrong)                                                                                                      \
     X(auth_unusable)                                                                                                   \
     X(failovers)                                                                                                       \
@@ -92,6 +95,7 @@ struct edge_place {
 #define EDGE_MESSAGE_POOLS 3
 #define EDGE_MESSAGE_SMALLEST 512
 
+struct guard;
 struct registrar;
 struct prober;
 
@@ -112,6 +116,7 @@ struct edge {
     struct list_node acks; /* waiting for a name */
     struct list_node calls;
     size_t open_relays; /* those that have not sent their final response */
+    struct guard *guard;
     struct registrar *registrar;
     struct prober *prober;
     struct replay replay;
@@ -122,6 +127,9 @@ struct edge {
     struct mac *transit_mac;
     struct mac *nonce_mac;
     struct cloak *cloak; /* topology.h */
+    struct mac *nonce_mac_previous;               /* of the cluster key before, NULL: none */
+    struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* NULL: the system's policy forbids the algorithm */
+    struct plan_secret nobody;                    /* what a proof of no account is held against: nobody knows it */
     struct pool relay_pool;
     struct pool branch_pool;
     struct pool message_pools[EDGE_MESSAGE_POOLS];
@@ -201,8 +209,8 @@ void edge_close_step(struct edge *e);
 
 enum auth_verdict { AUTH_OK, AUTH_NONE, AUTH_STALE, AUTH_REFUSED };
 /* The credentials for our realm in the lines of id (Authorization, Proxy-Authorization). account is set when OK. */
-enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct sip_view *v, enum sip_header id,
-                            struct plan_account *account);
+enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                            enum sip_header id, struct plan_account *account);
 /* Answers with a challenge: 401, or 407 with proxy. */
 void edge_challenge(struct edge *e, const struct flow *from, const struct sip_view *v, bool proxy, bool stale);
 

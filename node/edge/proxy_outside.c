@@ -67,7 +67,7 @@ static bool identify_member(struct arrival *a, struct edge_query *q)
 static bool identify_account(struct arrival *a, struct edge_query *q)
 {
     struct plan_account account;
-    enum auth_verdict verdict = edge_auth(a->e, &a->e->scratch, a->v, SIP_PROXY_AUTHORIZATION, &account);
+    enum auth_verdict verdict = edge_auth(a->e, &a->e->scratch, a->from, a->v, SIP_PROXY_AUTHORIZATION, &account);
     switch (verdict) {
     case AUTH_OK:
         q->source = (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = account.name};

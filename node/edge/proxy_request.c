@@ -3,6 +3,7 @@
  * Inside a dialog the Route set decides, proved by our cookie; outside one the source is identified and the plan is
  * asked (proxy_outside.c). What neither proves goes nowhere: never an open relay. Specification: RFC 3261 §16.3-16.5,
  * §16.10, §16.12. */
+#include "node/edge/guard.h"
 #include "node/edge/proxy_arrival.h"
 #include "node/edge/session.h"
 
@@ -96,7 +97,7 @@ static void judge(struct arrival *a)
         on_cancel(a);
         return;
     }
-    if (a->v->to_tag.n == 0 && !proxy_arrival_admitted(a)) return;
+    if (a->v->to_tag.n == 0 && (guard_drops(e, a->from, a->v) || !proxy_arrival_admitted(a))) return;
     proxy_arrival_read_routes(a);
     if (a->v->to_tag.n > 0) {
         inside(a);

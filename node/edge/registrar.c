@@ -222,7 +222,7 @@ static void refuse(struct register_request *q, enum registrar_counter why, unsig
 
 static bool proved(struct register_request *q)
 {
-    enum auth_verdict verdict = edge_auth(q->e, &q->arena, q->v, SIP_AUTHORIZATION, &q->account);
+    enum auth_verdict verdict = edge_auth(q->e, &q->arena, q->from, q->v, SIP_AUTHORIZATION, &q->account);
     if (verdict == AUTH_OK) return true;
     if (verdict == AUTH_REFUSED) {
         refuse(q, RC_refused_auth, 403, SLICE(""));
@@ -232,7 +232,7 @@ static bool proved(struct register_request *q)
     return false;
 }
 
-/* An account registers itself and nobody else (RFC 3261 §10.3 item 4), where its site lets it. */
+/* An account registers itself and nobody else (RFC 3261 §10.3 item 4). */
 static bool permitted(struct register_request *q)
 {
     struct sip_name_addr to;
@@ -241,11 +241,7 @@ static bool permitted(struct register_request *q)
         refuse(q, RC_refused_other_account, 403, SLICE(""));
         return false;
     }
-    if (q->account.site.n == 0 || slice_eq(q->account.site, q->e->o.node.site)) return true;
-    buf_reset(&q->e->lines);
-    edge_reason_line(q->e, 403, SLICE("this account registers at another site"));
-    refuse(q, RC_refused_site, 403, buf_view(&q->e->lines));
-    return false;
+    return true;
 }
 
 static bool supported(struct register_request *q)

@@ -22,7 +22,6 @@
     X(replaced_oldest)                                                                                                 \
     X(refused_auth)                                                                                                    \
     X(refused_other_account)                                                                                           \
-    X(refused_site)                                                                                                    \
     X(refused_require)                                                                                                 \
     X(refused_contact)                                                                                                 \
     X(refused_own_address)                                                                                             \

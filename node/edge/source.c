@@ -1,9 +1,10 @@
 /* source: who sent a request, as far as the request itself proves it: digest credentials of an account.
  *
  * The trunk by address is the plan's business (hooks.source), the member by transit cookie the proxy's. All refusals
- * look the same from outside: an unknown account, a disabled one and a wrong password cost the same work and get the
- * same answer; the counters tell them apart. Specification: RFC 3261 §22, RFC 7616, RFC 8760. */
-#include "node/edge/edge_internal.h"
+ * look the same from outside: an unknown account, a disabled one, a wrong password, an account of another site and one
+ * that is locked cost the same work and get the same answer; the counters and the guard's list tell them apart.
+ * Specification: RFC 3261 §22, RFC 7616, RFC 8760. */
+#include "node/edge/guard.h"
 #include "node/sip/digest.h"
 
 /* Credentials that name our realm, of one request: a client sends one, and reading each costs as much as a datagram. */
@@ -60,39 +61,89 @@ static bool offered(const struct edge *e, enum hash_algorithm a)
     return false;
 }
 
-static enum auth_verdict judge(struct edge *e, struct arena *arena, const struct sip_view *v,
-                               const struct sip_credentials *c, struct plan_account *account)
+/* Where nonces for that client are good. key is the caller's room. */
+static struct digest_nonces nonces_for(const struct edge *e, const struct flow *from, struct sock_key *key)
 {
-    static const struct plan_secret nobody = {0};
-    enum hash_algorithm algorithm = HASH_SHA256;
-    uint32_t nc = 0;
-    if (digest_algorithm(c, &algorithm) != ERR_OK || !offered(e, algorithm) || !nonce_count(c, &nc)) {
-        return refuse(e, EC_auth_unusable);
+    sock_key_source(key, &from->remote);
+    struct digest_nonces nonces = {.key = e->nonce_mac,
+                                   .previous = e->nonce_mac_previous,
+                                   .realm = edge_realm(e),
+                                   .client = {(const char *)key->bytes, sizeof key->bytes}};
+    memcpy(nonces.hashers, e->hashers, sizeof nonces.hashers);
+    return nonces;
+}
+
+/* One proof and what is known of it. */
+struct proof {
+    const struct flow *from;
+    const struct sip_view *v;
+    const struct sip_credentials *c;
+    bool found;  /* the account exists */
+    bool right;  /* so was the password */
+    bool locked; /* nobody may prove it from there at present */
+};
+
+/* Why the proof is worth nothing; false: it is good. */
+static bool fails(const struct edge *e, const struct proof *p, const struct plan_account *account,
+                  enum edge_failure *why, enum edge_counter *counter)
+{
+    bool away = p->v->method == SIP_REGISTER && account->site.n > 0 && !slice_eq(account->site, e->o.node.site);
+    *why = !p->found           ? EDGE_FAILED_UNKNOWN
+           : !p->right         ? EDGE_FAILED_PASSWORD
+           : account->disabled ? EDGE_FAILED_DISABLED
+           : away              ? EDGE_FAILED_SITE
+                               : EDGE_FAILED_LOCKED;
+    static const enum edge_counter counters[] = {[EDGE_FAILED_UNKNOWN] = EC_auth_unknown_account,
+                                                 [EDGE_FAILED_PASSWORD] = EC_auth_wrong,
+                                                 [EDGE_FAILED_DISABLED] = EC_auth_disabled,
+                                                 [EDGE_FAILED_SITE] = EC_auth_other_site,
+                                                 [EDGE_FAILED_LOCKED] = EC_auth_locked};
+    *counter = counters[*why];
+    return *why != EDGE_FAILED_LOCKED || p->locked;
+}
+
+static enum auth_verdict weigh(struct edge *e, const struct proof *p, const struct plan_account *account, uint32_t nc)
+{
+    enum edge_failure why;
+    enum edge_counter counter;
+    if (fails(e, p, account, &why, &counter)) {
+        guard_failed(e, p->from, p->c->username, why);
+        return refuse(e, counter);
     }
-    bool known = e->o.hooks.account(e->o.hooks.ctx, arena, c->username, account) == ERR_OK && account->secret.set;
-    const struct plan_secret *secret = known ? &account->secret : &nobody;
-    enum digest_verdict verdict =
-        digest_verify(e->nonce_mac, c, stored_hash(secret, algorithm), edge_realm(e), v->method_text, edge_wall());
-    switch (verdict) {
-    case DIGEST_STALE: edge_count(e, EC_auth_stale); return AUTH_STALE;
-    case DIGEST_BAD_NONCE: edge_count(e, EC_auth_stale); return AUTH_NONE;
-    case DIGEST_UNSUPPORTED: return refuse(e, EC_auth_unusable);
-    case DIGEST_OK:
-    case DIGEST_WRONG: break;
-    }
-    if (!known) return refuse(e, EC_auth_unknown_account);
-    if (verdict != DIGEST_OK) return refuse(e, EC_auth_wrong);
-    if (account->disabled) return refuse(e, EC_auth_disabled);
-    if (!edge_replay_fresh(&e->replay, session_hash(e, c), nc)) {
+    if (!edge_replay_fresh(&e->replay, session_hash(e, p->c), nc)) {
         edge_count(e, EC_auth_replayed);
         return AUTH_STALE;
     }
+    guard_proved(e, p->from, p->c->username);
     edge_count(e, EC_auth_ok);
     return AUTH_OK;
 }
 
-enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct sip_view *v, enum sip_header id,
-                            struct plan_account *account)
+static enum auth_verdict judge(struct edge *e, struct arena *arena, struct proof *p, struct plan_account *account)
+{
+    enum hash_algorithm algorithm = HASH_SHA256;
+    uint32_t nc = 0;
+    struct sock_key key;
+    struct digest_nonces nonces = nonces_for(e, p->from, &key);
+    if (digest_algorithm(p->c, &algorithm) != ERR_OK || !offered(e, algorithm) || !nonce_count(p->c, &nc)) {
+        return refuse(e, EC_auth_unusable);
+    }
+    *account = (struct plan_account){0};
+    p->found = e->o.hooks.account(e->o.hooks.ctx, arena, p->c->username, account) == ERR_OK && account->secret.set;
+    const struct plan_secret *secret = p->found ? &account->secret : &e->nobody;
+    switch (digest_verify(&nonces, p->c, stored_hash(secret, algorithm), p->v->method_text, edge_wall())) {
+    case DIGEST_STALE:
+    case DIGEST_BAD_NONCE: edge_count(e, EC_auth_stale); return AUTH_STALE;
+    case DIGEST_UNSUPPORTED: return refuse(e, EC_auth_unusable);
+    case DIGEST_OK: p->right = true; break;
+    case DIGEST_WRONG: break;
+    }
+    p->locked = guard_locked(e, p->from, p->c->username);
+    return weigh(e, p, account, nc);
+}
+
+enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                            enum sip_header id, struct plan_account *account)
 {
     struct slice realm = edge_realm(e);
     unsigned looked_at = 0;
@@ -102,7 +153,9 @@ enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct si
         if (memmem(value.p, value.n, realm.p, realm.n) == NULL) continue; /* parsing costs more */
         looked_at++;
         if (sip_credentials_parse(arena, value, &c) != ERR_OK) continue;
-        if (slice_eq(c.realm, realm)) return judge(e, arena, v, &c, account);
+        if (!slice_eq(c.realm, realm)) continue;
+        struct proof p = {.from = from, .v = v, .c = &c};
+        return judge(e, arena, &p, account);
     }
     return AUTH_NONE;
 }
@@ -110,9 +163,11 @@ enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct si
 void edge_challenge(struct edge *e, const struct flow *from, const struct sip_view *v, bool proxy, bool stale)
 {
     struct buf lines = {0};
-    struct digest_offer offer = e->o.hooks.digests != NULL ? e->o.hooks.digests(e->o.hooks.ctx) : digest_offer_all();
+    struct digest_offer offer = offer_of(e);
+    struct sock_key key;
+    struct digest_nonces nonces = nonces_for(e, from, &key);
     edge_count(e, EC_challenged);
-    if (digest_challenge(e->nonce_mac, edge_realm(e), &offer, proxy, stale, edge_wall(), &lines) == ERR_OK) {
+    if (digest_challenge(&nonces, &offer, proxy, stale, edge_wall(), &lines) == ERR_OK) {
         edge_answer_stateless(e, from, v, proxy ? 407 : 401, buf_view(&lines));
     } else {
         edge_count(e, EC_no_memory);

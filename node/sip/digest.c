@@ -1,8 +1,8 @@
 /* Challenges, verification, and the client's answer. Contract: digest.h.
  *
- * A nonce is 16 hexadecimal digits of milliseconds and 32 of HMAC-SHA-256 over these digits and the realm. Since every
- * challenge offers qop, credentials without qop=auth, cnonce and nc are not accepted: their hash could be replayed for
- * another request count. */
+ * A nonce is 16 hexadecimal digits of milliseconds and 32 of HMAC-SHA-256 over these, the client and the realm. Since
+ * every challenge offers qop, credentials without qop=auth, cnonce and nc are not accepted: their hash could be
+ * replayed for another request count. */
 #include "node/sip/digest.h"
 
 #define TIME_DIGITS 16
@@ -15,11 +15,14 @@ static const char *const algorithm_names[HASH_ALGORITHM_COUNT] = {
 
 /* ---- nonces ---- */
 
-static enum err nonce_mac(struct mac *key, const char *time_digits, struct slice realm, char out[2 * MAC_BYTES + 1])
+/* The client's length is in the hash, so that no other client and realm give the same bytes. */
+static enum err nonce_mac(struct mac *key, const struct digest_nonces *n, const char *time_digits,
+                          char out[2 * MAC_BYTES + 1])
 {
     unsigned char full[HASH_SHA256_LEN];
-    struct slice parts[] = {SLICE("nonce"), {time_digits, TIME_DIGITS}, realm};
-    enum err e = mac_parts(key, parts, 3, full);
+    char client_len = (char)n->client.n;
+    struct slice parts[] = {SLICE("nonce"), {time_digits, TIME_DIGITS}, {&client_len, 1}, n->client, n->realm};
+    enum err e = mac_parts(key, parts, 5, full);
     if (e == ERR_OK) hex_encode(full, MAC_BYTES, out);
     return e;
 }
@@ -30,22 +33,27 @@ static void time_bytes(struct wall t, unsigned char out[8])
         out[i] = (unsigned char)((uint64_t)t.ms >> (8 * (7 - i)));
 }
 
-static enum err nonce_make(struct mac *key, struct slice realm, struct wall now, char out[NONCE_LEN + 1])
+static enum err nonce_make(const struct digest_nonces *n, struct wall now, char out[NONCE_LEN + 1])
 {
     unsigned char bytes[8];
     time_bytes(now, bytes);
     hex_encode(bytes, sizeof bytes, out);
-    return nonce_mac(key, out, realm, out + TIME_DIGITS);
+    return nonce_mac(n->key, n, out, out + TIME_DIGITS);
 }
 
-static bool nonce_read(struct mac *key, struct slice realm, struct slice nonce, struct wall *made)
+static bool made_with(struct mac *key, const struct digest_nonces *n, struct slice nonce)
 {
     char own[2 * MAC_BYTES + 1];
+    return key != NULL && nonce_mac(key, n, nonce.p, own) == ERR_OK &&
+           secret_equal(own, nonce.p + TIME_DIGITS, 2 * MAC_BYTES);
+}
+
+static bool nonce_read(const struct digest_nonces *n, struct slice nonce, struct wall *made)
+{
     unsigned char bytes[8];
     uint64_t ms = 0;
     if (nonce.n != NONCE_LEN) return false;
-    if (nonce_mac(key, nonce.p, realm, own) != ERR_OK) return false;
-    if (!secret_equal(own, nonce.p + TIME_DIGITS, 2 * MAC_BYTES)) return false;
+    if (!made_with(n->key, n, nonce) && !made_with(n->previous, n, nonce)) return false;
     if (hex_decode((struct slice){nonce.p, TIME_DIGITS}, bytes, sizeof bytes) != ERR_OK) return false;
     for (unsigned i = 0; i < 8; i++)
         ms = ms << 8 | bytes[i];
@@ -77,17 +85,17 @@ struct digest_offer digest_offer_all(void)
     return (struct digest_offer){{HASH_SHA256, HASH_SHA512_256, HASH_MD5}, 3};
 }
 
-enum err digest_challenge(struct mac *nonce_key, struct slice realm, const struct digest_offer *offer, bool proxy,
-                          bool stale, struct wall now, struct buf *out)
+enum err digest_challenge(const struct digest_nonces *nonces, const struct digest_offer *offer, bool proxy, bool stale,
+                          struct wall now, struct buf *out)
 {
     char nonce[NONCE_LEN + 1];
     size_t start = out->n;
-    if (!quotable(realm)) return ERR_SYNTAX;
-    enum err e = nonce_make(nonce_key, realm, now, nonce);
+    if (!quotable(nonces->realm)) return ERR_SYNTAX;
+    enum err e = nonce_make(nonces, now, nonce);
     if (e != ERR_OK) return e;
     for (size_t i = 0; i < offer->count; i++) {
         buf_printf(out, "%s: Digest realm=\"%.*s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
-                   proxy ? "Proxy-Authenticate" : "WWW-Authenticate", SLICE_ARG(realm), nonce,
+                   proxy ? "Proxy-Authenticate" : "WWW-Authenticate", SLICE_ARG(nonces->realm), nonce,
                    algorithm_names[offer->algorithms[i]], stale ? ", stale=true" : "");
     }
     if (!out->failed) return ERR_OK;
@@ -121,15 +129,22 @@ struct request_part {
     struct slice method, uri, nonce, nc, cnonce, qop; /* without qop: the form of RFC 2069 */
 };
 
-static enum err response_hash(enum hash_algorithm a, const unsigned char *ha1, const struct request_part *r,
-                              unsigned char out[HASH_MAX])
+static enum err hash_with(struct hasher *h, enum hash_algorithm a, const struct slice *parts, size_t count,
+                          unsigned char *out)
+{
+    return h != NULL ? hasher_parts(h, parts, count, out) : hash_parts(a, parts, count, out);
+}
+
+/* h is of the algorithm, or NULL. */
+static enum err response_hash(struct hasher *h, enum hash_algorithm a, const unsigned char *ha1,
+                              const struct request_part *r, unsigned char out[HASH_MAX])
 {
     const struct slice colon = SLICE(":");
     unsigned char ha2[HASH_MAX];
     char hex1[2 * HASH_MAX + 1];
     char hex2[2 * HASH_MAX + 1];
     struct slice second[] = {r->method, colon, r->uri};
-    enum err e = hash_parts(a, second, 3, ha2);
+    enum err e = hash_with(h, a, second, 3, ha2);
     if (e != ERR_OK) return e;
     hex_encode(ha1, hash_len(a), hex1);
     hex_encode(ha2, hash_len(a), hex2);
@@ -137,7 +152,7 @@ static enum err response_hash(enum hash_algorithm a, const unsigned char *ha1, c
     struct slice h2 = {hex2, 2 * hash_len(a)};
     struct slice with_qop[] = {h1, colon, r->nonce, colon, r->nc, colon, r->cnonce, colon, r->qop, colon, h2};
     struct slice without[] = {h1, colon, r->nonce, colon, h2};
-    e = r->qop.n > 0 ? hash_parts(a, with_qop, 11, out) : hash_parts(a, without, 5, out);
+    e = r->qop.n > 0 ? hash_with(h, a, with_qop, 11, out) : hash_with(h, a, without, 5, out);
     secret_wipe(hex1, sizeof hex1);
     return e;
 }
@@ -148,8 +163,8 @@ static bool nc_ok(struct slice nc)
     return hex_decode(nc, bytes, sizeof bytes) == ERR_OK;
 }
 
-enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_credentials *c, const unsigned char *ha1,
-                                  struct slice realm, struct slice method, struct wall now)
+enum digest_verdict digest_verify(const struct digest_nonces *nonces, const struct sip_credentials *c,
+                                  const unsigned char *ha1, struct slice method, struct wall now)
 {
     enum hash_algorithm a;
     struct wall made = {0};
@@ -157,13 +172,12 @@ enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_creden
     unsigned char theirs[HASH_MAX];
     if (digest_algorithm(c, &a) != ERR_OK) return DIGEST_UNSUPPORTED;
     if (!slice_eq_nocase(c->qop, SLICE("auth")) || c->cnonce.n == 0 || !nc_ok(c->nc)) return DIGEST_UNSUPPORTED;
-    if (!slice_eq(c->realm, realm) || !nonce_read(nonce_key, realm, c->nonce, &made)) return DIGEST_BAD_NONCE;
+    if (!slice_eq(c->realm, nonces->realm) || !nonce_read(nonces, c->nonce, &made)) return DIGEST_BAD_NONCE;
+    if (!nonce_fresh(made, now)) return DIGEST_STALE;
     struct request_part r = {method, c->uri, c->nonce, c->nc, c->cnonce, c->qop};
-    if (response_hash(a, ha1, &r, own) != ERR_OK) return DIGEST_UNSUPPORTED;
+    if (response_hash(nonces->hashers[a], a, ha1, &r, own) != ERR_OK) return DIGEST_UNSUPPORTED;
     if (hex_decode(c->response, theirs, hash_len(a)) != ERR_OK) return DIGEST_WRONG;
-    if (!secret_equal(own, theirs, hash_len(a))) return DIGEST_WRONG;
-    /* Last, because "stale" tells the client that its password was right (RFC 7616 §3.3). */
-    return nonce_fresh(made, now) ? DIGEST_OK : DIGEST_STALE;
+    return secret_equal(own, theirs, hash_len(a)) ? DIGEST_OK : DIGEST_WRONG;
 }
 
 /* ---- client ---- */
@@ -210,7 +224,7 @@ enum err digest_answer(struct arena *arena, struct slice challenge, struct slice
     struct slice identity[] = {user, colon, c.realm, colon, password};
     struct request_part r = {method, uri, c.nonce, slice_of(nc_hex), cnonce, c.qop.n > 0 ? SLICE("auth") : SLICE_NONE};
     e = hash_parts(a, identity, 5, ha1);
-    if (e == ERR_OK) e = response_hash(a, ha1, &r, response);
+    if (e == ERR_OK) e = response_hash(NULL, a, ha1, &r, response);
     secret_wipe(ha1, sizeof ha1);
     if (e != ERR_OK) return e;
     hex_encode(response, hash_len(a), response_hex);

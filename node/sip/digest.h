@@ -1,7 +1,9 @@
 /* digest: server side of digest access authentication (RFC 7616, RFC 8760) with stateless nonces.
  *
- * A nonce carries its time and a keyed hash (key derived from the cluster key), so any node accepts any node's nonce
- * until it is too old. Pure: the caller passes the time. Replay protection by nonce-count is the registrar's. */
+ * A nonce carries its time and a keyed hash (key derived from the cluster key) over it and the client that it was given
+ * to, so any node accepts any node's nonce from that client until it is too old. Whoever answers to a nonce has thereby
+ * shown that what is sent to his address reaches him: failures can be charged to that address. Pure: the caller passes
+ * the time. Replay protection by nonce-count is the edge's. */
 #ifndef TANDEM_SIP_DIGEST_H
 #define TANDEM_SIP_DIGEST_H
 
@@ -21,19 +23,29 @@ struct digest_offer digest_offer_all(void);
 /* "SHA-256", "SHA-512-256" or "MD5", in any case. ERR_SYNTAX. */
 MUST_CHECK enum err digest_algorithm_named(struct slice name, enum hash_algorithm *out);
 
+/* Where nonces are good. */
+struct digest_nonces {
+    struct mac *key;
+    struct mac *previous; /* an older key whose nonces are still taken; NULL: none */
+    struct slice realm;
+    struct slice client;                          /* bytes that stand for the client's address */
+    struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* what spares libcrypto its look-ups; NULL: it makes them */
+};
+
 /* Appends one challenge header line for each algorithm offered: "WWW-Authenticate: Digest realm=...\r\n..." or with
  * proxy "Proxy-Authenticate: ...". */
-MUST_CHECK enum err digest_challenge(struct mac *nonce_key, struct slice realm, const struct digest_offer *offer,
-                                     bool proxy, bool stale, struct wall now, struct buf *out);
+MUST_CHECK enum err digest_challenge(const struct digest_nonces *nonces, const struct digest_offer *offer, bool proxy,
+                                     bool stale, struct wall now, struct buf *out);
 
 enum digest_verdict { DIGEST_OK, DIGEST_STALE, DIGEST_BAD_NONCE, DIGEST_WRONG, DIGEST_UNSUPPORTED };
-/* OK; STALE: the password was right, challenge again with stale; BAD_NONCE: no nonce or realm of ours, challenge again,
- * not a wrong password; WRONG; UNSUPPORTED: an algorithm that we do not have, or no qop=auth, cnonce and nc, which our
- * challenges ask for. */
+/* OK; STALE: too old, and BAD_NONCE: no nonce or realm of ours, or one that another client was given: challenge again
+ * with stale. Both are found before the password is looked at and say nothing of it: else whoever answers to an old
+ * nonce, or to one of his own making, would learn whether he guessed right. WRONG; UNSUPPORTED: an algorithm that we do
+ * not have, or no qop=auth, cnonce and nc, which our challenges ask for. */
 /* ha1: the stored hash of user:realm:password for the algorithm named in c (hash_len bytes); see digest_algorithm.
  * method as in the request. */
-enum digest_verdict digest_verify(struct mac *nonce_key, const struct sip_credentials *c, const unsigned char *ha1,
-                                  struct slice realm, struct slice method, struct wall now);
+enum digest_verdict digest_verify(const struct digest_nonces *nonces, const struct sip_credentials *c,
+                                  const unsigned char *ha1, struct slice method, struct wall now);
 /* Which stored hash the credentials want; ERR_SYNTAX when none that we have. */
 MUST_CHECK enum err digest_algorithm(const struct sip_credentials *c, enum hash_algorithm *out);
 

@@ -79,6 +79,7 @@ static void unusable_challenges(void **state)
 }
 
 struct exchange {
+    struct digest_nonces nonces;
     struct arena arena;
     struct mac *key;
     struct buf challenge;
@@ -96,7 +97,8 @@ static void exchange_open(struct exchange *x, unsigned line, const char *passwor
     *x = (struct exchange){0};
     x->key = mac_new(secret);
     assert_non_null(x->key);
-    assert_int_equal(digest_challenge(x->key, SLICE("example.org"), &offer, false, false, t, &x->challenge), ERR_OK);
+    x->nonces = (struct digest_nonces){.key = x->key, .realm = SLICE("example.org"), .client = SLICE("192.0.2.7")};
+    assert_int_equal(digest_challenge(&x->nonces, &offer, false, false, t, &x->challenge), ERR_OK);
     struct slice rest = buf_view(&x->challenge);
     struct slice value = SLICE_NONE;
     for (unsigned i = 0; i <= line; i++) {
@@ -128,7 +130,7 @@ static enum digest_verdict verdict(struct exchange *x, struct wall at)
 {
     enum hash_algorithm a = HASH_MD5;
     if (digest_algorithm(&x->c, &a) != ERR_OK) a = HASH_MD5;
-    return digest_verify(x->key, &x->c, x->ha1[a], SLICE("example.org"), SLICE("REGISTER"), at);
+    return digest_verify(&x->nonces, &x->c, x->ha1[a], SLICE("REGISTER"), at);
 }
 
 static void exchanges(void **state)
@@ -148,8 +150,8 @@ static void exchanges(void **state)
         exchange_close(&x);
         exchange_open(&x, line, "Secret", now);
         assert_int_equal(verdict(&x, now), DIGEST_WRONG);
-        /* An old nonce with a wrong password must not look like a right one. */
-        assert_int_equal(verdict(&x, (struct wall){now.ms + 2 * SIP_NONCE_LIFE_MS}), DIGEST_WRONG);
+        /* With an old nonce nobody learns whether the password was right. */
+        assert_int_equal(verdict(&x, (struct wall){now.ms + 2 * SIP_NONCE_LIFE_MS}), DIGEST_STALE);
         exchange_close(&x);
     }
 }
@@ -212,8 +214,7 @@ static void refusals(void **state)
         exchange_close(&x);
     }
     exchange_open(&x, 0, "secret", now);
-    assert_int_equal(digest_verify(x.key, &x.c, x.ha1[HASH_SHA256], SLICE("example.org"), SLICE("INVITE"), now),
-                     DIGEST_WRONG);
+    assert_int_equal(digest_verify(&x.nonces, &x.c, x.ha1[HASH_SHA256], SLICE("INVITE"), now), DIGEST_WRONG);
     exchange_close(&x);
 }
 
@@ -223,9 +224,27 @@ static void another_key_is_another_cluster(void **state)
     struct exchange x;
     static const unsigned char other[HASH_KEY_LEN] = "another key";
     exchange_open(&x, 0, "secret", now);
-    mac_free(x.key);
-    x.key = mac_new(other);
-    assert_non_null(x.key);
+    struct mac *another = mac_new(other);
+    assert_non_null(another);
+    x.nonces.key = another;
+    assert_int_equal(verdict(&x, now), DIGEST_BAD_NONCE);
+    x.nonces.previous = x.key; /* the key has been exchanged, and the older one is still good */
+    assert_int_equal(verdict(&x, now), DIGEST_OK);
+    mac_free(another);
+    exchange_close(&x);
+}
+
+static void another_client_has_no_use_for_it(void **state)
+{
+    (void)state;
+    struct exchange x;
+    exchange_open(&x, 0, "secret", now);
+    x.nonces.client = SLICE("192.0.2.8");
+    assert_int_equal(verdict(&x, now), DIGEST_BAD_NONCE);
+    /* Nor does a client whose address runs on into the realm. */
+    x.nonces.client = SLICE("192.0.2.7e");
+    x.nonces.realm = SLICE("xample.org");
+    x.c.realm = SLICE("xample.org");
     assert_int_equal(verdict(&x, now), DIGEST_BAD_NONCE);
     exchange_close(&x);
 }
@@ -248,7 +267,8 @@ static void the_form_of_a_challenge(void **state)
     struct mac *key = mac_new(secret);
     struct buf out = {0};
     assert_non_null(key);
-    assert_int_equal(digest_challenge(key, SLICE("example.org"), &offer, true, true, now, &out), ERR_OK);
+    struct digest_nonces nonces = {.key = key, .realm = SLICE("example.org"), .client = SLICE("192.0.2.7")};
+    assert_int_equal(digest_challenge(&nonces, &offer, true, true, now, &out), ERR_OK);
     struct slice second;
     struct slice first;
     second = slice_cut(buf_view(&out), '\n', &first);
@@ -257,8 +277,10 @@ static void the_form_of_a_challenge(void **state)
     assert_non_null(strstr(first.p, ", algorithm=SHA-256, qop=\"auth\", stale=true\r\n"));
     assert_non_null(strstr(second.p, ", algorithm=MD5, qop=\"auth\", stale=true\r\n"));
     buf_reset(&out);
-    assert_int_equal(digest_challenge(key, SLICE("a\"b"), &offer, false, false, now, &out), ERR_SYNTAX);
-    assert_int_equal(digest_challenge(key, SLICE("a\r\nX: y"), &offer, false, false, now, &out), ERR_SYNTAX);
+    nonces.realm = SLICE("a\"b");
+    assert_int_equal(digest_challenge(&nonces, &offer, false, false, now, &out), ERR_SYNTAX);
+    nonces.realm = SLICE("a\r\nX: y");
+    assert_int_equal(digest_challenge(&nonces, &offer, false, false, now, &out), ERR_SYNTAX);
     assert_int_equal(out.n, 0);
     buf_fini(&out);
     mac_free(key);
@@ -272,6 +294,7 @@ int main(void)
         cmocka_unit_test(exchanges),
         cmocka_unit_test(refusals),
         cmocka_unit_test(another_key_is_another_cluster),
+        cmocka_unit_test(another_client_has_no_use_for_it),
         cmocka_unit_test(algorithms_have_names_in_any_case),
         cmocka_unit_test(the_form_of_a_challenge),
     };
