@@ -14,16 +14,24 @@
 
 #define SALT_DIGITS 8 /* of a cluster id, behind its name */
 
-/* mend: what an operator does about a file that holds no key. */
-static enum err read_key(struct arena *arena, const char *path, const char *mend, unsigned char key[HASH_KEY_LEN],
-                         struct err_info *info)
+/* One key in a line, and another one that is taken too in the next. mend: what an operator does about a file that holds
+ * no key. */
+static enum err read_keys(struct arena *arena, const char *path, const char *mend, struct identity *out,
+                          struct err_info *info)
 {
     struct slice text = SLICE_NONE;
+    struct slice first = SLICE_NONE;
     enum err e = file_read(arena, path, 1024, &text, info);
     if (e != ERR_OK) return e;
-    if (hex_decode(slice_trim(text), key, HASH_KEY_LEN) != ERR_OK) {
+    struct slice second = slice_trim(slice_cut(text, '\n', &first));
+    if (hex_decode(slice_trim(first), out->cluster_key, HASH_KEY_LEN) != ERR_OK) {
         e = err_fail(info, ERR_SYNTAX, "%s: expected %d hexadecimal digits; %s", path, 2 * HASH_KEY_LEN, mend);
+    } else if (second.n > 0 && hex_decode(second, out->other_key, HASH_KEY_LEN) != ERR_OK) {
+        e = err_fail(info, ERR_SYNTAX,
+                     "%s: line 2: expected %d hexadecimal digits, another key that is taken too; correct or remove it",
+                     path, 2 * HASH_KEY_LEN);
     }
+    out->has_other_key = e == ERR_OK && second.n > 0;
     secret_wipe((char *)(uintptr_t)text.p, text.n);
     return e;
 }
@@ -56,10 +64,11 @@ static enum err write_key(struct arena *arena, const char *path, const unsigned 
 }
 
 /* A node on its own: its key is made once and kept, so that calls survive a restart. */
-static enum err own_key(struct arena *arena, const char *path, unsigned char key[HASH_KEY_LEN], struct err_info *info)
+static enum err own_key(struct arena *arena, const char *path, struct identity *out, struct err_info *info)
 {
     struct err_info why = {{0}, 0, 0};
-    enum err e = read_key(arena, path, "restore the file, or remove it: a new key is then made", key, &why);
+    unsigned char *key = out->cluster_key;
+    enum err e = read_keys(arena, path, "restore the file, or remove it: a new key is then made", out, &why);
     if (e != ERR_NOTFOUND) return e == ERR_OK ? e : err_fail(info, e, "%s", why.text);
     if (RAND_bytes(key, HASH_KEY_LEN) != 1) return err_fail(info, ERR_IO, "the system gives no random bytes");
     return write_key(arena, path, key, info);
@@ -120,7 +129,7 @@ static enum err load_joined(struct arena *arena, const struct config *config, st
     if (e == ERR_OK) out->issued = credentials_issued_file(out->cert_file);
     if (e == ERR_OK) e = tls_path(arena, config, "node.key", &out->key_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "cluster.key", &path, info);
-    if (e == ERR_OK) e = read_key(arena, path, "restore the file or join the node again", out->cluster_key, info);
+    if (e == ERR_OK) e = read_keys(arena, path, "restore the file or join the node again", out, info);
     if (e == ERR_OK) e = tls_path(arena, config, "cluster", &path, info);
     if (e == ERR_OK) e = file_read(arena, path, 1024, &text, info);
     if (e != ERR_OK) return e;
@@ -143,5 +152,5 @@ enum err identity_load(struct arena *arena, const struct config *config, struct 
     }
     if (config->mesh) return load_joined(arena, config, out, info);
     const char *path = arena_printf(arena, "%s/node.key", config->data);
-    return path != NULL ? own_key(arena, path, out->cluster_key, info) : ERR_NOMEM;
+    return path != NULL ? own_key(arena, path, out, info) : ERR_NOMEM;
 }

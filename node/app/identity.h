@@ -9,8 +9,10 @@
 
 struct identity {
     unsigned char cluster_key[HASH_KEY_LEN]; /* secret: cookies, nonces and seals are derived from it */
-    const char *cluster;                     /* cluster id as in the certificates, "" on its own */
-    const char *ca_file;                     /* NULL on its own without certificates */
+    bool has_other_key;
+    unsigned char other_key[HASH_KEY_LEN]; /* cookies and nonces made with it are taken too, while keys are exchanged */
+    const char *cluster;                   /* cluster id as in the certificates, "" on its own */
+    const char *ca_file;                   /* NULL on its own without certificates */
     const char *cert_file;
     const char *key_file;
     uint64_t issued; /* when the certificate says that it was, seconds since 1970; 0: it does not say */

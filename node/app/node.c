@@ -148,8 +148,11 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .banned = bans_hook},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
+    memcpy(options.other_key, n->identity.other_key, sizeof options.other_key);
+    options.has_other_key = n->identity.has_other_key;
     enum err e = edge_open(&options, &n->edge, info);
     secret_wipe(options.cluster_key, sizeof options.cluster_key);
+    secret_wipe(options.other_key, sizeof options.other_key);
     return e;
 }
 
@@ -464,5 +467,6 @@ void node_fini(struct node *n)
     arena_fini(&n->cache.arena);
     plan_objects_free(n);
     secret_wipe(&n->identity.cluster_key, sizeof n->identity.cluster_key);
+    secret_wipe(&n->identity.other_key, sizeof n->identity.other_key);
     arena_fini(&n->arena);
 }

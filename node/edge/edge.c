@@ -163,10 +163,10 @@ static void name_places(struct edge *e)
     }
 }
 
-static enum err make_mac(const struct edge *e, const char *purpose, struct mac **out)
+static enum err make_mac(const unsigned char cluster_key[HASH_KEY_LEN], const char *purpose, struct mac **out)
 {
     unsigned char key[HASH_KEY_LEN];
-    enum err err = key_derive(e->o.cluster_key, purpose, key);
+    enum err err = key_derive(cluster_key, purpose, key);
     if (err == ERR_OK) {
         *out = mac_new(key);
         if (*out == NULL) err = ERR_NOMEM;
@@ -175,13 +175,22 @@ static enum err make_mac(const struct edge *e, const char *purpose, struct mac *
     return err;
 }
 
-static enum err make_cloak(struct edge *e)
+static enum err make_cloak(const unsigned char cluster_key[HASH_KEY_LEN], struct cloak **out)
 {
     unsigned char key[HASH_KEY_LEN];
-    enum err err = key_derive(e->o.cluster_key, "sip topology", key);
-    if (err == ERR_OK) e->cloak = cloak_new(key);
-    if (err == ERR_OK && e->cloak == NULL) err = ERR_NOMEM;
+    enum err err = key_derive(cluster_key, "sip topology", key);
+    if (err == ERR_OK) *out = cloak_new(key);
+    if (err == ERR_OK && *out == NULL) err = ERR_NOMEM;
     secret_wipe(key, sizeof key);
+    return err;
+}
+
+static enum err make_macs(const unsigned char cluster_key[HASH_KEY_LEN], struct mac **dialog, struct mac **transit,
+                          struct mac **nonce)
+{
+    enum err err = make_mac(cluster_key, "sip dialog cookie", dialog);
+    if (err == ERR_OK) err = make_mac(cluster_key, "sip transit cookie", transit);
+    if (err == ERR_OK) err = make_mac(cluster_key, "sip digest nonce", nonce);
     return err;
 }
 
@@ -227,10 +236,11 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = sip_tx_table_init(&e->tx, rng_next(&e->rng), edge_now(e));
     if (err == ERR_OK) err = sip_dialogs_init(&e->dialogs, rng_next(&e->rng));
     if (err == ERR_OK) err = map_init(&e->waiting, 64, rng_next(&e->rng));
-    if (err == ERR_OK) err = make_mac(e, "sip dialog cookie", &e->dialog_mac);
-    if (err == ERR_OK) err = make_mac(e, "sip transit cookie", &e->transit_mac);
-    if (err == ERR_OK) err = make_mac(e, "sip digest nonce", &e->nonce_mac);
-    if (err == ERR_OK) err = make_cloak(e);
+    if (err == ERR_OK) err = make_macs(e->o.cluster_key, &e->dialog_mac, &e->transit_mac, &e->nonce_mac);
+    if (err == ERR_OK && e->o.has_other_key)
+        err = make_macs(e->o.other_key, &e->other_dialog_mac, &e->other_transit_mac, &e->other_nonce_mac);
+    if (err == ERR_OK) err = make_cloak(e->o.cluster_key, &e->cloak);
+    if (err == ERR_OK && e->o.has_other_key) err = make_cloak(e->o.other_key, &e->other_cloak);
     if (err == ERR_OK) err = make_nobody(e);
     for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
         e->hashers[a] = hasher_new((enum hash_algorithm)a);
@@ -256,9 +266,12 @@ static void free_memory(struct edge *e)
     mac_free(e->transit_mac);
     mac_free(e->nonce_mac);
     cloak_free(e->cloak);
+    cloak_free(e->other_cloak);
     for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
         hasher_free(e->hashers[a]);
-    mac_free(e->nonce_mac_previous);
+    mac_free(e->other_dialog_mac);
+    mac_free(e->other_transit_mac);
+    mac_free(e->other_nonce_mac);
     pool_fini(&e->relay_pool);
     pool_fini(&e->branch_pool);
     for (size_t i = 0; i < EDGE_MESSAGE_POOLS; i++)
@@ -269,6 +282,7 @@ static void free_memory(struct edge *e)
     buf_fini(&e->via);
     arena_fini(&e->arena);
     secret_wipe(e->o.cluster_key, sizeof e->o.cluster_key);
+    secret_wipe(e->o.other_key, sizeof e->o.other_key);
     free(e);
 }
 

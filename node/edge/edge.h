@@ -177,6 +177,8 @@ struct edge_options {
     const char *tls_cert_file, *tls_key_file, *tls_ca_file;
     struct slice advertise;                  /* host to put into Via and Record-Route, "" : the listener's */
     unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
+    bool has_other_key;
+    unsigned char other_key[HASH_KEY_LEN]; /* what was made with it is taken too */
     uint64_t seed;
     struct edge_hooks hooks;
     uint32_t session_s;    /* refresh interval that calls are asked to keep where they name none, 0: they are not */

@@ -126,8 +126,11 @@ struct edge {
     struct mac *dialog_mac;
     struct mac *transit_mac;
     struct mac *nonce_mac;
+    struct mac *other_dialog_mac; /* of the other key; NULL: there is none */
+    struct mac *other_transit_mac;
+    struct mac *other_nonce_mac;
     struct cloak *cloak; /* topology.h */
-    struct mac *nonce_mac_previous;               /* of the cluster key before, NULL: none */
+    struct cloak *other_cloak;
     struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* NULL: the system's policy forbids the algorithm */
     struct plan_secret nobody;                    /* what a proof of no account is held against: nobody knows it */
     struct pool relay_pool;

@@ -48,11 +48,17 @@ static bool is_transit(const struct arrival *a)
     return a->routes.own > 0 && (a->routes.target.p != NULL || a->routes.transit_cookie.p != NULL);
 }
 
+static bool transit_cookie_ok(const struct arrival *a, struct mac *mac, const struct edge_query *q)
+{
+    const struct route_set *r = &a->routes;
+    return mac != NULL &&
+           sip_transit_cookie_ok(mac, r->transit_cookie, a->v->call_id, a->v->from_tag, r->target, q->dialled);
+}
+
 static bool identify_member(struct arrival *a, struct edge_query *q)
 {
     const struct route_set *r = &a->routes;
-    if (!sip_transit_cookie_ok(a->e->transit_mac, r->transit_cookie, a->v->call_id, a->v->from_tag, r->target,
-                               q->dialled)) {
+    if (!transit_cookie_ok(a, a->e->transit_mac, q) && !transit_cookie_ok(a, a->e->other_transit_mac, q)) {
         proxy_arrival_refuse(a, EC_refused_transit_cookie, 403, SLICE(""));
         return false;
     }

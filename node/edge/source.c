@@ -66,7 +66,7 @@ static struct digest_nonces nonces_for(const struct edge *e, const struct flow *
 {
     sock_key_source(key, &from->remote);
     struct digest_nonces nonces = {.key = e->nonce_mac,
-                                   .previous = e->nonce_mac_previous,
+                                   .other = e->other_nonce_mac,
                                    .realm = edge_realm(e),
                                    .client = {(const char *)key->bytes, sizeof key->bytes}};
     memcpy(nonces.hashers, e->hashers, sizeof nonces.hashers);

@@ -26,7 +26,9 @@ static struct slice uncloaked(struct edge *e, struct slice cloak)
 {
     struct buf b = {0};
     struct slice out = SLICE_NONE;
-    if (cloak_take_off(e->cloak, cloak, &b) == ERR_OK) out = arena_copy(&e->scratch, buf_view(&b));
+    enum err err = cloak_take_off(e->cloak, cloak, &b);
+    if (err == ERR_AUTH && e->other_cloak != NULL) err = cloak_take_off(e->other_cloak, cloak, &b);
+    if (err == ERR_OK) out = arena_copy(&e->scratch, buf_view(&b));
     buf_fini(&b);
     return out;
 }

@@ -53,7 +53,7 @@ static bool nonce_read(const struct digest_nonces *n, struct slice nonce, struct
     unsigned char bytes[8];
     uint64_t ms = 0;
     if (nonce.n != NONCE_LEN) return false;
-    if (!made_with(n->key, n, nonce) && !made_with(n->previous, n, nonce)) return false;
+    if (!made_with(n->key, n, nonce) && !made_with(n->other, n, nonce)) return false;
     if (hex_decode((struct slice){nonce.p, TIME_DIGITS}, bytes, sizeof bytes) != ERR_OK) return false;
     for (unsigned i = 0; i < 8; i++)
         ms = ms << 8 | bytes[i];

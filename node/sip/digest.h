@@ -26,7 +26,7 @@ MUST_CHECK enum err digest_algorithm_named(struct slice name, enum hash_algorith
 /* Where nonces are good. */
 struct digest_nonces {
     struct mac *key;
-    struct mac *previous; /* an older key whose nonces are still taken; NULL: none */
+    struct mac *other; /* another key whose nonces are taken too; NULL: none */
     struct slice realm;
     struct slice client;                          /* bytes that stand for the client's address */
     struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* what spares libcrypto its look-ups; NULL: it makes them */

@@ -80,6 +80,14 @@ static void the_files_of_a_joined_node(void **state)
     remove_file(&r, "tls/seeds"); /* the first node of a cluster has none */
     assert_int_equal(load(&r), ERR_OK);
     assert_int_equal(r.id.seed_count, 0);
+    assert_false(r.id.has_other_key);
+    write_file(&r, "tls/cluster.key", KEY "ff" KEY);
+    assert_int_equal(load(&r), ERR_SYNTAX);
+    write_file(&r, "tls/cluster.key", "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff\n" KEY);
+    assert_int_equal(load(&r), ERR_OK);
+    assert_int_equal(r.id.cluster_key[0], 0xff);
+    assert_true(r.id.has_other_key);
+    assert_int_equal(r.id.other_key[31], 0x1f);
     rig_close(&r);
 }
 
@@ -108,6 +116,7 @@ static void bad_contents(void **state)
         {"tls/cluster.key", "", "expected 64 hexadecimal digits; restore the file or join the node again"},
         {"tls/cluster.key", "0001", "expected 64 hexadecimal digits"},
         {"tls/cluster.key", "zz" KEY, "expected 64 hexadecimal digits"},
+        {"tls/cluster.key", KEY "00", "line 2: expected 64 hexadecimal digits, another key that is taken too"},
         {"tls/cluster", "", "not the id of a cluster"},
         {"tls/cluster", "a b", "not the id of a cluster"},
         {"tls/cluster", "../x", "not the id of a cluster"},
