@@ -77,6 +77,8 @@ static enum err pack_trunk(struct arena *scratch, const struct plan_trunk *t, Ta
         registration.user = bytes_out(t->registration.user);
         registration.sealed = bytes_out(t->registration.sealed);
         registration.expires_s = t->registration.expires_s;
+        registration.domain = bytes_out(t->registration.domain);
+        registration.login = bytes_out(t->registration.login);
         m.registration = &registration;
     }
     m.n_in = t->in_count;
@@ -233,6 +235,8 @@ static enum err unpack_trunk(struct arena *arena, const Tandem__Plan__Trunk *m, 
         t->registration.user = bytes_in(m->registration->user);
         t->registration.sealed = bytes_in(m->registration->sealed);
         t->registration.expires_s = m->registration->expires_s;
+        t->registration.domain = bytes_in(m->registration->domain);
+        t->registration.login = bytes_in(m->registration->login);
     }
     enum err e = list_in(arena, "address", m->address, m->n_address, &t->address, &t->address_count, info);
     if (e == ERR_OK) e = list_in(arena, "trust", m->trust, m->n_trust, &t->trust, &t->trust_count, info);

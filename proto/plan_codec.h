@@ -46,6 +46,9 @@ MUST_CHECK enum err trunk_health_pack(const struct trunk_health *h, struct buf *
 MUST_CHECK enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct trunk_health *h);
 MUST_CHECK enum err source_ban_pack(const struct source_ban *b, struct buf *out);
 MUST_CHECK enum err source_ban_unpack(struct arena *arena, struct slice packed, struct source_ban *b);
+MUST_CHECK enum err trunk_registration_pack(const struct trunk_registration *r, struct buf *out);
+/* ERR_NOTFOUND: the record is of a trunk's health. */
+MUST_CHECK enum err trunk_registration_unpack(struct arena *arena, struct slice packed, struct trunk_registration *r);
 MUST_CHECK enum err node_card_pack(const struct node_card *c, struct buf *out);
 MUST_CHECK enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_card *c);
 /* upto: a version, >= 1. */

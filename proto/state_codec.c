@@ -169,6 +169,46 @@ enum err source_ban_unpack(struct arena *arena, struct slice packed, struct sour
     return ERR_OK;
 }
 
+/* ---- trunk registration ---- */
+
+enum err trunk_registration_pack(const struct trunk_registration *r, struct buf *out)
+{
+    Tandem__State__TrunkHealth m = TANDEM__STATE__TRUNK_HEALTH__INIT;
+    Tandem__State__TrunkRegistration inner = TANDEM__STATE__TRUNK_REGISTRATION__INIT;
+    m.trunk = bytes_out(r->trunk);
+    m.up = r->state == TRUNK_REGISTERED;
+    m.since_ms = r->since.ms;
+    m.reason = bytes_out(r->reason);
+    inner.holds = r->holds;
+    inner.term = r->term;
+    inner.state = (uint32_t)r->state;
+    inner.granted_s = r->granted_s;
+    inner.contact = bytes_out(r->contact);
+    m.registration = &inner;
+    return proto_pack(&m.base, out);
+}
+
+enum err trunk_registration_unpack(struct arena *arena, struct slice packed, struct trunk_registration *r)
+{
+    void *raw = NULL;
+    enum err e = proto_unpack(arena, &tandem__state__trunk_health__descriptor, packed, &raw);
+    if (e != ERR_OK) return e;
+    const Tandem__State__TrunkHealth *m = raw;
+    const Tandem__State__TrunkRegistration *inner = m->registration;
+    if (inner == NULL) return ERR_NOTFOUND;
+    if (m->trunk.len == 0 || m->address.len > 0 || inner->state > TRUNK_REFUSED) return ERR_SYNTAX;
+    if (m->trunk.len > LIMIT_NAME || m->reason.len > LIMIT_TEXT || inner->contact.len > LIMIT_URI) return ERR_LIMIT;
+    *r = (struct trunk_registration){.trunk = bytes_in(m->trunk),
+                                     .holds = inner->holds,
+                                     .term = inner->term,
+                                     .state = (enum trunk_registration_state)inner->state,
+                                     .since.ms = m->since_ms,
+                                     .granted_s = inner->granted_s,
+                                     .contact = bytes_in(inner->contact),
+                                     .reason = bytes_in(m->reason)};
+    return ERR_OK;
+}
+
 /* ---- node card ---- */
 
 enum err node_card_pack(const struct node_card *c, struct buf *out)
@@ -184,6 +224,7 @@ enum err node_card_pack(const struct node_card *c, struct buf *out)
     m.calls = c->calls;
     m.drained = c->drained;
     m.joined_ms = c->joined.ms;
+    m.registers = c->registers;
     if (m.sip_addresses != NULL) e = proto_pack(&m.base, out);
     arena_fini(&scratch);
     return e;
@@ -209,6 +250,7 @@ enum err node_card_unpack(struct arena *arena, struct slice packed, struct node_
     made.calls = m->calls;
     made.drained = m->drained;
     made.joined.ms = m->joined_ms;
+    made.registers = m->registers;
     *c = made;
     return ERR_OK;
 }

@@ -119,6 +119,35 @@ static void check_trust(struct lint *l, const struct lint_objects *o)
     }
 }
 
+/* Two that register the same there: of a registrar that keeps one contact, each takes it from the other. */
+static void same_registration(struct lint *l, size_t at)
+{
+    const struct lint_objects *o = &l->kinds[PLAN_TRUNK];
+    const struct plan_trunk *t = &o->list[at]->trunk;
+    for (size_t i = 0; i < at; i++) {
+        const struct plan_trunk *other = &o->list[i]->trunk;
+        if (!other->registration.set || !slice_eq(other->registration.user, t->registration.user)) continue;
+        if (!slice_eq(other->registration.domain, t->registration.domain)) continue;
+        if (t->registration.domain.n == 0 && !slice_eq(other->address[0], t->address[0])) continue;
+        lint_add(l, LINT_WARNING, "same-registration", o->list[at],
+                 "trunk/%.*s registers %.*s there too, so each can take the other's place: keep one of them",
+                 SLICE_ARG(other->name), SLICE_ARG(t->registration.user));
+        return;
+    }
+}
+
+static void check_registration(struct lint *l, size_t at)
+{
+    const struct plan_object *o = l->kinds[PLAN_TRUNK].list[at];
+    const struct plan_registration *r = &o->trunk.registration;
+    if (!r->set) return;
+    if (r->sealed.n == 0 && r->password.n == 0 && !r->password_keep) {
+        lint_add(l, LINT_WARNING, "no-password", o,
+                 "it registers without a password, which few registrars take: write register: { password: \"...\" }");
+    }
+    if (o->trunk.address_count > 0) same_registration(l, at);
+}
+
 static void check_trunks(struct lint *l)
 {
     const struct lint_objects *o = &l->kinds[PLAN_TRUNK];
@@ -129,7 +158,8 @@ static void check_trunks(struct lint *l)
             lint_add(l, LINT_WARNING, "unused-trunk", o->list[i],
                      "no route leads to it, so it only brings calls in: add a route, or remove it");
         }
-        if (!plan_trunk_trusted(t)) {
+        check_registration(l, i);
+        if (!plan_trunk_trusted(t) && !t->registration.set) { /* calls to what we registered are known by it */
             lint_add(l, LINT_WARNING, "no-trust", o->list[i],
                      "without trust: it can take calls but bring none in: write trust: [ADDRESS/32] for its addresses");
         }

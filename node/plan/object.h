@@ -54,6 +54,8 @@ struct plan_secret {
 struct plan_registration {
     bool set;
     struct slice user;
+    struct slice domain; /* of our address of record there, "": the host of the trunk's first address */
+    struct slice login;  /* user name of the digest, "": user */
     struct slice sealed;
     struct slice password; /* clear text on its way from a document to being sealed; never stored or printed */
     uint32_t expires_s;    /* 60 .. 86400 */

@@ -44,6 +44,27 @@ struct source_ban {
     struct wall until; /* then it is over, also where its owner does not say so */
 };
 
+/* Of a trunk that registers, as one node of its site says it. It travels as a trunk's health without an address, which
+ * who knows no registrations passes over. State key: trunk NUL. */
+enum trunk_registration_state {
+    TRUNK_UNREGISTERED, /* not held here, or given back */
+    TRUNK_TRYING,
+    TRUNK_REGISTERED,
+    TRUNK_REFUSED
+};
+const char *trunk_registration_state_name(enum trunk_registration_state s); /* "registered" ... */
+
+struct trunk_registration {
+    struct slice trunk;
+    bool holds;    /* this node claims it, see holder.h */
+    uint64_t term; /* of its last claim */
+    enum trunk_registration_state state;
+    struct wall since;
+    uint32_t granted_s;   /* 0: nothing */
+    struct slice contact; /* URI that stands at the registrar, "" none: whoever takes over takes it away */
+    struct slice reason;  /* the registrar's last word */
+};
+
 struct node_card {
     const struct slice *sip_addresses; /* "tls:10.1.0.1:5061", "tcp:10.1.0.1:5060": where members reach its SIP edge */
     size_t sip_address_count;
@@ -53,6 +74,7 @@ struct node_card {
     uint32_t calls;
     bool drained;       /* its operator wants no new calls there */
     struct wall joined; /* when it first started, {0} not known */
+    bool registers;     /* it knows how to register a trunk */
 };
 
 #endif

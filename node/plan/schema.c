@@ -180,6 +180,10 @@ static const struct field site_fields[] = {
 static const struct field registration_fields[] = {
     {"user", "\"4930123\"", FIELD_TEXT, .required = true, AT(plan_registration, user), .check = check_user,
      .value = "USER", .help = "the user name that we register there"},
+    {"domain", "carrier.example", FIELD_TEXT, AT(plan_registration, domain), .check = check_domain, .value = "DOMAIN",
+     .help = "the SIP domain that we register in, where it is not the first address"},
+    {"login", "\"u4930123\"", FIELD_TEXT, AT(plan_registration, login), .check = check_user, .value = "USER",
+     .help = "the user name that goes with the password, where it is another one"},
     {"password", "\"...\"", FIELD_PASSWORD, AT(plan_registration, password),
      .other = offsetof(struct plan_registration, password_keep), .check = check_password,
      .stored = registration_secret_stored, .forget = registration_forget_secret, .value = "PASSWORD",

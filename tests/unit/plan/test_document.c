@@ -35,7 +35,7 @@ static const char whole[] =
     "    probe: 1500ms\n"
     "    calls: 60\n"
     "    rate: 10/s\n"
-    "    register: { user: '4930123', password: \"s: 'e\\\"cret\", expires: 10m }\n"
+    "    register: { user: '4930123', domain: carrier.example, login: u1, password: \"s: 'e\\\"cret\", expires: 10m }\n"
     "    in: [ {match: \"+49301234\", strip: 9} ]\n"
     "    out: [ {match: \"0\", prepend: \"9\"} ]\n"
     "    hide: true\n"
@@ -89,6 +89,7 @@ static void check_trunk(const struct plan_trunk *t)
     assert_int_equal(t->rate_per_s, 10);
     assert_true(t->registration.set && !t->registration.password_keep);
     assert_true(slice_is(t->registration.user, "4930123") && slice_is(t->registration.password, "s: 'e\"cret"));
+    assert_true(slice_is(t->registration.domain, "carrier.example") && slice_is(t->registration.login, "u1"));
     assert_int_equal(t->registration.expires_s, 600);
     assert_int_equal(t->in_count, 1);
     assert_true(slice_is(t->in[0].match, "+49301234") && t->in[0].strip == 9 && t->in[0].prepend.n == 0);
@@ -200,7 +201,7 @@ static const char written[] =
     "    probe: 1500ms\n"
     "    calls: 60\n"
     "    rate: 10/s\n"
-    "    register: {user: \"4930123\", password: (set), expires: 10m}\n"
+    "    register: {user: \"4930123\", domain: carrier.example, login: u1, password: (set), expires: 10m}\n"
     "    in: [{match: \"+49301234\", strip: 9}]\n"
     "    out: [{match: \"0\", prepend: \"9\"}]\n"
     "    hide: true\n"

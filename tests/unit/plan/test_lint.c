@@ -131,6 +131,20 @@ static const struct {
      "routes:\n- {match: \"1\", to: trunk/t}\n- {match: \"2\", to: trunk/u}\n- {match: \"3\", to: trunk/v}\n"
      "- {match: \"4\", to: trunk/w}\n",
      "same-trust trunk/u\nsame-trust trunk/w\n"},
+    /* no-password and same-registration of trunks; what registers needs no trust */
+    {"plan: 1\nsites: {a: {}}\ntrunks:\n  t: {site: a, address: [h], register: {user: u}}\n"
+     "  v: {site: a, address: [h], register: {user: v, " P "}}\nroutes: [{match: \"1\", to: trunk/t}, {match: \"2\", "
+     "to: trunk/v}]\n",
+     "no-password trunk/t\n"},
+    {"plan: 1\nsites: {a: {}}\ntrunks:\n  t: {site: a, address: [h], register: {user: u, password: x}}\n"
+     "  v: {site: a, address: [h, i], register: {user: u, " P "}}\n  w: {site: a, address: [i], register: {user: u, " P
+     "}}\nroutes: [{match: \"1\", to: trunk/t}, {match: \"2\", to: trunk/v}, {match: \"3\", to: trunk/w}]\n",
+     "same-registration trunk/v\n"},
+    {"plan: 1\nsites: {a: {}}\ntrunks:\n  t: {site: a, address: [h], register: {user: u, domain: d, " P "}}\n"
+     "  v: {site: a, address: [i], register: {user: u, domain: d, " P
+     "}}\nroutes: [{match: \"1\", to: trunk/t}, {match: "
+     "\"2\", to: trunk/v}]\n",
+     "same-registration trunk/v\n"},
     {"plan: 1\naccounts: { soft: {" P "}, \"6001\": {" P "}, gw: {" P ", numbers: [\"7\"]} }\n",
      "unused-account account/soft\n"},
     {"plan: 1\naccounts: { \"6001\": {}, \"6002\": {password: x}, \"6003\": {hashes: {md5: "

@@ -28,27 +28,31 @@ static struct plan_object sample(enum plan_kind kind)
     case PLAN_DEFAULTS: o.defaults.domain = S("example.org"); break;
     case PLAN_SITE: o.site = (struct plan_site){S("hq"), blocks, 2, dial, 2, true}; break;
     case PLAN_TRUNK:
-        o.trunk = (struct plan_trunk){
-            .name = S("hq-pbx"),
-            .site = S("hq"),
-            .address = addresses,
-            .address_count = 2,
-            .transport = PLAN_TLS,
-            .trust = trust,
-            .trust_count = 1,
-            .trust_names = names,
-            .trust_name_count = 2,
-            .hide = true,
-            .probe_ms = 10000,
-            .calls = 60,
-            .rate_per_s = 10,
-            .identity = PLAN_IDENTITY_OUTSIDE,
-            .registration = {.set = true, .user = S("4930"), .sealed = S("\x01\x00\xff"), .expires_s = 600},
-            .in = dial,
-            .in_count = 2,
-            .out = dial,
-            .out_count = 1,
-            .disabled = true};
+        o.trunk = (struct plan_trunk){.name = S("hq-pbx"),
+                                      .site = S("hq"),
+                                      .address = addresses,
+                                      .address_count = 2,
+                                      .transport = PLAN_TLS,
+                                      .trust = trust,
+                                      .trust_count = 1,
+                                      .trust_names = names,
+                                      .trust_name_count = 2,
+                                      .hide = true,
+                                      .probe_ms = 10000,
+                                      .calls = 60,
+                                      .rate_per_s = 10,
+                                      .identity = PLAN_IDENTITY_OUTSIDE,
+                                      .registration = {.set = true,
+                                                       .user = S("4930"),
+                                                       .domain = S("carrier.example"),
+                                                       .login = S("u1"),
+                                                       .sealed = S("\x01\x00\xff"),
+                                                       .expires_s = 600},
+                                      .in = dial,
+                                      .in_count = 2,
+                                      .out = dial,
+                                      .out_count = 1,
+                                      .disabled = true};
         break;
     case PLAN_ACCOUNT:
         o.account =
@@ -123,6 +127,8 @@ static void assert_trunk(const struct plan_trunk *a, const struct plan_trunk *b)
     assert_int_equal(a->identity, b->identity);
     assert_int_equal(a->registration.set, b->registration.set);
     assert_slice(a->registration.user, b->registration.user);
+    assert_slice(a->registration.domain, b->registration.domain);
+    assert_slice(a->registration.login, b->registration.login);
     assert_slice(a->registration.sealed, b->registration.sealed);
     assert_int_equal(a->registration.expires_s, b->registration.expires_s);
     assert_rules(a->in, a->in_count, b->in, b->in_count);

@@ -183,11 +183,49 @@ static void test_trunk_health(void **state)
     arena_fini(&arena);
 }
 
+static void test_trunk_registration(void **state)
+{
+    (void)state;
+    struct trunk_registration r = {.trunk = SLICE("carrier"),
+                                   .holds = true,
+                                   .term = 7,
+                                   .state = TRUNK_REGISTERED,
+                                   .since = {1700000000000},
+                                   .granted_s = 600,
+                                   .contact = SLICE("sip:493@10.0.0.1;line=x"),
+                                   .reason = SLICE("200 OK")};
+    struct trunk_registration back;
+    struct trunk_health health;
+    struct arena arena = {0};
+    struct buf packed = {0};
+    assert_int_equal(trunk_registration_pack(&r, &packed), ERR_OK);
+    assert_int_equal(trunk_registration_unpack(&arena, buf_view(&packed), &back), ERR_OK);
+    assert_slice(r.trunk, back.trunk);
+    assert_slice(r.contact, back.contact);
+    assert_slice(r.reason, back.reason);
+    assert_true(back.holds && back.term == 7 && back.granted_s == 600);
+    assert_int_equal(back.state, TRUNK_REGISTERED);
+    assert_int_equal(back.since.ms, r.since.ms);
+    /* who knows no registrations takes it for the health of no address */
+    assert_int_equal(trunk_health_unpack(&arena, buf_view(&packed), &health), ERR_OK);
+    assert_int_equal(health.address.n, 0);
+    buf_reset(&packed);
+    r.state = TRUNK_REFUSED + 1;
+    assert_int_equal(trunk_registration_pack(&r, &packed), ERR_OK);
+    assert_int_equal(trunk_registration_unpack(&arena, buf_view(&packed), &back), ERR_SYNTAX);
+    buf_reset(&packed);
+    health = (struct trunk_health){.trunk = SLICE("carrier"), .address = SLICE("a")};
+    assert_int_equal(trunk_health_pack(&health, &packed), ERR_OK);
+    assert_int_equal(trunk_registration_unpack(&arena, buf_view(&packed), &back), ERR_NOTFOUND);
+    buf_fini(&packed);
+    arena_fini(&arena);
+}
+
 static void test_node_card(void **state)
 {
     (void)state;
     const struct slice addresses[] = {SLICE("tls:10.1.0.1:5061"), SLICE("tcp:10.1.0.1:5060")};
-    struct node_card c = {addresses, 2, SLICE("hq"), SLICE("0.1.0"), {1700000000000}, 17, true, {1600000000000}};
+    struct node_card c = {addresses, 2, SLICE("hq"), SLICE("0.1.0"), {1700000000000}, 17, true, {1600000000000}, true};
     struct node_card back;
     struct slice many[33];
     struct arena arena = {0};
@@ -201,7 +239,7 @@ static void test_node_card(void **state)
     assert_slice(back.version, c.version);
     assert_int_equal(back.started.ms, c.started.ms);
     assert_int_equal(back.calls, 17);
-    assert_true(back.drained);
+    assert_true(back.drained && back.registers);
     assert_int_equal(back.joined.ms, c.joined.ms);
     for (size_t i = 0; i < 33; i++)
         many[i] = addresses[0];
@@ -280,9 +318,16 @@ static void test_source_ban(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record),    cmocka_unit_test(test_record_refused),  cmocka_unit_test(test_horizon),
-        cmocka_unit_test(test_binding),   cmocka_unit_test(test_binding_refused), cmocka_unit_test(test_trunk_health),
-        cmocka_unit_test(test_node_card), cmocka_unit_test(test_member_note),     cmocka_unit_test(test_source_ban),
+        cmocka_unit_test(test_record),
+        cmocka_unit_test(test_record_refused),
+        cmocka_unit_test(test_horizon),
+        cmocka_unit_test(test_binding),
+        cmocka_unit_test(test_binding_refused),
+        cmocka_unit_test(test_trunk_health),
+        cmocka_unit_test(test_node_card),
+        cmocka_unit_test(test_member_note),
+        cmocka_unit_test(test_trunk_registration),
+        cmocka_unit_test(test_source_ban),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
