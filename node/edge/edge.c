@@ -1,11 +1,13 @@
 /* edge: opens and closes the SIP edge, and leads each event to its room.
  *
  * Closing drains first: no new requests outside dialogs, and the end comes when every request has its final response
- * and every registration its commit, or when the time is up. Memory goes with the last close callback. */
+ * and every registration its commit, when what we registered elsewhere is given back, or when the time is up. Memory
+ * goes with the last close callback. */
 #include "node/edge/proxy_arrival.h"
 
 #include <stdio.h>
 
+#include "node/edge/client.h"
 #include "node/edge/guard.h"
 #include "node/edge/prober.h"
 #include "node/edge/registrar.h"
@@ -53,11 +55,16 @@ static void wake(struct edge *e)
 
 static void begin_close(struct edge *e);
 
+static bool is_idle(const struct edge *e)
+{
+    return e->open_relays == 0 && registrar_pending(e->registrar) == 0 && lines_pending(e->registrations) == 0;
+}
+
 /* Before the loop waits: one deadline for all timers. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct edge *e = prepare->data;
-    if (e->draining && e->open_relays == 0 && registrar_pending(e->registrar) == 0) {
+    if (e->draining && is_idle(e)) {
         begin_close(e);
         return;
     }
@@ -122,8 +129,8 @@ static void on_send_failed(void *ctx, const struct flow *to, uint64_t token)
 /* What waits for an answer on the connection has its own timers; a failover at once would ring the same phone twice. */
 static void on_connection_lost(void *ctx, const struct flow *flow)
 {
-    (void)ctx;
-    (void)flow;
+    struct edge *e = ctx;
+    if (!e->closing) lines_on_connection_lost(e->registrations, flow);
 }
 
 /* ---- opening ---- */
@@ -247,6 +254,7 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = guard_new(e, &e->guard);
     if (err == ERR_OK) err = registrar_new(e, &e->registrar);
     if (err == ERR_OK) err = prober_new(e, &e->prober);
+    if (err == ERR_OK) err = lines_new(e, &e->registrations);
     return err;
 }
 
@@ -259,6 +267,7 @@ static void free_memory(struct edge *e)
     guard_free(e->guard);
     registrar_free(e->registrar);
     prober_free(e->prober);
+    lines_free(e->registrations);
     sip_tx_table_fini(&e->tx);
     sip_dialogs_fini(&e->dialogs);
     map_fini(&e->waiting);
@@ -318,6 +327,7 @@ static void start_handles(struct edge *e)
     uv_unref((uv_handle_t *)&e->prepare);
     uv_unref((uv_handle_t *)&e->timer);
     prober_start(e->prober);
+    lines_start(e->registrations);
     e->opened = true;
 }
 
@@ -385,6 +395,7 @@ static void begin_close(struct edge *e)
     }
     registrar_close(e->registrar);
     if (prober_close(e->prober, on_handle_closed)) e->handles++;
+    if (lines_close(e->registrations, on_handle_closed)) e->handles++;
     e->handles++;
     transport_close(e->transport, on_closed, e);
     if (e->dns != NULL) {
@@ -412,7 +423,8 @@ void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), vo
     e->closed_ctx = ctx;
     log_event(e->log, LOG_INFO, "edge", "drain", "requests=%zu calls=%zu", e->open_relays,
               sip_dialogs_count(&e->dialogs));
-    if (drain_ms == 0 || (e->open_relays == 0 && registrar_pending(e->registrar) == 0)) {
+    lines_stop(e->registrations); /* without time, the last word is at least on its way */
+    if (drain_ms == 0 || is_idle(e)) {
         begin_close(e);
     } else {
         (void)uv_timer_start(&e->drain, on_drained, drain_ms, 0);
@@ -433,8 +445,9 @@ struct slice edge_peer_names(const struct edge *e, const struct flow *flow)
 
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap)
 {
-    const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table, guard_counters(e->guard),
-                                                  registrar_counters(e->registrar), prober_counters(e->prober)};
+    const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
+                                                  guard_counters(e->guard),         registrar_counters(e->registrar),
+                                                  prober_counters(e->prober),       lines_counters(e->registrations)};
     size_t n = 0;
     while (n < cap && n < sizeof tables / sizeof tables[0]) {
         out[n] = tables[n];

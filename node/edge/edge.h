@@ -28,7 +28,8 @@ struct edge_hop {
     uint16_t port;            /* 0: by DNS or the default */
     struct slice request_uri; /* what the Request-URI becomes, "sip:8123@10.2.0.20:5070" */
     struct slice received;    /* a binding's "udp:192.0.2.7:5060": send there instead (NAT), "" none */
-    struct slice route;       /* Path of a binding: Route header values to add, "" none */
+    struct slice route;       /* Path of a binding, Service-Route of a registrar: Route header values to add, "" none */
+    bool named;               /* received says where, and who is there must still prove to be host (TLS) */
     bool with_previous;       /* tried at the same time as the hop before it (RFC 3261 §16.6: equal q) */
 };
 
@@ -133,6 +134,35 @@ struct edge_failed {
     bool banned;
 };
 
+/* A registration that this node is to hold at an outside registrar. Texts are copied. */
+struct edge_registration {
+    struct slice trunk;
+    const struct slice *address; /* of the registrar, as the plan writes it; tried in order */
+    size_t address_count;
+    enum plan_transport transport;
+    struct slice user;
+    struct slice login;
+    struct slice domain;
+    struct slice password;
+    uint32_t expires_s;
+    bool inside;        /* the trunk may assert identities */
+    struct slice stale; /* a contact that another node left there: taken away with the first request, "" none */
+};
+
+/* How it stands. Texts live until the next call into the edge. */
+struct edge_registration_view {
+    struct slice trunk;
+    enum trunk_registration_state state; /* UNREGISTERED: given back, or on its way */
+    struct wall since;                   /* of state */
+    struct wall expires;                 /* {0}: not registered */
+    uint32_t granted_s;
+    struct slice contact;
+    struct slice host;  /* of the registrar: what its certificate must prove */
+    struct slice at;    /* "udp:192.0.2.7:5060": where it is, "" never reached */
+    struct slice route; /* Service-Route, "" none */
+    struct slice reason;
+};
+
 struct edge_hooks {
     void *ctx;
     /* At once. Which trunk the peer is: by a name that its certificate proved (edge_peer_names), else by its address
@@ -156,6 +186,12 @@ struct edge_hooks {
     /* At once, before a call goes on to another of its targets, one that is served here: whether that takes another
      * call now. May be NULL. */
     bool (*admit)(void *ctx, struct slice target);
+    /* At once. Whether the trunk's in rules speak of the number, so that a call to its registered contact may name it.
+     * May be NULL: none. */
+    bool (*called)(void *ctx, struct slice trunk, struct slice number);
+    /* How a registration stands has changed; a refresh that changes nothing is no news. May be NULL. Not to call
+     * edge_registrations_set from. */
+    void (*registration)(void *ctx, const struct edge_registration_view *v);
     /* An address of a trunk went up or down, or its round trip became another one. May be NULL. Not to call
      * edge_trunks_set from. */
     void (*trunk)(void *ctx, const struct edge_trunk *t);
@@ -222,5 +258,14 @@ void edge_trunks_each(const struct edge *e, bool (*each)(void *ctx, const struct
 bool edge_trunks_well(const struct edge *e);
 /* False: not looked after. The texts live until the next edge_trunks_set or result. */
 bool edge_trunk_find(const struct edge *e, struct slice trunk, struct slice address, struct edge_trunk *out);
+
+/* ---- registrations at outside registrars (client.c) ---- */
+/* From now on these are held, and no others: what is not in the list any more is given back. ERR_NOMEM: some are
+ * missing, ERR_CLOSED. */
+MUST_CHECK enum err edge_registrations_set(struct edge *e, const struct edge_registration *list, size_t count);
+/* Those that are held; one that is being given back is not. False: not held. */
+bool edge_registration_find(const struct edge *e, struct slice trunk, struct edge_registration_view *out);
+void edge_registrations_each(const struct edge *e, bool (*each)(void *ctx, const struct edge_registration_view *v),
+                             void *ctx);
 
 #endif

@@ -2,9 +2,9 @@
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
  * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h); prober.c looks whether trunks
- * answer (prober.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing frees a
- * relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name resolved) ends
- * by proxy_relay_settle, which does. */
+ * answer (prober.h); client*.c register us elsewhere (client.h); calls.c keeps call records (calls.h). All on the loop
+ * thread. Rule of lifetimes: nothing frees a relay or a branch while code that was handed it runs; each entry point
+ * (message, timer, failure, name resolved) ends by proxy_relay_settle, which does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
@@ -98,6 +98,7 @@ struct edge_place {
 struct guard;
 struct registrar;
 struct prober;
+struct lines;
 
 struct edge {
     struct edge_options o; /* texts in arena */
@@ -119,6 +120,7 @@ struct edge {
     struct guard *guard;
     struct registrar *registrar;
     struct prober *prober;
+    struct lines *registrations;
     struct replay replay;
     struct overload overload;
     struct rng rng;

@@ -11,6 +11,7 @@
 #define TANDEM_EDGE_PROXY_H
 
 #include "node/edge/calls.h"
+#include "node/sip/auth.h"
 
 #define RELAY_ADDRESSES 8
 #define PROXY_TIMER_C_MS 180000
@@ -26,6 +27,12 @@ bool proxy_message_set(struct edge *e, struct message *m, struct slice text);
 void proxy_message_drop(struct edge *e, struct message *m);
 
 struct branch;
+
+/* A registrar has asked who we are; see client.h. */
+struct relay_auth {
+    struct sip_auth kept;
+    struct flow to; /* where it is */
+};
 
 struct relay {
     struct sip_tx server;
@@ -65,7 +72,9 @@ struct relay {
     bool inside_resolve;
     bool
         by_tcp; /* the request is too large for UDP: the address before address_at is asked by TCP, then again by UDP */
-    bool settled; /* a failure came after which no other target is tried */
+    bool settled;            /* a failure came after which no other target is tried */
+    bool refused_us;         /* the last failure was a challenge to which we have no answer */
+    struct relay_auth *auth; /* of the place that is tried, NULL: it has not asked who we are */
     struct list_node branches;
     unsigned current;    /* how many of them count: their failure moves the request on */
     uint8_t breadth;     /* Max-Breadth that may be given away (RFC 5393 §5) */
@@ -126,6 +135,8 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v);
 bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets, size_t count);
 /* The hop last tried failed without an answer. */
 void proxy_relay_suspect(const struct relay *r, const char *why);
+/* The request once more to where the branch went, with the answers to r->auth. False: it could not be sent; noted. */
+bool proxy_relay_again(struct branch *b);
 /* Whether proxy_relay_try would find another place. */
 bool proxy_relay_has_more(const struct relay *r);
 
@@ -138,8 +149,9 @@ struct forward {
     const struct flow *to;
     unsigned pop_count;
     bool record_route;
-    bool hide;       /* where it goes is not shown what stands behind us */
-    uint8_t breadth; /* Max-Breadth of this branch, 0: left as it came */
+    bool hide;         /* where it goes is not shown what stands behind us */
+    uint8_t breadth;   /* Max-Breadth of this branch, 0: left as it came */
+    struct slice auth; /* header lines with credentials of ours, "" none */
     uint64_t id;
 };
 /* The request as it leaves, in e->out. ERR_LIMIT, ERR_NOMEM, ERR_SYNTAX. */

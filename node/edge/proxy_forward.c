@@ -148,6 +148,7 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
         buf_slice(&e->lines, f->hop->route);
         buf_text(&e->lines, "\r\n");
     }
+    if (f->auth.n > 0) buf_slice(&e->lines, f->auth);
     if (v->max_forwards < 0) buf_text(&e->lines, "Max-Forwards: 70\r\n");
     if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] == SIP_NO_LINE) {
         char digits[3];

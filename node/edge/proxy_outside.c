@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "node/edge/client.h"
 #include "node/edge/identity.h"
 #include "node/edge/registrar.h"
 #include "node/edge/session.h"
@@ -87,10 +88,11 @@ static bool identify_account(struct arrival *a, struct edge_query *q)
 }
 
 /* Fills the source's part of q. False: answered. */
-static bool identify(struct arrival *a, struct edge_query *q)
+static bool identify(struct arrival *a, const struct sip_uri *uri, struct edge_query *q)
 {
     struct edge *e = a->e;
     if (is_transit(a)) return identify_member(a, q);
+    if (lines_identify(e, a->from, a->v, uri, q)) return true;
     e->o.hooks.source(e->o.hooks.ctx, &a->e->scratch, a->from, &q->source);
     if (q->source.kind != EDGE_SOURCE_UNKNOWN) return true;
     if (edge_peer_names(e, a->from).n > 0) edge_count(e, EC_certificates_of_no_trunk);
@@ -247,7 +249,7 @@ static bool for_us(struct arrival *a, const struct sip_uri *uri)
         }
         return true;
     }
-    if (!to_us || a->v->method != SIP_OPTIONS) return false;
+    if (a->v->method != SIP_OPTIONS || (!to_us && !lines_is_called(a->e, a->from, uri))) return false;
     edge_answer_stateless(a->e, a->from, a->v, 200, SLICE(ABILITIES));
     return true;
 }
@@ -281,5 +283,5 @@ void proxy_arrival_outside(struct arrival *a)
         edge_count(a->e, EC_no_memory);
         return;
     }
-    if (identify(a, &q)) relay_out(a, &q, mark, breadth);
+    if (identify(a, &uri, &q)) relay_out(a, &q, mark, breadth);
 }

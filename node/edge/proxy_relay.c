@@ -79,8 +79,10 @@ static void drop_targets(struct relay *r)
 {
     free(r->targets);
     free(r->addresses);
+    free(r->auth);
     r->targets = NULL;
     r->addresses = NULL;
+    r->auth = NULL;
     r->target_count = 0;
     r->address_count = 0;
     r->address_at = 0;

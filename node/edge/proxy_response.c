@@ -1,4 +1,5 @@
 /* proxy_response: what comes back: responses, timers of the client side, failures to send (RFC 3261 §16.7-16.9). */
+#include "node/edge/client.h"
 #include "node/edge/identity.h"
 #include "node/edge/prober.h"
 #include "node/edge/session.h"
@@ -120,6 +121,23 @@ static void after_failure(struct relay *r)
     }
 }
 
+/* A registrar with which we are registered asks who we are: it is told, in another request. True: that is on its way.
+ */
+static bool answered_challenge(struct branch *b, const struct sip_view *v)
+{
+    struct relay *r = b->relay;
+    enum sip_auth_verdict verdict = SIP_AUTH_UNUSABLE;
+    r->refused_us = false;
+    if ((v->code != 401 && v->code != 407) || r->cancelled || !lines_challenged(b, v, &verdict)) return false;
+    if (verdict == SIP_AUTH_ANSWER && proxy_relay_again(b)) return true;
+    /* Its challenge was for us: the caller has no answer to it, and another target may do. */
+    r->refused_us = true;
+    struct slice target = r->target_at < r->target_count ? r->targets[r->target_at].text : SLICE("");
+    proxy_relay_note(r, 503, "does not take the password that we have for it", target);
+    r->settled = r->settled || !moves_on(r, 503);
+    return false;
+}
+
 static void on_failure(struct branch *b, const struct sip_view *v)
 {
     struct relay *r = b->relay;
@@ -130,7 +148,9 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     if (b->timed_out) {
         proxy_relay_note(r, 408, "no final answer in time", SLICE(""));
         r->settled = true;
-    } else {
+    } else if (answered_challenge(b, v)) {
+        return;
+    } else if (!r->refused_us) {
         proxy_relay_note_response(b, v);
         r->settled = r->settled || !moves_on(r, v->code);
         if (v->code >= 600) cancel_others(r, b); /* RFC 3261 §16.7 item 5: nobody else shall ring */
@@ -140,11 +160,11 @@ static void on_failure(struct branch *b, const struct sip_view *v)
 
 void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v)
 {
-    (void)from;
     edge_count(e, EC_responses);
     struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
     if (tx == NULL) {
-        if (!prober_on_response(e->prober, v)) edge_count(e, EC_responses_unmatched);
+        if (!prober_on_response(e->prober, v) && !lines_on_response(e->registrations, from, v))
+            edge_count(e, EC_responses_unmatched);
         return;
     }
     struct branch *b = CONTAINER_OF(tx, struct branch, client);
@@ -247,13 +267,14 @@ void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
         struct sip_tx *tx = sip_tx_find_id(&e->tx, token);
         if (tx != NULL) {
             proxy_client_event(e, tx, SIP_TX_ERROR);
-        } else {
-            (void)prober_on_send_failed(e->prober, token);
+        } else if (!prober_on_send_failed(e->prober, token)) {
+            (void)lines_on_send_failed(e->registrations, token);
         }
         return;
     }
     if (to->transport != PLAN_UDP) return;
     prober_on_unreachable(e->prober, &to->remote);
+    lines_on_unreachable(e->registrations, &to->remote);
     struct sock_key key;
     sock_key_remote(&key, PLAN_UDP, &to->remote);
     uint64_t hash = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});

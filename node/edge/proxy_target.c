@@ -1,5 +1,6 @@
 /* proxy_target: where a request goes next: the addresses of a hop, the hops of a target, the targets of the decision,
  * in order, one at a time (DESIGN "The decision", failover). */
+#include "node/edge/client.h"
 #include "node/edge/prober.h"
 #include "node/edge/topology.h"
 
@@ -232,6 +233,16 @@ static bool by_tcp_first(struct relay *r, const struct edge_hop *hop, struct flo
     return true;
 }
 
+/* Credentials of ours for the place that is tried, where it has asked for them. */
+static enum err add_auth(struct relay *r, const struct sip_view *v, struct forward *f, struct buf *lines)
+{
+    if (r->auth == NULL) return ERR_OK;
+    struct slice uri = f->hop->request_uri.n > 0 ? f->hop->request_uri : v->uri;
+    enum err err = lines_auth_lines(r, v->method_text, uri, lines);
+    f->auth = buf_view(lines);
+    return err;
+}
+
 /* False: it could not be sent; the failure is noted. */
 static bool attempt(struct relay *r, const union sock_address *address, const struct sip_view *v)
 {
@@ -256,11 +267,14 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .breadth = share_of_breadth(r),
                         .id = rng_next(&e->rng)};
     bool kept = v != NULL && (!f.hide || r->vias.p != NULL || topology_keep_vias(r, v));
-    enum err err = kept ? proxy_forward_request(e, v, &f) : ERR_NOMEM;
+    struct buf auth = {0};
+    enum err err = kept ? add_auth(r, v, &f, &auth) : ERR_NOMEM;
+    if (err == ERR_OK) err = proxy_forward_request(e, v, &f);
     if (err == ERR_OK && by_tcp_first(r, hop, &to)) {
         r->address_at--; /* where TCP fails, UDP has to do */
         err = proxy_forward_request(e, v, &f);
     }
+    buf_fini(&auth);
     if (err != ERR_OK) {
         proxy_relay_note(r, 500, "the request could not be built", SLICE(""));
         return false;
@@ -277,7 +291,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     if (r->call != NULL) edge_call_sent(r->call, &to);
     sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
     /* a phone behind NAT is found by its connection, whatever its contact is called */
-    struct slice host = hop->received.n > 0 ? SLICE("") : hop->host;
+    struct slice host = hop->received.n > 0 && !hop->named ? SLICE("") : hop->host;
     err = edge_send_hop(e, &b->to, host, expect_member, buf_view(&e->out), b->id);
     if (err != ERR_OK) {
         edge_count(e, EC_send_failures);
@@ -291,6 +305,20 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     b->current = true;
     r->current++;
     return true;
+}
+
+bool proxy_relay_again(struct branch *b)
+{
+    struct relay *r = b->relay;
+    union sock_address address = b->to.remote;
+    return attempt(r, &address, NULL);
+}
+
+/* Another place has challenges of its own. */
+static void forget_auth(struct relay *r)
+{
+    free(r->auth);
+    r->auth = NULL;
 }
 
 static void name_target(struct relay *r)
@@ -318,6 +346,7 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v)
             proxy_relay_finish(r);
             return;
         }
+        if (r->auth != NULL) forget_auth(r);
         if (r->address_at < r->address_count) {
             bool sent = attempt(r, &addresses_of(r)[r->address_at++], v);
             if (sent && !next_is_together(r)) return;
