@@ -11,12 +11,12 @@ static const char *state_color(struct slice s)
         const char *word;
         const char *color;
     } rows[] = {
-        {"ok", "green"},        {"up", "green"},       {"alive", "green"},    {"yes", "green"},
-        {"in step", "green"},   {"drained", "yellow"}, {"done", "green"},     {"answered", "green"},
-        {"suspect", "yellow"},  {"stale", "yellow"},   {"joining", "yellow"}, {"warning", "yellow"},
-        {"disabled", "yellow"}, {"ringing", "yellow"}, {"dead", "red"},       {"down", "red"},
-        {"no", "red"},          {"error", "red"},      {"failed", "red"},     {"evicted", "red"},
-        {"left", "yellow"},
+        {"ok", "green"},        {"up", "green"},         {"alive", "green"},    {"yes", "green"},
+        {"in step", "green"},   {"drained", "yellow"},   {"done", "green"},     {"answered", "green"},
+        {"suspect", "yellow"},  {"stale", "yellow"},     {"joining", "yellow"}, {"warning", "yellow"},
+        {"disabled", "yellow"}, {"registered", "green"}, {"trying", "yellow"},  {"refused", "red"},
+        {"ringing", "yellow"},  {"dead", "red"},         {"down", "red"},       {"no", "red"},
+        {"error", "red"},       {"failed", "red"},       {"evicted", "red"},    {"left", "yellow"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (slice_is(s, rows[i].word)) return rows[i].color;

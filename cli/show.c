@@ -107,6 +107,7 @@ static const struct output_column trunk_columns[] = {
     {"transport", "TRANSPORT", PLAIN, 0},
     {"state", "STATE", PLAIN, COLUMN_STATE},
     {"since", "SINCE", FORM_TIME, 0},
+    {"expires", "UNTIL", FORM_TIME, 0},
     {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT},
     {"calls", "CALLS", PLAIN, COLUMN_RIGHT},
     {"calls_limit", "OF", PLAIN, COLUMN_RIGHT},

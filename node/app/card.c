@@ -42,6 +42,7 @@ void card_observe(struct node *n)
                              .version = SLICE(TANDEM_VERSION),
                              .started = n->started,
                              .drained = n->drained,
+                             .registers = true,
                              .joined = n->joined};
     card.sip_address_count = card_addresses(n, &arena, &card.sip_addresses);
     n->card_due = node_card_pack(&card, &packed) != ERR_OK;
@@ -58,4 +59,5 @@ void node_observe_again(struct node *n)
     registrations_observe_again(n);
     trunks_observe_again(n);
     bans_observe_again(n);
+    outbound_observe_again(n);
 }

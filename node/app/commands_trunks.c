@@ -1,4 +1,5 @@
-/* commands_trunks: trunks: one record for each address of each trunk and each node that says something of it. */
+/* commands_trunks: trunks: one record for each address of each trunk and each node that says something of it, and one
+ * for the registration of a trunk that registers. */
 #include "node/app/node.h"
 
 #include <stdio.h>
@@ -11,7 +12,8 @@ struct listing {
     struct arena arena;
     const struct plan_trunk *trunk;
     struct slice address;
-    size_t told; /* of this address */
+    bool registration; /* not of an address, but of the trunk's registration */
+    size_t told;       /* of this address */
     enum err err;
 };
 
@@ -22,6 +24,7 @@ struct word {
     struct wall since;
     uint32_t rtt_us;
     struct slice reason;
+    struct wall expires; /* of a registration; {0}: no such time */
 };
 
 /* The calls of this node; another knows its own. */
@@ -56,9 +59,11 @@ static void send_word(struct listing *l, const struct word *w)
         control_null(&b, "node");
     }
     control_text(&b, "address", l->address);
+    control_text(&b, "what", l->registration ? SLICE("registration") : SLICE("address"));
     control_text(&b, "transport", slice_of(plan_transport_name(l->trunk->transport)));
     control_text(&b, "state", slice_of(w->state));
     command_time(&b, "since", w->since);
+    command_time(&b, "expires", w->expires);
     if (w->rtt_us > 0) {
         control_int(&b, "rtt_us", w->rtt_us);
     } else {
@@ -83,7 +88,7 @@ static void send_own(struct listing *l)
 {
     struct edge_trunk t;
     if (!edge_trunk_find(l->n->edge, l->trunk->name, l->address, &t)) return;
-    struct word w = {slice_of(l->n->config.node), own_state(&t), t.since, t.rtt_us, t.reason};
+    struct word w = {slice_of(l->n->config.node), own_state(&t), t.since, t.rtt_us, t.reason, {0}};
     send_word(l, &w);
 }
 
@@ -97,7 +102,7 @@ static bool visit_health(void *ctx, const struct state_record *record)
     if (trunk_health_unpack(&arena, record->value, &h) == ERR_OK && slice_eq(h.address, l->address) &&
         slice_eq(h.trunk, l->trunk->name)) {
         const char *state = owner == MEMBER_DEAD ? "stale" : h.up ? "up" : "down";
-        struct word w = {node_name_slice(&record->owner), state, h.since, h.rtt_us, h.reason};
+        struct word w = {node_name_slice(&record->owner), state, h.since, h.rtt_us, h.reason, {0}};
         send_word(l, &w);
     }
     arena_fini(&arena);
@@ -124,6 +129,56 @@ static void send_address(struct listing *l)
     send_word(l, &nobody);
 }
 
+/* ---- its registration ---- */
+
+static const char *said_state(const struct node *n, const struct outbound_said *s)
+{
+    enum member_status owner = repl_member_status(n->repl, &s->owner);
+    return owner == MEMBER_ALIVE || owner == MEMBER_SUSPECT ? trunk_registration_state_name(s->r.state) : "stale";
+}
+
+/* Who holds it; who does not says so only where nobody holds it. */
+static void send_registration_words(struct listing *l, bool of_holders)
+{
+    struct trunk_registration own;
+    struct edge_registration_view v;
+    size_t count = 0;
+    const struct outbound_said *said = outbound_others(l->n, &count);
+    if (outbound_own_view(l->n, l->trunk->name, &own) && own.holds == of_holders) {
+        struct word w = {
+            slice_of(l->n->config.node), trunk_registration_state_name(own.state), own.since, 0, own.reason, {0}};
+        if (edge_registration_find(l->n->edge, l->trunk->name, &v)) w.expires = v.expires;
+        send_word(l, &w);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct outbound_said *s = &said[i];
+        if (!slice_eq(s->r.trunk, l->trunk->name) || s->r.holds != of_holders) continue;
+        struct word w = {node_name_slice(&s->owner), said_state(l->n, s), s->r.since, 0, s->r.reason, {0}};
+        send_word(l, &w);
+    }
+}
+
+/* "4930123@carrier.example" */
+static void send_registration(struct listing *l)
+{
+    const struct plan_registration *r = &l->trunk->registration;
+    struct address_host first;
+    if (address_host_parse(l->trunk->address[0], &first, NULL) != ERR_OK) return;
+    struct slice domain = r->domain.n > 0 ? r->domain : first.host;
+    l->address = slice_of(arena_printf(&l->arena, "%.*s@%.*s", SLICE_ARG(r->user), SLICE_ARG(domain)));
+    l->registration = true;
+    l->told = 0;
+    if (!l->trunk->disabled) {
+        send_registration_words(l, true);
+        if (l->told == 0) send_registration_words(l, false);
+    }
+    if (l->told == 0) {
+        struct word nobody = {.state = l->trunk->disabled ? "disabled" : "unregistered", .reason = SLICE("")};
+        send_word(l, &nobody);
+    }
+    l->registration = false;
+}
+
 static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
 {
     struct listing *l = ctx;
@@ -136,6 +191,7 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
         l->address = o.trunk.address[i];
         send_address(l);
     }
+    if (o.trunk.registration.set) send_registration(l);
     return l->err == ERR_OK && !control_reply_gone(l->reply);
 }
 

@@ -130,6 +130,29 @@ static enum err by_health(struct node *n, struct arena *arena, struct plan_trunk
     return ERR_OK;
 }
 
+/* The one way to a registrar: where this node is registered, with the route that it wants (RFC 3608). */
+static enum err registered_hop(struct node *n, struct arena *arena, const struct plan_trunk *trunk,
+                               struct edge_target *t)
+{
+    struct edge_registration_view v;
+    struct edge_hop *h = arena_alloc(arena, sizeof *h);
+    struct address_host first;
+    if (n->edge == NULL || !edge_registration_find(n->edge, trunk->name, &v) || v.at.n == 0) return ERR_NOTFOUND;
+    if (h == NULL) return ERR_NOMEM;
+    enum err e = address_host_parse(trunk->address[0], &first, NULL);
+    if (e != ERR_OK) return e;
+    if (trunk->registration.domain.n > 0) first = (struct address_host){.host = trunk->registration.domain};
+    *h = (struct edge_hop){.transport = trunk->transport, .named = true};
+    h->host = arena_copy(arena, v.host);
+    h->received = arena_copy(arena, v.at);
+    h->route = arena_copy(arena, v.route);
+    h->request_uri = trunk_uri(arena, t->number, &first, trunk->transport);
+    if (h->host.p == NULL || h->received.p == NULL || h->route.p == NULL || h->request_uri.p == NULL) return ERR_NOMEM;
+    t->hops = h;
+    t->hop_count = 1;
+    return ERR_OK;
+}
+
 static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_target *t)
 {
     struct plan_object o;
@@ -140,6 +163,7 @@ static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_targ
     t->number = hops_trunk_number(arena, &o.trunk, t->number);
     t->inside = plan_trunk_inside(&o.trunk);
     t->hide = o.trunk.hide;
+    if (o.trunk.registration.set && t->number.p != NULL) return registered_hop(n, arena, &o.trunk, t);
     if (hops == NULL || t->number.p == NULL) return ERR_NOMEM;
     t->hops = hops;
     for (size_t i = 0; i < o.trunk.address_count; i++) {

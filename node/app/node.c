@@ -90,6 +90,7 @@ static void on_second(uv_timer_t *timer)
     registrations_tick(n);
     trunks_tick(n);
     bans_look(n);
+    outbound_tick(n);
     records_tick(n);
     horizon_tick(n);
     if (n->card_due && n->edge != NULL) card_observe(n);
@@ -145,7 +146,9 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .admit = limits_admit_hook,
                   .trunk = trunks_hook,
                   .registered_from = bans_registered_from_hook,
-                  .banned = bans_hook},
+                  .banned = bans_hook,
+                  .called = outbound_called_hook,
+                  .registration = outbound_hook},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
     memcpy(options.other_key, n->identity.other_key, sizeof options.other_key);
@@ -250,6 +253,23 @@ static bool trunk_rtt_gauge(void *ctx, const struct edge_trunk *t)
     return true;
 }
 
+static bool registered_gauge(void *ctx, const struct edge_registration_view *v)
+{
+    struct metrics_label label = {"trunk", v->trunk};
+    metrics_gauge(ctx, "tandem_trunk_registered", "Whether the registration that this node holds stands", &label, 1,
+                  v->state == TRUNK_REGISTERED ? 1 : 0);
+    return true;
+}
+
+static bool registration_left_gauge(void *ctx, const struct edge_registration_view *v)
+{
+    struct metrics_label label = {"trunk", v->trunk};
+    if (v->state == TRUNK_REGISTERED)
+        metrics_gauge(ctx, "tandem_trunk_registration_left_seconds", "Until it ends where it is not refreshed", &label,
+                      1, (double)(v->expires.ms - node_wall().ms) / 1000);
+    return true;
+}
+
 /* Of trunks: accounts may be a hundred thousand. */
 static void trunk_calls_gauge(void *ctx, struct slice name, struct usage_view view)
 {
@@ -274,6 +294,8 @@ static void gauges(void *ctx, struct metrics_writer *w)
     metrics_gauge(w, "tandem_locks", "Accounts that are locked for a source", NULL, 0, (double)guarded.locks);
     edge_trunks_each(n->edge, trunk_gauge, w);
     edge_trunks_each(n->edge, trunk_rtt_gauge, w);
+    edge_registrations_each(n->edge, registered_gauge, w);
+    edge_registrations_each(n->edge, registration_left_gauge, w);
     usage_each(n->usage, trunk_calls_gauge, w);
     metrics_gauge(w, "tandem_call_records_lost", "Call records that the disk did not take", NULL, 0,
                   (double)calls_lost(n->calls));
@@ -330,6 +352,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     list_init(&n->applies);
     trunks_init(&n->trunks);
     bans_init(&n->bans);
+    outbound_init(&n->outbound);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return err_fail(info, ERR_IO, "the system gives no random bytes");
     rng_init(&n->rng, seed);
@@ -461,6 +484,7 @@ void node_fini(struct node *n)
     usage_free(n->usage);
     trunks_fini(&n->trunks);
     bans_fini(&n->bans);
+    outbound_fini(&n->outbound);
     free(n->drained_nodes);
     repl_actions_fini(&n->actions);
     repl_free(n->repl);

@@ -1,11 +1,11 @@
 /* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
- * registrations.c owns this node's bindings, bans.c who is not listened to, trunks.c knows which trunks are up,
- * plan_*.c, routing.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c
- * knows the live calls, records.c writes their records and trace.c how they were decided, card.c says what this node
- * is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over
- * a changed configuration, confirm.c undoes what nobody confirms.
+ * registrations.c owns this node's bindings, bans.c who is not listened to, trunks.c knows which trunks are up and
+ * outbound.c who holds their registrations, plan_*.c, routing.c and hops.c answer the edge's questions, usage.c and
+ * limits.c hold calls against limits, calls.c knows the live calls, records.c writes their records and trace.c how they
+ * were decided, card.c says what this node is, drain.c who takes no new calls, verdict.c how this node does,
+ * commands_*.c answer clusterctl, reload.c takes over a changed configuration, confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -20,6 +20,7 @@
 #include "node/app/config.h"
 #include "node/app/horizon.h"
 #include "node/app/identity.h"
+#include "node/app/outbound.h"
 #include "node/app/records.h"
 #include "node/app/stall.h"
 #include "node/app/trunks.h"
@@ -122,6 +123,7 @@ struct node {
     struct trunks trunks;
     struct horizon horizon;
     struct bans bans;
+    struct outbound outbound;
     uv_timer_t second;  /* expiry, what is to be reported again, the verdict's memory */
     bool card_due;      /* the card has not been stored yet */
     struct wall joined; /* when this node first started */

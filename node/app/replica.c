@@ -136,7 +136,10 @@ static void change_stored(struct node *n, void *ctx, uint64_t core_token, const 
 
 static void state_stored(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
 {
-    if (ctx != NULL) trunks_stale(n);
+    if (ctx != NULL) {
+        trunks_stale(n);
+        outbound_stale(n);
+    }
     if (c->err == ERR_OK) {
         drain_look(n);
         if (n->bans.due) bans_look(n);

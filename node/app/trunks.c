@@ -154,6 +154,7 @@ static bool visit_own(void *ctx, const struct state_record *record)
     struct refresh *r = ctx;
     void *items = r->keys;
     if (!node_name_eq(&record->owner, &r->n->self) || is_probed(r, record->key)) return true;
+    if (record->key.n > 0 && record->key.p[record->key.n - 1] == '\0') return true; /* no address: outbound.c's */
     if (!grow(&r->arena, &items, r->key_count, &r->key_cap, sizeof *r->keys)) return false;
     r->keys = items;
     r->keys[r->key_count] = arena_copy(&r->arena, record->key);
@@ -211,7 +212,7 @@ static bool visit_down(void *ctx, const struct state_record *record)
     struct trunk_health h;
     void *items = w->t->down;
     if (node_name_eq(&record->owner, w->self)) return true; /* this node's own eyes are newer */
-    if (trunk_health_unpack(&w->t->arena, record->value, &h) != ERR_OK || h.up) return true;
+    if (trunk_health_unpack(&w->t->arena, record->value, &h) != ERR_OK || h.up || h.address.n == 0) return true;
     if (!grow(&w->t->arena, &items, w->t->down_count, &w->cap, sizeof *w->t->down)) {
         w->err = ERR_NOMEM;
         return false;
@@ -263,6 +264,7 @@ bool trunks_down_at(struct node *n, struct arena *arena, const struct plan_trunk
     bool here = node.n == 0;
     struct wall last = {0};
     struct slice words = SLICE("");
+    if (t->registration.set && outbound_down_at(n, arena, t, node, since, reason)) return true;
     if (here && (n->edge == NULL || edge_trunks_well(n->edge))) return false;
     if (!here && n->trunks.stale) fill_down(n);
     if (!here && n->trunks.down_count == 0) return false;
