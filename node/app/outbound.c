@@ -445,9 +445,10 @@ void outbound_tick(struct node *n)
     struct site site;
     bool changed = o->due || !plan_digest_eq(o->digest, n->plan_digest);
     o->stale = true; /* a new epoch of an owner takes its records away without a word */
-    if (n->edge == NULL || n->stopping || (!changed && list_empty(&o->own))) return;
+    if (n->edge == NULL || n->stopping) return;
     if (o->opened.us == 0) o->opened = node_mono();
     o->settled = o->settled || look_settled(n);
+    if (!changed && list_empty(&o->own)) return;
     if (node_read_begin(n) != ERR_OK) return;
     o->due = false;
     o->digest = n->plan_digest;

@@ -19,7 +19,7 @@
 #define REGISTRATION_PAUSE_MIN_MS 250
 #define REGISTRATION_RETRY_AFTER_MAX_S 3600
 #define REGISTRATION_LEAVE_MS 4000 /* for the answer to the last request */
-#define REGISTRATION_FLOW_MS 2000  /* a lost connection is made again within this time */
+#define REGISTRATION_FLOW_MS 1000  /* a lost connection is made again within this time */
 #define REGISTRATION_EXPIRES_MAX_S 86400
 #define REGISTRATION_REDIRECTS 3 /* in one attempt */
 #define REGISTRATION_REASON 160

@@ -307,8 +307,8 @@ void kit_store_member(struct store *s, const char *name, const char *site, enum 
     kit_store_wait(s);
 }
 
-static void store_record(struct store *s, const char *owner, uint64_t version, enum state_kind kind, struct slice key,
-                         struct slice value)
+void kit_store_record(struct store *s, const char *owner, uint64_t version, enum state_kind kind, struct slice key,
+                      struct slice value)
 {
     struct state_record r = {.epoch = 1, .version = version, .kind = kind, .key = key, .value = value};
     assert_int_equal(node_name_set(&r.owner, slice_of(owner)), ERR_OK);
@@ -323,7 +323,7 @@ void kit_store_binding(struct store *s, const char *owner, uint64_t version, con
     struct buf packed = {0};
     char key[BINDING_KEY_MAX];
     assert_int_equal(binding_pack(&b, true, &packed), ERR_OK);
-    store_record(s, owner, version, STATE_BINDING, binding_key(&b, key), buf_view(&packed));
+    kit_store_record(s, owner, version, STATE_BINDING, binding_key(&b, key), buf_view(&packed));
     buf_fini(&packed);
 }
 
@@ -333,7 +333,7 @@ void kit_store_card(struct store *s, const char *owner, uint64_t version, const 
     struct node_card card = {.sip_addresses = addresses, .sip_address_count = 1, .site = SLICE("x")};
     struct buf packed = {0};
     assert_int_equal(node_card_pack(&card, &packed), ERR_OK);
-    store_record(s, owner, version, STATE_NODE_CARD, slice_of(owner), buf_view(&packed));
+    kit_store_record(s, owner, version, STATE_NODE_CARD, slice_of(owner), buf_view(&packed));
     buf_fini(&packed);
 }
 

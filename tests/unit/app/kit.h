@@ -61,6 +61,9 @@ void kit_store_wait(struct store *s);
 /* The objects of a document as the next change of a node called elsewhere; passwords are hashed. */
 void kit_store_plan(struct store *s, const char *yaml);
 void kit_store_member(struct store *s, const char *name, const char *site, enum member_status status);
+/* A state record of another node. version: above all of that owner's before. */
+void kit_store_record(struct store *s, const char *owner, uint64_t version, enum state_kind kind, struct slice key,
+                      struct slice value);
 /* A binding as its owner gossips it. version: above all of that owner's before. */
 void kit_store_binding(struct store *s, const char *owner, uint64_t version, const char *account, const char *contact);
 void kit_store_card(struct store *s, const char *owner, uint64_t version, const char *address);

@@ -95,6 +95,10 @@ struct kit_node {
     size_t trunk_news;
     bool trunk_up;
     char trunk_reason[160];
+    /* registrations */
+    size_t registration_news;
+    enum trunk_registration_state registration_state;
+    char registration_reason[160];
     bool closed;
 };
 
@@ -276,6 +280,22 @@ static inline void kit_trunk(void *ctx, const struct edge_trunk *t)
     kit_put(n->trunk_reason, sizeof n->trunk_reason, t->reason);
 }
 
+static inline void kit_registration(void *ctx, const struct edge_registration_view *v)
+{
+    struct kit_node *n = ctx;
+    n->registration_news++;
+    n->registration_state = v->state;
+    kit_put(n->registration_reason, sizeof n->registration_reason, v->reason);
+}
+
+/* The in rules of every trunk speak of +49. */
+static inline bool kit_called(void *ctx, struct slice trunk, struct slice number)
+{
+    (void)ctx;
+    (void)trunk;
+    return slice_starts(number, SLICE("+49"));
+}
+
 /* ---- opening and closing ---- */
 
 static inline void kit_init(struct kit *k)
@@ -314,7 +334,9 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
                   .bindings_write = kit_write,
                   .domain = kit_domain,
                   .call = kit_call,
-                  .trunk = kit_trunk},
+                  .trunk = kit_trunk,
+                  .registration = kit_registration,
+                  .called = kit_called},
         .session_s = kit_session_s,
         .no_answer_ms = 250,
     };
