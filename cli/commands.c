@@ -284,9 +284,13 @@ static const struct tree_command commands[] = {
      .options = watch_options,
      .run = show_run,
      .summary = "trunks and their health",
-     .text = "One line for each address and each node of the trunk's site that looks after it. Down: it did not answer "
-             "three probes in a row, and decisions leave it out. Suspect: a call to it failed a moment ago, so it is "
-             "tried last. Stale: the node that said it cannot be reached."},
+     .text =
+         "One line for each address and each node of the trunk's site that looks after it. Down: it did not answer "
+         "three probes in a row, and decisions leave it out. Suspect: a call to it failed a moment ago, so it is "
+         "tried last. Stale: the node that said it cannot be reached.\n\n"
+         "And one line for what a trunk registers, USER@DOMAIN, with the node that holds it. Registered, until when "
+         "if nobody refreshes it (known at that node only); trying; refused, with the registrar's last word; "
+         "unregistered: no node can hold it."},
     {.name = "accounts",
      .options = watch_options,
      .run = show_run,
