@@ -109,7 +109,7 @@ enum state_kind {
     STATE_TRUNK_HEALTH = 2,
     STATE_BAN = 3,
     STATE_NODE_CARD = 4,
-    STATE_HORIZON = 5, /* everything of its owner up to a version is over: removals need not be kept for ever */
+    STATE_HORIZON = 5,   /* everything of its owner up to a version is over: removals need not be kept for ever */
     STATE_KIND_MAX = 255 /* one byte of a key in the store */
 };
 
