@@ -113,6 +113,9 @@ static enum err pack_account(struct arena *scratch, const struct plan_account *a
     m.max_contacts = a->max_contacts;
     m.calls = a->calls;
     m.disabled = a->disabled;
+    m.keepalive = (uint32_t)a->keepalive;
+    m.keepalive_every_ms = a->keepalive_every_ms != PLAN_KEEPALIVE_DEFAULT_MS ? a->keepalive_every_ms : 0;
+    m.map = bytes_out(a->map);
     if (m.numbers == NULL) return ERR_NOMEM;
     wrap->of_case = TANDEM__PLAN__OBJECT__OF_ACCOUNT;
     wrap->account = &m;
@@ -269,6 +272,9 @@ static enum err unpack_account(struct arena *arena, const Tandem__Plan__Account 
     a->max_contacts = m->max_contacts;
     a->calls = m->calls;
     a->disabled = m->disabled;
+    a->keepalive = (enum plan_keepalive)m->keepalive;
+    a->keepalive_every_ms = m->keepalive_every_ms != 0 ? m->keepalive_every_ms : PLAN_KEEPALIVE_DEFAULT_MS;
+    a->map = bytes_in(m->map);
     enum err e = m->secret != NULL ? unpack_secret(m->secret, &a->secret, info) : ERR_OK;
     if (e == ERR_OK) e = strip_in(m->strip, &a->strip, info);
     if (e == ERR_OK) e = list_in(arena, "numbers", m->numbers, m->n_numbers, &a->numbers, &a->number_count, info);

@@ -76,6 +76,7 @@ enum err binding_pack(const struct binding *b, bool public_only, struct buf *out
     m.user_agent = bytes_out(b->user_agent);
     m.since_ms = b->since.ms;
     m.q_milli = b->q_milli;
+    m.lease_s = b->lease_s;
     if (!public_only) {
         private_half.call_id = bytes_out(b->call_id);
         private_half.cseq = b->cseq;
@@ -104,6 +105,7 @@ enum err binding_unpack(struct arena *arena, struct slice packed, struct binding
     made.user_agent = bytes_in(m->user_agent);
     made.since.ms = m->since_ms;
     made.q_milli = m->q_milli;
+    made.lease_s = m->lease_s;
     if (m->private_half != NULL) {
         if (m->private_half->call_id.len > LIMIT_TEXT) return ERR_LIMIT;
         made.call_id = bytes_in(m->private_half->call_id);

@@ -97,6 +97,9 @@ static inline bool plan_trunk_inside(const struct plan_trunk *t)
     return t->identity == PLAN_IDENTITY_INSIDE || (t->identity == PLAN_IDENTITY_AUTO && plan_trunk_trusted(t));
 }
 
+/* How the way to a contact is kept open. AUTO: OPTIONS to contacts behind NAT by UDP, nothing to others. */
+enum plan_keepalive { PLAN_KEEPALIVE_AUTO, PLAN_KEEPALIVE_OFF, PLAN_KEEPALIVE_CRLF, PLAN_KEEPALIVE_OPTIONS };
+
 struct plan_account {
     struct slice name; /* the user part and the digest username */
     struct plan_secret secret;
@@ -110,6 +113,9 @@ struct plan_account {
     uint32_t max_contacts; /* 1 .. 32, default 1 */
     uint32_t calls;
     bool disabled;
+    enum plan_keepalive keepalive;
+    uint32_t keepalive_every_ms; /* 1 s .. 1 h, default 25 s */
+    struct slice map;            /* a file of the node's, number -> resource id (README "Cameras"), "" none */
 };
 
 enum plan_target_kind { PLAN_TO_TRUNK, PLAN_TO_ACCOUNT, PLAN_TO_SITE, PLAN_TO_REJECT };
@@ -160,6 +166,7 @@ struct plan_object {
 #define PLAN_PRIORITY_DEFAULT 10
 #define PLAN_WEIGHT_DEFAULT 10
 #define PLAN_EXPIRES_DEFAULT_S 3600
+#define PLAN_KEEPALIVE_DEFAULT_MS 25000 /* under the 30 s that careless NATs keep a UDP mapping */
 
 /* An object of that kind in which every field has the value that a document means by leaving its key out. */
 void plan_object_init(struct plan_object *o, enum plan_kind kind);

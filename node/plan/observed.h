@@ -20,10 +20,15 @@ struct binding {
     struct slice user_agent;
     struct wall since; /* first registered */
     uint32_t q_milli;  /* 0 .. 1000 */
+    uint32_t lease_s;  /* at least as long as it was granted for, by powers of two: equal for refreshes; 0 not known */
     /* private to the owner; zero at other nodes */
     struct slice call_id;
     uint32_t cseq;
     struct wall expires;
+    /* on the way from the registrar only: what the account says about the way to it */
+    enum plan_keepalive keepalive;
+    uint32_t keepalive_every_ms;
+    bool keepalive_known;
 };
 
 /* Of one address of a trunk, as one node of its site sees it. State key: trunk NUL address. */

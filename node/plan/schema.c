@@ -105,6 +105,15 @@ static enum err check_user(struct slice text, struct err_info *info)
                     text_shown(text, shown), LIMIT_NAME);
 }
 
+/* A name and no path: a plan says nothing of the folders of a node. */
+static enum err check_file(struct slice text, struct err_info *info)
+{
+    char shown[TEXT_SHOWN];
+    if (plan_name_valid(text) && text.p[0] != '.') return ERR_OK;
+    return err_fail(info, ERR_SYNTAX, "%s is no file name; name a file in the node's maps folder, without a path",
+                    text_shown(text, shown));
+}
+
 static enum err check_note(struct slice text, struct err_info *info)
 {
     if (text.n > LIMIT_TEXT) return err_fail(info, ERR_LIMIT, "a note has at most %d bytes", LIMIT_TEXT);
@@ -237,6 +246,12 @@ static const struct field hash_fields[] = {
 };
 static const struct schema hash_schema = SCHEMA(hash_fields, plan_secret, false);
 
+static const char *const keepalive_words[] = {[PLAN_KEEPALIVE_AUTO] = "auto",
+                                              [PLAN_KEEPALIVE_OFF] = "off",
+                                              [PLAN_KEEPALIVE_CRLF] = "crlf",
+                                              [PLAN_KEEPALIVE_OPTIONS] = "options",
+                                              NULL};
+
 static const struct field account_fields[] = {
     {"password", "\"...\"", FIELD_PASSWORD, AT(plan_account, password),
      .other = offsetof(struct plan_account, password_keep), .check = check_password, .stored = account_secret_stored,
@@ -255,6 +270,13 @@ static const struct field account_fields[] = {
      .fallback = 1, .value = "N", .help = "most devices that are registered at a time"},
     {"calls", "2", FIELD_NUMBER, .width = 4, AT(plan_account, calls), .max = PLAN_NUMBER_MAX, .value = "N",
      .help = "most calls at a time; 0 no limit"},
+    {"keepalive", "options", FIELD_WORD, .width = sizeof(enum plan_keepalive), AT(plan_account, keepalive),
+     .words = keepalive_words, .help = "how the way to its contact is kept open; auto: options behind NAT"},
+    {"keepalive_every", "25s", FIELD_DURATION, .width = 4, AT(plan_account, keepalive_every_ms), .min = 1000,
+     .max = 3600000, .fallback = PLAN_KEEPALIVE_DEFAULT_MS, .unit_ms = 1, .value = "TIME",
+     .help = "how often that is done"},
+    {"map", "cameras.csv", FIELD_TEXT, AT(plan_account, map), .check = check_file, .value = "FILE",
+     .help = "a file of numbers and what they are called behind it"},
     {"disabled", "true", FIELD_FLAG, .width = sizeof(bool), AT(plan_account, disabled),
      .help = "take it out of service and keep it in the plan"},
 };

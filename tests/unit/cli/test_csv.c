@@ -25,10 +25,11 @@ static void test_export(void **state)
                "match,to,priority,weight,scope,length,strip,prepend,hours,overflow,failover,note,disabled,action\r\n"
                "'+49,trunk/a,20,,,,,,,,,,,\r\n6,trunk/a,,,,,,,,,,x;y,,\r\n",
                "");
-    expect_run(p.node.path, "plan export --csv accounts --separator semicolon -", 0,
-               "name;password;numbers;strip;prepend;site;max_contacts;calls;disabled;action\r\n"
-               "'0071;(set);;;;;;;;\r\n6001;(set);;;;hq;;;;\r\n",
-               "");
+    expect_run(
+        p.node.path, "plan export --csv accounts --separator semicolon -", 0,
+        "name;password;numbers;strip;prepend;site;max_contacts;calls;keepalive;keepalive_every;map;disabled;action\r\n"
+        "'0071;(set);;;;;;;;;;;\r\n6001;(set);;;;hq;;;;;;;\r\n",
+        "");
     plan_node_run(&p, "plan export --csv routes %", 0, "", "2 routes are in ");
     plan_node_run(&p, "plan import % -m back", 0, "", "nothing to change");
     plan_node_run(&p, "plan export", 2, "", "--csv routes or --csv accounts");
@@ -36,8 +37,10 @@ static void test_export(void **state)
     plan_node_run(&p, "plan export --csv routes /dev/full", 1, "", "not complete");
     plan_node_stop(&p);
     plan_node_start(&p, "plan: 1\n"); /* an empty plan is a table without rows */
-    expect_run(p.node.path, "plan export --csv accounts", 0,
-               "name,password,numbers,strip,prepend,site,max_contacts,calls,disabled,action\r\n", "");
+    expect_run(
+        p.node.path, "plan export --csv accounts", 0,
+        "name,password,numbers,strip,prepend,site,max_contacts,calls,keepalive,keepalive_every,map,disabled,action\r\n",
+        "");
     plan_node_stop(&p);
 }
 

@@ -324,7 +324,8 @@ static void test_write(void **state)
         const char *csv;
     } rows[] = {
         {"plan: 1\nroutes:\n- {match: \"6\", to: trunk/a}\n", PLAN_ACCOUNT, ',',
-         "name,password,numbers,strip,prepend,site,max_contacts,calls,disabled,action\r\n"},
+         "name,password,numbers,strip,prepend,site,max_contacts,calls,keepalive,keepalive_every,map,disabled,"
+         "action\r\n"},
         {"plan: 1\nroutes:\n- {match: +49, to: trunk/a, priority: 20, prepend: \"00\"}\n- {match: =6001, to: trunk/a}\n"
          "- {match: \"010\", to: trunk/a, length: 4-15, failover: [408, 503]}\n- {match: 8150-8379, to: trunk/a}\n"
          "- {match: \"123456789012\", to: reject/404, note: \"a;b \\\"c\\\"\", overflow: true, hours: \"Mo-Fr "
@@ -341,8 +342,8 @@ static void test_write(void **state)
          "'=6001;trunk/a;;;;;;;;;;;;\r\n"},
         {"plan: 1\naccounts: { \"6001\": { password: x, calls: 2 }, \"007\": { numbers: [\"8\", \"+9\"] } }\n",
          PLAN_ACCOUNT, ',',
-         "name,password,numbers,strip,prepend,site,max_contacts,calls,disabled,action\r\n"
-         "'007,,'8 +9,,,,,,,\r\n6001,(set),,,,,,2,,\r\n"},
+         "name,password,numbers,strip,prepend,site,max_contacts,calls,keepalive,keepalive_every,map,disabled,action\r\n"
+         "'007,,'8 +9,,,,,,,,,,\r\n6001,(set),,,,,,2,,,,,\r\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena arena = {0};

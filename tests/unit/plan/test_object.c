@@ -207,6 +207,10 @@ static void test_validation(void **state)
     BROKEN(trunk, (o.trunk.registration.set = true, o.trunk.registration.user = SLICE("u")), "expires:");
     BROKEN(account, o.account.max_contacts = 0, "max_contacts:");
     BROKEN(account, o.account.max_contacts = 33, "max_contacts:");
+    BROKEN(account, o.account.keepalive = 9, "keepalive:");
+    BROKEN(account, o.account.keepalive_every_ms = 999, "keepalive_every:");
+    BROKEN(account, o.account.map = SLICE("../x"), "map:");
+    BROKEN(account, o.account.map = SLICE(".."), "map:");
     BROKEN(account, (o.account.numbers = twice, o.account.number_count = 2), "twice");
     BROKEN(account, (o.account.numbers = empty_item, o.account.number_count = 1), "empty item");
     BROKEN(account, (o.account.numbers = many, o.account.number_count = LIMIT_LIST + 1), "at most 256");

@@ -65,6 +65,9 @@ static struct plan_object sample(enum plan_kind kind)
                                   .site = S("campus"),
                                   .max_contacts = 2,
                                   .calls = 200,
+                                  .keepalive = PLAN_KEEPALIVE_CRLF,
+                                  .keepalive_every_ms = 40000,
+                                  .map = S("cameras.csv"),
                                   .disabled = true};
         break;
     case PLAN_ROUTE:
@@ -149,6 +152,9 @@ static void assert_account(const struct plan_account *a, const struct plan_accou
     assert_slice(a->site, b->site);
     assert_int_equal(a->max_contacts, b->max_contacts);
     assert_int_equal(a->calls, b->calls);
+    assert_int_equal(a->keepalive, b->keepalive);
+    assert_int_equal(a->keepalive_every_ms, b->keepalive_every_ms);
+    assert_slice(a->map, b->map);
     assert_int_equal(a->disabled, b->disabled);
 }
 
