@@ -81,7 +81,8 @@ struct job {
 struct writer {
     struct store *store;
     struct env *env;
-    const char *what; /* for people: "plan changes" */
+    const char *what;   /* for people: "plan changes" */
+    unsigned linger_us; /* a group that follows another one waits so long for more jobs */
     pthread_t thread;
     bool running;
     pthread_mutex_t lock; /* of everything below */
@@ -95,7 +96,8 @@ struct writer {
     struct err_info health_info;
 };
 
-MUST_CHECK enum err writer_start(struct writer *w, struct store *s, struct env *env, const char *what);
+MUST_CHECK enum err writer_start(struct writer *w, struct store *s, struct env *env, const char *what,
+                                 unsigned linger_us);
 void writer_stop(struct writer *w); /* finishes the queue first; a writer that was not started is allowed */
 /* Takes the job when it returns ERR_OK. ERR_FULL: the queue is at its cap. */
 MUST_CHECK enum err writer_submit(struct writer *w, struct job *job);

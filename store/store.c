@@ -7,6 +7,8 @@
 #include "store/lock.h"
 #include "store/snapshot.h"
 
+#define STATE_LINGER_US 10000 /* a phone that registers among many others waits so long for its 200 */
+
 static const char *const counter_names[] = {STORE_COUNTERS(COUNTER_NAME)};
 
 static void ignore_event(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
@@ -85,8 +87,8 @@ enum err store_open(const struct store_options *options, struct store **out, str
     if (e == ERR_OK) e = first_epoch(s, options->wall, info);
     if (e == ERR_OK) e = no_leftovers(s, info);
     if (e == ERR_OK) {
-        e = writer_start(&s->plan_writer, s, &s->plan, "plan changes");
-        if (e == ERR_OK) e = writer_start(&s->state_writer, s, &s->state, "registrations");
+        e = writer_start(&s->plan_writer, s, &s->plan, "plan changes", 0);
+        if (e == ERR_OK) e = writer_start(&s->state_writer, s, &s->state, "registrations", STATE_LINGER_US);
         if (e != ERR_OK) (void)err_fail(info, e, "no memory for the writers of %s", options->dir);
     }
     if (e != ERR_OK) {
