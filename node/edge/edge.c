@@ -9,6 +9,7 @@
 
 #include "node/edge/client.h"
 #include "node/edge/guard.h"
+#include "node/edge/keeper.h"
 #include "node/edge/prober.h"
 #include "node/edge/registrar.h"
 
@@ -24,6 +25,10 @@ static void on_due(void *ctx, struct wheel_timer *t)
     enum sip_tx_event ev;
     if (timer->id == EDGE_TIMER_CALL) {
         edge_call_timer(timer);
+        return;
+    }
+    if (timer->id == EDGE_TIMER_KEEP) {
+        keeper_timer(timer);
         return;
     }
     if (timer->id == EDGE_TIMER_PROGRESS) {
@@ -47,8 +52,7 @@ static void on_timer(uv_timer_t *timer)
     wheel_advance(&e->tx.wheel, edge_now(e), on_due, e);
 }
 
-/* An empty wheel stands still: before anything is put in it must be brought to the present. */
-static void wake(struct edge *e)
+void edge_wake(struct edge *e)
 {
     if (e->tx.wheel.count == 0) wheel_advance(&e->tx.wheel, edge_now(e), on_due, e);
 }
@@ -100,7 +104,7 @@ static void on_message(void *ctx, const struct flow *from, struct sip_view *v)
 {
     struct edge *e = ctx;
     if (e->closing) return;
-    wake(e);
+    edge_wake(e);
     if (e->log->max >= LOG_DEBUG) log_message(e, from, v);
     if (v->request) {
         proxy_on_request(e, from, v);
@@ -122,7 +126,7 @@ static void on_send_failed(void *ctx, const struct flow *to, uint64_t token)
 {
     struct edge *e = ctx;
     if (e->closing) return;
-    wake(e);
+    edge_wake(e);
     proxy_on_send_failed(e, to, token);
 }
 
@@ -130,7 +134,10 @@ static void on_send_failed(void *ctx, const struct flow *to, uint64_t token)
 static void on_connection_lost(void *ctx, const struct flow *flow)
 {
     struct edge *e = ctx;
-    if (!e->closing) lines_on_connection_lost(e->registrations, flow);
+    if (e->closing) return;
+    edge_wake(e);
+    lines_on_connection_lost(e->registrations, flow);
+    keeper_on_connection_lost(e->keeper, flow);
 }
 
 /* ---- opening ---- */
@@ -255,6 +262,7 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = registrar_new(e, &e->registrar);
     if (err == ERR_OK) err = prober_new(e, &e->prober);
     if (err == ERR_OK) err = lines_new(e, &e->registrations);
+    if (err == ERR_OK) err = keeper_new(e, &e->keeper);
     return err;
 }
 
@@ -268,6 +276,7 @@ static void free_memory(struct edge *e)
     registrar_free(e->registrar);
     prober_free(e->prober);
     lines_free(e->registrations);
+    keeper_free(e->keeper);
     sip_tx_table_fini(&e->tx);
     sip_dialogs_fini(&e->dialogs);
     map_fini(&e->waiting);
@@ -447,7 +456,8 @@ size_t edge_counters(const struct edge *e, const struct counter_table *out[], si
 {
     const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
                                                   guard_counters(e->guard),         registrar_counters(e->registrar),
-                                                  prober_counters(e->prober),       lines_counters(e->registrations)};
+                                                  prober_counters(e->prober),       lines_counters(e->registrations),
+                                                  keeper_counters(e->keeper)};
     size_t n = 0;
     while (n < cap && n < sizeof tables / sizeof tables[0]) {
         out[n] = tables[n];

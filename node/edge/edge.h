@@ -200,6 +200,9 @@ struct edge_hooks {
     bool (*registered_from)(void *ctx, struct slice account, const union sock_address *from);
     /* The source is banned from now on. May be NULL. Not to call edge_bans_set from. */
     void (*banned)(void *ctx, const struct edge_ban *ban);
+    /* The way that was opened for owner is lost: once at most, and from the loop. It is still to be closed, here at the
+     * earliest. */
+    void (*way_lost)(void *ctx, void *owner, const char *why);
 };
 
 struct edge_options {
@@ -248,6 +251,25 @@ struct edge_guarded {
     size_t locks; /* of one account for one source */
 };
 struct edge_guarded edge_guarded(const struct edge *e);
+/* ---- the ways to registered contacts (keeper.c) ---- */
+struct edge_way;
+struct edge_way_spec {
+    enum plan_transport transport;
+    union sock_address remote; /* where the REGISTER came from, and calls go */
+    union sock_address own;    /* a connection: the contact's own address, where it may be dialled; else no family */
+    struct slice uri;          /* of the contact; borrowed while the way is open */
+    enum plan_keepalive keepalive; /* AUTO counts as OFF: the caller has decided */
+    uint32_t every_ms;
+};
+/* When it is lost the hook way_lost is called with owner. ERR_CLOSED: its connection is gone already, ERR_NOMEM. */
+MUST_CHECK enum err edge_way_open(struct edge *e, const struct edge_way_spec *spec, void *owner, struct edge_way **out);
+void edge_way_close(struct edge_way *w); /* not after the edge is closed: then they all are */
+/* The contact has been heard of. */
+void edge_way_renewed(struct edge_way *w);
+/* Whether the way is open, and what spec asks for. */
+bool edge_way_is(const struct edge_way *w, const struct edge_way_spec *spec);
+/* Whether a connection to the address is up. */
+bool edge_connected(const struct edge *e, enum plan_transport transport, const union sock_address *remote);
 
 /* ---- the trunks of this site (prober.c) ---- */
 /* From now on these addresses are looked after, and no others; what is known of one that stays is kept. known, up,

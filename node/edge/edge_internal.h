@@ -1,10 +1,11 @@
 /* edge_internal: what the files behind edge.h share: the edge itself, its counters, its clock and its answers.
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
- * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h); prober.c looks whether trunks
- * answer (prober.h); client*.c register us elsewhere (client.h); calls.c keeps call records (calls.h). All on the loop
- * thread. Rule of lifetimes: nothing frees a relay or a branch while code that was handed it runs; each entry point
- * (message, timer, failure, name resolved) ends by proxy_relay_settle, which does. */
+ * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h); keeper.c keeps ways to contacts
+ * open (keeper.h); prober.c looks whether trunks answer (prober.h); client*.c register us elsewhere (client.h); calls.c
+ * keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing frees a relay or a branch while code
+ * that was handed it runs; each entry point (message, timer, failure, name resolved) ends by proxy_relay_settle, which
+ * does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
@@ -80,7 +81,7 @@
 enum edge_counter { EDGE_COUNTERS(EDGE_COUNTER_ENUM) EC_COUNT };
 
 /* Timers on the shared wheel beyond the transactions' own. */
-enum edge_timer { EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER, EDGE_TIMER_CALL };
+enum edge_timer { EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER, EDGE_TIMER_CALL, EDGE_TIMER_KEEP };
 
 #define EDGE_LISTENERS_MAX 64
 #define EDGE_URI_TEXT (LIMIT_HOST + 48)
@@ -99,6 +100,7 @@ struct guard;
 struct registrar;
 struct prober;
 struct lines;
+struct keeper;
 
 struct edge {
     struct edge_options o; /* texts in arena */
@@ -121,6 +123,7 @@ struct edge {
     struct registrar *registrar;
     struct prober *prober;
     struct lines *registrations;
+    struct keeper *keeper;
     struct replay replay;
     struct overload overload;
     struct rng rng;
@@ -207,6 +210,9 @@ void edge_reason_line(struct edge *e, unsigned cause, struct slice words);
 void edge_session_id(const struct edge *e, const struct sip_view *v, char out[EDGE_SESSION_ID]);
 
 /* ---- edge.c ---- */
+/* An empty wheel stands still: before anything is put in from outside its own timers it must be brought to the present.
+ */
+void edge_wake(struct edge *e);
 /* Something that closing waits for has ended. May free e. */
 void edge_close_step(struct edge *e);
 

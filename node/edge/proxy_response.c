@@ -1,6 +1,7 @@
 /* proxy_response: what comes back: responses, timers of the client side, failures to send (RFC 3261 §16.7-16.9). */
 #include "node/edge/client.h"
 #include "node/edge/identity.h"
+#include "node/edge/keeper.h"
 #include "node/edge/prober.h"
 #include "node/edge/session.h"
 #include "node/edge/topology.h"
@@ -163,7 +164,8 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
     edge_count(e, EC_responses);
     struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
     if (tx == NULL) {
-        if (!prober_on_response(e->prober, v) && !lines_on_response(e->registrations, from, v))
+        if (!prober_on_response(e->prober, v) && !lines_on_response(e->registrations, from, v) &&
+            !keeper_on_response(e->keeper, v))
             edge_count(e, EC_responses_unmatched);
         return;
     }
@@ -267,8 +269,9 @@ void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
         struct sip_tx *tx = sip_tx_find_id(&e->tx, token);
         if (tx != NULL) {
             proxy_client_event(e, tx, SIP_TX_ERROR);
-        } else if (!prober_on_send_failed(e->prober, token)) {
-            (void)lines_on_send_failed(e->registrations, token);
+        } else {
+            (void)(prober_on_send_failed(e->prober, token) || lines_on_send_failed(e->registrations, token) ||
+                   keeper_on_send_failed(e->keeper, token));
         }
         return;
     }

@@ -14,7 +14,8 @@ struct registration {
     struct relay *relay; /* its server transaction; NULL once the edge has let go */
     struct arena arena;
     struct wanted wanted;
-    uint64_t turn; /* order of arrival */
+    const struct update *update; /* what is being written, in arena */
+    uint64_t turn;               /* order of arrival */
     bool committing;
     bool removal;
 };
@@ -109,10 +110,18 @@ static enum err list_bindings(struct edge *e, struct slice account, struct buf *
     return err == ERR_OK && lines->failed ? ERR_NOMEM : err;
 }
 
-static void answer_ok(struct registration *g)
+/* made: what the update made of the bindings, where that is all of them; else they are read once more. */
+static void answer_ok(struct registration *g, const struct update *made)
 {
     struct buf lines = {0};
-    if (list_bindings(g->edge, g->wanted.account, &lines) == ERR_OK) {
+    enum err err = ERR_OK;
+    if (made != NULL && made->whole) {
+        registrar_update_list(made->puts, made->put_count, edge_wall(), &lines);
+        if (lines.failed) err = ERR_NOMEM;
+    } else {
+        err = list_bindings(g->edge, g->wanted.account, &lines);
+    }
+    if (err == ERR_OK) {
         answer(g->relay, 200, buf_view(&lines));
     } else {
         answer(g->relay, 500, SLICE("Retry-After: 10\r\n"));
@@ -160,7 +169,7 @@ static void on_written(void *ctx, enum err err)
     struct edge *e = g->edge;
     if (g->relay != NULL && err == ERR_OK) {
         count(e, g->removal ? RC_removed : RC_registered);
-        answer_ok(g);
+        answer_ok(g, g->update);
     } else if (g->relay != NULL) {
         count(e, RC_write_failed);
         log_event(e->log, LOG_WARN, "registrar", "write-failed", "account=%.*s err=\"%s\"",
@@ -194,11 +203,12 @@ static void serve(struct registration *g)
         refuse_and_end(g, RC_write_failed, 500, SLICE("Retry-After: 10\r\n"));
     } else if (u->put_count + u->remove_count == 0) {
         count(e, RC_unchanged);
-        answer_ok(g);
+        answer_ok(g, NULL);
         finish(g);
     } else {
         if (u->replaced) count(e, RC_replaced_oldest);
         g->removal = u->put_count == 0;
+        g->update = u;
         g->committing = true;
         e->o.hooks.bindings_write(e->o.hooks.ctx, u->puts, u->put_count, u->removes, u->remove_count, on_written, g);
     }
@@ -249,7 +259,7 @@ static bool supported(struct register_request *q)
     struct slice rest = sip_view_value(q->v, SIP_REQUIRE);
     struct slice tag;
     while (sip_value_next(&rest, &tag)) {
-        if (slice_eq_nocase(tag, SLICE("path"))) continue;
+        if (slice_eq_nocase(tag, SLICE("path")) || slice_eq_nocase(tag, SLICE("gin"))) continue;
         buf_reset(&q->e->lines);
         buf_text(&q->e->lines, "Unsupported: ");
         buf_slice(&q->e->lines, tag);
@@ -327,6 +337,9 @@ static void handle(struct register_request *q)
     }
     w->account = arena_copy(&q->arena, q->account.name);
     w->max_contacts = q->account.max_contacts > 0 ? q->account.max_contacts : 1;
+    w->has_numbers = q->account.number_count > 0;
+    w->keepalive = q->account.keepalive;
+    w->keepalive_every_ms = q->account.keepalive_every_ms;
     unsigned code = w->account.p != NULL ? registrar_wanted_read(q->e, &q->arena, q->from, q->v, w, &why) : 500;
     size_t adds = 0;
     for (size_t i = 0; i < w->contact_count; i++)

@@ -52,6 +52,10 @@ static unsigned read_contact(struct edge *e, struct arena *arena, struct slice v
     }
     bool sip = slice_is(a.uri.scheme, "sip") || slice_is(a.uri.scheme, "sips");
     if (w->all || !sip || a.uri.host.n == 0 || a.uri_text.n > LIMIT_URI) return refuse(why, RC_refused_contact, 400);
+    /* RFC 6140 §5.2: all numbers of the account, so none in the contact. */
+    bool bulk = sip_uri_param(&a.uri, "bnc").p != NULL;
+    if (bulk && a.uri.user.n > 0) return refuse(why, RC_refused_contact, 400);
+    if (bulk && !w->has_numbers) return refuse(why, RC_refused_contact, 403);
     if (edge_is_ours(e, &a.uri)) return refuse(why, RC_refused_own_address, 403);
     if (w->contact_count == REGISTRAR_CONTACTS_MAX) return refuse(why, RC_refused_too_many, 403);
     struct slice own = sip_name_addr_param(&a, "expires");
@@ -147,6 +151,9 @@ static void put(struct update *u, const struct wanted *w, const struct wanted_co
         .q_milli = c->q_milli,
         .call_id = w->call_id,
         .cseq = w->cseq,
+        .keepalive = w->keepalive,
+        .keepalive_every_ms = w->keepalive_every_ms,
+        .keepalive_known = true,
         .expires = {now.ms + (int64_t)c->expires_s * 1000},
     };
 }
@@ -199,6 +206,9 @@ enum err registrar_update_make(struct arena *arena, const struct wanted *w, cons
         }
     }
     if (u->put_count > 0) make_room(w, old, old_count, now, u);
+    u->whole = true;
+    for (size_t i = 0; i < old_count; i++)
+        u->whole = u->whole && (listed(u->puts, u->put_count, &old[i]) || listed(u->removes, u->remove_count, &old[i]));
     return ERR_OK;
 }
 

@@ -15,6 +15,9 @@ struct wanted_contact {
 struct wanted {
     struct slice account;
     uint32_t max_contacts;
+    bool has_numbers; /* of the account: what a bulk registration stands for */
+    enum plan_keepalive keepalive;
+    uint32_t keepalive_every_ms;
     struct wanted_contact contacts[REGISTRAR_CONTACTS_MAX];
     size_t contact_count;
     bool all; /* "*": remove every binding */
@@ -35,6 +38,7 @@ struct update {
     struct binding *removes; /* in the arena */
     size_t remove_count;
     bool replaced; /* the oldest binding had to go */
+    bool whole;    /* afterwards the account has the puts and no other binding */
 };
 /* old: the account's bindings, expired ones included. ERR_CONFLICT: older than what is stored (RFC 3261 §10.3 item 7);
  * ERR_NOMEM. */

@@ -85,9 +85,9 @@ static bool fits(const struct stream *s, const struct flow *to, bool expect_memb
     return to->domain == 0 || s->flow.domain == to->domain;
 }
 
-struct stream *stream_by_remote(struct transport *t, const struct flow *to, bool expect_member)
+struct stream *stream_by_remote(const struct transport *t, const struct flow *to, bool expect_member)
 {
-    struct stream_table *table = &t->streams;
+    const struct stream_table *table = &t->streams;
     struct sock_key key;
     sock_key_remote(&key, to->transport, &to->remote);
     struct map_node *n = map_first(&table->by_remote, map_hash(&table->by_remote, key_slice(&key)));

@@ -75,7 +75,7 @@ void stream_unlist(struct stream *s); /* allowed when not listed */
 struct stream *stream_by_id(struct transport *t, uint64_t id, enum plan_transport transport);
 /* One that may carry a message to the flow's address: with expect_member, or a domain, only one that has proved that,
  * or must. */
-struct stream *stream_by_remote(struct transport *t, const struct flow *to, bool expect_member);
+struct stream *stream_by_remote(const struct transport *t, const struct flow *to, bool expect_member);
 
 /* Whether one more connection from remote fits; a refusal is counted. */
 bool stream_admit(struct listener *l, const union sock_address *remote);

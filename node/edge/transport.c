@@ -393,6 +393,11 @@ struct slice transport_peer_names(struct transport *t, const struct flow *flow)
     return s != NULL ? buf_view(&s->names) : SLICE("");
 }
 
+bool transport_connected(const struct transport *t, const struct flow *to)
+{
+    return !t->closing && to->transport != PLAN_UDP && stream_by_remote(t, to, false) != NULL;
+}
+
 uint64_t transport_domain(const struct transport *t, struct slice host)
 {
     char text[LIMIT_HOST];

@@ -119,6 +119,9 @@ uint64_t transport_domain(const struct transport *t, struct slice host);
  * for the call. */
 struct slice transport_peer_names(struct transport *t, const struct flow *flow);
 
+/* Whether a connection that is up, or being made, leads to the flow's address. */
+bool transport_connected(const struct transport *t, const struct flow *to);
+
 /* Is addr:port (with transport) one of ours? port 0 means the transport's default port. */
 bool transport_is_local(const struct transport *t, enum plan_transport transport, struct slice host, uint16_t port);
 

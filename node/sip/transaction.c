@@ -303,15 +303,22 @@ struct sip_tx *sip_tx_find_id(const struct sip_tx_table *t, uint64_t id)
     return find_client(t, id, false);
 }
 
-struct sip_tx *sip_tx_find_client(const struct sip_tx_table *t, const struct sip_view *response)
+bool sip_tx_branch_id(const struct sip_view *response, uint64_t *id)
 {
     struct slice b = response->via.branch;
     unsigned char bytes[8];
-    uint64_t id = 0;
-    if (b.n != SIP_TX_BRANCH - 1 || !slice_starts(b, SLICE(BRANCH_MAGIC))) return NULL;
-    if (hex_decode((struct slice){b.p + BRANCH_MAGIC_LEN, 16}, bytes, 8) != ERR_OK) return NULL;
+    if (b.n != SIP_TX_BRANCH - 1 || !slice_starts(b, SLICE(BRANCH_MAGIC))) return false;
+    if (hex_decode((struct slice){b.p + BRANCH_MAGIC_LEN, 16}, bytes, 8) != ERR_OK) return false;
+    *id = 0;
     for (int i = 0; i < 8; i++)
-        id = id << 8 | bytes[i];
+        *id = *id << 8 | bytes[i];
+    return true;
+}
+
+struct sip_tx *sip_tx_find_client(const struct sip_tx_table *t, const struct sip_view *response)
+{
+    uint64_t id = 0;
+    if (!sip_tx_branch_id(response, &id)) return NULL;
     struct sip_tx *tx = find_client(t, id, response->method == SIP_CANCEL);
     return tx != NULL && tx->method == response->method ? tx : NULL;
 }

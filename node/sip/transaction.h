@@ -103,6 +103,8 @@ MUST_CHECK enum err sip_tx_start_server(struct sip_tx_table *t, struct sip_tx *t
  * transaction does not look at: "z9hG4bK" 16 digits "." 16 digits. */
 #define SIP_TX_BRANCH 41 /* with NUL */
 void sip_tx_branch(uint64_t id, uint64_t mark, char out[SIP_TX_BRANCH]);
+/* The id in a response's branch; false: it is none of ours. */
+bool sip_tx_branch_id(const struct sip_view *response, uint64_t *id);
 /* Starts a client transaction for a request that the caller sends now, with this branch. CANCEL shares its INVITE's id.
  */
 void sip_tx_start_client(struct sip_tx_table *t, struct sip_tx *tx, uint64_t id, enum sip_method method, bool reliable,
