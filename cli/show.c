@@ -72,12 +72,14 @@ static const struct output_view one_node_views[] = {{.kind = "node", .columns = 
                                                     {0}};
 
 static const struct output_column registration_columns[] = {
+    {"number", "NUMBER", PLAIN, COLUMN_CUT},
     {"account", "ACCOUNT", PLAIN, 0},
     {"node", "NODE", PLAIN, 0},
     {"state", "STATE", PLAIN, COLUMN_STATE},
     {"contact", "CONTACT", PLAIN, COLUMN_CUT},
-    {"received", "FROM", PLAIN, 0},
-    {"since", "SINCE", FORM_TIME, 0},
+    {"nat", "NAT", PLAIN, 0},
+    {"received", "FROM", PLAIN, COLUMN_CUT},
+    {"age_s", "AGE", FORM_S, COLUMN_RIGHT},
     {"expires_s", "EXPIRES", FORM_S, COLUMN_RIGHT},
     {"user_agent", "USER AGENT", PLAIN, COLUMN_CUT},
     {0},

@@ -71,6 +71,13 @@ static void send_account(struct listing *l, const struct plan_account *a)
     control_int(&b, "contacts", (int64_t)c.count);
     control_text(&b, "node", buf_view(&c.nodes));
     control_text(&b, "numbers", buf_view(&numbers));
+    if (a->map.n > 0) {
+        char state[400];
+        maps_state(l->n, a->map, state, sizeof state);
+        control_text(&b, "map", slice_of(state));
+    } else {
+        control_null(&b, "map");
+    }
     control_int(&b, "calls", use.live);
     control_int(&b, "calls_limit", a->calls);
     control_int(&b, "refused", (int64_t)use.refused);

@@ -1,6 +1,5 @@
-/* commands_state: status, registrations, counters: what is observed, as records for clusterctl. Nodes:
- * commands_nodes.c.
- */
+/* commands_state: status and counters: what is observed, as records for clusterctl. Nodes: commands_nodes.c.
+ * Registrations: commands_registrations.c. */
 #include "node/app/confirm.h"
 #include "node/app/conflicts.h"
 
@@ -194,71 +193,5 @@ NODE_COMMAND(command_status)
     bool stored = store_state_health(n->store, &info) == ERR_OK && store_health(n->store, &info) == ERR_OK;
     control_text(&s.b, "store", slice_of(stored ? "ok" : info.text));
     finish(&s);
-    end(&s, e);
-}
-
-/* ---- registrations ---- */
-
-/* Why callers are offered this binding, or are not. */
-static const char *binding_state(struct node *n, const struct node_name *owner, const struct binding *b)
-{
-    struct arena arena = {0};
-    struct plan_object o;
-    enum err e = plan_get(n, &arena, PLAN_ACCOUNT, b->account, &o);
-    const char *state = "up";
-    if (e == ERR_NOTFOUND) {
-        state = "not in the plan";
-    } else if (e == ERR_OK && o.account.disabled) {
-        state = "disabled";
-    } else if (node_name_eq(owner, &n->self)) {
-        state = registrations_live(n, b->account) ? "up" : "ending";
-    } else if (repl_member_status(n->repl, owner) != MEMBER_ALIVE) {
-        state = "stale";
-    }
-    arena_fini(&arena);
-    return state;
-}
-
-static bool visit_registration(void *ctx, const struct state_record *record)
-{
-    struct sender *s = ctx;
-    struct binding b;
-    struct slice private_half = SLICE_NONE;
-    bool own = node_name_eq(&record->owner, &s->n->self);
-    int64_t left_s = 0;
-    enum member_status owner = repl_member_status(s->n->repl, &record->owner);
-    if (!own && is_gone(owner)) return true; /* its registrations went with it */
-    start(s, "registration");
-    if (binding_unpack(&s->arena, record->value, &b) != ERR_OK) return true;
-    if (own && store_private(s->n->read, STATE_BINDING, record->key, &private_half) == ERR_OK) {
-        (void)!binding_unpack(&s->arena, private_half, &b);
-        left_s = (b.expires.ms - node_wall().ms) / 1000;
-    }
-    control_text(&s->b, "account", b.account);
-    control_text(&s->b, "node", node_name_slice(&record->owner));
-    control_text(&s->b, "contact", b.contact);
-    control_text(&s->b, "received", b.received);
-    command_time(&s->b, "since", b.since);
-    if (own && b.expires.ms > 0) {
-        control_int(&s->b, "expires_s", left_s > 0 ? left_s : 0);
-    } else {
-        control_null(&s->b, "expires_s");
-    }
-    control_text(&s->b, "user_agent", b.user_agent);
-    control_text(&s->b, "state", slice_of(binding_state(s->n, &record->owner, &b)));
-    finish(s);
-    return !control_reply_gone(s->reply);
-}
-
-NODE_COMMAND(command_registrations)
-{
-    struct node *n = ctx;
-    struct sender s = {.n = n, .reply = reply};
-    (void)request;
-    enum err e = node_read_begin(n);
-    if (e == ERR_OK) {
-        e = store_state_find(n->read, STATE_BINDING, SLICE(""), visit_registration, &s);
-        node_read_end(n);
-    }
     end(&s, e);
 }

@@ -1,6 +1,7 @@
 /* hops: the ways to a target: the addresses of a trunk, the contacts of an account registered here, the SIP addresses
  * of a member. Request-URIs are made here. It chooses nothing. */
 #include "node/app/node.h"
+#include "node/app/reach.h"
 
 #include <stdlib.h>
 
@@ -71,6 +72,18 @@ static struct slice trunk_uri(struct arena *arena, struct slice number, const st
     return buf_view(&b);
 }
 
+/* RFC 6140 §7.1.1: what is added for one number is not said of the number itself. */
+static void add_without_bnc(struct buf *b, struct slice rest)
+{
+    struct slice part = SLICE_NONE;
+    for (bool first = true; rest.n > 0; first = false) {
+        rest = slice_cut(rest, ';', &part);
+        if (!first && slice_eq_nocase(part, SLICE("bnc"))) continue;
+        if (!first) buf_text(b, ";");
+        buf_slice(b, part);
+    }
+}
+
 struct slice hops_contact_number(struct arena *arena, struct slice contact, struct slice number)
 {
     struct buf b = {0};
@@ -85,7 +98,11 @@ struct slice hops_contact_number(struct arena *arena, struct slice contact, stru
     buf_text(&b, ":");
     add_user(&b, number);
     buf_text(&b, "@");
-    buf_slice(&b, host);
+    if (sip_uri_param(&uri, "bnc").p != NULL) {
+        add_without_bnc(&b, host);
+    } else {
+        buf_slice(&b, host);
+    }
     return uri_done(arena, &b);
 }
 
@@ -180,30 +197,25 @@ static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_targ
 
 /* ---- an account ---- */
 
-/* Whether the contact is reached at its own address: the REGISTER came from that host by UDP, so that no NAT and no
- * connection stands between, and the contact asks for nothing else. */
-static bool is_direct(struct arena *arena, const struct binding *b, const struct edge_hop *h, struct sip_uri *contact)
-{
-    if (h->transport != PLAN_UDP || sip_uri_parse(arena, b->contact, contact) != ERR_OK) return false;
-    struct slice transport = sip_uri_param(contact, "transport");
-    return slice_is(contact->scheme, "sip") && slice_eq(contact->host, h->host) &&
-           (transport.p == NULL || slice_eq_nocase(transport, SLICE("udp")));
-}
-
-static enum err binding_hop(struct arena *arena, const struct binding *b, const struct edge_target *t,
+/* A contact by UDP that nothing stands before is reached at its own address; any other the way its REGISTER came, and
+ * by its own address again when that was a connection, which has ended. */
+static enum err binding_hop(struct node *n, struct arena *arena, const struct binding *b, const struct edge_target *t,
                             struct edge_hop *h)
 {
     struct slice transport = SLICE_NONE;
     struct slice address = slice_cut(b->received, ':', &transport);
     struct address_host from;
-    struct sip_uri contact;
-    if (address_host_parse(address, &from, NULL) != ERR_OK) return ERR_NOTFOUND;
-    *h = (struct edge_hop){.transport = transport_of(transport), .host = from.host, .port = from.port};
+    struct reach reach;
+    if (address_host_parse(address, &from, NULL) != ERR_OK || reach_of(arena, b, &reach) != ERR_OK) return ERR_NOTFOUND;
+    *h = (struct edge_hop){.transport = reach.transport, .host = from.host, .port = from.port};
     h->route = b->path;
-    h->request_uri = t->number_in_contact ? hops_contact_number(arena, b->contact, t->number) : b->contact;
+    bool numbered = t->number_in_contact || reach.bulk;
+    h->request_uri = numbered ? hops_contact_number(arena, b->contact, t->number) : b->contact;
     if (h->request_uri.p == NULL) return ERR_NOTFOUND;
-    if (is_direct(arena, b, h, &contact)) {
-        h->port = contact.port != 0 ? contact.port : 5060;
+    bool dial = reach.direct || (reach.has_own && reach.transport != PLAN_UDP && n->edge != NULL &&
+                                 !edge_connected(n->edge, reach.transport, &reach.remote));
+    if (dial) {
+        h->port = sock_address_port(&reach.own);
     } else {
         h->received = b->received;
     }
@@ -219,11 +231,24 @@ static int by_preference(const void *a, const void *b)
     return (x->since.ms < y->since.ms) - (x->since.ms > y->since.ms);
 }
 
+/* What the number is called behind the account's gateway. ERR_NOTFOUND: nobody here knows. */
+static enum err map_number(struct node *n, struct arena *arena, struct edge_target *t)
+{
+    struct plan_object o;
+    enum err e = plan_get(n, arena, PLAN_ACCOUNT, t->route.target.name, &o);
+    if (e != ERR_OK || o.account.map.n == 0) return e == ERR_NOTFOUND ? ERR_OK : e;
+    struct slice resource = maps_resource(n, o.account.map, t->number);
+    if (resource.p == NULL) return ERR_NOTFOUND;
+    t->number = arena_copy(arena, resource);
+    return t->number.p != NULL ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err account_hops(struct node *n, struct arena *arena, struct edge_target *t)
 {
     struct binding *list = NULL;
     size_t count = 0;
     enum err e = registrations_own(n, arena, t->route.target.name, &list, &count);
+    if (e == ERR_OK && t->number_in_contact) e = map_number(n, arena, t);
     if (e != ERR_OK) return e;
     struct edge_hop *hops = arena_alloc(arena, count * sizeof *hops);
     if (hops == NULL) return ERR_NOMEM;
@@ -232,7 +257,7 @@ static enum err account_hops(struct node *n, struct arena *arena, struct edge_ta
     uint32_t q = 0; /* of the hop before */
     for (size_t i = 0; i < count; i++) {
         struct edge_hop *h = &hops[t->hop_count];
-        if (binding_hop(arena, &list[i], t, h) != ERR_OK) continue;
+        if (binding_hop(n, arena, &list[i], t, h) != ERR_OK) continue;
         h->with_previous = t->hop_count > 0 && list[i].q_milli == q;
         q = list[i].q_milli;
         t->hop_count++;

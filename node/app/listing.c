@@ -7,6 +7,7 @@ static void listing_end(struct listing *l, int status, const char *text)
     control_reply_end(l->reply, status, slice_of(text));
     if (l->read != NULL) store_read_free(l->read);
     arena_fini(&l->arena);
+    if (l->end != NULL) l->end(l);
     free(l);
 }
 

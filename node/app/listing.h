@@ -21,6 +21,7 @@ struct listing {
     const char *none;
     /* On the loop: says the i-th of count. */
     void (*send)(struct listing *l, size_t i);
+    void (*end)(struct listing *l); /* NULL, or frees what the command's own struct holds */
     size_t count;
     size_t sent;
 };

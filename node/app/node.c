@@ -84,13 +84,18 @@ static void on_call(void *ctx, const struct call_report *report)
     records_look(n);
 }
 
+static void on_registrations_due(uv_timer_t *timer)
+{
+    registrations_tick(timer->data);
+}
+
 static void on_second(uv_timer_t *timer)
 {
     struct node *n = timer->data;
-    registrations_tick(n);
     trunks_tick(n);
     bans_look(n);
     outbound_tick(n);
+    maps_tick(n);
     records_tick(n);
     horizon_tick(n);
     if (n->card_due && n->edge != NULL) card_observe(n);
@@ -148,7 +153,8 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .registered_from = bans_registered_from_hook,
                   .banned = bans_hook,
                   .called = outbound_called_hook,
-                  .registration = outbound_hook},
+                  .registration = outbound_hook,
+                  .way_lost = registrations_way_lost},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
     memcpy(options.other_key, n->identity.other_key, sizeof options.other_key);
@@ -328,12 +334,15 @@ static enum err open_replica(struct node *n, struct err_info *info)
 {
     enum err e = map_init(&n->jobs, 64, rng_next(&n->rng));
     if (e != ERR_OK) return e;
-    if (uv_timer_init(n->loop, &n->repl_timer) != 0 || uv_timer_init(n->loop, &n->second) != 0) return ERR_IO;
-    n->repl_timer.data = n;
-    n->second.data = n;
+    uv_timer_t *const timers[] = {&n->repl_timer, &n->second, &n->registrations_due};
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        if (uv_timer_init(n->loop, timers[i]) != 0) return ERR_IO;
+        timers[i]->data = n;
+    }
     records_start(n);
     e = replica_start(n, info);
     if (e == ERR_OK) e = registrations_start(n);
+    if (e == ERR_OK) e = maps_start(n);
     if (e == ERR_OK) e = usage_new(rng_next(&n->rng), &n->usage);
     if (e == ERR_OK) e = drain_start(n);
     n->calls = e == ERR_OK ? calls_new(rng_next(&n->rng), n->usage) : NULL;
@@ -370,7 +379,9 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
         node_stop(n, 0);
         return e;
     }
+    registrations_open_ways(n);
     (void)uv_timer_start(&n->second, on_second, SECOND_MS, SECOND_MS);
+    (void)uv_timer_start(&n->registrations_due, on_registrations_due, REGISTRATIONS_TICK_MS, REGISTRATIONS_TICK_MS);
     edge_refuse_new(n->edge, n->drained);
     bans_look(n);
     card_observe(n);
@@ -386,6 +397,7 @@ static void all_closed(struct node *n)
     if (n->store_async.data != NULL) uv_unref((uv_handle_t *)&n->store_async);
     if (n->repl_timer.data != NULL) uv_close((uv_handle_t *)&n->repl_timer, NULL);
     if (n->second.data != NULL) uv_close((uv_handle_t *)&n->second, NULL);
+    if (n->registrations_due.data != NULL) uv_close((uv_handle_t *)&n->registrations_due, NULL);
     stall_stop(&n->stall);
 }
 
@@ -480,6 +492,7 @@ void node_fini(struct node *n)
     map_fini(&n->jobs);
     records_fini(n);
     registrations_stop(n);
+    maps_stop(n);
     calls_free(n->calls);
     usage_free(n->usage);
     trunks_fini(&n->trunks);

@@ -1,11 +1,12 @@
 /* node: the composition root: the only place where store, replication core, mesh, edge and control meet.
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
- * registrations.c owns this node's bindings, bans.c who is not listened to, trunks.c knows which trunks are up and
- * outbound.c who holds their registrations, plan_*.c, routing.c and hops.c answer the edge's questions, usage.c and
- * limits.c hold calls against limits, calls.c knows the live calls, records.c writes their records and trace.c how they
- * were decided, card.c says what this node is, drain.c who takes no new calls, verdict.c how this node does,
- * commands_*.c answer clusterctl, reload.c takes over a changed configuration, confirm.c undoes what nobody confirms.
+ * registrations*.c own this node's bindings, maps.c knows what numbers are called behind a gateway, bans.c who is not
+ * listened to, trunks.c knows which trunks are up and outbound.c who holds their registrations, plan_*.c, routing.c and
+ * hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c knows the live calls,
+ * records.c writes their records and trace.c how they were decided, card.c says what this node is, drain.c who takes no
+ * new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over a changed configuration,
+ * confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -20,6 +21,7 @@
 #include "node/app/config.h"
 #include "node/app/horizon.h"
 #include "node/app/identity.h"
+#include "node/app/maps.h"
 #include "node/app/outbound.h"
 #include "node/app/records.h"
 #include "node/app/stall.h"
@@ -117,6 +119,7 @@ struct node {
     struct plan_cache cache;
     struct plan_generation *plan_objects; /* the newest; older ones wait for the next tick */
     struct registrations *registrations;
+    struct maps *maps;
     struct calls *calls;
     struct usage *usage;
     struct records records;
@@ -124,9 +127,10 @@ struct node {
     struct horizon horizon;
     struct bans bans;
     struct outbound outbound;
-    uv_timer_t second;  /* expiry, what is to be reported again, the verdict's memory */
-    bool card_due;      /* the card has not been stored yet */
-    struct wall joined; /* when this node first started */
+    uv_timer_t second;            /* what is to be reported again, the verdict's memory */
+    uv_timer_t registrations_due; /* expiry of bindings */
+    bool card_due;                /* the card has not been stored yet */
+    struct wall joined;           /* when this node first started */
     /* drain.c */
     bool drained;                    /* by the operator: takes no new calls */
     bool cards_due;                  /* a card has changed */
@@ -247,7 +251,13 @@ void replica_observe(struct node *n, enum state_kind kind, struct slice key, str
  * tick. */
 MUST_CHECK enum err registrations_start(struct node *n);
 void registrations_stop(struct node *n); /* writes under way are forgotten, not reported */
-void registrations_tick(struct node *n); /* once a second */
+void registrations_tick(struct node *n); /* every REGISTRATIONS_TICK_MS */
+#define REGISTRATIONS_TICK_MS 200        /* numbers are withdrawn within a second of a binding's end */
+/* The edge is open: the ways to contacts of an earlier run are kept open from now on. */
+void registrations_open_ways(struct node *n);
+void registrations_way_lost(void *ctx, void *owner, const char *why);
+/* What peers hold of this node's bindings of before its state was lost. */
+void registrations_found(struct node *n, const struct state_record *records, size_t count);
 void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                          size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
 enum err registrations_own(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
@@ -255,6 +265,8 @@ size_t registrations_count(const struct node *n);
 /* Whether the account has a binding here. */
 bool registrations_live(const struct node *n, struct slice account);
 void registrations_observe_again(struct node *n);
+/* "up", "ending" (callers are not offered it any more), or "damped" (only this node's callers are, see flaps.h). */
+const char *registrations_state(const struct node *n, const struct binding *b);
 
 /* Account NUL contact: the state key of a binding. */
 #define BINDING_KEY_MAX (LIMIT_NAME + 1 + LIMIT_URI)

@@ -21,6 +21,8 @@
              */
 #define EXPIRED_PER_TICK 2000
 #define SHOWN_PER_TICK 2000
+#define LEASE_LOG2_MIN 6 /* 64 s */
+#define LEASE_LOG2_MAX 12
 
 struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX])
 {
@@ -31,6 +33,14 @@ struct slice binding_key(const struct binding *b, char out[BINDING_KEY_MAX])
     out[n++] = '\0';
     memcpy(out + n, b->contact.p, b->contact.n);
     return (struct slice){out, n + b->contact.n};
+}
+
+uint8_t lease_log2(uint32_t lease_s)
+{
+    uint8_t log2 = LEASE_LOG2_MIN;
+    while (log2 < LEASE_LOG2_MAX && (UINT32_C(1) << log2) < lease_s)
+        log2++;
+    return lease_s > 0 ? log2 : LEASE_LOG2_MAX;
 }
 
 /* ---- entries ---- */
@@ -87,6 +97,7 @@ void entry_forget(struct registrations *r, struct entry *e)
 {
     wheel_stop(&r->wheel, &e->timer);
     list_remove(&e->unshown);
+    if (e->way != NULL && r->n->edge != NULL) edge_way_close(e->way);
     map_remove(&r->entries, &e->by_account);
     free(e);
 }
@@ -95,6 +106,7 @@ void entry_set_shown(struct registrations *r, struct entry *e, bool shown, uint6
 {
     e->shown = shown;
     e->public_hash = hash;
+    e->hidden = e->hidden && !shown;
     list_remove(&e->unshown);
     if (!shown) list_append(&r->unshown, &e->unshown);
 }
@@ -129,8 +141,7 @@ static int by_age(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The binding, with its end as the entry knows it. */
-static enum err read_binding(struct node *n, struct arena *arena, const struct entry *e, struct binding *b)
+enum err entry_binding(struct node *n, struct arena *arena, const struct entry *e, struct binding *b)
 {
     struct slice value = SLICE_NONE;
     enum err err = store_private(n->read, STATE_BINDING, entry_key(e), &value);
@@ -154,7 +165,7 @@ enum err registrations_own(void *ctx, struct arena *arena, struct slice account,
     if (err != ERR_OK) return err;
     for (struct entry *e = entry_first(n->registrations, account); err == ERR_OK && e != NULL; e = entry_next(e)) {
         if (!is_live(e, now)) continue;
-        err = read_binding(n, arena, e, &made[found]);
+        err = entry_binding(n, arena, e, &made[found]);
         if (err == ERR_OK) found++;
         if (err != ERR_NOMEM) err = ERR_OK; /* its removal was refused halfway, or the record is damaged */
     }
@@ -164,6 +175,14 @@ enum err registrations_own(void *ctx, struct arena *arena, struct slice account,
     *list = made;
     *count = found;
     return ERR_OK;
+}
+
+const char *registrations_state(const struct node *n, const struct binding *b)
+{
+    char bytes[BINDING_KEY_MAX];
+    const struct entry *e = entry_find(n->registrations, binding_key(b, bytes));
+    if (e == NULL || !is_live(e, node_mono())) return "ending";
+    return e->hidden ? "damped" : "up";
 }
 
 size_t registrations_count(const struct node *n)
@@ -185,7 +204,9 @@ static void expire(void *ctx, struct wheel_timer *t)
         return;
     }
     r->expired++;
-    if (live) log_event(&r->n->log, LOG_INFO, "registrar", "expired", "account=%.*s", (int)e->account_len, e->key);
+    if (!live) return;
+    log_event(&r->n->log, LOG_INFO, "registrar", "expired", "account=%.*s%s", (int)e->account_len, e->key,
+              e->recovered ? " why=\"it was given back by other nodes, and not heard of since\"" : "");
 }
 
 /* ---- telling the others again ---- */
@@ -199,6 +220,8 @@ struct show {
     char key[];
 };
 
+static void show_some(struct registrations *r);
+
 static void show_done(void *ctx, enum err err)
 {
     struct show *s = ctx;
@@ -206,8 +229,11 @@ static void show_done(void *ctx, enum err err)
     /* Meanwhile it may have been written again, or have ended. */
     if (e != NULL && !e->writing && !e->shown)
         entry_set_shown(s->r, e, err == ERR_OK && s->generation == s->r->generation, s->hash);
+    struct registrations *r = s->r;
     list_remove(&s->node);
     free(s);
+    /* What is much to say, after a new epoch, goes on as fast as the disk takes it. */
+    if (list_empty(&r->shows)) show_some(r);
 }
 
 static enum err show(struct registrations *r, struct entry *e)
@@ -217,7 +243,7 @@ static enum err show(struct registrations *r, struct entry *e)
     struct slice value = SLICE_NONE;
     enum err err = node_read_begin(r->n);
     if (err != ERR_OK) return err;
-    err = read_binding(r->n, &arena, e, &b);
+    err = entry_binding(r->n, &arena, e, &b);
     if (err == ERR_OK) err = binding_half(&arena, &b, true, &value);
     node_read_end(r->n);
     struct show *s = err == ERR_OK ? calloc(1, sizeof *s + e->key_len) : NULL;
@@ -234,18 +260,25 @@ static enum err show(struct registrations *r, struct entry *e)
     return err == ERR_OK && s == NULL ? ERR_NOMEM : err;
 }
 
-/* A part of those that wait; each leaves the list, and comes back when it fails. */
+/* A part of those that wait; each leaves the list, and comes back when it fails, or when its account is damped. */
 static void show_some(struct registrations *r)
 {
-    for (size_t i = 0; i < SHOWN_PER_TICK && !list_empty(&r->unshown); i++) {
-        struct entry *e = CONTAINER_OF(r->unshown.next, struct entry, unshown);
-        list_remove(&e->unshown);
-        /* The end of a write puts it here again where that is needed. */
-        if (e->live && !e->writing && show(r, e) == ERR_NOMEM) {
+    struct list_node damped;
+    struct list_node *i = NULL;
+    struct mono now = node_mono();
+    list_init(&damped);
+    for (size_t n = 0; n < SHOWN_PER_TICK && (i = list_pop(&r->unshown)) != NULL; n++) {
+        struct entry *e = CONTAINER_OF(i, struct entry, unshown);
+        if (!e->live || e->writing) continue; /* the end of a write puts it here again where that is needed */
+        if (e->hidden && flaps_damped(r->flaps, (struct slice){e->key, e->account_len}, now)) {
+            list_append(&damped, &e->unshown);
+        } else if (show(r, e) == ERR_NOMEM) {
             list_append(&r->unshown, &e->unshown);
-            return;
+            break;
         }
     }
+    while ((i = list_pop(&damped)) != NULL)
+        list_append(&r->unshown, i);
 }
 
 void registrations_tick(struct node *n)
@@ -287,10 +320,12 @@ static bool visit_private(void *ctx, struct slice key, struct slice value)
         if (e == NULL) w->err = ERR_NOMEM;
     }
     if (e != NULL) {
-        e->live = true;
+        e->live = registrations_load_way(w->r, e, &arena, &b);
         e->expires = entry_deadline(b.expires);
+        e->lease_log2 = lease_log2(b.lease_s);
+        e->recovered = b.call_id.n == 0;
         entry_set_shown(w->r, e, false, map_hash(&w->r->entries, public_half));
-        wheel_start(&w->r->wheel, &e->timer, e->expires);
+        wheel_start(&w->r->wheel, &e->timer, e->live ? e->expires : node_mono());
     }
     arena_fini(&arena);
     return w->err == ERR_OK;
@@ -324,6 +359,8 @@ enum err registrations_start(struct node *n)
     list_init(&r->shows);
     wheel_init(&r->wheel, node_mono());
     n->registrations = r;
+    r->flaps = flaps_new(rng_next(&n->rng));
+    if (r->flaps == NULL) return ERR_NOMEM;
     enum err e = map_init(&r->entries, 64, rng_next(&n->rng));
     if (e == ERR_OK) e = node_read_begin(n);
     if (e != ERR_OK) return e;
@@ -348,6 +385,7 @@ void registrations_stop(struct node *n)
     while (r->entries.buckets != NULL && (m = map_walk(&r->entries, &walk)) != NULL)
         entry_forget(r, CONTAINER_OF(m, struct entry, by_account));
     map_fini(&r->entries);
+    flaps_free(r->flaps);
     free(r);
     n->registrations = NULL;
 }

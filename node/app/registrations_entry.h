@@ -3,6 +3,7 @@
 #ifndef TANDEM_APP_REGISTRATIONS_ENTRY_H
 #define TANDEM_APP_REGISTRATIONS_ENTRY_H
 
+#include "node/app/flaps.h"
 #include "node/app/node.h"
 
 struct entry {
@@ -11,9 +12,15 @@ struct entry {
     struct wheel_timer timer; /* expiry, or the next try of a removal; stopped while writing */
     struct mono expires;
     uint64_t public_hash; /* of the public half that the others know */
-    bool shown;           /* public_hash is valid */
-    bool live;            /* offered to callers */
-    bool writing;         /* one write at a time; until it ends the entry stays */
+    struct edge_way *way; /* NULL: there is nothing to be kept open or watched */
+    bool shown : 1;       /* public_hash is valid */
+    bool live : 1;        /* offered to callers */
+    bool writing : 1;     /* one write at a time; until it ends the entry stays */
+    bool recovered : 1;   /* given back by the peers, and not heard of since */
+    bool hidden : 1;      /* not shown on purpose: its account came and went too often */
+    bool lost : 1;        /* its way was lost while it was being written */
+    bool wants_way : 1;   /* when the edge is open */
+    uint8_t lease_log2;   /* of its public half's lease_s */
     uint16_t account_len;
     uint16_t key_len;
     char key[]; /* account NUL contact */
@@ -26,6 +33,8 @@ struct registrations {
     struct list_node unshown;
     struct list_node writes;
     struct list_node shows;
+    struct flaps *flaps;
+    size_t taken_back;   /* of one answer of the peers */
     uint64_t generation; /* of the core's state epoch: what was reported in an older one does not count */
     size_t expired;      /* in this tick */
 };
@@ -39,6 +48,10 @@ static inline struct slice entry_key(const struct entry *e)
 struct entry *entry_first(const struct registrations *r, struct slice account);
 struct entry *entry_next(struct entry *e);
 struct entry *entry_find(const struct registrations *r, struct slice key);
+/* The power of two that a lease is told as; 0 s is the longest: it is not known. */
+uint8_t lease_log2(uint32_t lease_s);
+/* The binding as it is stored, with its end as the entry knows it. Between read begin and end. */
+MUST_CHECK enum err entry_binding(struct node *n, struct arena *arena, const struct entry *e, struct binding *b);
 /* A new entry that is neither live nor shown. NULL: no memory. */
 struct entry *entry_add(struct registrations *r, struct slice key);
 void entry_forget(struct registrations *r, struct entry *e);
@@ -46,6 +59,17 @@ void entry_forget(struct registrations *r, struct entry *e);
 void entry_set_shown(struct registrations *r, struct entry *e, bool shown, uint64_t hash);
 /* The instant at which a binding ends that says so by the calendar clock. */
 struct mono entry_deadline(struct wall expires);
+
+/* ---- registrations_ways.c ---- */
+
+/* What of the binding's way is to be kept open or watched; false: nothing. uri is not set. */
+bool way_wanted(struct node *n, struct arena *arena, const struct binding *b, struct edge_way_spec *spec);
+/* spec NULL: none. False: the connection by which the binding is reached is gone. */
+bool entry_set_way(struct registrations *r, struct entry *e, const struct edge_way_spec *spec);
+/* Of a stored binding, before the edge is open; false: its way went with the process that held it. */
+bool registrations_load_way(struct registrations *r, struct entry *e, struct arena *arena, const struct binding *b);
+/* Ends an entry that nobody writes, at the next tick where memory is out now. */
+void entry_end(struct registrations *r, struct entry *e);
 
 /* One half of a binding, packed into arena. */
 MUST_CHECK enum err binding_half(struct arena *arena, const struct binding *b, bool public_only, struct slice *out);

@@ -16,7 +16,12 @@ struct part {
     struct mono expires;
     uint64_t public_hash;
     bool removal;
-    bool expiry; /* a removal that must come about in the end */
+    bool expiry;    /* a removal that must come about in the end */
+    bool hidden;    /* its public half is kept back: flaps.h */
+    bool recovered; /* what other nodes gave back: it says nothing of its way */
+    bool has_way;
+    uint8_t lease_log2;
+    struct edge_way_spec way;
 };
 
 /* One REGISTER, or one expiry, on its way to the disk. */
@@ -48,11 +53,12 @@ static void settle_removal(struct registrations *r, struct part *p, enum err err
     struct entry *e = p->entry;
     e->writing = false;
     if (err == ERR_OK) {
+        flaps_lost(r->flaps, (struct slice){e->key, e->account_len}, node_mono());
         entry_forget(r, e);
         return;
     }
     /* One half may be gone: what the others know is no longer certain. A phone that was told so asks again. */
-    e->live = e->live && !p->expiry;
+    e->live = e->live && !p->expiry && !e->lost;
     if (e->live) entry_set_shown(r, e, false, 0);
     wheel_start(&r->wheel, &e->timer, e->live ? e->expires : mono_add_ms(node_mono(), RETRY_MS));
 }
@@ -63,8 +69,12 @@ static void settle_put(struct registrations *r, const struct write *w, struct pa
     e->writing = false;
     if (w->err == ERR_OK) {
         e->live = true;
+        e->recovered = p->recovered;
         e->expires = p->expires;
-        entry_set_shown(r, e, w->generation == r->generation, p->public_hash);
+        e->lease_log2 = p->lease_log2;
+        e->hidden = p->hidden;
+        bool said = !p->hidden && !p->recovered;
+        entry_set_shown(r, e, said && w->generation == r->generation, p->public_hash);
     } else if (!e->live) {
         entry_forget(r, e);
         return;
@@ -72,6 +82,10 @@ static void settle_put(struct registrations *r, const struct write *w, struct pa
         entry_set_shown(r, e, false, 0);
     }
     wheel_start(&r->wheel, &e->timer, e->expires);
+    /* The connection may have gone while the disk was busy. */
+    bool lost = e->lost;
+    if (w->err == ERR_OK && !p->recovered) lost = !entry_set_way(r, e, p->has_way ? &p->way : NULL);
+    if (lost) entry_end(r, e);
 }
 
 static void part_done(struct write *w, enum err err)
@@ -171,7 +185,18 @@ static void begin_removal(struct write *w, struct entry *e, bool expiry, struct 
     p->removal = true;
     p->expiry = expiry;
     *put = (struct store_private_put){STATE_BINDING, entry_key(e), SLICE_NONE};
-    write_public(w->r->n, w, entry_key(e), SLICE_NONE, true);
+    if (!e->hidden) write_public(w->r->n, w, entry_key(e), SLICE_NONE, true);
+}
+
+/* The lease is told by powers of two, and stays what it was where that is not too far off: a registrar that grants a
+ * little more or less each time must not make each refresh news. */
+static uint8_t told_lease(const struct registrations *r, const struct binding *b)
+{
+    char bytes[BINDING_KEY_MAX];
+    const struct entry *e = entry_find(r, binding_key(b, bytes));
+    int64_t left_ms = b->expires.ms - node_wall().ms;
+    uint8_t needed = lease_log2(left_ms > 1000 ? (uint32_t)(left_ms / 1000) : 1);
+    return e != NULL && e->lease_log2 == needed + 1 ? e->lease_log2 : needed;
 }
 
 static enum err begin_put(struct write *w, struct arena *arena, const struct binding *b, struct store_private_put *put)
@@ -179,15 +204,26 @@ static enum err begin_put(struct write *w, struct arena *arena, const struct bin
     struct slice private_half = SLICE_NONE;
     struct slice public_half = SLICE_NONE;
     struct entry *e = NULL;
-    enum err err = binding_half(arena, b, false, &private_half);
-    if (err == ERR_OK) err = binding_half(arena, b, true, &public_half);
+    struct registrations *r = w->r;
+    struct binding told = *b;
+    uint8_t lease = told_lease(r, b);
+    told.lease_s = UINT32_C(1) << lease;
+    enum err err = binding_half(arena, &told, false, &private_half);
+    if (err == ERR_OK) err = binding_half(arena, &told, true, &public_half);
     if (err == ERR_OK) err = hold(w, b, &e);
     if (err != ERR_OK || e == NULL) return err;
     struct part *p = part_add(w, e);
+    p->lease_log2 = lease;
     p->expires = entry_deadline(b->expires);
-    p->public_hash = map_hash(&w->r->entries, public_half);
+    p->public_hash = map_hash(&r->entries, public_half);
+    p->recovered = b->call_id.n == 0;
+    p->has_way = !p->recovered && way_wanted(r->n, arena, b, &p->way);
+    p->hidden = (e->hidden || (!e->live && !e->shown)) && flaps_damped(r->flaps, b->account, node_mono());
     *put = (struct store_private_put){STATE_BINDING, entry_key(e), private_half};
-    if (!e->shown || e->public_hash != p->public_hash) write_public(w->r->n, w, entry_key(e), public_half, false);
+    bool known = e->shown && e->public_hash == p->public_hash;
+    if (p->recovered && !e->live) e->recovered = true;
+    /* What was given back is shown in the epoch that follows, some at a time. */
+    if (!known && !p->hidden && !p->recovered) write_public(r->n, w, entry_key(e), public_half, false);
     return ERR_OK;
 }
 

@@ -251,6 +251,7 @@ struct edge_guarded {
     size_t locks; /* of one account for one source */
 };
 struct edge_guarded edge_guarded(const struct edge *e);
+
 /* ---- the ways to registered contacts (keeper.c) ---- */
 struct edge_way;
 struct edge_way_spec {

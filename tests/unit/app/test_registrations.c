@@ -103,7 +103,7 @@ static void a_refresh_is_shown_to_nobody(void **state)
     struct kit k;
     (void)state;
     open_node(&k);
-    struct binding b = kit_binding("6001", "sip:6001@192.0.2.7", 60000);
+    struct binding b = kit_binding("6001", "sip:6001@192.0.2.7", 70000);
     assert_int_equal(kit_write(&k, &b, 1, NULL, 0), ERR_OK);
     uint64_t before = shown(&k);
     for (unsigned i = 0; i < 10; i++) {
@@ -337,6 +337,98 @@ static void the_end_in_the_middle_of_writes(void **state)
     kit_fini(&k);
 }
 
+/* ---- what the peers give back ---- */
+
+static struct state_record given(struct arena *arena, const struct kit *k, const struct binding *b, bool removed)
+{
+    struct buf packed = {0};
+    char key[BINDING_KEY_MAX];
+    struct state_record r = {
+        .owner = k->node.self, .epoch = 1, .version = 1, .kind = STATE_BINDING, .removed = removed};
+    assert_int_equal(binding_pack(b, true, &packed), ERR_OK);
+    r.key = arena_copy(arena, binding_key(b, key));
+    if (!removed) r.value = arena_copy(arena, buf_view(&packed));
+    buf_fini(&packed);
+    return r;
+}
+
+static bool all_back(void *ctx)
+{
+    struct kit *k = ctx;
+    return own_count(k, "6001") == 1 && own_count(k, "6002") == 1;
+}
+
+static void lost_bindings_are_taken_back(void **state)
+{
+    struct kit k;
+    struct arena arena = {0};
+    struct binding *list = NULL;
+    size_t count = 0;
+    (void)state;
+    open_node(&k);
+    kit_plan(&k, "plan: 1\ndefaults: { domain: example.org }\naccounts: { \"6001\": { password: x }, \"6002\": { "
+                 "password: x }, \"6003\": { password: x } }\n");
+    struct binding anew = kit_binding("6001", "sip:new@192.0.2.7", 60000);
+    assert_int_equal(kit_write(&k, &anew, 1, NULL, 0), ERR_OK);
+    struct binding old[] = {
+        kit_binding("6001", "sip:old@192.0.2.7", 0), /* one contact is all that it may have */
+        kit_binding("6002", "sip:b@192.0.2.7", 0), kit_binding("6003", "sip:c@192.0.2.7", 0),
+        kit_binding("9999", "sip:d@192.0.2.7", 0), /* not in the plan */
+    };
+    old[1].lease_s = 128;
+    struct state_record records[5];
+    for (size_t i = 0; i < 4; i++)
+        records[i] = given(&arena, &k, &old[i], false);
+    records[4] = given(&arena, &k, &old[2], true); /* and then 6003 went */
+    registrations_found(&k.node, records, 5);
+    kit_until(&k, all_back, &k, "the bindings to be back");
+    kit_turn(&k, 300);
+    assert_int_equal(own_count(&k, "6003"), 0);
+    assert_int_equal(own_count(&k, "9999"), 0);
+    assert_int_equal(registrations_own(&k.node, &arena, SLICE("6001"), &list, &count), ERR_OK);
+    assert_true(slice_is(list[0].contact, "sip:new@192.0.2.7"));
+    assert_int_equal(registrations_own(&k.node, &arena, SLICE("6002"), &list, &count), ERR_OK);
+    assert_in_range(list[0].expires.ms, node_wall().ms + 120000,
+                    node_wall().ms + 128000); /* as long as it was granted */
+    arena_fini(&arena);
+    kit_fini(&k);
+}
+
+/* ---- damping ---- */
+
+static size_t shown_of_6001(struct kit *k)
+{
+    size_t count = 0;
+    assert_int_equal(node_read_begin(&k->node), ERR_OK);
+    assert_int_equal(store_state_find(k->node.read, STATE_BINDING, SLICE("6001"), count_public, &count), ERR_OK);
+    node_read_end(&k->node);
+    return count;
+}
+
+static void who_comes_and_goes_is_not_shown_for_a_while(void **state)
+{
+    struct kit k;
+    (void)state;
+    open_node(&k);
+    struct binding b = kit_binding("6001", "sip:6001@192.0.2.7", 60000);
+    for (unsigned i = 0; i < 6; i++) {
+        assert_int_equal(kit_write(&k, &b, 1, NULL, 0), ERR_OK);
+        assert_int_equal(shown_of_6001(&k), 1);
+        assert_string_equal(registrations_state(&k.node, &b), "up");
+        assert_int_equal(kit_write(&k, NULL, 0, &b, 1), ERR_OK);
+    }
+    uint64_t before = shown(&k);
+    assert_int_equal(kit_write(&k, &b, 1, NULL, 0), ERR_OK);
+    assert_true(registrations_live(&k.node, SLICE("6001"))); /* here it is known */
+    assert_string_equal(registrations_state(&k.node, &b), "damped");
+    assert_int_equal(shown_of_6001(&k), 0);
+    kit_turn(&k, 500);
+    assert_int_equal(shown_of_6001(&k), 0);
+    assert_int_equal(kit_write(&k, NULL, 0, &b, 1), ERR_OK); /* nobody knew it, nobody is told */
+    assert_int_equal(shown(&k), before);
+    kit_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +442,8 @@ int main(void)
         cmocka_unit_test(a_new_epoch_shows_everything_again),
         cmocka_unit_test(a_full_disk_refuses_and_recovers),
         cmocka_unit_test(the_end_in_the_middle_of_writes),
+        cmocka_unit_test(lost_bindings_are_taken_back),
+        cmocka_unit_test(who_comes_and_goes_is_not_shown_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
