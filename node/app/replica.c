@@ -396,6 +396,7 @@ static void carry_out(struct node *n, const struct repl_action *a)
     case REPL_DO_ALARM: do_alarm(n, a); break;
     case REPL_DO_STATE_STORED: replica_observed(n, a->token, a->err); break;
     case REPL_DO_NEW_EPOCH: do_new_epoch(n, a); break;
+    case REPL_DO_OWN_FOUND: registrations_found(n, a->records, a->record_count); break;
     case REPL_DO_RAISE_FLOOR:
     case REPL_DO_ADOPT_FLOOR:
     case REPL_DO_PERSIST_PIECE:

@@ -11,6 +11,7 @@
  *   changes.c    the change log: local changes, received ones, flood, receipts
  *   state.c      observed state: our own versions, received records, batched pushes
  *   sync.c       anti-entropy: who is asked for what is missing; the discovery that our own disk is old
+ *   recover.c    our own earlier state, asked back from the peers when the disk has none
  *   floor.c      who is in step, and when deletions may be forgotten
  *   fetch.c      a snapshot of a peer that takes our replica's place, piece by piece
  *   check.c      what no honest peer sends */
@@ -52,7 +53,9 @@
 #define REPL_WANT_MAX 2 /* peers asked at a time: more would send the same bytes */
 #define REPL_STORE_RETRY_MIN_MS 1000
 #define REPL_STORE_RETRY_MAX_MS 8000
-#define REPL_HOLD_MS 5000 /* after the start: time for the members to say what they have of our log */
+#define REPL_HOLD_MS 5000    /* after the start: time for the members to say what they have of our log */
+#define REPL_RECOVER_MS 3000 /* our lost state is given up when nothing of it comes for so long */
+#define REPL_RECOVER_RETRY_MS 200
 #define REPL_NOMEM_RETRY_MS 10
 #define REPL_HELD_MAX 64  /* change-sets that wait for a gap before them to close */
 #define REPL_HELD_MS 5000 /* and so long */
@@ -106,6 +109,8 @@
     X(probes_sent)                                                                                                     \
     X(own_stalls)                                                                                                      \
     X(new_epochs)                                                                                                      \
+    X(own_records_found)                                                                                               \
+    X(recover_timeouts)                                                                                                \
     X(retries_without_memory)
 
 #define REPL_COUNTER_ENUM(id) REPL_COUNT_##id,
@@ -297,7 +302,21 @@ struct own_record {
     char text[];
 };
 
+/* Our own earlier state, which this disk has lost: recover.c. */
+struct recovery {
+    bool empty;  /* the disk held nothing of ours at the start */
+    bool active; /* it is being asked back; nothing of ours is shown meanwhile */
+    uint64_t epoch;
+    uint64_t high;   /* the most that anybody was heard to have of it */
+    uint64_t cursor; /* so much of it is here */
+    uint64_t found;  /* records */
+    struct node_name donor;
+    struct mono ask_at;
+    struct mono until;
+};
+
 struct states {
+    struct recovery recover;
     struct repl_vector have;
     struct repl_vector planned;
     uint64_t epoch;      /* of our own records */

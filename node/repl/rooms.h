@@ -193,6 +193,19 @@ void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high);
 bool repl_copy_entries(struct repl_actions *out, const struct vector_entry *from, size_t count,
                        const struct vector_entry **items);
 
+/* ---- recover.c ---- */
+
+/* Whether what others know of our own state may be something that this disk has lost. */
+bool repl_recover_wants(const struct repl *r);
+/* Somebody knows this much of it. */
+void repl_recover_hear(struct repl *r, uint64_t epoch, uint64_t high);
+/* Asks on, or ends it. */
+void repl_recover_flush(struct repl *r);
+/* Our own entry in a WANT to m. */
+void repl_recover_ask(const struct repl *r, const struct member *m, struct vector_entry *own);
+/* What m's push brings of it. False: no memory, and nothing was taken. */
+bool repl_recover_take(struct repl *r, const struct member *m, const struct repl_push *p, struct repl_actions *out);
+
 /* ---- floor.c ---- */
 
 void repl_floor_init(struct repl *r, const struct repl_config *config);

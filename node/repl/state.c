@@ -37,6 +37,7 @@ enum err repl_state_init(struct repl *r, const struct repl_config *config)
     }
     /* A newer epoch of the database replaces nothing: it would take our records, which still hold, from everybody. */
     const struct vector_entry *own = repl_vector_newest(&s->have, &r->self);
+    s->recover.empty = own == NULL && config->state_version == 0;
     if (own == NULL) repl_vector_renew(&s->have, &r->self, config->epoch, 0); /* the room for it is taken now */
     repl_vector_assign(&s->planned, &s->have);
     own = repl_vector_newest(&s->have, &r->self);
@@ -242,7 +243,8 @@ static bool mark(struct repl *r)
 bool repl_state_settle(struct repl *r)
 {
     struct states *s = &r->states;
-    if (s->numbers_ours) return mark(r);
+    repl_recover_flush(r);
+    if (s->numbers_ours || s->recover.active) return mark(r);
     if (repl_all_have_spoken(r)) {
         s->numbers_ours = true;
         s->mark_due = true; /* records may be stored that our entry does not cover */

@@ -138,6 +138,10 @@ enum repl_action_type {
      * before carrying out the actions that follow: the first record of the new epoch replaces, here too, what the old
      * one said. */
     REPL_DO_NEW_EPOCH,
+    /* This node's disk has lost its state, and these are its own records of before, as a peer holds them: records
+     * (slices point into the event's message). A later action may bring a newer version of one, also its removal. What
+     * of it still holds is to be observed again; a new epoch, which replaces it at the peers, follows. */
+    REPL_DO_OWN_FOUND,
     /* The replica's vector is upto, and everybody has it: make the time of the newest tombstone the floor, upto the
      * cut, and forget the tombstones up to there. STORE_FAILED with ERR_CONFLICT: upto is not the vector. */
     REPL_DO_RAISE_FLOOR,
@@ -168,7 +172,7 @@ struct repl_action {
     uint64_t token;
     const struct changeset *changes; /* PERSIST_CHANGE; packed may be empty for a local one: the driver packs it */
     size_t change_count;
-    const struct state_record *records; /* PERSIST_STATE */
+    const struct state_record *records; /* PERSIST_STATE, OWN_FOUND */
     size_t record_count;
     struct slice address;            /* DIAL */
     struct member_note member;       /* MEMBER */

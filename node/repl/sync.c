@@ -84,13 +84,27 @@ static bool copy_want(struct repl_actions *out, const struct repl_want *from, st
            repl_copy_entries(out, from->state, from->state_count, &to->state);
 }
 
+/* While our own lost state is asked back, the want says how much of that is here. False: no memory. */
+static bool name_own_state(const struct repl *r, const struct member *m, struct repl_actions *out, struct repl_want *w)
+{
+    if (!r->states.recover.active) return true;
+    struct vector_entry *entries = arena_alloc(&out->arena, w->state_count * sizeof *entries);
+    if (entries == NULL) return false;
+    memcpy(entries, w->state, w->state_count * sizeof *entries);
+    for (size_t i = 0; i < w->state_count; i++) {
+        if (node_name_eq(&entries[i].origin, &r->self)) repl_recover_ask(r, m, &entries[i]);
+    }
+    w->state = entries;
+    return true;
+}
+
 static bool ask(struct repl *r, struct member *m, struct repl_actions *out)
 {
     const struct repl_vector *plan = &r->changes.have;
     const struct repl_vector *state = &r->states.have;
     struct repl_want ours = {plan->items, plan->count, state->items, state->count, r->floors.floor};
     struct repl_want w;
-    if (!copy_want(out, &ours, &w)) return false;
+    if (!copy_want(out, &ours, &w) || !name_own_state(r, m, out, &w)) return false;
     struct repl_action *a = repl_send_add(r, out, m, REPL_WANT, TOKEN_WANT, NULL);
     if (a == NULL) return false;
     a->message.want = w;
@@ -158,6 +172,7 @@ enum err repl_sync_push(struct repl *r, struct member *m, const struct repl_push
     enum err e = repl_changes_take(r, m, p, &t);
     if (e == ERR_OK) e = repl_state_take(r, p, &t);
     if (t.gap) repl_sync_want(r, m, false);
+    if (e == ERR_OK && !repl_recover_take(r, m, p, out)) e = ERR_NOMEM;
     if (e != ERR_OK || !p->answer) return e;
     take_offer(r, m, p, out);
     m->peer->answer_changes = t.changes_batch;
@@ -279,6 +294,10 @@ void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high)
 {
     struct states *s = &r->states;
     if (high == 0 || epoch < s->epoch) return;
+    if (s->recover.active || repl_recover_wants(r)) {
+        repl_recover_hear(r, epoch, high);
+        return;
+    }
     uint64_t end = s->start_high;
     bool from_before = high <= end;
     bool of_this_run = s->numbers_ours && high > s->base && high <= repl_vector_get(&s->have, &r->self, s->epoch);

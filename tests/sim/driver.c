@@ -223,6 +223,20 @@ static void new_epoch(struct world *w, size_t node, const struct repl_action *a)
     world_push(w, 1000, (struct event){.type = SIM_REREPORT, .node = node, .boot = n->boot, .list = list});
 }
 
+/* Its records of before it lost its state: those that it has not observed anew meanwhile hold still. */
+static void own_found(struct world *w, size_t node, const struct repl_action *a)
+{
+    const struct sim_owner *own = &w->nodes[node].store.owners[node];
+    struct sim_record *list = world_alloc(SIM_RECORDS, sizeof *list);
+    for (size_t i = 0; i < a->record_count; i++) {
+        const struct state_record *r = &a->records[i];
+        size_t k = sim_key(r->key);
+        if (own->records[k].version == 0) list[k] = (struct sim_record){r->version, sim_value(r->value), r->removed};
+    }
+    w->n.found += a->record_count;
+    world_push(w, 1000, (struct event){.type = SIM_REREPORT, .node = node, .boot = w->nodes[node].boot, .list = list});
+}
+
 static void member(struct world *w, size_t node, const struct repl_action *a)
 {
     driver_remember(w, node, sim_index(&a->member.name),
@@ -255,6 +269,7 @@ static void perform(struct world *w, size_t node, const struct repl_action *a)
     case REPL_DO_REJECTED: w->n.rejected++; break;
     case REPL_DO_STATE_STORED: w->n.records += a->err == ERR_OK; break;
     case REPL_DO_NEW_EPOCH: new_epoch(w, node, a); break;
+    case REPL_DO_OWN_FOUND: own_found(w, node, a); break;
     case REPL_DO_RAISE_FLOOR:
     case REPL_DO_ADOPT_FLOOR:
     case REPL_DO_PERSIST_PIECE:
@@ -265,10 +280,10 @@ static void perform(struct world *w, size_t node, const struct repl_action *a)
 
 static void trace_action(const struct world *w, size_t node, const struct repl_action *a)
 {
-    static const char *const names[] = {"send",       "missing",       "persist-change", "persist-state", "dial",
-                                        "hangup",     "member",        "applied",        "receipt",       "alarm",
-                                        "rejected",   "stored",        "new-epoch",      "raise-floor",   "adopt-floor",
-                                        "send-piece", "persist-piece", "replace"};
+    static const char *const names[] = {"send",        "missing",    "persist-change", "persist-state", "dial",
+                                        "hangup",      "member",     "applied",        "receipt",       "alarm",
+                                        "rejected",    "stored",     "new-epoch",      "own-found",     "raise-floor",
+                                        "adopt-floor", "send-piece", "persist-piece",  "replace"};
     printf("%" PRIu64 " n%zu %s peer=%s type=%d changes=%zu records=%zu status=%s\n", w->now_us, node, names[a->type],
            a->peer.s, a->type == REPL_DO_SEND ? (int)a->message.type : 0, a->change_count, a->record_count,
            a->type == REPL_DO_MEMBER ? member_status_name(a->member.status) : "-");

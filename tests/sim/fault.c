@@ -141,7 +141,12 @@ static void fault_restart(struct world *w)
     uint64_t after = shortest_us[world_random(w, 0, 2)];
     life_crash(w, node);
     unsigned lost_percent = w->mood == MOOD_DISKS ? 90 : 30;
-    if (world_chance(w, lost_percent) && life_may_lose_disk(w, node)) life_restore(w, node, world_chance(w, 20));
+    bool may_lose = world_chance(w, lost_percent) && life_may_lose_disk(w, node);
+    if (may_lose && w->now_us % 3 == 0) { /* no draw: the seeds keep their stories */
+        life_lose_state(w, node);
+    } else if (may_lose) {
+        life_restore(w, node, world_chance(w, 20));
+    }
     world_push(w, world_random(w, after, 3 * after), (struct event){.type = SIM_START, .node = node});
 }
 

@@ -243,6 +243,17 @@ void life_restore(struct world *w, size_t node, bool empty)
     oracle_reset(w, node);
 }
 
+void life_lose_state(struct world *w, size_t node)
+{
+    struct sim_node *n = &w->nodes[node];
+    if (n->core != NULL) return;
+    w->n.restores++;
+    memset(n->store.owners, 0, sizeof n->store.owners);
+    n->store.revision++;
+    n->old_disk = true;
+    world_trace(w, node, "lost its state");
+}
+
 /* ---- for good ---- */
 
 static void part(struct world *w, size_t by, size_t node, enum member_status how)

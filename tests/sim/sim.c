@@ -68,8 +68,9 @@ static void report(const struct world *w)
            w->n.rejected, w->n.records, w->n.receipts);
     printf(" crashes=%" PRIu64 " pauses=%" PRIu64 " partitions=%" PRIu64 " cuts=%" PRIu64 " disks=%" PRIu64,
            w->n.crashes, w->n.pauses, w->n.partitions, w->n.cuts, w->n.disks);
-    printf(" clocks=%" PRIu64 " restores=%" PRIu64 " joins=%" PRIu64 " evictions=%" PRIu64 " epochs=%" PRIu64,
-           w->n.clocks, w->n.restores, w->n.joins, w->n.evictions, w->n.epochs);
+    printf(" clocks=%" PRIu64 " restores=%" PRIu64 " found=%" PRIu64 " joins=%" PRIu64 " evictions=%" PRIu64
+           " epochs=%" PRIu64,
+           w->n.clocks, w->n.restores, w->n.found, w->n.joins, w->n.evictions, w->n.epochs);
     printf(" alarms=%" PRIu64 " floors=%" PRIu64 " snapshots=%" PRIu64 " lost-changes=%" PRIu64 "\n", w->n.alarms,
            w->n.floors, w->n.snapshots, w->n.lost_changes);
 }

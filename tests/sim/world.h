@@ -249,7 +249,7 @@ struct world {
     char violation_text[256];
     char missing_text[128]; /* of invariant_agreement */
     struct {
-        uint64_t events, sent, lost, changes, rejected, records, receipts, crashes, partitions, restores, epochs,
+        uint64_t events, sent, lost, changes, rejected, records, receipts, crashes, partitions, restores, found, epochs,
             alarms, wants, pauses, cuts, disks, clocks, joins, evictions, floors, snapshots, lost_changes;
     } n;
 };
@@ -302,6 +302,8 @@ bool life_paused(const struct world *w, size_t node);
 bool life_may_lose_disk(const struct world *w, size_t node);
 /* An earlier image of its disk, or an empty one. */
 void life_restore(struct world *w, size_t node, bool empty);
+/* Of its disk the plan is left, and no state. */
+void life_lose_state(struct world *w, size_t node);
 void life_backup(struct world *w, size_t node);
 void life_evict(struct world *w, size_t by, size_t node);
 void life_leave(struct world *w, size_t node);
