@@ -2,13 +2,14 @@
 """./run bench [GROUP ...]: one line for each row: group, name, value, unit, hold, and ok or short.
 
 Ratios are of medians over interleaved rounds in one run on one machine; absolute times are for orientation. Each group is
-a file: edge.py with edge_rows.py, federation.py with simulated.py and real.py; store and sip are programs of their own."""
+a file: edge.py with edge_rows.py, registration.py, federation.py with simulated.py and real.py; store and sip are programs of their own."""
 import argparse
 import sys
 
 import rows
 import edge
 import federation
+import registration
 
 STORE_HOLDS = {  # name: (hold, at most)
     "lookup_decided_p50": (2000, True),
@@ -26,14 +27,14 @@ def program(name, holds):
 
 
 GROUPS = {"edge": edge.edge, "store": program("store", STORE_HOLDS), "sip": program("sip", SIP_HOLDS),
-          "federation": federation.federation}
+          "registration": registration.registration, "federation": federation.federation}
 
 
 def arguments_of(argv):
     parser = argparse.ArgumentParser(prog="./run bench", description="Groups: " + ", ".join(GROUPS) + ", and hours: "
                                      "simulated node-hours at 10 % loss, which takes hours itself.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="all of them but hours when none is named")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds of the edge group")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds of the edge and registration groups")
     parser.add_argument("--calls", type=int, default=6000, help="calls in each of its runs")
     parser.add_argument("--rate", type=int, default=1500, help="calls per second")
     parser.add_argument("--only", default="", metavar="NAME,...",
