@@ -20,6 +20,16 @@ MUST_CHECK enum err plan_object_unpack(struct arena *arena, struct slice packed,
  * and enumerations are still checked, so that a record of any content is memory-safe. */
 MUST_CHECK enum err plan_object_unpack_stored(struct arena *arena, struct slice packed, struct plan_object *o,
                                               struct err_info *info);
+
+/* What routing asks for of a stored account; site points into packed. ERR_NOTFOUND: another kind of object,
+ * ERR_CORRUPT.
+ */
+struct plan_account_brief {
+    struct slice site;
+    uint32_t calls;
+    bool disabled;
+};
+MUST_CHECK enum err plan_account_brief_read(struct slice packed, struct plan_account_brief *out);
 /* SHA-256 over key, NUL, packed: what plan_digest_add takes. h is of HASH_SHA256, or NULL for one digest alone. */
 MUST_CHECK enum err plan_object_hash(struct hasher *h, struct slice key, struct slice packed,
                                      unsigned char out[HASH_SHA256_LEN]);

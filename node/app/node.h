@@ -262,6 +262,10 @@ void registrations_write(void *ctx, const struct binding *puts, size_t put_count
                          size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
 enum err registrations_own(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
 size_t registrations_count(const struct node *n);
+/* Another node's binding is on its way to the disk, or there. */
+void registrations_heard(struct node *n, struct slice key);
+/* False: no other node has a binding of the account. */
+bool registrations_elsewhere(const struct node *n, struct slice account);
 /* Whether the account has a binding here. */
 bool registrations_live(const struct node *n, struct slice account);
 void registrations_observe_again(struct node *n);
@@ -279,6 +283,9 @@ MUST_CHECK enum err node_plan_cache(struct node *n);
  * end. ERR_NOTFOUND. */
 MUST_CHECK enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name,
                              struct plan_object *out);
+/* Of an account no more than that: nothing is made of it. site is valid until the read end. */
+struct plan_account_brief;
+MUST_CHECK enum err plan_account_brief(struct node *n, struct slice name, struct plan_account_brief *out);
 void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from, struct edge_source *out);
 enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
 struct slice routing_domain_hook(void *ctx);

@@ -251,17 +251,29 @@ void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from
     if (name.p != NULL) *out = (struct edge_source){EDGE_SOURCE_TRUNK, name, inside, hide};
 }
 
-enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name, struct plan_object *out)
+static enum err stored_object(struct node *n, enum plan_kind kind, struct slice name, struct slice *packed)
 {
     char key[PLAN_KEY_MAX];
     struct slice prefix = slice_of(plan_kind_name(kind));
-    struct slice packed = SLICE_NONE;
-    if (plan_objects_find(n, kind, name, out)) return ERR_OK;
     if (!plan_name_valid(name)) return ERR_NOTFOUND;
     memcpy(key, prefix.p, prefix.n);
     key[prefix.n] = '/';
     memcpy(key + prefix.n + 1, name.p, name.n);
-    enum err e = store_object(n->read, (struct slice){key, prefix.n + 1 + name.n}, &packed, NULL);
+    return store_object(n->read, (struct slice){key, prefix.n + 1 + name.n}, packed, NULL);
+}
+
+enum err plan_account_brief(struct node *n, struct slice name, struct plan_account_brief *out)
+{
+    struct slice packed = SLICE_NONE;
+    enum err e = stored_object(n, PLAN_ACCOUNT, name, &packed);
+    return e == ERR_OK ? plan_account_brief_read(packed, out) : e;
+}
+
+enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, struct slice name, struct plan_object *out)
+{
+    struct slice packed = SLICE_NONE;
+    if (plan_objects_find(n, kind, name, out)) return ERR_OK;
+    enum err e = stored_object(n, kind, name, &packed);
     if (e == ERR_OK && (kind == PLAN_TRUNK || kind == PLAN_SITE)) {
         plan_objects_keep(n, packed);
         if (plan_objects_find(n, kind, name, out)) return ERR_OK;

@@ -134,6 +134,21 @@ bool registrations_live(const struct node *n, struct slice account)
     return e != NULL;
 }
 
+void registrations_heard(struct node *n, struct slice key)
+{
+    struct registrations *r = n->registrations;
+    uint64_t bit = r != NULL ? map_hash(&r->entries, account_of(key)) % ELSEWHERE_BITS : 0;
+    if (r != NULL) r->elsewhere[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
+bool registrations_elsewhere(const struct node *n, struct slice account)
+{
+    const struct registrations *r = n->registrations;
+    if (r == NULL) return true;
+    uint64_t bit = map_hash(&r->entries, account) % ELSEWHERE_BITS;
+    return (r->elsewhere[bit / 64] >> bit % 64 & 1) != 0;
+}
+
 static int by_age(const void *a, const void *b)
 {
     int64_t x = ((const struct binding *)a)->since.ms;
@@ -336,7 +351,10 @@ static bool visit_public(void *ctx, const struct state_record *record)
 {
     struct load_walk *w = ctx;
     struct registrations *r = w->r;
-    if (!node_name_eq(&record->owner, &r->n->self)) return true;
+    if (!node_name_eq(&record->owner, &r->n->self)) {
+        registrations_heard(r->n, record->key);
+        return true;
+    }
     struct entry *e = entry_find(r, record->key);
     if (e != NULL) {
         if (e->public_hash == map_hash(&r->entries, record->value)) entry_set_shown(r, e, true, e->public_hash);

@@ -26,8 +26,13 @@ struct entry {
     char key[]; /* account NUL contact */
 };
 
+#define ELSEWHERE_BITS (1u << 20)
+
 struct registrations {
     struct node *n;
+    /* A bit for each account that was ever heard to be bound at another node, by its hash: most are not, and need not
+     * be looked for on the disk. Never cleared: a bit too many costs a look. */
+    uint64_t elsewhere[ELSEWHERE_BITS / 64];
     struct map entries; /* by account */
     struct wheel wheel;
     struct list_node unshown;

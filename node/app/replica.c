@@ -170,6 +170,10 @@ static void do_persist_state(struct node *n, const struct repl_action *a)
         n->cards_due = a->records[i].kind == STATE_NODE_CARD;
     for (size_t i = 0; i < a->record_count && !n->bans.due; i++)
         n->bans.due = a->records[i].kind == STATE_BAN;
+    for (size_t i = 0; i < a->record_count; i++) {
+        const struct state_record *r = &a->records[i];
+        if (r->kind == STATE_BINDING && !node_name_eq(&r->owner, &n->self)) registrations_heard(n, r->key);
+    }
     bool of_trunks = false;
     for (size_t i = 0; i < a->record_count && !of_trunks; i++)
         of_trunks = a->records[i].kind == STATE_TRUNK_HEALTH;

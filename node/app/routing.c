@@ -141,7 +141,9 @@ static enum err account_nodes(struct node *n, struct arena *arena, struct candid
     memcpy(key, account.p, account.n);
     key[account.n] = '\0';
     if (registrations_live(n, account)) offer_self(n, o);
-    enum err e = store_state_find(n->read, STATE_BINDING, (struct slice){key, account.n + 1}, visit_binding, &w);
+    enum err e = ERR_OK;
+    if (registrations_elsewhere(n, account))
+        e = store_state_find(n->read, STATE_BINDING, (struct slice){key, account.n + 1}, visit_binding, &w);
     if (e == ERR_OK) e = w.err;
     take_offers(c, o);
     c->stale = c->fresh_count == 0 && c->node_count > 0;
@@ -153,6 +155,7 @@ static enum err account_nodes(struct node *n, struct arena *arena, struct candid
 static enum err observe(struct node *n, struct arena *arena, bool call, struct candidate *c)
 {
     struct plan_object o;
+    struct plan_account_brief account;
     struct slice name = c->route.target.name;
     enum err e = ERR_OK;
     c->health = TARGET_UNKNOWN;
@@ -169,12 +172,13 @@ static enum err observe(struct node *n, struct arena *arena, bool call, struct c
         if (e == ERR_OK && call) limits_candidate(n, c, o.trunk.calls, o.trunk.rate_per_s);
         return e;
     case PLAN_TO_ACCOUNT:
-        e = plan_get(n, arena, PLAN_ACCOUNT, name, &o);
+        e = plan_account_brief(n, name, &account);
         if (e != ERR_OK) break;
-        c->target_disabled = o.account.disabled;
-        c->target_site = o.account.site;
-        e = account_nodes(n, arena, c, o.account.name);
-        if (e == ERR_OK && call) limits_candidate(n, c, o.account.calls, 0);
+        c->target_disabled = account.disabled;
+        c->target_site = account.site.n > 0 ? arena_copy(arena, account.site) : SLICE("");
+        if (c->target_site.p == NULL) return ERR_NOMEM;
+        e = account_nodes(n, arena, c, name);
+        if (e == ERR_OK && call) limits_candidate(n, c, account.calls, 0);
         return e;
     }
     return e == ERR_NOTFOUND ? ERR_OK : e;
