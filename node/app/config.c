@@ -74,6 +74,12 @@ static bool fits_keep(struct slice v)
     return duration_parse(v.p, v.n, &ms) == ERR_OK && ms >= 60000;
 }
 
+static bool fits_idle(struct slice v)
+{
+    uint64_t ms = 0;
+    return duration_parse(v.p, v.n, &ms) == ERR_OK && ms >= 60000 && ms <= UINT64_C(7) * 86400000;
+}
+
 static bool fits_session(struct slice v)
 {
     uint64_t ms = 0;
@@ -110,6 +116,7 @@ static const struct form form_host = {fits_host, "a host name or an address with
 static const struct form form_duration = {fits_duration, "a duration from 100ms to 60s, such as 4s"};
 static const struct form form_session = {fits_session, "0, or a duration from 90s to 24h, such as 30m"};
 static const struct form form_keep = {fits_keep, "a duration from 1m to 366d, such as 30d"};
+static const struct form form_idle = {fits_idle, "a duration from 1m to 7d, such as 12h"};
 static const struct form form_count = {fits_count, "a number from 0 to 100000000"};
 static const struct form form_history = {fits_history, "a number of change-sets from 100 to 1000000"};
 static const struct form form_level = {fits_level, "error, warn, info or debug"};
@@ -138,6 +145,7 @@ struct raw {
     const char *log;
     const char *no_answer;
     const char *session;
+    const char *calls_idle;
     const char *calls_keep;
     const char *calls_max;
     const char *reachable;
@@ -157,6 +165,7 @@ static const struct field mesh_fields[] = {
     {"seeds", FIELD_LIST, false, &form_host_port, AT(seeds), AT(seed_count), CONFIG_SEEDS_MAX, NULL, 0},
 };
 static const struct field calls_fields[] = {
+    {"idle", FIELD_TEXT, false, &form_idle, offsetof(struct raw, calls_idle), 0, 0, NULL, 0},
     {"keep", FIELD_TEXT, false, &form_keep, offsetof(struct raw, calls_keep), 0, 0, NULL, 0},
     {"max", FIELD_TEXT, false, &form_count, offsetof(struct raw, calls_max), 0, 0, NULL, 0},
 };
@@ -335,6 +344,8 @@ static void finish(struct raw *raw)
     ms = 1800000;
     if (raw->session != NULL) (void)!duration_parse(raw->session, strlen(raw->session), &ms);
     c->sip_session_s = (uint32_t)(ms / 1000);
+    c->calls_idle_ms = CONFIG_CALLS_IDLE_MS;
+    if (raw->calls_idle != NULL) (void)!duration_parse(raw->calls_idle, strlen(raw->calls_idle), &c->calls_idle_ms);
     c->calls_keep_ms = CONFIG_CALLS_KEEP_MS;
     c->calls_max = CONFIG_CALLS_MAX;
     if (raw->calls_keep != NULL) (void)!duration_parse(raw->calls_keep, strlen(raw->calls_keep), &c->calls_keep_ms);

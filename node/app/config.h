@@ -12,6 +12,7 @@
 #define CONFIG_SEEDS_MAX 64
 #define CONFIG_CALLS_KEEP_MS (UINT64_C(30) * 86400000)
 #define CONFIG_CALLS_MAX 1000000
+#define CONFIG_CALLS_IDLE_MS (UINT64_C(12) * 3600000)
 
 struct config {
     const char *node;
@@ -30,6 +31,7 @@ struct config {
     size_t seed_count;
     const char *control;
     const char *http;       /* NULL: no metrics page */
+    uint64_t calls_idle_ms; /* a call without a request in its dialog for so long counts as ended */
     uint64_t calls_keep_ms; /* how long records of calls are kept, */
     uint64_t calls_max;     /* and how many at most */
     uint64_t history;       /* so many change-sets are kept; 0: the store's default */

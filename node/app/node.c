@@ -138,6 +138,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
         .advertise = slice_of(n->config.sip_advertise),
         .seed = rng_next(&n->rng),
         .session_s = n->config.sip_session_s,
+        .call_idle_ms = n->config.calls_idle_ms,
         .no_answer_ms = n->config.sip_no_answer_ms,
         .hooks = {.ctx = n,
                   .source = routing_source_hook,

@@ -37,7 +37,8 @@ static void name_what_waits(const struct node *n, const struct config *fresh)
         {"mesh.advertise", differs(old->mesh_advertise, fresh->mesh_advertise)},
         {"control", differs(old->control, fresh->control)},
         {"http", differs(old->http, fresh->http)},
-        {"calls", old->calls_keep_ms != fresh->calls_keep_ms || old->calls_max != fresh->calls_max},
+        {"calls", old->calls_idle_ms != fresh->calls_idle_ms || old->calls_keep_ms != fresh->calls_keep_ms ||
+                      old->calls_max != fresh->calls_max},
         {"history", old->history != fresh->history},
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {

@@ -1,5 +1,6 @@
 #include "node/edge/calls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/edge/session.h"
@@ -98,7 +99,7 @@ struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slic
     sip_dialogs_add(&e->dialogs, &c->dialog);
     list_append(&e->calls, &c->node);
     sip_timer_init(&c->idle, EDGE_TIMER_CALL);
-    sip_timer_start(&e->tx, &c->idle, mono_add_ms(c->touched, CALL_IDLE_MS));
+    sip_timer_start(&e->tx, &c->idle, mono_add_ms(c->touched, e->o.call_idle_ms));
     edge_count(e, EC_calls_started);
     return c;
 }
@@ -197,7 +198,7 @@ void edge_call_request(struct edge *e, const struct sip_view *v)
 
 static struct mono due_of(const struct call *c)
 {
-    return mono_min(mono_add_ms(c->touched, CALL_IDLE_MS), c->session_ends);
+    return mono_min(mono_add_ms(c->touched, c->edge->o.call_idle_ms), c->session_ends);
 }
 
 void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t session_s)
@@ -214,6 +215,7 @@ void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t
 void edge_call_timer(struct sip_timer *timer)
 {
     struct call *c = CONTAINER_OF(timer, struct call, idle);
+    if (c->relay != NULL) c->touched = edge_now(c->edge); /* still being set up: that has timers of its own */
     struct mono due = due_of(c);
     if (!mono_reached(edge_now(c->edge), due)) {
         sip_timer_start(&c->edge->tx, timer, due);
@@ -224,8 +226,12 @@ void edge_call_timer(struct sip_timer *timer)
         edge_call_end(c, c->code, SLICE("nobody refreshed the session: both sides are gone"));
         return;
     }
+    char reason[64];
+    char idle[WALL_TEXT_SIZE];
     edge_count(c->edge, EC_calls_expired);
-    edge_call_end(c, c->code, SLICE("no request in the dialog for 12 h"));
+    int n = snprintf(reason, sizeof reason, "no request in the dialog for %s",
+                     duration_text(c->edge->o.call_idle_ms, idle));
+    edge_call_end(c, c->code, (struct slice){reason, (size_t)n});
 }
 
 void edge_calls_free(struct edge *e)

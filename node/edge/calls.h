@@ -3,13 +3,11 @@
  *
  * A record is found by Call-ID and the caller's tag (node/sip/dialog.h). It serves people and limits, never routing:
  * losing one loses no call. It ends with a BYE from either side, a final failure, a session that nobody refreshes (RFC
- * 4028), or 12 h without any request inside the dialog. */
+ * 4028), or call_idle_ms of edge_options without any request inside the dialog. */
 #ifndef TANDEM_EDGE_CALLS_H
 #define TANDEM_EDGE_CALLS_H
 
 #include "node/edge/edge_internal.h"
-
-#define CALL_IDLE_MS (12 * 3600 * UINT64_C(1000))
 
 struct relay;
 struct call;

@@ -20,7 +20,7 @@ static void the_documented_example(void **state)
         "advertise: 10.1.0.1, no_answer: 2s, session: 0 }\n"
         "mesh:    { listen: \"10.1.0.1:7400\", advertise: \"10.1.0.1:7400\", seeds: [\"10.2.0.1:7400\"] }\n"
         "control: /run/tandem/hq-1.sock\nhttp:    \"127.0.0.1:8080\"\n"
-        "calls: { keep: 2d, max: 5000 }\nhistory: 500\nlog: debug\n";
+        "calls: { keep: 2d, max: 5000, idle: 90m }\nhistory: 500\nlog: debug\n";
     struct arena arena = {0};
     struct config c;
     struct err_info info = {0};
@@ -33,6 +33,7 @@ static void the_documented_example(void **state)
     assert_int_equal(c.sip_no_answer_ms, 2000);
     assert_int_equal(c.calls_keep_ms, UINT64_C(2) * 86400000);
     assert_int_equal(c.calls_max, 5000);
+    assert_int_equal(c.calls_idle_ms, 5400000);
     assert_int_equal(c.sip_session_s, 0);
     assert_true(c.mesh);
     assert_string_equal(c.seeds[0], "10.2.0.1:7400");
@@ -54,6 +55,7 @@ static void the_least_that_works(void **state)
     assert_int_equal(c.sip_no_answer_ms, 4000);
     assert_int_equal(c.calls_keep_ms, CONFIG_CALLS_KEEP_MS);
     assert_int_equal(c.calls_max, CONFIG_CALLS_MAX);
+    assert_int_equal(c.calls_idle_ms, CONFIG_CALLS_IDLE_MS);
     assert_int_equal(c.sip_session_s, 1800);
     assert_int_equal(c.history, 0);
     assert_int_equal(c.log_level, LOG_INFO);
@@ -121,6 +123,8 @@ static void mistakes_are_explained(void **state)
          "session: expected 0, or a duration from 90s to 24h, such as 30m, not \"10s\""},
         {"node: a\nsite: b\ncalls: { keep: 1s }\n", 3, 16,
          "keep: expected a duration from 1m to 366d, such as 30d, not \"1s\""},
+        {"node: a\nsite: b\ncalls: { idle: 10s }\n", 3, 16,
+         "idle: expected a duration from 1m to 7d, such as 12h, not \"10s\""},
         {"node: a\nsite: b\ncalls: { max: many }\n", 3, 15, "max: expected a number from 0 to 100000000, not \"many\""},
         {"node: a\nsite: b\nmesh: { reachable: maybe }\n", 3, 20, "reachable: expected yes or no, not \"maybe\""},
         {"node: a\nsite: b\nmesh: { advertise: \"10.1.0.9:7400\", reachable: no }\n", 3, 20,

@@ -112,6 +112,35 @@ static void a_ghost_ends(void **state)
                         "nobody refreshed the session: both sides are gone");
 }
 
+static int open_impatient(void **state)
+{
+    kit_session_s = 0;
+    kit_idle_ms = 100;
+    int result = world_open(state);
+    kit_idle_ms = 0;
+    return result;
+}
+
+/* Sides that know no timers and are gone without a word: after the operator's bound. A call that rings for longer than
+ * that is none of them. */
+static void silence_ends(void **state)
+{
+    struct world *w = *state;
+    uint64_t begun = kit_ms();
+    invite(w, "i1", NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    kit_until(&w->k, kit_ms() > begun + 250);
+    assert_int_equal(edge_load(w->n.edge).calls, 1);
+    ua_reply(&w->b, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    kit_until(&w->k, edge_load(w->n.edge).calls == 0);
+    assert_int_equal(kit_count(&w->n, "edge", "calls_expired"), 1);
+    assert_string_equal(w->n.reports[w->n.report_count - 1].reason, "no request in the dialog for 100ms");
+    assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_they_find_too_short_is_respected, open_timed, world_close),
         cmocka_unit_test_setup_teardown(too_small_an_interval, open_timed, world_close),
         cmocka_unit_test_setup_teardown(a_ghost_ends, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(silence_ends, open_impatient, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
