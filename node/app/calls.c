@@ -188,13 +188,13 @@ static void fill(struct call_entry *e, const struct call_report *r)
     copy(e->reason, sizeof e->reason, r->reason);
 }
 
-/* Trunks and accounts are counted; of targets those that this node serves. before: the target as last reported. */
-static void hold(struct calls *c, struct slot *s, bool fresh, struct slice before, const struct call_report *r,
-                 struct mono now)
+/* Trunks and accounts are counted; of targets those that this node serves. same: the target is as last reported, and so
+ * is the node that serves it. */
+static void hold(struct calls *c, struct slot *s, bool fresh, bool same, const struct call_report *r, struct mono now)
 {
     if (fresh && (r->source.kind == EDGE_SOURCE_TRUNK || r->source.kind == EDGE_SOURCE_ACCOUNT))
         s->source = usage_hold(c->usage, slice_of(s->entry.source), now);
-    if (r->target.n == 0 || slice_eq(before, r->target)) return;
+    if (r->target.n == 0 || same) return;
     usage_release(c->usage, s->target);
     s->target = r->node.n == 0 ? usage_hold(c->usage, r->target, now) : NULL;
 }
@@ -215,13 +215,12 @@ static void end(struct calls *c, struct slot *s)
 
 void calls_report(struct calls *c, const struct call_report *report, struct mono now)
 {
-    char before[sizeof((struct call_entry *)0)->target];
     struct slot *s = find(c, report->id);
     bool fresh = s == NULL;
     if (fresh) s = add(c, report->id);
     if (s == NULL) return; /* no memory: the call goes on without a record */
     if (s->has_ended) return;
-    memcpy(before, s->entry.target, sizeof before);
+    bool same = slice_is(report->target, s->entry.target) && slice_is(report->node, s->entry.node);
     bool answered = report->state == CALL_ANSWERED && s->entry.state != CALL_ANSWERED;
     if (fresh) fill_once(&s->entry, report);
     fill(&s->entry, report);
@@ -229,7 +228,7 @@ void calls_report(struct calls *c, const struct call_report *report, struct mono
         end(c, s);
         return;
     }
-    hold(c, s, fresh, slice_of(before), report, now);
+    hold(c, s, fresh, same, report, now);
     if (answered) make_due(c, s);
 }
 

@@ -6,6 +6,9 @@
 #include "node/edge/session.h"
 #include "node/sip/cookie.h"
 
+/* A fork of more at which all answer at once loses its record too early. */
+#define CALLEES_MAX 4
+
 struct call {
     struct sip_dialog dialog;
     struct list_node node; /* in edge.calls */
@@ -28,6 +31,8 @@ struct call {
     struct call_place from_place;
     struct call_place to_place;
     char session_id[EDGE_SESSION_ID];
+    uint64_t callees[CALLEES_MAX]; /* the tags of those that answered, hashed */
+    uint8_t callee_count;
     uint8_t cookie_len;
     char cookie[SIP_COOKIE_TEXT];
     char target[LIMIT_NAME + 16];
@@ -139,9 +144,48 @@ void edge_call_ringing(struct call *c)
     report(c, SLICE(""));
 }
 
-void edge_call_answered(struct call *c, unsigned code)
+static uint64_t hash_of(const struct edge *e, struct slice tag)
+{
+    return map_hash(&e->dialogs.map, tag);
+}
+
+/* Its place, or callee_count. */
+static size_t find_callee(const struct call *c, uint64_t hash)
+{
+    size_t i = 0;
+    while (i < c->callee_count && c->callees[i] != hash)
+        i++;
+    return i;
+}
+
+static void add_callee(struct call *c, struct slice tag)
+{
+    uint64_t hash = hash_of(c->edge, tag);
+    if (c->callee_count < CALLEES_MAX && find_callee(c, hash) == c->callee_count) c->callees[c->callee_count++] = hash;
+}
+
+void edge_call_another(struct edge *e, const struct sip_view *response)
+{
+    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, response->call_id, response->from_tag, response->to_tag);
+    if (d == NULL || !slice_eq(d->caller_tag, response->from_tag)) return;
+    struct call *c = CONTAINER_OF(d, struct call, dialog);
+    if (c->state == CALL_ANSWERED) add_callee(c, response->to_tag);
+}
+
+/* False: others are left, or the call is still being set up, whose end the INVITE's own answer is. */
+static bool ends_with(struct call *c, struct slice callee_tag)
+{
+    size_t i = find_callee(c, hash_of(c->edge, callee_tag));
+    if (c->state != CALL_ANSWERED) return false;
+    if (i == c->callee_count) return c->callee_count == 0;
+    c->callees[i] = c->callees[--c->callee_count];
+    return c->callee_count == 0;
+}
+
+void edge_call_answered(struct call *c, unsigned code, struct slice callee_tag)
 {
     c->relay = NULL;
+    add_callee(c, callee_tag);
     c->state = CALL_ANSWERED;
     c->answered = edge_wall();
     c->touched = edge_now(c->edge);
@@ -193,6 +237,7 @@ void edge_call_request(struct edge *e, const struct sip_view *v)
     c->touched = edge_now(e);
     if (v->method != SIP_BYE) return;
     bool by_caller = slice_eq(v->from_tag, d->caller_tag);
+    if (!ends_with(c, by_caller ? v->to_tag : v->from_tag)) return;
     edge_call_end(c, c->code, by_caller ? SLICE("the caller hung up") : SLICE("the callee hung up"));
 }
 

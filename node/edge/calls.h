@@ -24,7 +24,10 @@ void edge_call_sent(struct call *c, const struct flow *to);
 void edge_call_target(struct call *c, struct slice target, struct slice node);
 void edge_call_ringing(struct call *c);
 /* From now on the record is found by its dialog alone. */
-void edge_call_answered(struct call *c, unsigned code);
+void edge_call_answered(struct call *c, unsigned code, struct slice callee_tag);
+/* One more 2xx to a call that is answered, or the same again: of a fork several may pick up, and the caller ends what
+ * it does not want. The record lasts until the last of them has ended. */
+void edge_call_another(struct edge *e, const struct sip_view *response);
 /* Reports the end and frees the record. */
 void edge_call_end(struct call *c, unsigned code, struct slice reason);
 /* The cookie that the call's Record-Route carries: what it was made from is the record's key, so it need not be made

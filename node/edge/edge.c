@@ -14,6 +14,7 @@
 #include "node/edge/registrar.h"
 
 #define DEFAULT_NO_ANSWER_MS 4000
+#define DEFAULT_RING_MS 180000 /* RFC 3261 §16.6 item 11 */
 #define DEFAULT_CALL_IDLE_MS (12 * 3600 * UINT64_C(1000))
 #define POOL_KEPT 4096
 
@@ -247,6 +248,7 @@ static enum err init_memory(struct edge *e)
         e->message_pools[i].kept_max = POOL_KEPT;
     e->table = (struct counter_table){"edge", names, e->counts, EC_COUNT};
     if (e->o.call_idle_ms == 0) e->o.call_idle_ms = DEFAULT_CALL_IDLE_MS;
+    if (e->o.ring_ms == 0) e->o.ring_ms = DEFAULT_RING_MS;
     if (e->o.no_answer_ms == 0) e->o.no_answer_ms = DEFAULT_NO_ANSWER_MS;
     enum err err = copy_texts(e);
     if (err == ERR_OK) err = sip_tx_table_init(&e->tx, rng_next(&e->rng), edge_now(e));

@@ -222,6 +222,7 @@ struct edge_options {
     struct edge_hooks hooks;
     uint32_t session_s;    /* refresh interval that calls are asked to keep where they name none, 0: they are not */
     uint64_t call_idle_ms; /* a call without a request in its dialog for so long counts as ended; default 12 h */
+    uint32_t ring_ms; /* a target that said something may take so long to its next word (Timer C); default 180000 */
     uint32_t no_answer_ms; /* a target that gave no response at all is left after this long; default 4000 */
 };
 

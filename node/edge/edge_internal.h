@@ -96,6 +96,14 @@ struct edge_place {
 #define EDGE_MESSAGE_POOLS 3
 #define EDGE_MESSAGE_SMALLEST 512
 
+/* Addresses at which there is no TCP, in the order in which that was seen; the oldest is written over. */
+#define EDGE_NO_TCP_MAX 64
+#define EDGE_NO_TCP_MS 300000
+struct edge_no_tcp {
+    union sock_address address;
+    struct mono until;
+};
+
 struct guard;
 struct registrar;
 struct prober;
@@ -118,6 +126,8 @@ struct edge {
     struct list_node relays;
     struct list_node acks; /* waiting for a name */
     struct list_node calls;
+    struct edge_no_tcp no_tcp[EDGE_NO_TCP_MAX];
+    size_t no_tcp_at;
     size_t open_relays; /* those that have not sent their final response */
     struct guard *guard;
     struct registrar *registrar;

@@ -14,7 +14,6 @@
 #include "node/sip/auth.h"
 
 #define RELAY_ADDRESSES 8
-#define PROXY_TIMER_C_MS 180000
 
 /* The bytes of a message, kept. Small ones lie in pooled blocks. */
 struct message {
@@ -95,6 +94,7 @@ struct branch {
     struct flow to;
     struct message sent; /* dropped once nothing is made from it any more */
     uint64_t id;
+    uint16_t target; /* index into relay.targets while those are there */
     bool expect_member;
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
     bool is_waiting;
@@ -133,6 +133,8 @@ void proxy_branch_ack(struct branch *b, const struct sip_view *response);
 void proxy_relay_try(struct relay *r, const struct sip_view *v);
 /* Keeps the targets, deep, in one block. false: no memory, counted. */
 bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets, size_t count);
+/* A large request went to the address by TCP in vain: for a while others go by UDP at once. */
+void proxy_tcp_failed(struct edge *e, const union sock_address *address);
 /* The hop last tried failed without an answer. */
 void proxy_relay_suspect(const struct relay *r, const char *why);
 /* The request once more to where the branch went, with the answers to r->auth. False: it could not be sent; noted. */

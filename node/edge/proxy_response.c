@@ -61,7 +61,7 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
         sip_timer_stop(&e->tx, &b->progress);
         return;
     }
-    sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), PROXY_TIMER_C_MS));
+    sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), e->o.ring_ms));
     if (b->cancel_wanted || b->abandoned) {
         proxy_branch_cancel(b);
         return;
@@ -77,6 +77,14 @@ static void cancel_others(struct relay *r, const struct branch *b)
         struct branch *other = CONTAINER_OF(n, struct branch, node);
         if (other != b) proxy_branch_cancel(other);
     }
+}
+
+/* One that was given up may answer after all, and of a fork any one may: before the targets go. */
+static void name_answering(const struct branch *b, struct call *call)
+{
+    const struct relay *r = b->relay;
+    edge_call_sent(call, &b->to);
+    if (b->target < r->target_count) edge_call_target(call, r->targets[b->target].text, r->targets[b->target].node);
 }
 
 static void on_success(struct branch *b, const struct sip_view *v)
@@ -95,10 +103,12 @@ static void on_success(struct branch *b, const struct sip_view *v)
     }
     bool timed = v->method == SIP_INVITE || v->method == SIP_UPDATE;
     uint32_t session_s = timed ? session_agreed(r, v, text, &lines) : 0;
+    if (call != NULL) name_answering(b, call);
     pass(b, v, lines);
+    if (r->invite && !r->in_dialog && call == NULL) edge_call_another(r->edge, v);
     if (!first) return;
     r->call = NULL;
-    if (call != NULL) edge_call_answered(call, v->code);
+    if (call != NULL) edge_call_answered(call, v->code, v->to_tag);
     if (timed) edge_call_session(r->edge, v, session_s);
     cancel_others(r, b);
 }
@@ -207,6 +217,7 @@ static void branch_failed(struct branch *b, unsigned code, const char *words)
         proxy_relay_note(r, code, words, target);
         /* where TCP was only the first try of a large request, UDP has the say */
         if (!r->in_dialog && !r->by_tcp) proxy_relay_suspect(r, words);
+        if (r->by_tcp) proxy_tcp_failed(r->edge, &b->to.remote);
     }
     after_failure(r);
 }
@@ -234,13 +245,16 @@ void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
     proxy_relay_settle(r);
 }
 
-/* Nothing at all came within no_answer_ms: the next one is tried; this branch goes on listening, but sends no more. */
+/* Nothing at all came within no_answer_ms: the next one is tried; this branch goes on listening, but sends no more.
+ * Where there is nothing to wait for, since the caller has hung up or a 6xx has decided, it is left as well, but goes
+ * on asking: whoever hears it late must be cancelled. */
 static void abandon(struct branch *b)
 {
     struct relay *r = b->relay;
-    if (r->cancelled || !b->current || !proxy_relay_has_more(r)) return;
+    bool decided = r->cancelled || r->best_code >= 600;
+    if (!b->current || (!decided && !proxy_relay_has_more(r))) return;
     edge_count(r->edge, EC_timeouts);
-    sip_tx_quiet(&r->edge->tx, &b->client);
+    if (!decided) sip_tx_quiet(&r->edge->tx, &b->client);
     b->abandoned = true;
     branch_failed(b, 408, "no answer");
 }
@@ -252,7 +266,8 @@ void proxy_progress_timer(struct edge *e, struct sip_timer *timer)
     if (!b->answered) {
         abandon(b);
     } else if (b->cancel_sent) {
-        /* The other side answered neither: RFC 3261 §9.1 lets go after 64 * T1. */
+        /* The other side answered neither: RFC 3261 §9.1 lets go after 64 * T1. Who rang that long is the last one. */
+        r->settled = r->settled || b->timed_out;
         branch_failed(b, b->timed_out ? 408 : 487, "no end after CANCEL");
         proxy_branch_free(b);
     } else {

@@ -216,6 +216,22 @@ static bool next_is_together(const struct relay *r)
     return hop->received.n > 0 || sock_address_parse(hop->host, 1, &ignored) == ERR_OK;
 }
 
+static bool has_no_tcp(const struct edge *e, const union sock_address *address)
+{
+    for (size_t i = 0; i < EDGE_NO_TCP_MAX; i++) {
+        const struct edge_no_tcp *n = &e->no_tcp[i];
+        if (!mono_reached(edge_now(e), n->until) && sock_address_eq(&n->address, address)) return true;
+    }
+    return false;
+}
+
+void proxy_tcp_failed(struct edge *e, const union sock_address *address)
+{
+    if (has_no_tcp(e, address)) return;
+    e->no_tcp[e->no_tcp_at++ % EDGE_NO_TCP_MAX] =
+        (struct edge_no_tcp){*address, mono_add_ms(edge_now(e), EDGE_NO_TCP_MS)};
+}
+
 /* RFC 3261 §18.1.1: a request that fragments, or nearly so, goes by a connection. True: *to is now by TCP. A contact
  * behind NAT is only reached the way it came. The address is then asked a second time, by UDP. */
 static bool by_tcp_first(struct relay *r, const struct edge_hop *hop, struct flow *to)
@@ -225,7 +241,7 @@ static bool by_tcp_first(struct relay *r, const struct edge_hop *hop, struct flo
     bool asked = r->by_tcp;
     r->by_tcp = false;
     if (asked || to->transport != PLAN_UDP || e->out.n <= UDP_REQUEST_MAX || hop->received.n > 0) return false;
-    if (r->current > 0 || next_is_together(r)) return false;
+    if (r->current > 0 || next_is_together(r) || has_no_tcp(e, &to->remote)) return false;
     if (edge_flow_to(e, PLAN_TCP, &to->remote, &r->from, &tcp) != ERR_OK) return false;
     edge_count(e, EC_too_large_for_udp);
     *to = tcp;
@@ -288,6 +304,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     b->expect_member = expect_member;
     b->inside = t->node.n > 0 || t->inside;
     b->hide = f.hide;
+    b->target = (uint16_t)r->target_at;
     if (r->call != NULL) edge_call_sent(r->call, &to);
     sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
     /* a phone behind NAT is found by its connection, whatever its contact is called */
@@ -295,7 +312,8 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     err = edge_send_hop(e, &b->to, host, expect_member, buf_view(&e->out), b->id);
     if (err != ERR_OK) {
         edge_count(e, EC_send_failures);
-        proxy_relay_suspect(r, "cannot be sent to");
+        if (r->by_tcp) proxy_tcp_failed(e, &to.remote);
+        if (!r->by_tcp) proxy_relay_suspect(r, "cannot be sent to");
         proxy_relay_note(r, 503, "cannot send to", t->text);
         proxy_branch_free(b);
         return false;

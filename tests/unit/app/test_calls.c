@@ -82,6 +82,30 @@ static void live_calls_come_first_and_end_once(void **state)
     calls_free(c);
 }
 
+/* A target is counted where it is served: also when the same one is tried here first and then at another node, or the
+ * other way round. */
+static void a_target_that_moves(void **state)
+{
+    struct calls *c = calls_new(1, usage);
+    struct call_report r = report(1, CALL_TRYING);
+    (void)state;
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 1);
+    r.node = SLICE("factory");
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 0);
+    r.node = SLICE("");
+    calls_report(c, &r, now);
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 1);
+    r.state = CALL_ENDED;
+    calls_report(c, &r, now);
+    calls_report(c, &r, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 0);
+    assert_int_equal(usage_view(usage, SLICE("trunk/pbx")).live, 0);
+    calls_free(c);
+}
+
 /* Due when answered and when ended; gone from memory once its end is on disk. */
 static void records_that_are_due(void **state)
 {
@@ -188,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_calls_come_first_and_end_once),
         cmocka_unit_test(records_that_are_due),
+        cmocka_unit_test(a_target_that_moves),
         cmocka_unit_test(no_more_than_so_many_are_held),
         cmocka_unit_test(a_call_id_of_4_kb_is_cut),
         cmocka_unit_test(what_a_call_holds),

@@ -109,6 +109,7 @@ struct kit {
 
 static uint32_t kit_session_s __attribute__((unused)); /* of the next node that is opened */
 static uint64_t kit_idle_ms __attribute__((unused));   /* likewise */
+static uint32_t kit_ring_ms __attribute__((unused));   /* likewise */
 
 static inline void kit_sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
 {
@@ -340,6 +341,7 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
                   .called = kit_called},
         .session_s = kit_session_s,
         .call_idle_ms = kit_idle_ms,
+        .ring_ms = kit_ring_ms,
         .no_answer_ms = 250,
     };
     if (tls_dir != NULL) {

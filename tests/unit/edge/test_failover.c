@@ -227,6 +227,78 @@ static void silence_moves_on_and_a_late_answer_counts(void **state)
     ua_expect_code(&w->k, &w->a, 200);
     ua_expect(&w->k, &w->c, "CANCEL");
     assert_int_equal(kit_count(&w->n, "edge", "timeouts"), 1);
+    assert_int_equal(last_report(w)->state, CALL_ANSWERED);
+    assert_string_equal(last_report(w)->target, "trunk/factory"); /* who has the call, not who was tried last */
+}
+
+/* The one that was given up answers when the caller has been told of a failure already: RFC 3261 §16.7 item 5 lets it
+ * through, and the caller ends it. */
+static void silence_then_an_answer_too_late(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 486, "");
+    ua_expect_code(&w->k, &w->a, 408); /* nobody said so, but it was tried first */
+    acknowledge(w, "i1", "call-1");
+    assert_int_equal(last_report(w)->state, CALL_ENDED);
+    size_t reports = w->n.report_count;
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(w->n.report_count, reports); /* the record stays as it ended, and is released once */
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+}
+
+/* The caller asks again while the second target is tried: it hears that somebody is at work, and nobody rings twice. */
+static void repeated_during_failover(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 503, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_keep(&w->c);
+    invite(w);
+    ua_expect_code(&w->k, &w->a, 100);
+    ua_expect_nothing(&w->k, &w->c);
+    ua_answer(&w->c, &w->c.kept_v, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200);
+    invite(w); /* RFC 6026: the callee repeats its 200, not we */
+    kit_until(&w->k, kit_count(&w->n, "edge", "requests_repeated") == 2);
+    ua_expect_nothing(&w->k, &w->a);
+    ua_expect_nothing(&w->k, &w->b);
+    assert_int_equal(kit_count(&w->n, "edge", "calls_started"), 1);
+}
+
+/* Who asked is not there any more: the call goes its way, and its end is seen. */
+static void the_caller_is_gone(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->a.port);
+    ua_close(&w->a);
+    ua_reply(&w->b, 503, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_route_set(&w->c.v, false, routes, sizeof routes);
+    ua_reply(&w->c, 180, "");
+    ua_reply(&w->c, 200, contact_line(&w->c));
+    kit_until(&w->k, w->n.report_count > 0 && last_report(w)->state == CALL_ANSWERED);
+    ua_request(
+        &w->c, &w->n,
+        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .from = CALLEE, .to = CALLER, .lines = routes});
+    kit_until(&w->k, last_report(w)->state == CALL_ENDED);
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+    ua_open(&w->a);
 }
 
 static void silence_then_ringing_is_cancelled(void **state)
@@ -271,9 +343,90 @@ static void too_large_for_udp(void **state)
     ua_expect_code(&w->k, &w->a, 486); /* and no third attempt */
     ua_expect(&w->k, &w->b, "ACK");
     ua_expect_nothing(&w->k, &w->b);
+    acknowledge(w, "i1", "call-1");
+    /* That there is no TCP is remembered. */
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "INVITE", .branch = "i2", .call_id = "call-2", .lines = lines});
+    ua_expect(&w->k, &w->b, "INVITE");
+    assert_true(w->b.v.len > 1300);
+    assert_int_equal(kit_count(&w->n, "edge", "too_large_for_udp"), 1);
+}
+
+/* ---- Timer C ---- */
+
+static int open_ringing_short(void **state)
+{
+    kit_ring_ms = 200;
+    int result = world_open(state);
+    kit_ring_ms = 0;
+    return result;
+}
+
+/* Rings without an end: it is cancelled, and nobody else is rung after so long. A new provisional puts it off. */
+static void rings_for_ever(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_reply(&w->b, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    uint64_t again = kit_ms();
+    ua_answer(&w->b, &w->b.kept_v, 183, "");
+    ua_expect_code(&w->k, &w->a, 183);
+    ua_expect(&w->k, &w->b, "CANCEL");
+    assert_true(kit_ms() - again >= 199);
+    ua_reply(&w->b, 200, "");
+    ua_answer(&w->b, &w->b.kept_v, 183, ""); /* on its way still */
+    ua_answer(&w->b, &w->b.kept_v, 487, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect_code(&w->k, &w->a, 408);
+    ua_has(&w->a, "no final answer in time");
+    ua_expect_nothing(&w->k, &w->c);
+    assert_int_equal(kit_count(&w->n, "edge", "timer_c"), 1);
+    assert_int_equal(last_report(w)->code, 408);
+}
+
+/* Picked up in the moment in which it was cancelled for that. */
+static void answered_after_timer_c(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_reply(&w->b, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    ua_expect(&w->k, &w->b, "CANCEL");
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(last_report(w)->state, CALL_ANSWERED);
 }
 
 /* ---- CANCEL ---- */
+
+/* Nobody was heard at all: the caller waits for no more than a target is given to say something. Who is heard late is
+ * cancelled. */
+static void cancel_into_silence(void **state)
+{
+    struct world *w = *state;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    cancel(w);
+    ua_expect_code(&w->k, &w->a, 487);
+    acknowledge(w, "i1", "call-1");
+    assert_int_equal(last_report(w)->code, 487);
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    do {
+        ua_next(&w->k, &w->b); /* the INVITE may come again first */
+    } while (w->b.v.method == SIP_INVITE);
+    assert_true(slice_is(w->b.v.method_text, "CANCEL"));
+    ua_expect_nothing(&w->k, &w->a);
+    ua_expect_nothing(&w->k, &w->c);
+}
 
 static void cancel_while_ringing(void **state)
 {
@@ -359,7 +512,13 @@ int main(void)
         WITH_WORLD(all_503_is_500),
         WITH_WORLD(the_best_of_several),
         WITH_WORLD(silence_moves_on_and_a_late_answer_counts),
+        WITH_WORLD(silence_then_an_answer_too_late),
         WITH_WORLD(silence_then_ringing_is_cancelled),
+        WITH_WORLD(repeated_during_failover),
+        WITH_WORLD(the_caller_is_gone),
+        cmocka_unit_test_setup_teardown(rings_for_ever, open_ringing_short, world_close),
+        cmocka_unit_test_setup_teardown(answered_after_timer_c, open_ringing_short, world_close),
+        WITH_WORLD(cancel_into_silence),
         WITH_WORLD(the_last_one_is_given_time),
         WITH_WORLD(too_large_for_udp),
         WITH_WORLD(cancel_while_ringing),

@@ -58,8 +58,77 @@ static void both_answer(void **state)
     ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
     ua_expect_code(&w->k, &w->a, 200);
     ua_expect(&w->k, &w->c, "CANCEL");
+    struct buf b = {0};
+    assert_int_equal(sip_response_build(&w->c.kept_v, 200, SLICE(""), SLICE("other"), SLICE(""), 0,
+                                        slice_of(contact_line(&w->c)), &b),
+                     ERR_OK);
+    for (int again = 0; again < 2; again++) { /* it is repeated until the caller's ACK */
+        ua_send_bytes(&w->c, w->n.port, b.p, b.n);
+        ua_expect_code(&w->k, &w->a, 200);
+    }
+    buf_fini(&b);
+    /* The call ends with the last of its dialogs, in either order. */
+    char routes[512];
+    char uri[64];
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
+    struct request bye = {.method = "BYE",
+                          .branch = "b1",
+                          .uri = uri,
+                          .to = "<sip:8123@example.org>;tag=other",
+                          .cseq = 2,
+                          .lines = routes};
+    ua_request(&w->a, &w->n, &bye);
+    ua_expect(&w->k, &w->c, "BYE");
+    ua_reply(&w->c, 200, "");
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(edge_load(w->n.edge).calls, 1);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    bye.branch = "b2";
+    bye.to = CALLEE;
+    ua_request(&w->a, &w->n, &bye);
+    ua_expect(&w->k, &w->b, "BYE");
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+}
+
+/* A BYE that ends one early dialog ends no call: the INVITE's own answer does. */
+static void an_early_bye(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    both_ring(w, NULL);
+    ua_route_set(&w->b.kept_v, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, &w->b, "BYE");
+    assert_int_equal(edge_load(w->n.edge).calls, 1);
+    ua_answer(&w->b, &w->b.kept_v, 487, "");
+    ua_expect(&w->k, &w->b, "ACK");
     ua_answer(&w->c, &w->c.kept_v, 200, contact_line(&w->c));
     ua_expect_code(&w->k, &w->a, 200);
+    assert_int_equal(edge_load(w->n.edge).calls, 1);
+    assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ANSWERED);
+}
+
+/* A 6xx decides although the other one was never heard, and although there is a next target. */
+static void a_6xx_and_silence(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_keep(&w->c);
+    ua_reply(&w->b, 603, "");
+    ua_expect_code(&w->k, &w->a, 603);
+    ua_answer(&w->c, &w->c.kept_v, 180, "");
+    do {
+        ua_next(&w->k, &w->c);
+    } while (w->c.v.method == SIP_INVITE);
+    assert_true(slice_is(w->c.v.method_text, "CANCEL"));
 }
 
 static void one_is_busy_the_other_goes_on(void **state)
@@ -179,10 +248,19 @@ static void breadth_0_is_440(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_WORLD(the_first_answer_wins),    WITH_WORLD(both_answer),       WITH_WORLD(one_is_busy_the_other_goes_on),
-        WITH_WORLD(the_best_failure_of_both), WITH_WORLD(a_6xx_ends_all),    WITH_WORLD(the_caller_hangs_up),
-        WITH_WORLD(unequal_ones_in_order),    WITH_WORLD(breadth_is_shared), WITH_WORLD(breadth_begins_at_60),
-        WITH_WORLD(breadth_1_is_serial),      WITH_WORLD(breadth_0_is_440),
+        WITH_WORLD(the_first_answer_wins),
+        WITH_WORLD(both_answer),
+        WITH_WORLD(an_early_bye),
+        WITH_WORLD(a_6xx_and_silence),
+        WITH_WORLD(one_is_busy_the_other_goes_on),
+        WITH_WORLD(the_best_failure_of_both),
+        WITH_WORLD(a_6xx_ends_all),
+        WITH_WORLD(the_caller_hangs_up),
+        WITH_WORLD(unequal_ones_in_order),
+        WITH_WORLD(breadth_is_shared),
+        WITH_WORLD(breadth_begins_at_60),
+        WITH_WORLD(breadth_1_is_serial),
+        WITH_WORLD(breadth_0_is_440),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
