@@ -1,8 +1,8 @@
 /* fuzz_sip_message: bytes -> view -> every accessor, every value parser, an answer, and an edit that must parse again.
  *
  * Asserted: every slice lies in the message; the lines cover the head in order; what was accepted is still accepted
- * after a proxy's edits and gives an answer that is accepted; an answer to what was refused holds no NUL and no bare
- * CR. */
+ * after a proxy's edits, with the same headers and body but for the edits, and gives an answer that is accepted; an
+ * answer to what was refused holds no NUL and no bare CR. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -102,6 +102,69 @@ static void check_answer(const struct sip_view *v, bool accepted)
     buf_fini(&out);
 }
 
+/* The values of a header, one after the other. */
+struct values {
+    const struct sip_view *v;
+    unsigned line;
+    struct slice rest;
+};
+
+static bool next_value(struct values *at, struct slice *value)
+{
+    while (at->line != SIP_NO_LINE) {
+        if (at->rest.p == NULL) at->rest = sip_line_value(at->v, at->line);
+        if (sip_value_next(&at->rest, value)) return true;
+        at->line = at->v->lines[at->line].next;
+        at->rest = SLICE_NONE;
+    }
+    return false;
+}
+
+/* Route: one put before, and up to two taken from the front. */
+static void check_routes(const struct sip_view *v, const struct sip_view *back, unsigned choice)
+{
+    struct values before = {v, v->first[SIP_ROUTE], SLICE_NONE};
+    struct values after = {back, back->first[SIP_ROUTE], SLICE_NONE};
+    struct slice a;
+    struct slice b;
+    if (choice & 16) ASSERT(next_value(&after, &b) && slice_is(b, "<sip:192.0.2.9;lr>"));
+    for (unsigned pop = 4; pop <= 8; pop *= 2)
+        if (choice & pop) (void)next_value(&before, &a);
+    while (next_value(&before, &a))
+        ASSERT(next_value(&after, &b) && slice_eq(a, b));
+    ASSERT(!next_value(&after, &b));
+}
+
+static unsigned skip_routes(const struct sip_view *v, unsigned at)
+{
+    while (at < v->line_count && v->lines[at].id == SIP_ROUTE)
+        at++;
+    return at;
+}
+
+/* Every other line is there, byte for byte, in its order, and no line more. */
+static void check_lines(const struct sip_view *v, const struct sip_view *back, unsigned choice)
+{
+    unsigned at = 0;
+    for (unsigned i = 0; i < v->line_count; i++) {
+        const struct sip_line *l = &v->lines[i];
+        if (l->id == SIP_ROUTE || ((choice & 256) && l->id == SIP_HEADER_OTHER)) continue;
+        at = skip_routes(back, at);
+        if ((choice & 1) && i == v->first[SIP_VIA]) at = skip_routes(back, at + 1); /* ours stands before it */
+        ASSERT(at < back->line_count);
+        const struct sip_line *m = &back->lines[at++];
+        ASSERT(l->id == m->id);
+        bool changed = ((choice & 64) && i == v->first[SIP_VIA]) ||
+                       ((choice & 128) && v->max_forwards > 0 && l->id == SIP_MAX_FORWARDS);
+        struct slice was = {v->data + l->start, (size_t)(l->end - l->start)};
+        struct slice is = {back->data + m->start, (size_t)(m->end - m->start)};
+        ASSERT(changed || slice_eq(was, is));
+    }
+    at = skip_routes(back, at);
+    ASSERT(at + ((choice & 2) != 0) == back->line_count);
+    check_routes(v, back, choice);
+}
+
 static void check_edit(const struct sip_view *v, unsigned choice)
 {
     struct sip_edits e;
@@ -130,6 +193,7 @@ static void check_edit(const struct sip_view *v, unsigned choice)
         enum sip_fault f = sip_view_parse(&back, out.p, out.n, NULL);
         ASSERT(f == SIP_FAULT_NONE || grown(f));
         ASSERT(f != SIP_FAULT_NONE || (slice_eq(back.body, v->body) && slice_eq(back.to_tag, v->to_tag)));
+        if (f == SIP_FAULT_NONE) check_lines(v, &back, choice);
     }
     buf_fini(&out);
     buf_fini(&via);

@@ -30,7 +30,7 @@
 #define KIT_PATIENCE_MS 20000
 #define KIT_TARGETS 8
 #define KIT_BINDINGS 32
-#define KIT_REPORTS 64
+#define KIT_REPORTS 512
 
 /* ---- a node: an edge and the plan that its hooks answer from ---- */
 
