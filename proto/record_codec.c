@@ -91,6 +91,8 @@ enum err call_record_pack(const struct call_record *r, struct buf *out)
     m.ended_ms = r->ended.ms;
     m.code = r->code;
     m.rule = r->rule;
+    m.caller_tag = bytes_out(r->caller_tag);
+    m.session_s = r->session_s;
     return proto_pack(&m.base, out);
 }
 
@@ -116,6 +118,8 @@ enum err call_record_unpack(struct arena *arena, struct slice packed, struct cal
                               .state = (enum call_state)m->state,
                               .started = {m->started_ms},
                               .answered = {m->answered_ms},
+                              .caller_tag = bytes_in(m->caller_tag),
+                              .session_s = m->session_s,
                               .ended = {m->ended_ms},
                               .code = m->code,
                               .rule = m->rule};

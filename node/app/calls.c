@@ -5,6 +5,7 @@
 
 #include "node/base/list.h"
 #include "node/base/map.h"
+#include "node/edge/address.h"
 #include "node/edge/pool.h"
 
 #define POOL_KEPT 4096
@@ -117,7 +118,7 @@ static struct slot *find(const struct calls *c, uint64_t id)
     return m != NULL ? CONTAINER_OF(m, struct slot, by_id) : NULL;
 }
 
-static struct slot *add(struct calls *c, uint64_t id)
+static struct slot *make(struct calls *c, uint64_t id)
 {
     struct slot *s = pool_get(&c->slots, sizeof *s);
     if (s == NULL) return NULL;
@@ -126,8 +127,14 @@ static struct slot *add(struct calls *c, uint64_t id)
     s->entry.id = id;
     list_init(&s->due);
     map_insert(&c->ids, &s->by_id, map_hash(&c->ids, id_key(&id)));
-    push_front(&c->live, &s->node);
     c->live_count++;
+    return s;
+}
+
+static struct slot *add(struct calls *c, uint64_t id)
+{
+    struct slot *s = make(c, id);
+    if (s != NULL) push_front(&c->live, &s->node);
     return s;
 }
 
@@ -156,6 +163,8 @@ static void fill_once(struct call_entry *e, const struct call_report *r)
     e->started = r->started;
     e->from_place = r->from_place;
     copy(e->call_id, sizeof e->call_id, r->call_id);
+    bool whole = r->call_id.n < sizeof e->call_id && r->caller_tag.n < sizeof e->caller_tag;
+    copy(e->caller_tag, sizeof e->caller_tag, whole ? r->caller_tag : SLICE(""));
     copy(e->session_id, sizeof e->session_id, r->session_id);
     copy(e->from, sizeof e->from, r->from);
     copy(e->dialled, sizeof e->dialled, r->dialled);
@@ -181,6 +190,7 @@ static void fill(struct call_entry *e, const struct call_report *r)
     e->ended = r->ended;
     e->code = r->code;
     e->rule = r->rule;
+    e->session_s = r->session_s;
     e->to_place = r->to_place;
     if (r->trace.n > 0) keep_trace(e, r->trace);
     if (r->target.n > 0) copy(e->target, sizeof e->target, r->target);
@@ -232,6 +242,44 @@ void calls_report(struct calls *c, const struct call_report *report, struct mono
     if (answered) make_due(c, s);
 }
 
+struct call_place call_place_of(struct slice text)
+{
+    struct call_place p;
+    memset(&p, 0, sizeof p);
+    if (listen_parse(text, &p.transport, &p.address, NULL) != ERR_OK) memset(&p, 0, sizeof p);
+    return p;
+}
+
+bool calls_restore(struct calls *c, uint64_t id, const struct call_record *r, struct mono now)
+{
+    struct slot *s = find(c, id) == NULL ? make(c, id) : NULL;
+    if (s == NULL) return false;
+    struct call_entry *e = &s->entry;
+    list_append(&c->live, &s->node);
+    e->state = r->state;
+    e->started = r->started;
+    e->answered = r->answered;
+    e->code = r->code;
+    e->rule = r->rule;
+    e->session_s = r->session_s;
+    e->from_place = call_place_of(r->from_address);
+    e->to_place = call_place_of(r->to_address);
+    copy(e->call_id, sizeof e->call_id, r->call_id);
+    copy(e->caller_tag, sizeof e->caller_tag, r->caller_tag);
+    copy(e->session_id, sizeof e->session_id, r->session_id);
+    copy(e->from, sizeof e->from, r->from);
+    copy(e->dialled, sizeof e->dialled, r->dialled);
+    copy(e->source, sizeof e->source, r->source);
+    copy(e->target, sizeof e->target, r->target);
+    copy(e->node, sizeof e->node, r->node);
+    copy(e->reason, sizeof e->reason, r->reason);
+    if (r->decision.n > 0) keep_trace(e, r->decision);
+    if (slice_starts(r->source, SLICE("trunk/")) || slice_starts(r->source, SLICE("account/")))
+        s->source = usage_hold(c->usage, slice_of(e->source), now);
+    if (r->target.n > 0 && r->node.n == 0) s->target = usage_hold(c->usage, slice_of(e->target), now);
+    return true;
+}
+
 size_t calls_live(const struct calls *c)
 {
     return c->live_count;
@@ -257,7 +305,7 @@ void calls_each_live(const struct calls *c, uint64_t below, bool (*each)(void *c
                      void *ctx)
 {
     for (const struct list_node *n = c->live.next; n != &c->live; n = n->next) {
-        if (entry_of(n)->id < below && !each(ctx, entry_of(n))) return;
+        if (calls_order(entry_of(n)->id) < below && !each(ctx, entry_of(n))) return;
     }
 }
 
@@ -350,5 +398,7 @@ struct call_record call_entry_record(const struct call_entry *e, char from[CALL_
                                 .answered = e->answered,
                                 .ended = e->ended,
                                 .code = e->code,
-                                .rule = e->rule};
+                                .rule = e->rule,
+                                .caller_tag = slice_of(e->caller_tag),
+                                .session_s = e->session_s};
 }

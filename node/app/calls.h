@@ -13,17 +13,19 @@
 struct calls;
 
 struct call_entry {
-    uint64_t id;
+    uint64_t id; /* of an earlier run: that above 32 bits of its own, see calls_restore */
     enum call_state state;
     struct wall started;
     struct wall answered;
     struct wall ended;
     unsigned code;
     unsigned rule;
+    uint32_t session_s;
     struct call_place from_place;
     struct call_place to_place;
     struct slice decision; /* packed; in trace, or of the heap when it is longer */
     char call_id[129];     /* cut to what fits */
+    char caller_tag[64];   /* "" when it or the Call-ID is cut */
     char session_id[33];
     char from[64];
     char dialled[64];
@@ -38,9 +40,17 @@ struct call_entry {
 struct calls *calls_new(uint64_t seed, struct usage *usage);
 void calls_free(struct calls *c);
 void calls_report(struct calls *c, const struct call_report *report, struct mono now);
+/* A call that was answered in an earlier run of this node goes on; it is older than all others. false: no memory. */
+#define CALLS_EARLIER(run, id) ((uint64_t)(run) << 32 | (id))
+bool calls_restore(struct calls *c, uint64_t id, const struct call_record *r, struct mono now);
+/* The order in which calls began, those of earlier runs first. */
+static inline uint64_t calls_order(uint64_t id)
+{
+    return id <= UINT32_MAX ? id | UINT64_C(1) << 63 : id;
+}
 size_t calls_live(const struct calls *c);
-/* Newest first: calls each until it returns false. Live ones whose id is below the given one; those that ended and are
- * not on disk. */
+/* Newest first: calls each until it returns false. Live ones whose calls_order is below the given one; those that ended
+ * and are not on disk. */
 void calls_each_live(const struct calls *c, uint64_t below, bool (*each)(void *ctx, const struct call_entry *entry),
                      void *ctx);
 void calls_each_ended(const struct calls *c, bool (*each)(void *ctx, const struct call_entry *entry), void *ctx);
@@ -58,5 +68,7 @@ void calls_written(struct calls *c, uint64_t id, bool ok);
 /* As the record has it: addresses of at most CALL_PLACE_TEXT bytes lie in the two buffers. */
 #define CALL_PLACE_TEXT (SOCK_ADDRESS_TEXT + 8)
 struct call_record call_entry_record(const struct call_entry *e, char from[CALL_PLACE_TEXT], char to[CALL_PLACE_TEXT]);
+/* The other way round; family 0: it is none. */
+struct call_place call_place_of(struct slice text);
 
 #endif

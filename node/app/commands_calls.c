@@ -28,7 +28,7 @@ struct listing {
     size_t page_sent;
     size_t page_looks;
     char last[STORE_CALL_KEY];
-    uint64_t below; /* of the live ones: the last id */
+    uint64_t below; /* of the live ones: calls_order of the last */
     enum { FROM_LIVE, FROM_ENDED, FROM_STORE } phase;
     bool started; /* last is set */
     bool more;
@@ -193,7 +193,7 @@ static bool visit_memory(void *ctx, const struct call_entry *e)
     l->more = l->phase == FROM_LIVE &&
               (l->page_sent >= PAGE_RECORDS || control_reply_pending(l->reply) > CONTROL_PENDING_PAUSE);
     if (l->more) return false;
-    if (e->state != CALL_ENDED) l->below = e->id;
+    if (e->state != CALL_ENDED) l->below = calls_order(e->id);
     if (!entry_fits(l, e)) return true;
     struct call_record r = call_entry_record(e, from, to);
     arena_fini(&l->arena);
@@ -221,8 +221,9 @@ static bool visit_stored(void *ctx, struct slice key, struct slice value)
     l->started = true;
     l->page_looks++;
     store_call_key_parse(key, &started, &run, &id);
-    if (!l->trace && started.ms < l->since_ms) return false;                          /* and so are all that follow */
-    if (run == l->n->records.run && calls_find(l->n->calls, id) != NULL) return true; /* sent from memory */
+    if (!l->trace && started.ms < l->since_ms) return false; /* and so are all that follow */
+    uint64_t in_memory = run == l->n->records.run ? id : CALLS_EARLIER(run, id);
+    if (calls_find(l->n->calls, in_memory) != NULL) return true; /* sent from there */
     arena_fini(&l->arena);
     if (call_record_unpack(&l->arena, value, &r) == ERR_OK) send_call(l, &r, stored_state(&r));
     return !l->enough;

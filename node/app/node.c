@@ -340,6 +340,7 @@ static enum err open_replica(struct node *n, struct err_info *info)
         if (uv_timer_init(n->loop, timers[i]) != 0) return ERR_IO;
         timers[i]->data = n;
     }
+    if (restore_init(n) != ERR_OK) return ERR_IO;
     records_start(n);
     e = replica_start(n, info);
     if (e == ERR_OK) e = registrations_start(n);
@@ -386,6 +387,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     edge_refuse_new(n->edge, n->drained);
     bans_look(n);
     card_observe(n);
+    restore_start(n);
     replica_tick(&n->repl_timer);
     return ERR_OK;
 }
@@ -399,6 +401,7 @@ static void all_closed(struct node *n)
     if (n->repl_timer.data != NULL) uv_close((uv_handle_t *)&n->repl_timer, NULL);
     if (n->second.data != NULL) uv_close((uv_handle_t *)&n->second, NULL);
     if (n->registrations_due.data != NULL) uv_close((uv_handle_t *)&n->registrations_due, NULL);
+    restore_close(n);
     stall_stop(&n->stall);
 }
 

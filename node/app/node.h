@@ -24,6 +24,7 @@
 #include "node/app/maps.h"
 #include "node/app/outbound.h"
 #include "node/app/records.h"
+#include "node/app/restore.h"
 #include "node/app/stall.h"
 #include "node/app/trunks.h"
 #include "node/base/map.h"
@@ -127,6 +128,7 @@ struct node {
     struct horizon horizon;
     struct bans bans;
     struct outbound outbound;
+    struct restore restore;
     uv_timer_t second;            /* what is to be reported again, the verdict's memory */
     uv_timer_t registrations_due; /* expiry of bindings */
     bool card_due;                /* the card has not been stored yet */

@@ -49,7 +49,9 @@ static enum err write_group(struct node *n)
         char to[CALL_PLACE_TEXT];
         struct call_record r = call_entry_record(e, from, to);
         err = call_record_pack(&r, packed);
-        store_call_key(e->started, n->records.run, e->id, puts[g->count].key);
+        bool earlier = e->id > UINT32_MAX; /* it goes on under the key that it had */
+        store_call_key(e->started, earlier ? (uint32_t)(e->id >> 32) : n->records.run, (uint32_t)e->id,
+                       puts[g->count].key);
         ends[g->count] = packed->n;
         g->ids[g->count++] = e->id;
     }

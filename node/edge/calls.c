@@ -17,6 +17,7 @@ struct call {
     struct relay *relay; /* while its INVITE is in progress */
     uint64_t id;
     struct mono touched;
+    uint32_t session_s;
     struct mono session_ends; /* MONO_NEVER: nobody refreshes it */
     enum call_state state;
     enum edge_source_kind source_kind;
@@ -58,6 +59,8 @@ static void report_with(const struct call *c, struct slice reason, struct slice 
         .code = c->code,
         .rule = c->rule,
         .reason = reason,
+        .caller_tag = c->dialog.caller_tag,
+        .session_s = c->session_s,
         .session_id = slice_of(c->session_id),
         .trace = trace,
         .from_place = c->from_place,
@@ -79,32 +82,41 @@ static struct slice put(char **at, struct slice s)
     return kept;
 }
 
-struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slice from, struct slice dialled,
-                           const struct edge_source *source, struct relay *relay)
+/* Finds its place; id, source and state are set. */
+static struct call *call_make(struct edge *e, struct slice call_id, struct slice caller_tag, struct slice from,
+                              struct slice dialled, const struct edge_source *source)
 {
-    size_t len = v->call_id.n + v->from_tag.n + from.n + dialled.n + source->name.n;
-    struct call *c = malloc(sizeof *c + len);
+    struct call *c = malloc(sizeof *c + call_id.n + caller_tag.n + from.n + dialled.n + source->name.n);
     if (c == NULL) {
         edge_count(e, EC_no_memory);
         return NULL;
     }
-    *c = (struct call){
-        .edge = e, .relay = relay, .id = ++e->last_call_id, .source_kind = source->kind, .state = CALL_TRYING};
+    *c = (struct call){.edge = e, .source_kind = source->kind, .state = CALL_TRYING};
     char *at = c->text;
-    c->dialog.call_id = put(&at, v->call_id);
-    c->dialog.caller_tag = put(&at, v->from_tag);
+    c->dialog.call_id = put(&at, call_id);
+    c->dialog.caller_tag = put(&at, caller_tag);
     c->from = put(&at, from);
     c->dialled = put(&at, dialled);
     c->source = put(&at, source->name);
-    c->from_place = (struct call_place){relay->from.transport, relay->from.remote};
-    edge_session_id(e, v, c->session_id);
-    c->started = edge_wall();
     c->touched = edge_now(e);
     c->session_ends = MONO_NEVER;
     sip_dialogs_add(&e->dialogs, &c->dialog);
     list_append(&e->calls, &c->node);
     sip_timer_init(&c->idle, EDGE_TIMER_CALL);
     sip_timer_start(&e->tx, &c->idle, mono_add_ms(c->touched, e->o.call_idle_ms));
+    return c;
+}
+
+struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slice from, struct slice dialled,
+                           const struct edge_source *source, struct relay *relay)
+{
+    struct call *c = call_make(e, v->call_id, v->from_tag, from, dialled, source);
+    if (c == NULL) return NULL;
+    c->relay = relay;
+    c->id = ++e->last_call_id;
+    c->from_place = (struct call_place){relay->from.transport, relay->from.remote};
+    edge_session_id(e, v, c->session_id);
+    c->started = edge_wall();
     edge_count(e, EC_calls_started);
     return c;
 }
@@ -246,15 +258,46 @@ static struct mono due_of(const struct call *c)
     return mono_min(mono_add_ms(c->touched, c->edge->o.call_idle_ms), c->session_ends);
 }
 
+static struct mono session_end(const struct edge *e, uint32_t session_s)
+{
+    uint64_t ms = (session_s + UINT64_C(1) * session_grace_s(session_s)) * 1000;
+    return session_s > 0 ? mono_add_ms(edge_now(e), ms) : MONO_NEVER;
+}
+
 void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t session_s)
 {
     const struct sip_view *v = response;
     struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
     if (d == NULL) return;
     struct call *c = CONTAINER_OF(d, struct call, dialog);
-    uint64_t ms = (session_s + UINT64_C(1) * session_grace_s(session_s)) * 1000;
-    c->session_ends = session_s > 0 ? mono_add_ms(edge_now(e), ms) : MONO_NEVER;
+    c->session_s = session_s;
+    c->session_ends = session_end(e, session_s);
     sip_timer_start(&e->tx, &c->idle, due_of(c));
+}
+
+enum err edge_call_restore(struct edge *e, const struct call_report *known)
+{
+    if (e->closing) return ERR_CLOSED;
+    if (sip_dialogs_find(&e->dialogs, known->call_id, known->caller_tag, SLICE("")) != NULL) return ERR_EXISTS;
+    edge_wake(e);
+    struct call *c = call_make(e, known->call_id, known->caller_tag, known->from, known->dialled, &known->source);
+    if (c == NULL) return ERR_NOMEM;
+    c->id = known->id;
+    c->state = CALL_ANSWERED;
+    c->started = known->started;
+    c->answered = known->answered;
+    c->code = known->code;
+    c->rule = known->rule;
+    c->from_place = known->from_place;
+    c->to_place = known->to_place;
+    keep(c->target, sizeof c->target, known->target);
+    keep(c->peer, sizeof c->peer, known->node);
+    keep(c->session_id, sizeof c->session_id, known->session_id);
+    c->session_s = known->session_s;
+    c->session_ends = session_end(e, c->session_s);
+    sip_timer_start(&e->tx, &c->idle, due_of(c));
+    edge_count(e, EC_calls_restored);
+    return ERR_OK;
 }
 
 void edge_call_timer(struct sip_timer *timer)

@@ -86,6 +86,8 @@ struct call_report {
     unsigned code;        /* final answer, 0 while none */
     unsigned rule;
     struct slice reason;     /* why it ended, in words */
+    struct slice caller_tag; /* From tag of its INVITE */
+    uint32_t session_s;      /* refresh interval that was agreed on, 0: none */
     struct slice session_id; /* the caller's half, 32 hexadecimal digits (RFC 7989) */
     struct slice trace;      /* only in the report that follows the decision */
     struct call_place from_place;
@@ -241,6 +243,9 @@ struct edge_load {
     uint32_t transactions;
 };
 struct edge_load edge_load(const struct edge *e);
+/* A call that was answered in an earlier run goes on: its end is seen, reported under this id, and bounded as that of
+ * any other. The report says what is known of it. ERR_EXISTS: there is such a call already; ERR_NOMEM, ERR_CLOSED. */
+MUST_CHECK enum err edge_call_restore(struct edge *e, const struct call_report *known);
 
 /* ---- who guesses (guard.c) ---- */
 /* From now on these bans hold and no others. */

@@ -72,6 +72,7 @@
     X(unacknowledged)                                                                                                  \
     X(no_memory)                                                                                                       \
     X(calls_started)                                                                                                   \
+    X(calls_restored)                                                                                                  \
     X(calls_answered)                                                                                                  \
     X(calls_failed)                                                                                                    \
     X(calls_expired)                                                                                                   \
@@ -220,8 +221,7 @@ void edge_reason_line(struct edge *e, unsigned cause, struct slice words);
 void edge_session_id(const struct edge *e, const struct sip_view *v, char out[EDGE_SESSION_ID]);
 
 /* ---- edge.c ---- */
-/* An empty wheel stands still: before anything is put in from outside its own timers it must be brought to the present.
- */
+/* Before a timer is started from elsewhere than a message or a timer: an empty wheel stands still. */
 void edge_wake(struct edge *e);
 /* Something that closing waits for has ended. May free e. */
 void edge_close_step(struct edge *e);

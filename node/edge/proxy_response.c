@@ -108,8 +108,8 @@ static void on_success(struct branch *b, const struct sip_view *v)
     if (r->invite && !r->in_dialog && call == NULL) edge_call_another(r->edge, v);
     if (!first) return;
     r->call = NULL;
+    if (timed) edge_call_session(r->edge, v, session_s); /* before its record is written */
     if (call != NULL) edge_call_answered(call, v->code, v->to_tag);
-    if (timed) edge_call_session(r->edge, v, session_s);
     cancel_others(r, b);
 }
 

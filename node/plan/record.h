@@ -53,6 +53,8 @@ struct call_record {
     struct wall ended;    /* {0}: not */
     uint32_t code;
     uint32_t rule;
+    struct slice caller_tag; /* with the Call-ID what a dialog is known by; "" when one of the two is cut */
+    uint32_t session_s;      /* refresh interval that was agreed on, 0: none */
 };
 
 #endif

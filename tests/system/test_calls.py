@@ -1,6 +1,8 @@
 """Records of calls: what is listed, filtered and exported, what a restart leaves, and what was decided for one."""
 import csv
 import io
+import re
+import urllib.request
 
 import pytest
 
@@ -89,12 +91,48 @@ def test_a_restart_keeps_them(cluster):
         hq.start()
         rows = {r["call_id"]: r for r in calls(hq)}
         assert [rows[f"past{i}"]["state"] for i in range(3)] == ["ended"] * 3
-        assert rows["up"]["state"] == "lost" and calls(hq, "--live") == []
         assert code_of(caller.invite("6100", "after")) == 200
         assert [r["call_id"] for r in calls(hq)] == ["after", "up", "past2", "past1", "past0"]
         hq.stop()  # in an orderly way: what was due is written
         hq.start()
         assert [r["call_id"] for r in calls(hq)][:2] == ["after", "up"]
+
+
+def held(node, trunk):
+    page = urllib.request.urlopen(f"http://{node.address}:8080/metrics", timeout=10).read().decode()
+    found = re.search(rf'^tandem_trunk_calls{{trunk="{trunk}"}} (\d+)', page, re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def test_a_call_goes_on_over_a_restart(cluster):
+    """It counts, towards limits too, and its end is seen and written to its one record."""
+    hq = cluster.nodes["hq"]
+    with Peer(PBX), Caller(CALLER, HQ) as caller:
+        for name in ("up", "other"):
+            assert code_of(caller.invite("6100", name)) == 200
+        on_disk(hq, 2)
+        before = {r["call_id"]: r for r in calls(hq)}
+        hq.kill()
+        hq.start()
+        until(lambda: len(calls(hq, "--live")) == 2, "the calls to be back", 20)
+        after = {r["call_id"]: r for r in calls(hq)}
+        assert after == before
+        assert held(hq, "caller") == 2 and held(hq, "pbx") == 2
+        assert hq.counters("edge")["calls_restored"] == 2
+        assert hq.ctl("trace", "up")[1]["rule"] == before["up"]["rule"]
+        assert code_of(caller.invite("6100", "new")) == 200
+        assert [r["call_id"] for r in calls(hq)] == ["new", "other", "up"]
+        caller.bye("up")
+        assert {r["call_id"]: r["state"] for r in calls(hq)} == {"new": "answered", "other": "answered", "up": "ended"}
+        hq.stop()  # with two that are up
+        hq.start()
+        until(lambda: {r["call_id"] for r in calls(hq, "--live")} == {"new", "other"}, "the calls to be back", 20)
+        rows = {r["call_id"]: r for r in calls(hq)}
+        assert rows["up"]["state"] == "ended" and rows["up"]["reason"] == "the caller hung up" and rows["up"]["rule"] == 5
+        for name in ("other", "new"):
+            caller.bye(name)
+        until(lambda: [r["state"] for r in calls(hq)] == ["ended"] * 3, "the ends", 20)
+        assert held(hq, "caller") == 0 and held(hq, "pbx") == 0
 
 
 def test_trace_says_what_was_decided_and_what_would_be(cluster):

@@ -106,6 +106,52 @@ static void a_target_that_moves(void **state)
     calls_free(c);
 }
 
+/* Calls of earlier runs: older than all others whatever their numbers are, counted, and ended under their own. */
+static void calls_of_earlier_runs(void **state)
+{
+    static struct seen s;
+    struct calls *c = calls_new(1, usage);
+    struct call_report mine = report(1, CALL_ANSWERED);
+    struct call_record r = {.call_id = SLICE("old"),
+                            .caller_tag = SLICE("t"),
+                            .source = SLICE("trunk/pbx"),
+                            .target = SLICE("trunk/x"),
+                            .from_address = SLICE("udp:10.1.0.10:5060"),
+                            .decision = SLICE("packed"),
+                            .state = CALL_ANSWERED,
+                            .answered = {5}};
+    (void)state;
+    calls_report(c, &mine, now);
+    assert_true(calls_restore(c, CALLS_EARLIER(9, 2), &r, now));
+    assert_true(calls_restore(c, CALLS_EARLIER(9, 1), &r, now));
+    assert_true(calls_restore(c, CALLS_EARLIER(8, 4), &r, now));
+    assert_false(calls_restore(c, CALLS_EARLIER(8, 4), &r, now));
+    mine = report(2, CALL_ANSWERED);
+    calls_report(c, &mine, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/pbx")).live, 5);
+    assert_int_equal(usage_view(usage, SLICE("trunk/x")).live, 5);
+    static const uint64_t order[] = {2, 1, CALLS_EARLIER(9, 2), CALLS_EARLIER(9, 1), CALLS_EARLIER(8, 4)};
+    for (size_t from = 0; from <= 5; from++) { /* a page that ended after so many */
+        s.count = 0;
+        calls_each_live(c, from == 0 ? UINT64_MAX : calls_order(order[from - 1]), collect, &s);
+        assert_int_equal(s.count, 5 - from);
+        for (size_t i = 0; i < s.count; i++)
+            assert_int_equal(s.entries[i].id, order[from + i]);
+    }
+    char a[CALL_PLACE_TEXT];
+    char b[CALL_PLACE_TEXT];
+    struct call_record back = call_entry_record(calls_find(c, CALLS_EARLIER(9, 2)), a, b);
+    assert_true(slice_is(back.from_address, "udp:10.1.0.10:5060") && back.to_address.n == 0);
+    assert_true(slice_is(back.decision, "packed") && slice_is(back.caller_tag, "t"));
+    struct call_report end = report(CALLS_EARLIER(9, 2), CALL_ENDED);
+    calls_report(c, &end, now);
+    assert_int_equal(usage_view(usage, SLICE("trunk/pbx")).live, 4);
+    assert_int_equal(calls_live(c), 4);
+    assert_int_equal(calls_due(c), 3); /* the end, and the two that were answered here */
+    calls_free(c);
+    assert_int_equal(usage_view(usage, SLICE("trunk/pbx")).live, 0);
+}
+
 /* Due when answered and when ended; gone from memory once its end is on disk. */
 static void records_that_are_due(void **state)
 {
@@ -213,6 +259,7 @@ int main(void)
         cmocka_unit_test(live_calls_come_first_and_end_once),
         cmocka_unit_test(records_that_are_due),
         cmocka_unit_test(a_target_that_moves),
+        cmocka_unit_test(calls_of_earlier_runs),
         cmocka_unit_test(no_more_than_so_many_are_held),
         cmocka_unit_test(a_call_id_of_4_kb_is_cut),
         cmocka_unit_test(what_a_call_holds),

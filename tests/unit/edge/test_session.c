@@ -141,6 +141,34 @@ static void silence_ends(void **state)
     assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
 }
 
+/* A call of an earlier run is bounded as any other, and its end is reported under its own number. */
+static void a_call_of_an_earlier_run(void **state)
+{
+    struct world *w = *state;
+    struct call_report known = {.id = UINT64_C(7) << 32 | 3,
+                                .call_id = SLICE("call-1"),
+                                .caller_tag = SLICE("caller"),
+                                .from = SLICE("600"),
+                                .dialled = SLICE("8123"),
+                                .source = {.kind = EDGE_SOURCE_TRUNK, .name = SLICE("pbx")},
+                                .target = SLICE("trunk/factory"),
+                                .answered = {1},
+                                .code = 200,
+                                .session_s = 1};
+    assert_int_equal(edge_call_restore(w->n.edge, &known), ERR_OK);
+    assert_int_equal(edge_call_restore(w->n.edge, &known), ERR_EXISTS);
+    known.call_id = SLICE("call-2");
+    known.session_s = 0;
+    assert_int_equal(edge_call_restore(w->n.edge, &known), ERR_OK);
+    assert_int_equal(edge_load(w->n.edge).calls, 2);
+    assert_int_equal(w->n.report_count, 0);
+    kit_until(&w->k, edge_load(w->n.edge).calls == 1);
+    assert_string_equal(w->n.reports[0].reason, "nobody refreshed the session: both sides are gone");
+    assert_string_equal(w->n.reports[0].target, "trunk/factory");
+    assert_int_equal(w->n.reports[0].state, CALL_ENDED);
+    assert_int_equal(w->n.reports[0].code, 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +180,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(too_small_an_interval, open_timed, world_close),
         cmocka_unit_test_setup_teardown(a_ghost_ends, open_timed, world_close),
         cmocka_unit_test_setup_teardown(silence_ends, open_impatient, world_close),
+        cmocka_unit_test_setup_teardown(a_call_of_an_earlier_run, open_timed, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

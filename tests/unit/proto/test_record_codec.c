@@ -48,7 +48,9 @@ static void there_and_back(void **state)
                             .answered = {2},
                             .ended = {-3},
                             .code = 200,
-                            .rule = 5};
+                            .rule = 5,
+                            .caller_tag = SLICE("tag"),
+                            .session_s = 1800};
     assert_int_equal(call_record_pack(&r, &packed), ERR_OK);
     assert_int_equal(call_record_unpack(&arena, buf_view(&packed), &r2), ERR_OK);
     assert_slice(r.call_id, r2.call_id);
@@ -67,6 +69,8 @@ static void there_and_back(void **state)
     assert_int_equal(r2.ended.ms, -3);
     assert_int_equal(r2.code, 200);
     assert_int_equal(r2.rule, 5);
+    assert_slice(r.caller_tag, r2.caller_tag);
+    assert_int_equal(r2.session_s, 1800);
     assert_int_equal(call_decision_unpack(&arena, r2.decision, &d2), ERR_OK);
     assert_slice(d2.plan_number, d.plan_number);
     assert_slice(d2.plan_digest, d.plan_digest);
