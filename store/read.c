@@ -264,18 +264,25 @@ static enum err index_cursor(struct store_read *r)
     return env_err(rc);
 }
 
+enum err read_index(struct store_read *r, struct index_reader *out)
+{
+    enum err e = read_totals(r);
+    if (e == ERR_OK) e = index_cursor(r);
+    if (e == ERR_OK) {
+        *out = (struct index_reader){.cursor = r->index, .lens = r->totals.index_lens, .cache = &r->cache};
+    }
+    return e;
+}
+
 enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out, size_t cap,
                      size_t *count, bool *more)
 {
     struct match m = {.arena = arena, .number_len = number.n, .out = out, .cap = cap};
     *count = 0;
     *more = false;
-    enum err e = read_totals(r);
-    if (e == ERR_OK) e = index_cursor(r);
-    if (e == ERR_OK) {
-        struct index_reader reader = {.cursor = r->index, .lens = r->totals.index_lens, .cache = &r->cache};
-        e = index_walk(&reader, number, match_list, &m);
-    }
+    struct index_reader reader;
+    enum err e = read_index(r, &reader);
+    if (e == ERR_OK) e = index_walk(&reader, number, match_list, &m);
     if (e == ERR_NOTFOUND) e = ERR_OK;
     if (e != ERR_OK) return read_checked(r, e);
     *count = m.count;

@@ -25,6 +25,8 @@ struct store_read {
 MUST_CHECK enum err read_totals(struct store_read *r);
 /* Counts ERR_CORRUPT; returns e. */
 enum err read_checked(struct store_read *r, enum err e);
+/* The prefix index of this batch. */
+MUST_CHECK enum err read_index(struct store_read *r, struct index_reader *out);
 MUST_CHECK enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cursor **c);
 
 #endif

@@ -78,6 +78,17 @@ void store_plan_counts(struct store_read *r, struct store_plan_counts *out);
 MUST_CHECK enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out,
                                 size_t cap, size_t *count, bool *more);
 
+/* What stands in the prefix index, whatever its length, hours and scope: gets a key of the index and the key of a route
+ * or account there; returning false stops. Slices are valid during the call. */
+typedef bool store_index_visit(void *ctx, struct slice index_key, struct slice object);
+/* Under the keys that begin number, and under "number=". No second question may be asked during a call. */
+MUST_CHECK enum err store_index_around(struct store_read *r, struct slice number, store_index_visit *each, void *ctx);
+/* Under the keys from low up to all that begin with high, in order. */
+MUST_CHECK enum err store_index_within(struct store_read *r, struct slice low, struct slice high,
+                                       store_index_visit *each, void *ctx);
+/* How many keys the index has. */
+MUST_CHECK enum err store_index_count(struct store_read *r, uint64_t *count);
+
 /* Objects and tombstones as a snapshot carries them, in key order after a key ("" for the first): calls each until it
  * returns false. */
 MUST_CHECK enum err store_snapshot(struct store_read *r, struct slice after,

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "node/app/plan_view.h"
 #include "node/app/seal.h"
 #include "node/base/list.h"
 #include "node/base/map.h"
@@ -13,7 +14,8 @@ struct want {
     struct slice key;
     struct plan_object *object; /* NULL: delete */
     struct slice packed;
-    const struct stamp *seen; /* of what is there, and of what was overridden there */
+    const struct plan_object *stored; /* what stands there, where it was looked up alone */
+    const struct stamp *seen;         /* of what is there, and of what was overridden there */
     size_t seen_count;
     struct slice before; /* where it is to be kept: what stands there */
     bool keep;           /* its password stays as it is, so there must be one */
@@ -146,6 +148,21 @@ static enum err keep_secret(struct work *w, struct want *want, const struct plan
     return pack_again(w->arena, o, &want->packed);
 }
 
+/* What stands where something is wanted. */
+static enum err meet(struct work *w, struct want *want, const struct plan_object *o, struct slice packed)
+{
+    enum err e = ERR_OK;
+    want->existed = true;
+    if (w->c->keep_before) want->before = arena_copy(w->arena, packed);
+    if (w->c->keep_before && want->before.p == NULL) e = ERR_NOMEM;
+    if (e == ERR_OK && want->object != NULL && want->object->kind == o->kind) {
+        e = keep_secret(w, want, o);
+        want->same = slice_eq(want->packed, packed);
+    }
+    return e;
+}
+
+/* Of a large change: the whole plan is looked at. */
 static bool visit_object(void *ctx, struct slice key, struct slice packed)
 {
     struct work *w = ctx;
@@ -154,18 +171,28 @@ static bool visit_object(void *ctx, struct slice key, struct slice packed)
     if (w->err == ERR_OK) w->err = push(&w->before, &w->before_count, &w->before_cap, o);
     if (w->err != ERR_OK) return false;
     struct want *want = find_want(w, key);
-    if (want == NULL) {
-        w->err = push(&w->after, &w->after_count, &w->after_cap, o);
-        return w->err == ERR_OK;
-    }
-    want->existed = true;
-    if (w->c->keep_before) want->before = arena_copy(w->arena, packed);
-    if (w->c->keep_before && want->before.p == NULL) w->err = ERR_NOMEM;
-    if (w->err == ERR_OK && want->object != NULL && want->object->kind == o->kind) {
-        w->err = keep_secret(w, want, o);
-        want->same = slice_eq(want->packed, packed);
-    }
+    w->err = want == NULL ? push(&w->after, &w->after_count, &w->after_cap, o) : meet(w, want, o, packed);
     return w->err == ERR_OK;
+}
+
+static enum err meet_all(struct work *w, struct store_read *read)
+{
+    enum err e = store_objects(read, SLICE(""), false, visit_object, w);
+    return e == ERR_OK ? w->err : e;
+}
+
+/* Of a small one: only what it is about. */
+static enum err meet_each(struct work *w, const struct plan_view *view, struct store_read *read)
+{
+    for (size_t i = 0; i < w->list_count; i++) {
+        struct want *want = &w->list[i];
+        struct slice packed;
+        enum err e = store_object(read, want->key, &packed, NULL);
+        if (e == ERR_OK) e = view->get(view->ctx, want->key, &want->stored);
+        if (e == ERR_OK) e = meet(w, want, want->stored, packed);
+        if (e != ERR_OK && e != ERR_NOTFOUND) return e;
+    }
+    return ERR_OK;
 }
 
 /* "(set)" for a password that nobody knows would make an account that can never register. */
@@ -194,7 +221,6 @@ static enum err make_op(struct work *w, const struct want *want)
 {
     struct plan_change *c = w->c;
     enum err e = check_want(w, want);
-    if (e == ERR_OK && want->object != NULL) e = push(&w->after, &w->after_count, &w->after_cap, want->object);
     if (e != ERR_OK || want->same) return e;
     c->added += !want->existed;
     c->changed += want->existed && want->object != NULL;
@@ -252,6 +278,27 @@ static enum err make_ops(struct work *w)
     return e;
 }
 
+/* ---- lint ---- */
+
+static int compare_edits(const void *left, const void *right)
+{
+    return slice_cmp(((const struct plan_edit *)left)->key, ((const struct plan_edit *)right)->key);
+}
+
+/* Only what the change can make worse is looked at. ERR_LIMIT: that may be too much. */
+static enum err lint_near(struct work *w, const struct plan_view *view)
+{
+    struct plan_edit *edits = arena_alloc(w->arena, (w->list_count + 1) * sizeof *edits);
+    size_t count = 0;
+    if (edits == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < w->list_count; i++) {
+        const struct want *want = &w->list[i];
+        if (!want->same) edits[count++] = (struct plan_edit){want->key, want->stored, want->object};
+    }
+    qsort(edits, count, sizeof *edits, compare_edits);
+    return plan_lint_edits(w->arena, view, edits, count, &w->c->report);
+}
+
 /* Keeps of after what before did not have: an old warning does not stand in the way of every later change. */
 static void keep_new(const struct lint_report *before, struct lint_report *after)
 {
@@ -274,32 +321,66 @@ static void keep_new(const struct lint_report *before, struct lint_report *after
 static enum err lint_both(struct work *w)
 {
     struct lint_report before;
-    enum err e = plan_lint(w->arena, w->before, w->before_count, &before);
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < w->list_count; i++) {
+        if (w->list[i].object != NULL) e = push(&w->after, &w->after_count, &w->after_cap, w->list[i].object);
+    }
+    if (e == ERR_OK) e = plan_lint(w->arena, w->before, w->before_count, &before);
     if (e == ERR_OK) e = plan_lint(w->arena, w->after, w->after_count, &w->c->report);
     if (e == ERR_OK) keep_new(&before, &w->c->report);
     return e;
 }
 
-enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c, struct err_info *info)
+/* ---- the two ways ---- */
+
+static enum err prepare_small(struct work *w, struct store_read *read)
 {
-    struct work w = {.arena = arena, .c = c, .info = info};
+    struct stored_view stored;
+    struct plan_view view;
+    enum err e = stored_view_open(&stored, read, w->arena, w->info, &view);
+    if (e == ERR_OK) e = meet_each(w, &view, read);
+    if (e == ERR_OK) e = all_seen(w, read);
+    if (e == ERR_OK) e = make_ops(w);
+    return e == ERR_OK ? lint_near(w, &view) : e;
+}
+
+static enum err prepare_large(struct work *w, struct store_read *read)
+{
+    enum err e = meet_all(w, read);
+    if (e == ERR_OK) e = all_seen(w, read);
+    store_read_end(read);
+    if (e == ERR_OK) e = make_ops(w);
+    return e == ERR_OK ? lint_both(w) : e;
+}
+
+static void start(struct plan_change *c)
+{
     c->ops = NULL;
     c->op_added = NULL;
     c->op_count = c->added = c->changed = c->removed = 0;
     c->report = (struct lint_report){.count = 0};
     c->after = (struct hlc){0};
+}
+
+enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c, struct err_info *info)
+{
+    struct work w = {.arena = arena, .c = c, .info = info};
+    start(c);
     enum err e = c->fill == NULL ? read_wants(&w) : ERR_OK;
     if (e == ERR_OK) e = store_read_begin(read);
     if (e != ERR_OK) goto out;
     store_plan_digest(read, &c->digest);
     if (c->fill != NULL) e = c->fill(c, read, arena, info);
     if (e == ERR_OK && c->fill != NULL) e = read_wants(&w);
-    if (e == ERR_OK) e = store_objects(read, SLICE(""), false, visit_object, &w);
-    if (e == ERR_OK) e = w.err;
-    if (e == ERR_OK) e = all_seen(&w, read);
+    bool small = w.list_count <= LINT_EDITS_MAX && !c->whole;
+    if (e == ERR_OK && small) e = prepare_small(&w, read);
+    if (e == ERR_LIMIT && small) {
+        start(c);
+        small = false;
+        e = ERR_OK;
+    }
+    if (e == ERR_OK && !small) e = prepare_large(&w, read);
     store_read_end(read);
-    if (e == ERR_OK) e = make_ops(&w);
-    if (e == ERR_OK) e = lint_both(&w);
 out:
     map_fini(&w.wants);
     free((void *)w.before);

@@ -1,7 +1,8 @@
 /* plan_change: from what an operator asks to a list of operations: the same checks for apply, diff and a dry run.
  *
- * It reads one snapshot of the replica, overlays the wanted puts and deletes, lints plan before and after, and keeps
- * what is new. It runs on a worker thread with a reader of its own and touches nothing else of the node. */
+ * It reads one snapshot of the replica, overlays the wanted puts and deletes, and finds what lint says of the plan
+ * after that it did not say before: of a small change by looking at what it concerns, of a large one by looking at both
+ * plans. It runs on a worker thread with a reader of its own and touches nothing else of the node. */
 #ifndef TANDEM_APP_PLAN_CHANGE_H
 #define TANDEM_APP_PLAN_CHANGE_H
 
@@ -26,6 +27,7 @@ struct plan_change {
     size_t delete_count;
     const unsigned char *cluster_key;
     bool keep_before; /* the operations say what they replace */
+    bool whole;       /* both plans are looked at, however small the change is */
     /* out; in the arena */
     struct change_op *ops;
     size_t op_count;

@@ -10,6 +10,7 @@
 #define TANDEM_PLAN_LINT_H
 
 #include "node/plan/object.h"
+#include "node/plan/view.h"
 
 enum lint_severity { LINT_ERROR, LINT_WARNING };
 
@@ -40,6 +41,14 @@ MUST_CHECK enum err plan_lint(struct arena *arena, const struct plan_object *con
 MUST_CHECK enum err plan_lint_change(struct arena *arena, const struct plan_object *const *before, size_t before_count,
                                      const struct plan_object *const *after, size_t after_count,
                                      struct lint_report *out);
+
+/* The same for a few edits of a plan that is asked piece by piece: edits, sorted by key, lead from before to the plan
+ * after. It finds what plan_lint_change finds but new-domain, and looks only at what the edits can make worse and at
+ * what decides that. ERR_LIMIT: they concern too much, or too much may be found; lint both plans as a whole. ERR_NOMEM,
+ * and what the view says. */
+MUST_CHECK enum err plan_lint_edits(struct arena *arena, const struct plan_view *before, const struct plan_edit *edits,
+                                    size_t count, struct lint_report *out);
+#define LINT_EDITS_MAX 1000 /* more are ERR_LIMIT at once */
 
 /* new-domain alone: defaults.domain is the realm of every stored hash (RFC 7616 §3.4.2), so that accounts which keep
  * theirs over a change of it can never register again. Other objects than defaults and accounts are not looked at.

@@ -1,13 +1,12 @@
 /* lint_blocks: the number space of each site: who routes into another one's, which blocks overlap, which are nearly
  * full. */
-#include "node/plan/lint_context.h"
+#include "node/plan/lint_blocks.h"
 
 #include <stdlib.h>
 
-#include "node/plan/span.h"
+#include "node/plan/lint_context.h"
 
 #define FULL_PERCENT 80
-#define SIZE_DIGITS_MAX 18 /* a block of more numbers than 10^18 is never full */
 
 /* ---- foreign-block ---- */
 
@@ -167,7 +166,7 @@ static bool range_size(const struct span *s, uint64_t *size)
     uint64_t high = 0;
     while (at < s->low.n && s->low.p[at] == s->high.p[at])
         at++;
-    if (s->low.n - at > SIZE_DIGITS_MAX) return false;
+    if (s->low.n - at > LINT_MORE_MAX) return false;
     if (at < s->low.n && (slice_u64((struct slice){s->low.p + at, s->low.n - at}, UINT64_MAX, &low) != ERR_OK ||
                           slice_u64((struct slice){s->high.p + at, s->high.n - at}, UINT64_MAX, &high) != ERR_OK)) {
         return false;
@@ -176,28 +175,37 @@ static bool range_size(const struct span *s, uint64_t *size)
     return true;
 }
 
+bool lint_block_numbers(const struct span *block, size_t more, struct lint_numbers *out)
+{
+    out->n = block->low.n + more;
+    if (out->n > LIMIT_NUMBER || !range_size(block, &out->size)) return false;
+    memcpy(out->low, block->low.p, block->low.n);
+    memcpy(out->high, block->high.p, block->high.n);
+    memset(out->low + block->low.n, '0', more);
+    memset(out->high + block->high.n, '9', more);
+    for (size_t i = 0; i < more; i++) {
+        if (out->size > UINT64_MAX / 1000) return false;
+        out->size *= 10;
+    }
+    return out->size >= 2;
+}
+
+bool lint_is_full(uint64_t used, uint64_t size)
+{
+    return used * UINT64_C(100) > size * FULL_PERCENT;
+}
+
 /* Numbers of one length, more digits than the bounds have: is the block nearly full of them? */
 static void check_full(struct lint *l, const struct numbers *x, const struct span *s, size_t more)
 {
-    char low[LIMIT_NUMBER];
-    char high[LIMIT_NUMBER];
-    uint64_t size = 0;
-    size_t n = s->low.n + more;
-    if (n > LIMIT_NUMBER || !range_size(s, &size)) return;
-    memcpy(low, s->low.p, s->low.n);
-    memcpy(high, s->high.p, s->high.n);
-    memset(low + s->low.n, '0', more);
-    memset(high + s->high.n, '9', more);
-    for (size_t i = 0; i < more; i++) {
-        if (size > UINT64_MAX / 1000) return;
-        size *= 10;
-    }
-    size_t used = position(x, (struct slice){high, n}, true) - position(x, (struct slice){low, n}, false);
-    if (size < 2 || used * UINT64_C(100) <= size * FULL_PERCENT) return;
+    struct lint_numbers in;
+    if (!lint_block_numbers(s, more, &in)) return;
+    size_t used = position(x, (struct slice){in.high, in.n}, true) - position(x, (struct slice){in.low, in.n}, false);
+    if (!lint_is_full(used, in.size)) return;
     lint_add(l, LINT_WARNING, "block-full", s->object,
              "%zu of the %llu numbers of %zu digits in its block %.*s%s%.*s are assigned, over %d %%: give the site "
              "another block in time",
-             used, (unsigned long long)size, n, SLICE_ARG(s->low), slice_eq(s->low, s->high) ? "" : "-",
+             used, (unsigned long long)in.size, in.n, SLICE_ARG(s->low), slice_eq(s->low, s->high) ? "" : "-",
              slice_eq(s->low, s->high) ? 0 : (int)s->high.n, s->high.p, FULL_PERCENT);
 }
 
@@ -207,7 +215,7 @@ static void check_fullness(struct lint *l, const struct span_index *blocks)
     if (!collect(l, &x)) l->failed = true;
     for (size_t i = 0; i < blocks->count && !l->failed; i++) {
         const struct span *s = &blocks->spans[i];
-        for (size_t more = 0; more <= SIZE_DIGITS_MAX; more++)
+        for (size_t more = 0; more <= LINT_MORE_MAX; more++)
             check_full(l, &x, s, more);
     }
     free(x.list);

@@ -4,8 +4,9 @@
  * back to the first route, no call can ever arrive. What leaves through a trunk or to an account is out of the plan's
  * sight (RFC 5393 and Max-Forwards end such loops), and rules of trunks and sites are applied once. Only global routes
  * without conditions are followed, so that what is reported is certain. */
-#include "node/plan/lint_context.h"
+#include "node/plan/lint_loops.h"
 
+#include "node/plan/lint_context.h"
 #include "node/plan/span.h"
 
 #define HOPS_MAX 16
@@ -15,10 +16,11 @@ static bool is_rewrite(const struct plan_route *r)
     return r->strip > 0 || r->prepend.n > 0;
 }
 
-static bool is_followed(const struct plan_object *o)
+bool lint_is_followed(const struct plan_object *o)
 {
     if (o->kind != PLAN_ROUTE) return false; /* an account: the call arrives */
-    return o->route.target.kind == PLAN_TO_SITE && is_rewrite(&o->route) && o->route.hours.n == 0;
+    const struct plan_route *r = &o->route;
+    return r->target.kind == PLAN_TO_SITE && is_rewrite(r) && r->hours.n == 0 && !r->disabled && r->scope.n == 0;
 }
 
 /* The characters that every number of the match begins with. */
@@ -49,40 +51,49 @@ static bool rewrite(struct walk *w, const struct plan_route *r)
     return w->known > 0;
 }
 
-/* The route that a look-up of the number finds. */
-static const struct plan_object *look_up(const struct span_index *x, const struct walk *w)
-{
-    struct slice digits = {w->digits, w->known};
-    struct pattern p = {w->whole ? PATTERN_EXACT : PATTERN_PREFIX, digits, SLICE_NONE};
-    struct span s = span_of(&p, NULL, 0);
-    size_t at = span_index_find(x, &s);
-    return at != SPAN_NONE ? x->spans[at].object : NULL;
-}
-
-static void follow(struct lint *l, const struct span_index *x, const struct plan_object *start)
+bool lint_follow(const struct plan_object *start, lint_look_up *look_up, void *ctx, struct lint_loop *loop)
 {
     struct walk w = {0};
     struct pattern p;
-    if (pattern_parse(start->route.match, &p, NULL) != ERR_OK) return;
+    if (pattern_parse(start->route.match, &p, NULL) != ERR_OK) return false;
     struct slice known = known_digits(&p);
     memcpy(w.digits, known.p, known.n);
     w.known = known.n;
     w.whole = p.kind == PATTERN_EXACT;
     const struct plan_object *at = start;
     for (unsigned hop = 1; hop <= HOPS_MAX; hop++) {
-        if (!rewrite(&w, &at->route)) return;
-        at = look_up(x, &w);
-        if (at == NULL || !is_followed(at)) return;
-        if (at != start) continue;
+        if (!rewrite(&w, &at->route)) return false;
+        const struct pattern number = {w.whole ? PATTERN_EXACT : PATTERN_PREFIX, {w.digits, w.known}, SLICE_NONE};
+        at = look_up(ctx, &number);
+        if (at == NULL || !lint_is_followed(at)) return false;
+        if (!plan_object_same(at, start)) continue;
         bool bounded = start->route.length_min != 0 || start->route.length_max != 0;
-        if (bounded && w.grown != 0) return; /* it leaves its own length: in the end */
-        lint_add(
-            l, LINT_ERROR, "translation-loop", start,
-            "its strip: and prepend: make %.*s... of the number, which leads back to this route after %u look-up%s: "
-            "rewrite to a number that another route takes, or send it to a trunk or account",
-            (int)w.known, w.digits, hop, hop > 1 ? "s" : "");
-        return;
+        if (bounded && w.grown != 0) return false; /* it leaves its own length: in the end */
+        loop->hops = hop;
+        loop->digits_len = w.known;
+        memcpy(loop->digits, w.digits, w.known);
+        return true;
     }
+    return false;
+}
+
+/* The route that a look-up of the number finds. */
+static const struct plan_object *look_up(void *ctx, const struct pattern *number)
+{
+    const struct span_index *x = ctx;
+    struct span s = span_of(number, NULL, 0);
+    size_t at = span_index_find(x, &s);
+    return at != SPAN_NONE ? x->spans[at].object : NULL;
+}
+
+static void check_loop(struct lint *l, struct span_index *x, const struct plan_object *start)
+{
+    struct lint_loop loop;
+    if (!lint_follow(start, look_up, x, &loop)) return;
+    lint_add(l, LINT_ERROR, "translation-loop", start,
+             "its strip: and prepend: make %.*s... of the number, which leads back to this route after %u look-up%s: "
+             "rewrite to a number that another route takes, or send it to a trunk or account",
+             (int)loop.digits_len, loop.digits, loop.hops, loop.hops > 1 ? "s" : "");
 }
 
 static bool add(struct span_index *x, struct slice match, const struct plan_object *o, uint32_t preference)
@@ -117,12 +128,11 @@ void lint_loops(struct lint *l)
     struct span_index x = {0};
     bool any = false;
     for (size_t i = 0; i < routes->count && !any; i++)
-        any = is_followed(routes->list[i]);
+        any = lint_is_followed(routes->list[i]);
     if (!any) return;
     if (!fill(l, &x)) l->failed = true;
     for (size_t i = 0; i < routes->count && !l->failed; i++) {
-        const struct plan_route *r = &routes->list[i]->route;
-        if (is_followed(routes->list[i]) && r->scope.n == 0 && !r->disabled) follow(l, &x, routes->list[i]);
+        if (lint_is_followed(routes->list[i])) check_loop(l, &x, routes->list[i]);
     }
     span_index_fini(&x);
 }

@@ -4,14 +4,9 @@
 
 #include <stdlib.h>
 
-#include "node/plan/span.h"
+#include "node/plan/lint_cover.h"
 
 /* ---- routes of one match and scope, by priority ---- */
-
-static bool is_unconditional(const struct plan_route *r)
-{
-    return !r->disabled && r->hours.n == 0 && r->length_min == 0 && r->length_max == 0;
-}
 
 static int by_target(const void *left, const void *right)
 {
@@ -73,7 +68,7 @@ static void behind_reject(struct lint *l, const struct plan_object *const *group
                 "remove it",
                 reject->route.target.code, reject->route.priority);
         }
-        if (reject == NULL && r->target.kind == PLAN_TO_REJECT && is_unconditional(r)) reject = group[i];
+        if (reject == NULL && r->target.kind == PLAN_TO_REJECT && lint_is_unconditional(r)) reject = group[i];
     }
 }
 
@@ -109,65 +104,13 @@ static void check_length(struct lint *l, const struct plan_object *o, const stru
 
 /* ---- shadows: longer matches that together cover all of a route ---- */
 
-/* How far, from its beginning, a span is covered: up to at itself, or behind everything that begins with it. */
-struct cover {
-    struct slice at;
-    bool behind;
-};
-
-/* The border as a text to compare: trailing zeros say nothing (8150 begins where 815 does), and behind 829 comes 83. */
-#define BORDER_MAX (LIMIT_NUMBER + 1)
-static struct slice border(struct cover c, char out[BORDER_MAX])
-{
-    size_t n = c.at.n;
-    if (n > 0) memcpy(out, c.at.p, n);
-    if (c.behind) {
-        while (n > 0 && out[n - 1] == '9')
-            n--;
-        if (n > 0) {
-            out[n - 1]++;
-        } else {
-            out[n++] = '9' + 1;
-        }
-    }
-    while (n > 0 && out[n - 1] == '0')
-        n--;
-    return (struct slice){out, n};
-}
-
-static int compare_borders(struct cover a, struct cover b)
-{
-    char text_a[BORDER_MAX];
-    char text_b[BORDER_MAX];
-    return slice_cmp(border(a, text_a), border(b, text_b));
-}
-
-/* Whether at every site where wide is a candidate, narrow is one too. */
-static bool reaches(const struct plan_route *narrow, const struct plan_route *wide)
-{
-    return narrow->scope.n == 0 || slice_eq(narrow->scope, wide->scope);
-}
-
-/* Takes every call to its match, for good. */
-static bool takes_all(const struct plan_route *r)
-{
-    return is_unconditional(r) && !r->overflow;
-}
-
-/* Whether all numbers that wide is for, by its length:, have the characters that a span needs. */
-static bool long_enough(const struct plan_route *wide, const struct span *s)
-{
-    if (wide->length_min != 0 && wide->length_min < s->low.n) return false;
-    return wide->length_max == 0 || wide->length_max >= s->low.n;
-}
-
 /* Tells the spans around an unconditional one that this part of theirs is taken. It may stop behind one that is itself
  * unconditional and global: that one has told the wider ones. Deeper nesting than a number has characters is not looked
  * into. */
-static void cover_parents(const struct span_index *x, struct cover *covers, const struct span *s)
+static void cover_parents(const struct span_index *x, struct lint_border *covers, const struct span *s)
 {
-    const struct cover begin = {s->low, false};
-    const struct cover end = {s->high, true};
+    const struct lint_border begin = {s->low, false};
+    const struct lint_border end = {s->high, true};
     unsigned told = 0; /* spans of a lower specificity know */
     size_t at = s->parent;
     for (unsigned steps = 0; at != SPAN_NONE && steps <= LIMIT_NUMBER; steps++, at = x->spans[at].parent) {
@@ -175,30 +118,30 @@ static void cover_parents(const struct span_index *x, struct cover *covers, cons
         const struct plan_route *r = &wide->object->route;
         if (wide->specificity < told) return;
         if (wide->specificity >= s->specificity) continue;
-        if (long_enough(r, s) && reaches(&s->object->route, r) && compare_borders(begin, covers[at]) <= 0 &&
-            compare_borders(end, covers[at]) > 0) {
+        if (lint_may_cover(&s->object->route, r, s) && lint_border_cmp(begin, covers[at]) <= 0 &&
+            lint_border_cmp(end, covers[at]) > 0) {
             covers[at] = end;
         }
-        if (takes_all(r) && r->scope.n == 0) told = wide->specificity;
+        if (lint_takes_all(r) && r->scope.n == 0) told = wide->specificity;
     }
 }
 
 static void check_shadows(struct lint *l, const struct span_index *x)
 {
-    struct cover *covers = malloc((x->count + 1) * sizeof *covers);
+    struct lint_border *covers = malloc((x->count + 1) * sizeof *covers);
     if (covers == NULL) {
         l->failed = true;
         return;
     }
     for (size_t i = 0; i < x->count; i++) {
         const struct span *s = &x->spans[i];
-        covers[i] = (struct cover){s->low, false};
-        if (s->open && takes_all(&s->object->route)) cover_parents(x, covers, s);
+        covers[i] = (struct lint_border){s->low, false};
+        if (s->open && lint_takes_all(&s->object->route)) cover_parents(x, covers, s);
     }
     for (size_t i = 0; i < x->count; i++) {
         const struct span *s = &x->spans[i];
-        struct cover end = {s->high, true};
-        if (!s->open || compare_borders(covers[i], end) < 0) continue;
+        struct lint_border end = {s->high, true};
+        if (!s->open || lint_border_cmp(covers[i], end) < 0) continue;
         lint_add(l, LINT_WARNING, "shadowed", s->object,
                  "longer matches cover all of %.*s, so it gets no call: remove it, or set overflow: on the longer ones",
                  SLICE_ARG(s->object->route.match));

@@ -32,6 +32,27 @@ bool span_equal(const struct span *a, const struct span *b)
     return slice_eq(a->low, b->low) && compare_ends(a, b) == 0;
 }
 
+bool span_contains(const struct span *a, const struct span *b)
+{
+    return slice_cmp(a->low, b->low) <= 0 && compare_ends(a, b) >= 0;
+}
+
+/* Between equal spans of equal preference, so that the same plan is always seen in the same order. */
+static int compare_owners(const struct plan_object *a, const struct plan_object *b)
+{
+    if (a == NULL || b == NULL) return 0;
+    if (a->kind != b->kind) return a->kind == PLAN_ROUTE ? -1 : 1;
+    if (a->kind == PLAN_SITE) return slice_cmp(a->site.name, b->site.name);
+    if (a->kind == PLAN_ACCOUNT) return slice_cmp(a->account.name, b->account.name);
+    if (a->kind != PLAN_ROUTE) return 0;
+    const struct plan_target *x = &a->route.target;
+    const struct plan_target *y = &b->route.target;
+    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+    if (x->code != y->code) return x->code < y->code ? -1 : 1;
+    int order = slice_cmp(x->name, y->name);
+    return order != 0 ? order : slice_cmp(a->route.scope, b->route.scope);
+}
+
 static int compare_spans(const void *left, const void *right)
 {
     const struct span *a = left;
@@ -39,7 +60,7 @@ static int compare_spans(const void *left, const void *right)
     int order = slice_cmp(a->low, b->low);
     if (order == 0) order = compare_ends(b, a);
     if (order == 0) order = (a->preference < b->preference) - (a->preference > b->preference);
-    return order;
+    return order != 0 ? order : compare_owners(a->object, b->object);
 }
 
 enum err span_index_add(struct span_index *x, struct span s)

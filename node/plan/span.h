@@ -32,6 +32,8 @@ struct span_index {
 /* The span of a pattern; its texts stay the pattern's. */
 struct span span_of(const struct pattern *p, const struct plan_object *object, uint32_t preference);
 bool span_equal(const struct span *a, const struct span *b);
+/* Whether every number of b is one of a. */
+bool span_contains(const struct span *a, const struct span *b);
 
 /* Adds a span; ERR_NOMEM. Then span_index_build once, then look-ups. */
 MUST_CHECK enum err span_index_add(struct span_index *x, struct span s);

@@ -243,6 +243,84 @@ static void mistakes_are_named(void **state)
     rig_close(&r);
 }
 
+/* ---- a small change against both plans as a whole ---- */
+
+static const char *any(struct rng *rng, const char *const *list, size_t count)
+{
+    return list[rng_below(rng, count)];
+}
+#define ANY(rng, ...)                                                                                                  \
+    any(rng, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+static void random_line(struct rng *rng, struct buf *out, const char *section)
+{
+    if (strcmp(section, "sites") == 0) {
+        buf_printf(out, "  %s: { blocks: [\"%s\"] }\n", ANY(rng, "hq", "lab"), ANY(rng, "6", "60-64", "7", "600-659"));
+    } else if (strcmp(section, "trunks") == 0) {
+        buf_printf(out, "  %s: { site: %s, address: [\"10.1.0.10\"], trust: [\"10.1.0.10/32\"] }\n",
+                   ANY(rng, "pbx", "other"), ANY(rng, "hq", "lab"));
+    } else if (strcmp(section, "accounts") == 0) {
+        buf_printf(out, "  \"%s\": { password: x, numbers: [\"%s\"] }\n", ANY(rng, "60", "61", "62", "gw"),
+                   ANY(rng, "=63", "=64", "65", "600-649"));
+    } else {
+        buf_printf(out, "  - { match: \"%s\", to: %s, strip: %s }\n",
+                   ANY(rng, "6", "60", "61", "62-69", "600-649", "650-699", "=60", "=61", "=62", "=63", "=64", "7"),
+                   ANY(rng, "trunk/pbx", "trunk/other", "site/lab", "account/gw"), ANY(rng, "0", "1"));
+    }
+}
+
+static void random_change(struct rng *rng, struct buf *out)
+{
+    const char *section = ANY(rng, "sites", "trunks", "accounts", "routes", "routes", "routes");
+    buf_reset(out);
+    buf_printf(out, "plan: 1\n%s:\n", section);
+    random_line(rng, out, section);
+    buf_add(out, "", 1);
+    assert_false(out->failed);
+}
+
+static void take_report(const struct rig *r, struct buf *out)
+{
+    buf_reset(out);
+    for (size_t i = 0; i < r->change.report.count; i++) {
+        const struct lint_finding *f = &r->change.report.findings[i];
+        buf_printf(out, "%s %.*s: %.*s\n", f->id, SLICE_ARG(f->object), SLICE_ARG(f->text));
+    }
+    buf_add(out, "", 1);
+}
+
+static void what_is_near_says_what_the_whole_says(void **state)
+{
+    struct rig r;
+    struct rng rng;
+    struct buf yaml = {0};
+    struct buf near = {0};
+    struct buf whole = {0};
+    size_t findings = 0;
+    (void)state;
+    rng_init(&rng, 7);
+    rig_open(&r, BASE);
+    for (unsigned round = 0; round < 120; round++) {
+        random_change(&rng, &yaml);
+        enum err e = prepare(&r, yaml.p);
+        if (e != ERR_OK) fail_msg("%s: %s", yaml.p, r.info.text);
+        take_report(&r, &near);
+        findings += r.change.report.count;
+        r.change.whole = true;
+        assert_int_equal(plan_change_prepare(r.read, &r.arena, &r.change, &r.info), ERR_OK);
+        take_report(&r, &whole);
+        if (strcmp(near.p, whole.p) != 0) {
+            fail_msg("round %u, %s: near\n%swhole\n%s", round, yaml.p, near.p, whole.p);
+        }
+        kit_store_plan(r.store, yaml.p);
+    }
+    assert_in_range(findings, 20, 1000);
+    buf_fini(&yaml);
+    buf_fini(&near);
+    buf_fini(&whole);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_registration_password_is_sealed_and_kept),
         cmocka_unit_test(old_warnings_stand_in_nobodys_way),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(what_is_near_says_what_the_whole_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
