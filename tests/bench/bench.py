@@ -2,13 +2,15 @@
 """./run bench [GROUP ...]: one line for each row: group, name, value, unit, hold, and ok or short.
 
 Ratios are of medians over interleaved rounds in one run on one machine; absolute times are for orientation. Each group is
-a file: edge.py with edge_rows.py, registration.py, federation.py with simulated.py and real.py; store and sip are programs of their own."""
+a file: edge.py with edge_rows.py, registration.py, federation.py with simulated.py and real.py, plan.py; store and sip are
+programs of their own."""
 import argparse
 import sys
 
 import rows
 import edge
 import federation
+import plan
 import registration
 
 STORE_HOLDS = {  # name: (hold, at most)
@@ -27,7 +29,7 @@ def program(name, holds):
 
 
 GROUPS = {"edge": edge.edge, "store": program("store", STORE_HOLDS), "sip": program("sip", SIP_HOLDS),
-          "registration": registration.registration, "federation": federation.federation}
+          "registration": registration.registration, "plan": plan.plan, "federation": federation.federation}
 
 
 def arguments_of(argv):

@@ -7,6 +7,7 @@ import pytest
 from harness.cluster import ROOT, TANDEMD, clusterctl
 
 CONFIGS = ROOT / "cluster-configs"
+TEMPLATES = ("plans", "two-nodes")  # folders whose plans are to be copied: not even a warning stands there
 FILES = sorted(p for p in CONFIGS.rglob("*") if p.is_file())
 
 
@@ -34,6 +35,8 @@ def check_node(path):
 def check_plan(path):
     """A plan that belongs to another of its folder (NAME-plan.yaml) is checked together with it."""
     base = path.parent / "plan.yaml"
+    if path.parent.name in TEMPLATES:
+        return clusterctl("plan", "check", path, check=False)
     if path == base or not base.exists():
         return clusterctl("plan", "check", path, "--allow", "all", check=False)
     merged = merge(base.read_text(), path.read_text())
