@@ -111,15 +111,33 @@ static int send_all(struct conn *n, struct slice bytes)
     return CLI_DONE;
 }
 
+static int send_bulk(struct conn *n)
+{
+    const struct conn_bulk *bulk = &n->request->bulk;
+    char piece[READ_CHUNK];
+    uint64_t left = bulk->size;
+    rewind(bulk->file);
+    while (left > 0) {
+        size_t k = fread(piece, 1, left < sizeof piece ? (size_t)left : sizeof piece, bulk->file);
+        if (k == 0) return fail(n, CLI_REFUSED, "what is to be sent cannot be read back: %s", strerror(errno));
+        int status = send_all(n, (struct slice){piece, k});
+        if (status != CLI_DONE) return status;
+        left -= k;
+    }
+    return CLI_DONE;
+}
+
 static int send_request(struct conn *n)
 {
+    const struct conn_bulk *bulk = &n->request->bulk;
     struct buf out = {0};
     struct control_frame f = {
         .type = CONTROL_FRAME_REQUEST,
         .request = {.version = CONTROL_VERSION, .command = slice_of(n->request->command), .node = slice_of(n->c->node)},
     };
     if (n->request->args != NULL) f.request.args = *n->request->args;
-    enum err e = control_frame_pack(&f, &out);
+    enum err e = bulk->file != NULL ? control_request_head(&f.request, bulk->name, bulk->size, &out)
+                                    : control_frame_pack(&f, &out);
     int status = CLI_DONE;
     if (e == ERR_LIMIT) {
         status =
@@ -128,6 +146,7 @@ static int send_request(struct conn *n)
         status = fail(n, CLI_REFUSED, "the request cannot be packed: %s", err_name(e));
     } else {
         status = send_all(n, buf_view(&out));
+        if (status == CLI_DONE && bulk->file != NULL) status = send_bulk(n);
     }
     if (out.n > 0) secret_wipe(out.p, out.n);
     buf_fini(&out);

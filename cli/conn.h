@@ -9,11 +9,19 @@
 /* The record is valid during the call. */
 typedef void conn_record(void *ctx, const struct control_record *r);
 
+/* A last argument that is too large to be held: size bytes from the beginning of file. */
+struct conn_bulk {
+    const char *name;
+    FILE *file; /* NULL: there is none */
+    uint64_t size;
+};
+
 struct conn_request {
     const char *command;
     const struct control_record *args; /* NULL: none */
-    uint64_t patience_ms;              /* 0: CONN_PATIENCE_MS */
-    conn_record *each;                 /* NULL: records are ignored */
+    struct conn_bulk bulk;
+    uint64_t patience_ms; /* 0: CONN_PATIENCE_MS */
+    conn_record *each;    /* NULL: records are ignored */
     void *ctx;
     bool quiet;           /* a failure is not said: the caller has another way */
     struct buf *end_text; /* NULL: the text of the reply's end is said; else it is appended here, and not said */

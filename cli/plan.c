@@ -7,14 +7,14 @@
 
 /* ---- plan check ---- */
 
-static enum err send_checked(struct plan_run *p, const struct lint_report *report)
+static enum err send_checked(struct plan_run *p, size_t objects, const struct lint_report *report)
 {
     struct arena arena = {0};
     struct control_builder b;
     struct control_record r;
     control_record_start(&b, &arena, "checked");
     control_text(&b, "file", slice_of(p->file.name));
-    control_int(&b, "objects", (int64_t)p->file.doc.object_count);
+    control_int(&b, "objects", (int64_t)objects);
     control_int(&b, "errors", (int64_t)report->error_count);
     control_int(&b, "warnings", (int64_t)(report->count - report->error_count));
     control_bool(&b, "truncated", report->truncated);
@@ -74,19 +74,72 @@ static int check_file(struct plan_run *p, const struct tree_match *m)
         e = p->c->socket != NULL ? lint_over(p, &stored, &report) : lint_alone(p, &report);
         for (size_t i = 0; e == ERR_OK && i < report.count; i++)
             e = plan_run_finding(p, m, &report.findings[i]);
-        if (e == ERR_OK) e = send_checked(p, &report);
+        if (e == ERR_OK) e = send_checked(p, p->file.doc.object_count, &report);
     }
     plan_stored_fini(&stored);
     if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
     return status == CLI_DONE ? plan_run_verdict(p, report.truncated) : status;
 }
 
+/* ---- a document that is too large to be held, and no node ---- */
+
+struct large {
+    struct lint *lint;
+    size_t routes;
+};
+
+static enum err take_route(void *ctx, const struct plan_object *route)
+{
+    struct large *l = ctx;
+    l->routes++;
+    return plan_lint_take(l->lint, route);
+}
+
+/* What a whole document would be refused for: a route that stands there twice, or is described and removed. */
+static bool is_refused(const struct plan_file *f, const struct lint_report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        if (strcmp(report->findings[i].id, "duplicate") == 0) return true;
+    }
+    for (size_t i = 0; i < f->doc.remove_count; i++) {
+        if (slice_starts(f->doc.remove[i], SLICE("route/"))) return true;
+    }
+    return false;
+}
+
+/* False: it is not one of those, or is to be read as a whole to say what is wrong with it. */
+static bool lint_large(struct plan_run *p, const char *path, struct large *l, struct lint_report *report)
+{
+    if (plan_lint_new(&l->lint) != ERR_OK || !plan_file_pass(&p->file, path, take_route, l)) return false;
+    for (size_t i = 0; i < p->file.doc.object_count; i++) {
+        if (plan_lint_take(l->lint, &p->file.doc.objects[i]) != ERR_OK) return false;
+    }
+    return plan_lint_run(l->lint, &p->file.arena, report) == ERR_OK && !is_refused(&p->file, report);
+}
+
+static int check_large(struct plan_run *p, const struct tree_match *m, bool *done)
+{
+    struct large l = {.routes = 0};
+    struct lint_report report = {.count = 0};
+    enum err e = ERR_OK;
+    *done = lint_large(p, tree_arg(m, 0), &l, &report);
+    for (size_t i = 0; *done && e == ERR_OK && i < report.count; i++)
+        e = plan_run_finding(p, m, &report.findings[i]);
+    if (*done && e == ERR_OK) e = send_checked(p, p->file.doc.object_count + l.routes, &report);
+    plan_lint_free(l.lint);
+    if (!*done) plan_file_fini(&p->file);
+    if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
+    return *done ? plan_run_verdict(p, report.truncated) : CLI_DONE;
+}
+
 int plan_check_run(struct cli *c, const struct tree_match *m)
 {
     struct plan_run p;
+    bool done = false;
     int status = plan_run_open(&p, c);
-    if (status == CLI_DONE) status = plan_file_read(c, tree_arg(m, 0), &p.file);
-    if (status == CLI_DONE) status = check_file(&p, m);
+    if (status == CLI_DONE && c->socket == NULL) status = check_large(&p, m, &done);
+    if (status == CLI_DONE && !done) status = plan_file_read(c, tree_arg(m, 0), &p.file);
+    if (status == CLI_DONE && !done) status = check_file(&p, m);
     return plan_run_close(&p, status);
 }
 
@@ -98,8 +151,8 @@ static int change_run(struct cli *c, const struct tree_match *m, struct plan_sen
     int status = plan_send_options_read(c, m, &o);
     if (status != CLI_DONE) return status;
     status = plan_run_open(&p, c);
-    if (status == CLI_DONE) status = plan_file_read(c, tree_arg(m, 0), &p.file);
-    if (status == CLI_DONE && p.file.doc.object_count == 0 && p.file.doc.remove_count == 0) {
+    if (status == CLI_DONE) status = plan_file_read_passing(c, tree_arg(m, 0), &p.file);
+    if (status == CLI_DONE && plan_file_count(&p.file) == 0) {
         status = cli_fail(c, CLI_REFUSED, "%s: there is nothing in it", p.file.name);
     }
     if (status == CLI_DONE) status = plan_send(&p, m, &o);

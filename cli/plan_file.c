@@ -2,6 +2,8 @@
  * hashes exist. */
 #include "cli/plan_file.h"
 
+#include <sys/stat.h>
+
 #include "cli/conn.h"
 #include "node/base/list.h"
 #include "proto/plan_codec.h"
@@ -74,13 +76,18 @@ const struct plan_object *plan_file_object(const struct plan_file *f, struct sli
 
 bool plan_file_has(const struct plan_file *f, struct slice key)
 {
-    return find(f, key) != NULL;
+    return find(f, key) != NULL || plan_bulk_line(&f->bulk, key) > 0;
 }
 
 unsigned plan_file_line(const struct plan_file *f, struct slice key)
 {
     const struct entry *entry = find(f, key);
-    return entry != NULL ? entry->line : 0;
+    return entry != NULL ? entry->line : plan_bulk_line(&f->bulk, key);
+}
+
+size_t plan_file_count(const struct plan_file *f)
+{
+    return f->doc.object_count + f->doc.remove_count + f->bulk.count;
 }
 
 /* ---- reading ---- */
@@ -101,6 +108,89 @@ static bool is_table(const char *path)
 {
     struct slice name = slice_of(path);
     return name.n > 4 && slice_eq_nocase((struct slice){name.p + name.n - 4, 4}, SLICE(".csv"));
+}
+
+/* ---- a document that is too large to be held ---- */
+
+#define LARGE_FROM 4194304 /* bytes */
+#define HEAD_MAX 4096      /* the digest's comment is looked for in so many */
+
+struct passage {
+    FILE *in;
+    enum err (*take)(void *ctx, const struct plan_object *route);
+    void *ctx;
+    char head[HEAD_MAX];
+    size_t head_len;
+};
+
+static bool read_piece(void *ctx, void *out, size_t cap, size_t *len)
+{
+    struct passage *p = ctx;
+    *len = fread(out, 1, cap, p->in);
+    const size_t room = HEAD_MAX - p->head_len;
+    const size_t n = *len < room ? *len : room;
+    memcpy(p->head + p->head_len, out, n);
+    p->head_len += n;
+    return ferror(p->in) == 0;
+}
+
+static enum err take_one(void *ctx, const struct plan_object *route)
+{
+    const struct passage *p = ctx;
+    return p->take(p->ctx, route);
+}
+
+static enum err pass(struct plan_file *f, struct passage *p)
+{
+    struct err_info info = {0};
+    const struct plan_document_stream stream = {
+        .read = read_piece, .take = take_one, .ctx = p, .seed = (uint64_t)(uintptr_t)p};
+    enum err e = plan_document_read(&f->arena, &stream, &f->doc, &info);
+    if (e == ERR_OK) e = index_all(f);
+    if (e != ERR_OK) return e;
+    const struct slice digest = digest_of((struct slice){p->head, p->head_len});
+    f->digest = arena_copy(&f->arena, digest);
+    f->digest_written = digest.n > 0;
+    return f->digest.p != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+bool plan_file_pass(struct plan_file *f, const char *path, enum err (*take)(void *ctx, const struct plan_object *route),
+                    void *ctx)
+{
+    struct stat st;
+    struct passage p = {.in = is_table(path) ? NULL : fopen(path, "rb"), .take = take, .ctx = ctx};
+    f->name = path;
+    bool large = p.in != NULL && fstat(fileno(p.in), &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= LARGE_FROM &&
+                 st.st_size <= PLAN_FILE_MAX;
+    bool done = large && pass(f, &p) == ERR_OK;
+    if (p.in != NULL) (void)fclose(p.in);
+    secret_wipe(p.head, sizeof p.head);
+    return done;
+}
+
+static enum err take_route(void *ctx, const struct plan_object *route)
+{
+    return plan_bulk_route(ctx, route);
+}
+
+/* A route that is described and removed. */
+static bool contradicts(const struct plan_file *f)
+{
+    for (size_t i = 0; i < f->doc.remove_count; i++) {
+        if (plan_bulk_line(&f->bulk, f->doc.remove[i]) > 0) return true;
+    }
+    return false;
+}
+
+int plan_file_read_passing(struct cli *c, const char *path, struct plan_file *f)
+{
+    *f = (struct plan_file){.name = path};
+    if (plan_bulk_open(&f->bulk) == ERR_OK && plan_file_pass(f, path, take_route, &f->bulk) &&
+        plan_bulk_close(&f->bulk) == ERR_OK && !contradicts(f)) {
+        return CLI_DONE;
+    }
+    plan_file_fini(f);
+    return plan_file_read(c, path, f);
 }
 
 int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
@@ -136,6 +226,7 @@ void plan_file_fini(struct plan_file *f)
         if (o->kind == PLAN_TRUNK) wipe(o->trunk.registration.password);
     }
     wipe(f->text);
+    plan_bulk_fini(&f->bulk);
     map_fini(&f->by_key);
     arena_fini(&f->arena);
     *f = (struct plan_file){0};
@@ -254,53 +345,65 @@ static bool is_plain(const struct plan_object *o)
     return !secret && !(o->kind == PLAN_ACCOUNT && o->account.password_keep);
 }
 
-static enum err bulk_args(const struct plan_file *f, struct control_builder *b)
+static enum err bulk_deletes(const struct plan_file *f, struct control_builder *b)
 {
-    struct buf puts = {0};
     struct buf deletes = {0};
-    struct buf packed = {0};
-    enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < f->doc.object_count; i++) {
-        if (!is_plain(&f->doc.objects[i])) continue;
-        buf_reset(&packed);
-        e = plan_object_pack(&f->doc.objects[i], &packed);
-        if (e == ERR_OK) control_bulk_add(&puts, buf_view(&packed));
-    }
-    for (size_t i = 0; e == ERR_OK && i < f->doc.remove_count; i++)
+    for (size_t i = 0; i < f->doc.remove_count; i++)
         control_bulk_add(&deletes, f->doc.remove[i]);
-    if (puts.failed || deletes.failed) e = ERR_NOMEM;
-    if (e == ERR_OK) control_bytes(b, "bulk_puts", buf_view(&puts));
+    enum err e = deletes.failed ? ERR_NOMEM : ERR_OK;
+    control_list(b, "deletes", NULL, 0);
     if (e == ERR_OK) control_bytes(b, "bulk_deletes", buf_view(&deletes));
-    buf_fini(&puts);
     buf_fini(&deletes);
-    buf_fini(&packed);
     return e;
 }
 
-enum err plan_file_args(const struct plan_file *f, struct control_builder *b)
+/* What needs no record of its own goes behind the arguments. */
+static enum err bulk_puts(struct plan_file *f)
 {
-    bool bulk = f->doc.object_count + f->doc.remove_count > BULK_FROM;
-    size_t put_count = 0;
-    size_t delete_count = bulk ? 0 : f->doc.remove_count;
+    enum err e = f->bulk.file != NULL ? ERR_OK : plan_bulk_open(&f->bulk);
+    for (size_t i = 0; e == ERR_OK && i < f->doc.object_count; i++) {
+        if (is_plain(&f->doc.objects[i])) e = plan_bulk_object(&f->bulk, &f->doc.objects[i]);
+    }
+    return e == ERR_OK ? plan_bulk_close(&f->bulk) : e;
+}
+
+static enum err put_records(const struct plan_file *f, bool bulk, struct control_builder *b)
+{
+    size_t count = 0;
     for (size_t i = 0; i < f->doc.object_count; i++)
-        put_count += !bulk || !is_plain(&f->doc.objects[i]);
-    struct control_record *puts = arena_alloc(b->arena, put_count * sizeof *puts);
-    struct control_record *deletes = arena_alloc(b->arena, delete_count * sizeof *deletes);
-    if (puts == NULL || deletes == NULL) return ERR_NOMEM;
+        count += !bulk || !is_plain(&f->doc.objects[i]);
+    struct control_record *puts = arena_alloc(b->arena, count * sizeof *puts);
+    if (puts == NULL) return ERR_NOMEM;
     for (size_t i = 0, n = 0; i < f->doc.object_count; i++) {
         if (bulk && is_plain(&f->doc.objects[i])) continue;
         enum err e = put_record(b->arena, &f->doc.objects[i], &puts[n++]);
         if (e != ERR_OK) return e;
     }
-    for (size_t i = 0; i < delete_count; i++) {
+    control_list(b, "puts", puts, count);
+    return ERR_OK;
+}
+
+static enum err delete_records(const struct plan_file *f, struct control_builder *b)
+{
+    struct control_record *deletes = arena_alloc(b->arena, f->doc.remove_count * sizeof *deletes);
+    if (deletes == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < f->doc.remove_count; i++) {
         struct control_builder item;
         control_record_start(&item, b->arena, "delete");
         control_text(&item, "key", f->doc.remove[i]);
         enum err e = control_record_done(&item, &deletes[i]);
         if (e != ERR_OK) return e;
     }
-    control_list(b, "puts", puts, put_count);
-    control_list(b, "deletes", deletes, delete_count);
+    control_list(b, "deletes", deletes, f->doc.remove_count);
+    return ERR_OK;
+}
+
+enum err plan_file_args(struct plan_file *f, struct control_builder *b)
+{
+    bool bulk = plan_file_count(f) > BULK_FROM;
+    enum err e = put_records(f, bulk, b);
+    if (e == ERR_OK) e = bulk ? bulk_deletes(f, b) : delete_records(f, b);
+    if (e == ERR_OK && bulk) e = bulk_puts(f);
     control_text(b, "document", slice_of(f->name));
-    return bulk ? bulk_args(f, b) : ERR_OK;
+    return e;
 }

@@ -3,22 +3,7 @@
  * change comes from (a document, a table, a command) is not known here. */
 #include "cli/plan_run.h"
 
-#include "cli/conn.h"
 #include "cli/text.h"
-#include "node/plan/diff.h"
-#include "proto/plan_codec.h"
-
-#define SINGLE_LOOKUPS 32 /* more changed objects than this are read with the whole plan */
-
-/* What a dry run would do with one object. */
-struct op {
-    struct list_node node;
-    struct map_node by_key;
-    struct slice action; /* "add", "change", "remove" */
-    struct slice key;
-    struct slice packed; /* what it would become, where the node alone knows */
-    struct slice detail; /* of a change: "  priority: 10 -> 20\n" */
-};
 
 /* ---- lines ---- */
 
@@ -147,8 +132,6 @@ int plan_run_open(struct plan_run *p, struct cli *c)
     };
     _Static_assert(sizeof views == sizeof p->views, "all of them");
     memcpy(p->views, views, sizeof views);
-    list_init(&p->ops);
-    if (map_init(&p->ops_by_key, 0, 1) != ERR_OK) return cli_fail_err(c, ERR_NOMEM, NULL);
     return cli_output(c, p->views) ? CLI_DONE : CLI_REFUSED;
 }
 
@@ -156,8 +139,6 @@ int plan_run_close(struct plan_run *p, int status)
 {
     status = cli_finish(p->c, status);
     plan_file_fini(&p->file);
-    map_fini(&p->ops_by_key);
-    arena_fini(&p->arena);
     return status;
 }
 
@@ -205,119 +186,6 @@ int plan_run_verdict(struct plan_run *p, bool truncated)
                     truncated ? "more than " : "", p->blocking, p->blocking == 1 ? " stands" : "s stand");
 }
 
-/* ---- what a dry run would do ---- */
-
-static void keep_op(struct plan_run *p, const struct control_record *r)
-{
-    struct op *op = arena_alloc(&p->arena, sizeof *op);
-    if (op == NULL) return;
-    op->action = arena_copy(&p->arena, control_get_text(r, "action"));
-    op->key = arena_copy(&p->arena, control_get_text(r, "object"));
-    op->packed = arena_copy(&p->arena, control_get_text(r, "packed"));
-    if (op->action.p == NULL || op->key.p == NULL || op->packed.p == NULL) return;
-    list_append(&p->ops, &op->node);
-    map_insert(&p->ops_by_key, &op->by_key, map_hash(&p->ops_by_key, op->key));
-    p->changes += slice_is(op->action, "change");
-}
-
-static struct op *find_change(struct plan_run *p, struct slice key)
-{
-    struct map_node *n = map_first(&p->ops_by_key, map_hash(&p->ops_by_key, key));
-    for (; n != NULL; n = map_next(n)) {
-        struct op *op = CONTAINER_OF(n, struct op, by_key);
-        if (slice_eq(op->key, key) && slice_is(op->action, "change")) return op;
-    }
-    return NULL;
-}
-
-/* The document's object as it would be stored: what it keeps is taken from the old one. A new trunk password is sealed
- * by the node alone; any other bytes show that it changes. */
-static void as_stored(const struct plan_object *before, struct plan_object *after)
-{
-    if (after->kind == PLAN_ACCOUNT && after->account.password_keep) after->account.secret = before->account.secret;
-    if (after->kind != PLAN_TRUNK) return;
-    struct plan_registration *r = &after->trunk.registration;
-    r->sealed = r->password.n > 0 ? SLICE("new") : before->trunk.registration.sealed;
-}
-
-/* What the object of an op would become. ERR_NOTFOUND: nobody here knows. */
-static enum err wanted_of(struct plan_run *p, struct arena *arena, const struct op *op, struct plan_object *out)
-{
-    const struct plan_object *wanted = plan_file_object(&p->file, op->key);
-    if (wanted == NULL) return op->packed.n > 0 ? plan_object_unpack(arena, op->packed, out, NULL) : ERR_NOTFOUND;
-    *out = *wanted;
-    return ERR_OK;
-}
-
-/* An object of the node's plan: if the change is about it, in what. */
-static void each_stored(void *ctx, const struct control_record *r)
-{
-    struct plan_run *p = ctx;
-    struct arena arena = {0};
-    struct plan_object before;
-    struct buf text = {0};
-    struct slice key = control_get_text(r, "key");
-    struct op *op = slice_is(r->kind, "object") ? find_change(p, key) : NULL;
-    struct plan_object after;
-    if (op == NULL || wanted_of(p, &arena, op, &after) != ERR_OK) {
-        arena_fini(&arena);
-        return;
-    }
-    if (plan_object_unpack(&arena, control_get_text(r, "packed"), &before, NULL) == ERR_OK &&
-        before.kind == after.kind) {
-        if (op->packed.n == 0) as_stored(&before, &after);
-        enum err e = plan_object_diff(&before, &after, &text);
-        /* what differs and has no text is a sealed password */
-        if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");
-        if (e == ERR_OK && !text.failed) op->detail = arena_copy(&p->arena, buf_view(&text));
-    }
-    buf_fini(&text);
-    arena_fini(&arena);
-}
-
-static void look_up(struct plan_run *p, struct slice key)
-{
-    struct arena arena = {0};
-    struct control_builder b;
-    struct control_record args;
-    control_record_start(&b, &arena, "");
-    if (key.n > 0) control_text(&b, "object", key);
-    if (control_record_done(&b, &args) == ERR_OK) {
-        /* a detail that is missing is no failure: the change itself is known */
-        (void)conn_ask(p->c, &(struct conn_request){
-                                 .command = "plan show", .args = &args, .each = each_stored, .ctx = p, .quiet = true});
-    }
-    arena_fini(&arena);
-}
-
-static void add_details(struct plan_run *p)
-{
-    if (p->changes > SINGLE_LOOKUPS) {
-        look_up(p, SLICE_NONE);
-        return;
-    }
-    for (struct list_node *n = p->ops.next; n != &p->ops; n = n->next) {
-        const struct op *op = CONTAINER_OF(n, struct op, node);
-        if (slice_is(op->action, "change")) look_up(p, op->key);
-    }
-}
-
-static void send_ops(struct plan_run *p)
-{
-    for (struct list_node *n = list_pop(&p->ops); n != NULL; n = list_pop(&p->ops)) {
-        const struct op *op = CONTAINER_OF(n, struct op, node);
-        struct arena arena = {0};
-        struct control_builder b;
-        struct control_record r;
-        control_record_start(&b, &arena, "op");
-        control_text(&b, "action", op->action);
-        control_text(&b, "object", op->key);
-        if (op->detail.n > 0) control_text(&b, "detail", op->detail);
-        if (control_record_done(&b, &r) == ERR_OK) output_record(p->c->output, &r);
-        arena_fini(&arena);
-    }
-}
-
 /* ---- what the node says ---- */
 
 /* A finding with its line in the document, which the node does not know. */
@@ -342,14 +210,6 @@ void plan_run_reply(void *ctx, const struct control_record *r)
     bool finding = slice_is(r->kind, "finding");
     if (finding && p->domain && slice_is(control_get_text(r, "id"), "new-domain")) return; /* found here already */
     p->findings += finding;
-    if (slice_is(r->kind, "op")) {
-        keep_op(p, r);
-        return;
-    }
-    if (slice_is(r->kind, "applied") && !list_empty(&p->ops)) {
-        add_details(p);
-        send_ops(p);
-    }
     if (finding)
         send_finding_at(p, r);
     else

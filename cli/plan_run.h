@@ -3,20 +3,15 @@
 #define TANDEM_CLI_PLAN_RUN_H
 
 #include "cli/plan_file.h"
-#include "node/base/list.h"
 #include "node/plan/lint.h"
 
 struct plan_run {
     struct cli *c;
     struct plan_file file; /* what shall be; the caller fills it */
-    struct arena arena;    /* of the ops */
-    struct list_node ops;  /* in the order of the node's reply */
-    struct map ops_by_key;
-    size_t changes;  /* ops that change an object */
-    size_t findings; /* of the node */
-    size_t blocking; /* of those found here: that stand in the way */
-    bool domain;     /* new-domain is among them */
-    bool moved;      /* the node refused, since its plan is not the one that was looked at */
+    size_t findings;       /* of the node */
+    size_t blocking;       /* of those found here: that stand in the way */
+    bool domain;           /* new-domain is among them */
+    bool moved;            /* the node refused, since its plan is not the one that was looked at */
     struct output_view views[8];
 };
 

@@ -44,7 +44,7 @@ int plan_send_options_read(struct cli *c, const struct tree_match *m, struct pla
     return CLI_DONE;
 }
 
-static enum err build_args(const struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o,
+static enum err build_args(struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o,
                            struct arena *arena, struct control_record *out)
 {
     struct control_builder b;
@@ -143,12 +143,14 @@ static int say_end(struct plan_run *p, const struct plan_send_options *o, int st
 int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args)
 {
     struct buf end = {0};
-    int status = conn_ask(p->c, &(struct conn_request){.command = o->command,
-                                                       .args = args,
-                                                       .patience_ms = CONN_PATIENCE_MS + o->timeout_ms,
-                                                       .each = plan_run_reply,
-                                                       .ctx = p,
-                                                       .end_text = &end});
+    int status =
+        conn_ask(p->c, &(struct conn_request){.command = o->command,
+                                              .args = args,
+                                              .bulk = {PLAN_BULK_ARGUMENT, p->file.bulk.file, p->file.bulk.size},
+                                              .patience_ms = CONN_PATIENCE_MS + o->timeout_ms,
+                                              .each = plan_run_reply,
+                                              .ctx = p,
+                                              .end_text = &end});
     status = say_end(p, o, status, buf_view(&end));
     buf_fini(&end);
     return status;

@@ -49,6 +49,10 @@ struct control_frame {
 
 /* Appends the length and the message. ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err control_frame_pack(const struct control_frame *f, struct buf *out);
+/* Appends the frame of a request up to an argument of so many bytes, not among r's, which its sender writes behind it.
+ * ERR_LIMIT, ERR_NOMEM. */
+MUST_CHECK enum err control_request_head(const struct control_request *r, const char *name, uint64_t size,
+                                         struct buf *out);
 /* Looks at the start of a stream: *used is 0 while the frame is incomplete, else its whole length. Everything is copied
  * into arena. ERR_LIMIT (announced length over the cap), ERR_SYNTAX. */
 MUST_CHECK enum err control_frame_unpack(struct arena *arena, struct slice stream, struct control_frame *f,

@@ -10,26 +10,54 @@
  * request asks for is read in apply_request.c. */
 #include "node/app/apply.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "node/app/confirm.h"
 #include "node/app/conflicts.h"
-#include "proto/plan_codec.h"
+#include "node/plan/diff.h"
 
-#define LOOKS_MAX 4 /* at a plan that moves meanwhile */
+#define LOOKS_MAX 4     /* at a plan that moves meanwhile */
+#define LOOKING_MS 1000 /* between two words about a look that takes long */
+#define HEAVY 16777216u /* bytes of one request */
 
 /* ---- the end ---- */
 
 static void next_apply(struct node *n);
 
-static void apply_free(struct apply *a)
+static void let_go(uv_work_t *work)
 {
-    if (a->read != NULL) store_read_free(a->read);
+    struct apply *a = CONTAINER_OF(work, struct apply, work);
+    arena_fini(&a->change_arena);
+    arena_fini(&a->arena);
+    (void)malloc_trim(0);
+}
+
+static void free_rest(struct apply *a)
+{
     arena_fini(&a->change_arena);
     arena_fini(&a->arena);
     receipts_fini(&a->receipts);
     free(a);
+}
+
+static void after_let_go(uv_work_t *work, int status)
+{
+    struct apply *a = CONTAINER_OF(work, struct apply, work);
+    (void)status;
+    node_work_done(a->n);
+    free_rest(a);
+}
+
+/* What a change of a million objects took is given back to the system, by a thread that nobody waits for. */
+static void apply_free(struct apply *a)
+{
+    bool heavy = a->change_arena.used_total + a->arena.used_total > HEAVY;
+    if (a->read != NULL) store_read_free(a->read);
+    a->read = NULL;
+    if (heavy && !a->n->stopping && node_work(a->n, &a->work, let_go, after_let_go) == ERR_OK) return;
+    free_rest(a);
 }
 
 static void timer_closed(uv_handle_t *handle)
@@ -58,6 +86,16 @@ static void apply_end(struct apply *a, int status, const char *text)
     } else {
         apply_free(a);
     }
+}
+
+static void start_timer(struct apply *a, uv_timer_cb cb, uint64_t ms, uint64_t repeat_ms)
+{
+    if (!a->timer_open) {
+        ASSERT(uv_timer_init(a->n->loop, &a->timer) == 0);
+        a->timer_open = true;
+        a->timer.data = a;
+    }
+    (void)uv_timer_start(&a->timer, cb, ms, repeat_ms);
 }
 
 /* ---- what is said ---- */
@@ -160,6 +198,17 @@ static void send_accepted(struct apply *a, const struct log_id *id)
     arena_fini(&arena);
 }
 
+/* In what a changed object differs: "  priority: 10 -> 20\n". What differs and has no text is a sealed password. */
+static void op_detail(struct control_builder *b, const struct plan_edit *edit)
+{
+    struct buf text = {0};
+    if (edit->before == NULL || edit->after == NULL || edit->before->kind != edit->after->kind) return;
+    enum err e = plan_object_diff(edit->before, edit->after, &text);
+    if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");
+    if (e == ERR_OK && !text.failed) control_text(b, "detail", buf_view(&text));
+    buf_fini(&text);
+}
+
 static void send_ops(struct apply *a)
 {
     for (size_t i = 0; i < a->change.op_count; i++) {
@@ -171,7 +220,7 @@ static void send_ops(struct apply *a)
         control_record_start(&b, &arena, "op");
         control_text(&b, "action", slice_of(action));
         control_text(&b, "object", a->change.ops[i].key);
-        if (a->change.fill != NULL) control_bytes(&b, "packed", a->change.ops[i].value);
+        op_detail(&b, &a->change.op_edits[i]);
         command_record(a->reply, &b);
         arena_fini(&arena);
     }
@@ -220,11 +269,8 @@ static void wait_for_receipts(struct apply *a)
         receipts_end(a);
         return;
     }
-    ASSERT(uv_timer_init(a->n->loop, &a->timer) == 0);
-    a->timer_open = true;
-    a->timer.data = a;
     receipts_progress(&a->receipts, a->reply);
-    (void)uv_timer_start(&a->timer, on_receipt_timeout, a->receipts.timeout_ms, 0);
+    start_timer(a, on_receipt_timeout, a->receipts.timeout_ms, 0);
 }
 
 static void refused(struct apply *a, enum err err)
@@ -369,12 +415,20 @@ static void apply_work(uv_work_t *work)
 
 static void apply_after_work(uv_work_t *work, int status);
 
+/* Who waits for a look at a large plan hears that it goes on. */
+static void still_looking(uv_timer_t *timer)
+{
+    struct apply *a = timer->data;
+    control_reply_progress(a->reply, SLICE("looking at the plan"), 0, 0);
+}
+
 static enum err look(struct apply *a)
 {
     arena_fini(&a->change_arena);
     a->info = (struct err_info){{0}, 0, 0};
     a->looks++;
     a->state = APPLY_WORKING;
+    start_timer(a, still_looking, LOOKING_MS, LOOKING_MS);
     return node_work(a->n, &a->work, apply_work, apply_after_work);
 }
 
@@ -382,6 +436,7 @@ static void apply_after_work(uv_work_t *work, int status)
 {
     struct apply *a = CONTAINER_OF(work, struct apply, work);
     node_work_done(a->n);
+    (void)uv_timer_stop(&a->timer);
     if (status != 0 || a->n->stopping) {
         apply_end(a, 5, "the node is stopping; nothing was changed");
         return;

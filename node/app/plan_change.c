@@ -14,7 +14,7 @@ struct want {
     struct slice key;
     struct plan_object *object; /* NULL: delete */
     struct slice packed;
-    const struct plan_object *stored; /* what stands there, where it was looked up alone */
+    const struct plan_object *stored; /* what stands there, where that is something else */
     const struct stamp *seen;         /* of what is there, and of what was overridden there */
     size_t seen_count;
     struct slice before; /* where it is to be kept: what stands there */
@@ -30,13 +30,6 @@ struct work {
     struct map wants;
     struct want *list;
     size_t list_count;
-    const struct plan_object **before;
-    size_t before_count;
-    size_t before_cap;
-    const struct plan_object **after;
-    size_t after_count;
-    size_t after_cap;
-    enum err err;
 };
 
 static struct want *find_want(const struct work *w, struct slice key)
@@ -57,19 +50,6 @@ static enum err add_want(struct work *w, struct slice key, struct plan_object *o
     struct want *want = &w->list[w->list_count++];
     *want = (struct want){.key = key, .object = object, .packed = packed, .keep = keep};
     map_insert(&w->wants, &want->by_key, map_hash(&w->wants, key));
-    return ERR_OK;
-}
-
-static enum err push(const struct plan_object ***list, size_t *count, size_t *cap, const struct plan_object *o)
-{
-    if (*count == *cap) {
-        size_t grown = *cap == 0 ? 1024 : *cap * 2;
-        const struct plan_object **more = realloc((void *)*list, grown * sizeof *more);
-        if (more == NULL) return ERR_NOMEM;
-        *list = more;
-        *cap = grown;
-    }
-    (*list)[(*count)++] = o;
     return ERR_OK;
 }
 
@@ -153,6 +133,7 @@ static enum err meet(struct work *w, struct want *want, const struct plan_object
 {
     enum err e = ERR_OK;
     want->existed = true;
+    want->stored = o;
     if (w->c->keep_before) want->before = arena_copy(w->arena, packed);
     if (w->c->keep_before && want->before.p == NULL) e = ERR_NOMEM;
     if (e == ERR_OK && want->object != NULL && want->object->kind == o->kind) {
@@ -162,34 +143,24 @@ static enum err meet(struct work *w, struct want *want, const struct plan_object
     return e;
 }
 
-/* Of a large change: the whole plan is looked at. */
-static bool visit_object(void *ctx, struct slice key, struct slice packed)
+/* An object that stands there byte for byte is not unpacked: a document of a million that are there costs no memory. */
+static enum err meet_stored(struct work *w, struct want *want, struct slice packed)
 {
-    struct work *w = ctx;
+    if (want->object != NULL && !want->keep && slice_eq(want->packed, packed)) {
+        want->existed = want->same = true;
+        return ERR_OK;
+    }
     struct plan_object *o = arena_alloc(w->arena, sizeof *o);
-    w->err = o != NULL ? plan_object_unpack_stored(w->arena, packed, o, w->info) : ERR_NOMEM;
-    if (w->err == ERR_OK) w->err = push(&w->before, &w->before_count, &w->before_cap, o);
-    if (w->err != ERR_OK) return false;
-    struct want *want = find_want(w, key);
-    w->err = want == NULL ? push(&w->after, &w->after_count, &w->after_cap, o) : meet(w, want, o, packed);
-    return w->err == ERR_OK;
+    enum err e = o != NULL ? plan_object_unpack_stored(w->arena, packed, o, w->info) : ERR_NOMEM;
+    return e == ERR_OK ? meet(w, want, o, packed) : e;
 }
 
 static enum err meet_all(struct work *w, struct store_read *read)
 {
-    enum err e = store_objects(read, SLICE(""), false, visit_object, w);
-    return e == ERR_OK ? w->err : e;
-}
-
-/* Of a small one: only what it is about. */
-static enum err meet_each(struct work *w, const struct plan_view *view, struct store_read *read)
-{
     for (size_t i = 0; i < w->list_count; i++) {
-        struct want *want = &w->list[i];
         struct slice packed;
-        enum err e = store_object(read, want->key, &packed, NULL);
-        if (e == ERR_OK) e = view->get(view->ctx, want->key, &want->stored);
-        if (e == ERR_OK) e = meet(w, want, want->stored, packed);
+        enum err e = store_object(read, w->list[i].key, &packed, NULL);
+        if (e == ERR_OK) e = meet_stored(w, &w->list[i], packed);
         if (e != ERR_OK && e != ERR_NOTFOUND) return e;
     }
     return ERR_OK;
@@ -226,6 +197,7 @@ static enum err make_op(struct work *w, const struct want *want)
     c->changed += want->existed && want->object != NULL;
     c->removed += want->object == NULL;
     c->op_added[c->op_count] = !want->existed;
+    c->op_edits[c->op_count] = (struct plan_edit){want->key, want->stored, want->object};
     c->ops[c->op_count++] = (struct change_op){.kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE,
                                                .key = want->key,
                                                .value = want->packed,
@@ -272,7 +244,8 @@ static enum err make_ops(struct work *w)
     enum err e = ERR_OK;
     c->ops = arena_alloc(w->arena, w->list_count * sizeof *c->ops);
     c->op_added = arena_alloc(w->arena, w->list_count * sizeof *c->op_added);
-    if (c->ops == NULL || c->op_added == NULL) return ERR_NOMEM;
+    c->op_edits = arena_alloc(w->arena, (w->list_count + 1) * sizeof *c->op_edits);
+    if (c->ops == NULL || c->op_added == NULL || c->op_edits == NULL) return ERR_NOMEM;
     for (size_t i = 0; e == ERR_OK && i < w->list_count; i++)
         e = make_op(w, &w->list[i]);
     return e;
@@ -288,13 +261,10 @@ static int compare_edits(const void *left, const void *right)
 /* Only what the change can make worse is looked at. ERR_LIMIT: that may be too much. */
 static enum err lint_near(struct work *w, const struct plan_view *view)
 {
-    struct plan_edit *edits = arena_alloc(w->arena, (w->list_count + 1) * sizeof *edits);
-    size_t count = 0;
+    const size_t count = w->c->op_count;
+    struct plan_edit *edits = arena_alloc(w->arena, count * sizeof *edits);
     if (edits == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < w->list_count; i++) {
-        const struct want *want = &w->list[i];
-        if (!want->same) edits[count++] = (struct plan_edit){want->key, want->stored, want->object};
-    }
+    memcpy(edits, w->c->op_edits, count * sizeof *edits);
     qsort(edits, count, sizeof *edits, compare_edits);
     return plan_lint_edits(w->arena, view, edits, count, &w->c->report);
 }
@@ -318,72 +288,88 @@ static void keep_new(const struct lint_report *before, struct lint_report *after
     after->count = kept;
 }
 
-static enum err lint_both(struct work *w)
+/* Both plans on their way into lint. A route lives during one visit, other objects in the work's arena. */
+struct both {
+    struct work *w;
+    struct lint *before;
+    struct lint *after;
+    struct arena route;
+    enum err err;
+};
+
+static bool visit_object(void *ctx, struct slice key, struct slice packed)
 {
-    struct lint_report before;
-    enum err e = ERR_OK;
+    struct both *b = ctx;
+    bool is_route = slice_starts(key, SLICE("route/"));
+    struct arena *arena = is_route ? &b->route : b->w->arena;
+    struct plan_object *o = arena_alloc(arena, sizeof *o);
+    b->err = o != NULL ? plan_object_unpack_stored(arena, packed, o, b->w->info) : ERR_NOMEM;
+    if (b->err == ERR_OK) b->err = plan_lint_take(b->before, o);
+    if (b->err == ERR_OK && find_want(b->w, key) == NULL) b->err = plan_lint_take(b->after, o);
+    arena_reset(&b->route);
+    return b->err == ERR_OK;
+}
+
+static enum err take_both(struct both *b, struct store_read *read)
+{
+    struct work *w = b->w;
+    enum err e = plan_lint_new(&b->before);
+    if (e == ERR_OK) e = plan_lint_new(&b->after);
+    if (e == ERR_OK) e = store_objects(read, SLICE(""), false, visit_object, b);
+    store_read_end(read);
+    if (e == ERR_OK) e = b->err;
     for (size_t i = 0; e == ERR_OK && i < w->list_count; i++) {
-        if (w->list[i].object != NULL) e = push(&w->after, &w->after_count, &w->after_cap, w->list[i].object);
+        if (w->list[i].object != NULL) e = plan_lint_take(b->after, w->list[i].object);
     }
-    if (e == ERR_OK) e = plan_lint(w->arena, w->before, w->before_count, &before);
-    if (e == ERR_OK) e = plan_lint(w->arena, w->after, w->after_count, &w->c->report);
-    if (e == ERR_OK) keep_new(&before, &w->c->report);
     return e;
 }
 
-/* ---- the two ways ---- */
+/* Of a change that concerns much: both plans are looked at. */
+static enum err lint_both(struct work *w, struct store_read *read)
+{
+    struct both b = {.w = w};
+    struct lint_report before;
+    enum err e = take_both(&b, read);
+    if (e == ERR_OK) e = plan_lint_run(b.before, w->arena, &before);
+    plan_lint_free(b.before);
+    if (e == ERR_OK) e = plan_lint_run(b.after, w->arena, &w->c->report);
+    plan_lint_free(b.after);
+    if (e == ERR_OK) keep_new(&before, &w->c->report);
+    arena_fini(&b.route);
+    return e;
+}
 
-static enum err prepare_small(struct work *w, struct store_read *read)
+static enum err lint(struct work *w, struct store_read *read)
 {
     struct stored_view stored;
     struct plan_view view;
+    if (w->c->whole || w->c->op_count > LINT_EDITS_MAX) return lint_both(w, read);
     enum err e = stored_view_open(&stored, read, w->arena, w->info, &view);
-    if (e == ERR_OK) e = meet_each(w, &view, read);
-    if (e == ERR_OK) e = all_seen(w, read);
-    if (e == ERR_OK) e = make_ops(w);
-    return e == ERR_OK ? lint_near(w, &view) : e;
-}
-
-static enum err prepare_large(struct work *w, struct store_read *read)
-{
-    enum err e = meet_all(w, read);
-    if (e == ERR_OK) e = all_seen(w, read);
-    store_read_end(read);
-    if (e == ERR_OK) e = make_ops(w);
-    return e == ERR_OK ? lint_both(w) : e;
-}
-
-static void start(struct plan_change *c)
-{
-    c->ops = NULL;
-    c->op_added = NULL;
-    c->op_count = c->added = c->changed = c->removed = 0;
-    c->report = (struct lint_report){.count = 0};
-    c->after = (struct hlc){0};
+    if (e == ERR_OK) e = lint_near(w, &view);
+    return e == ERR_LIMIT ? lint_both(w, read) : e;
 }
 
 enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c, struct err_info *info)
 {
     struct work w = {.arena = arena, .c = c, .info = info};
-    start(c);
+    c->ops = NULL;
+    c->op_added = NULL;
+    c->op_edits = NULL;
+    c->op_count = c->added = c->changed = c->removed = 0;
+    c->report = (struct lint_report){.count = 0};
+    c->after = (struct hlc){0};
     enum err e = c->fill == NULL ? read_wants(&w) : ERR_OK;
     if (e == ERR_OK) e = store_read_begin(read);
     if (e != ERR_OK) goto out;
     store_plan_digest(read, &c->digest);
     if (c->fill != NULL) e = c->fill(c, read, arena, info);
     if (e == ERR_OK && c->fill != NULL) e = read_wants(&w);
-    bool small = w.list_count <= LINT_EDITS_MAX && !c->whole;
-    if (e == ERR_OK && small) e = prepare_small(&w, read);
-    if (e == ERR_LIMIT && small) {
-        start(c);
-        small = false;
-        e = ERR_OK;
-    }
-    if (e == ERR_OK && !small) e = prepare_large(&w, read);
+    if (e == ERR_OK) e = meet_all(&w, read);
+    if (e == ERR_OK) e = all_seen(&w, read);
+    if (e == ERR_OK) e = make_ops(&w);
+    if (e == ERR_OK) e = lint(&w, read);
     store_read_end(read);
 out:
     map_fini(&w.wants);
-    free((void *)w.before);
-    free((void *)w.after);
     return e;
 }

@@ -34,10 +34,11 @@ struct plan_change {
     size_t added;
     size_t changed;
     size_t removed;
-    bool *op_added;            /* per op: the object is new */
-    struct lint_report report; /* only what the plan did not have before */
-    struct plan_digest digest; /* of the snapshot that was read */
-    struct hlc after;          /* the newest stamp there of what the operations are about, deleted objects included */
+    bool *op_added;             /* per op: the object is new */
+    struct plan_edit *op_edits; /* per op: what it makes of what */
+    struct lint_report report;  /* only what the plan did not have before */
+    struct plan_digest digest;  /* of the snapshot that was read */
+    struct hlc after;           /* the newest stamp there of what the operations are about, deleted objects included */
 };
 
 /* May be called again for another look: everything below "out" is made anew. ERR_SYNTAX (an object that does not stand

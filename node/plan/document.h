@@ -22,6 +22,18 @@ struct plan_document {
 /* Objects and texts live in arena. Fills info on error (line and column set). */
 MUST_CHECK enum err plan_document_parse(struct arena *arena, struct slice yaml, struct plan_document *out,
                                         struct err_info *info);
+/* The same of a document that is too large to be held: its text comes piece by piece, and its routes are handed on one
+ * by one instead of being kept; that each stands there once is the taker's to see. A route and its texts are valid
+ * during the call. Errors are less well told: who wants words parses the whole. ERR_IO: read cannot; else as above, and
+ * what take returns. */
+struct plan_document_stream {
+    bool (*read)(void *ctx, void *out, size_t cap, size_t *len); /* *len 0: the end */
+    enum err (*take)(void *ctx, const struct plan_object *route);
+    void *ctx;
+    uint64_t seed; /* of the table that finds what stands there twice: nobody who writes documents knows it */
+};
+MUST_CHECK enum err plan_document_read(struct arena *arena, const struct plan_document_stream *stream,
+                                       struct plan_document *out, struct err_info *info);
 /* Objects in any order (sorted here). ERR_NOMEM. */
 MUST_CHECK enum err plan_document_write(const struct plan_object *const *objects, size_t count, struct buf *out);
 

@@ -63,14 +63,9 @@ static enum err refuse(struct cursor *c, enum err e, const char *text)
                        "%s", text);
 }
 
-enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info)
+/* To the first node, once the parser has its input. */
+static enum err begin(struct cursor *c)
 {
-    memset(c, 0, sizeof *c);
-    c->input = input;
-    c->info = info;
-    if (yaml_parser_initialize(&c->parser) == 0) return err_fail(info, ERR_NOMEM, "no memory to read the document");
-    yaml_parser_set_encoding(&c->parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&c->parser, (const unsigned char *)(input.p != NULL ? input.p : ""), input.n);
     enum err e = next_event(c); /* the start of the stream */
     if (e == ERR_OK) e = next_event(c);
     if (e != ERR_OK) return e;
@@ -80,6 +75,40 @@ enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info
         return refuse(c, ERR_SYNTAX, "tags are not used in a plan; take the %TAG line out");
     }
     return ERR_OK;
+}
+
+static enum err prepare(struct cursor *c, struct err_info *info)
+{
+    memset(c, 0, sizeof *c);
+    c->info = info;
+    if (yaml_parser_initialize(&c->parser) == 0) return err_fail(info, ERR_NOMEM, "no memory to read the document");
+    yaml_parser_set_encoding(&c->parser, YAML_UTF8_ENCODING);
+    return ERR_OK;
+}
+
+enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info)
+{
+    enum err e = prepare(c, info);
+    if (e != ERR_OK) return e;
+    c->input = input;
+    yaml_parser_set_input_string(&c->parser, (const unsigned char *)(input.p != NULL ? input.p : ""), input.n);
+    return begin(c);
+}
+
+static int read_more(void *ctx, unsigned char *out, size_t cap, size_t *len)
+{
+    struct cursor *c = ctx;
+    return c->read(c->read_ctx, out, cap, len) ? 1 : 0;
+}
+
+enum err cursor_open_stream(struct cursor *c, cursor_read *read, void *ctx, struct err_info *info)
+{
+    enum err e = prepare(c, info);
+    if (e != ERR_OK) return e;
+    c->read = read;
+    c->read_ctx = ctx;
+    yaml_parser_set_input(&c->parser, read_more, c);
+    return begin(c);
 }
 
 void cursor_close(struct cursor *c)

@@ -27,18 +27,26 @@ struct yaml_node {
     unsigned column;
 };
 
+/* Fills out with at most cap bytes, *len 0 at the end; false: it cannot. */
+typedef bool cursor_read(void *ctx, void *out, size_t cap, size_t *len);
+
 struct cursor {
     yaml_parser_t parser;
     yaml_event_t event;
     bool has_event;
     unsigned depth;
-    struct slice input;
+    struct slice input; /* empty: it comes from read */
+    cursor_read *read;
+    void *read_ctx;
     struct err_info *info;
 };
 
 /* Begins at the root node of the document. input and info stay borrowed. ERR_NOMEM, ERR_SYNTAX (no document).
  * cursor_close is due in any case. */
 MUST_CHECK enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info);
+/* The same over text that comes piece by piece. What is said of an error is less than where the text is there as a
+ * whole: not why it is no text at all, and not that a tab stands there. */
+MUST_CHECK enum err cursor_open_stream(struct cursor *c, cursor_read *read, void *ctx, struct err_info *info);
 void cursor_close(struct cursor *c);
 /* ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM, with info filled. After NODE_DOCUMENT_END it must not be called again. */
 MUST_CHECK enum err cursor_next(struct cursor *c, struct yaml_node *out);

@@ -36,6 +36,9 @@ struct reader {
     struct chunk *first;
     struct chunk *last;
     struct map keys;
+    const struct plan_document_stream *stream; /* that takes the routes; NULL: they are kept */
+    struct arena passing;                      /* of a route on its way to it */
+    struct entry route;
     struct yaml_node begin; /* of the object being read: its name, or its "{" */
     size_t object_count;
     size_t remove_count;
@@ -62,7 +65,8 @@ static struct entry *entry_new(struct reader *r)
 
 static enum err begin_object(struct reader *r, enum plan_kind kind, const struct yaml_node *begin, struct entry **out)
 {
-    struct entry *e = entry_new(r);
+    bool passes = kind == PLAN_ROUTE && r->stream != NULL;
+    struct entry *e = passes ? &r->route : entry_new(r);
     if (e == NULL) return no_memory(r);
     r->begin = *begin;
     *e = (struct entry){.line = begin->line, .object = {.kind = kind, .line = begin->line}};
@@ -118,6 +122,7 @@ static enum err read_object(struct reader *r, struct entry *e, const struct yaml
     if (err != ERR_OK) return err;
     err = plan_object_validate(&e->object, &detail);
     if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->line, r->begin.column, "%s", detail.text);
+    if (e == &r->route) return r->stream->take(r->stream->ctx, &e->object);
     err = enter_key(r, e);
     return err == ERR_OK ? count_entry(r, &r->object_count, at) : err;
 }
@@ -191,12 +196,17 @@ static enum err read_routes(struct reader *r, const struct section *s, const str
                            "a list is wanted here, with lines like - { match: \"6\", to: trunk/hq-pbx }");
     }
     (void)snprintf(r->fields.what, sizeof r->fields.what, "route");
+    struct arena *kept = r->fields.arena;
+    if (r->stream != NULL) r->fields.arena = &r->passing;
     for (;;) {
         enum err err = cursor_next(&r->fields.cursor, &item);
-        if (err != ERR_OK || item.kind == NODE_END) return err;
-        err = begin_object(r, s->kind, &item, &e);
-        if (err == ERR_OK) err = read_object(r, e, &item);
-        if (err != ERR_OK) return err;
+        bool ended = err == ERR_OK && item.kind == NODE_END;
+        if (err == ERR_OK && !ended) err = begin_object(r, s->kind, &item, &e);
+        if (err == ERR_OK && !ended) err = read_object(r, e, &item);
+        if (r->stream != NULL) arena_reset(&r->passing);
+        if (err == ERR_OK && !ended) continue;
+        r->fields.arena = kept;
+        return err;
     }
 }
 
@@ -307,6 +317,21 @@ static enum err publish(struct reader *r, struct arena *arena, struct plan_docum
     return ERR_OK;
 }
 
+static enum err read_all(struct reader *r, struct plan_document *out)
+{
+    enum err e = read_root(r);
+    return e == ERR_OK ? publish(r, r->fields.arena, out) : e;
+}
+
+static void reader_fini(struct reader *r)
+{
+    cursor_close(&r->fields.cursor);
+    buf_fini(&r->fields.items);
+    map_fini(&r->keys);
+    arena_fini(&r->scratch);
+    arena_fini(&r->passing);
+}
+
 enum err plan_document_parse(struct arena *arena, struct slice yaml, struct plan_document *out, struct err_info *info)
 {
     struct reader r = {.fields = {.arena = arena, .info = info}};
@@ -314,11 +339,19 @@ enum err plan_document_parse(struct arena *arena, struct slice yaml, struct plan
     enum err e = map_init(&r.keys, yaml.n / 64, XXH3_64bits(yaml.p, yaml.n));
     if (e != ERR_OK) return no_memory(&r);
     e = cursor_open(&r.fields.cursor, yaml, info);
-    if (e == ERR_OK) e = read_root(&r);
-    if (e == ERR_OK) e = publish(&r, arena, out);
-    cursor_close(&r.fields.cursor);
-    buf_fini(&r.fields.items);
-    map_fini(&r.keys);
-    arena_fini(&r.scratch);
+    if (e == ERR_OK) e = read_all(&r, out);
+    reader_fini(&r);
+    return e;
+}
+
+enum err plan_document_read(struct arena *arena, const struct plan_document_stream *stream, struct plan_document *out,
+                            struct err_info *info)
+{
+    struct reader r = {.fields = {.arena = arena, .info = info}, .stream = stream};
+    enum err e = map_init(&r.keys, 0, stream->seed);
+    if (e != ERR_OK) return no_memory(&r);
+    e = cursor_open_stream(&r.fields.cursor, stream->read, stream->ctx, info);
+    if (e == ERR_OK) e = read_all(&r, out);
+    reader_fini(&r);
     return e;
 }

@@ -79,23 +79,11 @@ struct slice lint_site_of(const struct lint *l, const struct plan_target *t)
 
 /* ---- order ---- */
 
-static int compare_targets(const struct plan_target *a, const struct plan_target *b)
-{
-    if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
-    if (a->code != b->code) return a->code < b->code ? -1 : 1;
-    return slice_cmp(a->name, b->name);
-}
-
 static int compare_objects(const void *left, const void *right)
 {
     const struct plan_object *a = *(const struct plan_object *const *)left;
     const struct plan_object *b = *(const struct plan_object *const *)right;
-    if (a->kind != PLAN_ROUTE) return slice_cmp(name_of(a), name_of(b));
-    int order = slice_cmp(a->route.match, b->route.match);
-    if (order == 0) order = slice_cmp(a->route.scope, b->route.scope);
-    if (order != 0) return order;
-    if (a->route.priority != b->route.priority) return a->route.priority < b->route.priority ? -1 : 1;
-    return compare_targets(&a->route.target, &b->route.target);
+    return slice_cmp(name_of(a), name_of(b));
 }
 
 static int compare_findings(const void *left, const void *right)
@@ -110,42 +98,56 @@ static int compare_findings(const void *left, const void *right)
 
 /* ---- life ---- */
 
-static bool sort_in(struct lint *l, const struct plan_object *const *objects, size_t count)
+void plan_lint_free(struct lint *l)
 {
-    size_t counts[PLAN_KIND_COUNT] = {0};
-    for (size_t i = 0; i < count; i++)
-        counts[objects[i]->kind]++;
-    for (size_t k = 0; k < PLAN_KIND_COUNT; k++) {
-        l->kinds[k].list = malloc((counts[k] + 1) * sizeof *l->kinds[k].list);
-        l->kinds[k].used = calloc(counts[k] + 1, sizeof *l->kinds[k].used);
-        if (l->kinds[k].list == NULL || l->kinds[k].used == NULL) return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct lint_objects *o = &l->kinds[objects[i]->kind];
-        o->list[o->count++] = objects[i];
-    }
-    for (size_t k = 0; k < PLAN_KIND_COUNT; k++) {
-        qsort(l->kinds[k].list, l->kinds[k].count, sizeof *l->kinds[k].list, compare_objects);
-    }
-    return true;
-}
-
-static bool lint_init(struct lint *l, struct arena *arena, const struct plan_object *const *objects, size_t count)
-{
-    *l = (struct lint){.arena = arena};
-    l->findings[LINT_ERROR] = calloc(1, sizeof *l->findings[LINT_ERROR]);
-    l->findings[LINT_WARNING] = calloc(1, sizeof *l->findings[LINT_WARNING]);
-    return l->findings[LINT_ERROR] != NULL && l->findings[LINT_WARNING] != NULL && sort_in(l, objects, count);
-}
-
-static void lint_fini(struct lint *l)
-{
-    for (size_t k = 0; k < PLAN_KIND_COUNT; k++) {
-        free(l->kinds[k].list);
+    if (l == NULL) return;
+    for (size_t k = 0; k < PLAN_ROUTE; k++) {
+        free((void *)l->kinds[k].list);
         free(l->kinds[k].used);
     }
+    lint_table_fini(&l->routes);
     free(l->findings[LINT_ERROR]);
     free(l->findings[LINT_WARNING]);
+    free(l);
+}
+
+enum err plan_lint_new(struct lint **out)
+{
+    struct lint *l = calloc(1, sizeof *l);
+    if (l == NULL) return ERR_NOMEM;
+    l->findings[LINT_ERROR] = calloc(1, sizeof *l->findings[LINT_ERROR]);
+    l->findings[LINT_WARNING] = calloc(1, sizeof *l->findings[LINT_WARNING]);
+    enum err e = lint_table_init(&l->routes);
+    if (l->findings[LINT_ERROR] == NULL || l->findings[LINT_WARNING] == NULL) e = ERR_NOMEM;
+    if (e == ERR_OK) *out = l;
+    if (e != ERR_OK) plan_lint_free(l);
+    return e;
+}
+
+enum err plan_lint_take(struct lint *l, const struct plan_object *o)
+{
+    if (o->kind == PLAN_ROUTE) return lint_table_add(&l->routes, &o->route, o->line);
+    struct lint_objects *k = &l->kinds[o->kind];
+    if (k->count == k->cap) {
+        size_t cap = k->cap == 0 ? 64 : 2 * k->cap;
+        const struct plan_object **grown = realloc((void *)k->list, cap * sizeof *grown);
+        if (grown == NULL) return ERR_NOMEM;
+        k->list = grown;
+        k->cap = cap;
+    }
+    k->list[k->count++] = o;
+    return ERR_OK;
+}
+
+static enum err sort_all(struct lint *l)
+{
+    for (size_t k = 0; k < PLAN_ROUTE; k++) {
+        struct lint_objects *o = &l->kinds[k];
+        o->used = calloc(o->count + 1, sizeof *o->used);
+        if (o->used == NULL) return ERR_NOMEM;
+        if (o->count > 0) qsort((void *)o->list, o->count, sizeof *o->list, compare_objects);
+    }
+    return lint_table_sort(&l->routes);
 }
 
 static enum err publish(struct lint *l, struct lint_report *out)
@@ -167,17 +169,25 @@ static enum err publish(struct lint *l, struct lint_report *out)
     return ERR_OK;
 }
 
+enum err plan_lint_run(struct lint *l, struct arena *arena, struct lint_report *out)
+{
+    l->arena = arena;
+    enum err e = sort_all(l);
+    if (e != ERR_OK) return e;
+    lint_references(l);
+    lint_routes(l);
+    lint_blocks(l);
+    lint_loops(l);
+    return l->failed ? ERR_NOMEM : publish(l, out);
+}
+
 enum err plan_lint(struct arena *arena, const struct plan_object *const *objects, size_t count, struct lint_report *out)
 {
-    struct lint l;
-    enum err e = ERR_NOMEM;
-    if (lint_init(&l, arena, objects, count)) {
-        lint_references(&l);
-        lint_routes(&l);
-        lint_blocks(&l);
-        lint_loops(&l);
-        if (!l.failed) e = publish(&l, out);
-    }
-    lint_fini(&l);
+    struct lint *l = NULL;
+    enum err e = plan_lint_new(&l);
+    for (size_t i = 0; e == ERR_OK && i < count; i++)
+        e = plan_lint_take(l, objects[i]);
+    if (e == ERR_OK) e = plan_lint_run(l, arena, out);
+    plan_lint_free(l);
     return e;
 }

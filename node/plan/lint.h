@@ -35,6 +35,15 @@ struct lint_report {
 MUST_CHECK enum err plan_lint(struct arena *arena, const struct plan_object *const *objects, size_t count,
                               struct lint_report *out);
 
+/* The same of a plan that comes object by object and is too large to be held as objects: what lint needs of a route is
+ * copied in about 32 bytes, other objects are borrowed until plan_lint_free. Run once. ERR_NOMEM, ERR_LIMIT (over 2^32
+ * routes, or 4 GB of their matches). */
+struct lint;
+MUST_CHECK enum err plan_lint_new(struct lint **out);
+MUST_CHECK enum err plan_lint_take(struct lint *l, const struct plan_object *o);
+MUST_CHECK enum err plan_lint_run(struct lint *l, struct arena *arena, struct lint_report *out);
+void plan_lint_free(struct lint *l);
+
 /* What is wrong with a change: the findings of the plan after it that the plan before it had not, and new-domain, which
  * neither plan shows alone. In after, an account with password_keep has the secret of the one before. ERR_NOMEM only.
  */

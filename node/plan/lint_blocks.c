@@ -44,16 +44,18 @@ static void check_match(struct lint *l, const struct span_index *blocks, const s
 /* Routes are sorted by match, scope and priority: the first that is in force, and its equals, are the first choice. */
 static void check_foreign(struct lint *l, const struct span_index *blocks)
 {
-    const struct lint_objects *o = &l->kinds[PLAN_ROUTE];
-    const struct plan_route *first = NULL;
-    for (size_t i = 0; i < o->count; i++) {
-        const struct plan_route *r = &o->list[i]->route;
+    struct plan_route first = {.priority = 0};
+    bool any = false;
+    for (size_t i = 0; i < l->routes.count; i++) {
+        const struct plan_object o = lint_table_at(&l->routes, i);
+        const struct plan_route *r = &o.route;
         if (r->disabled) continue;
-        if (first == NULL || !slice_eq(first->match, r->match) || !slice_eq(first->scope, r->scope)) first = r;
-        if (r->priority != first->priority) continue;
-        check_match(l, blocks, o->list[i], r->match, r->scope, lint_site_of(l, &r->target));
+        if (!any || !slice_eq(first.match, r->match) || !slice_eq(first.scope, r->scope)) first = *r;
+        any = true;
+        if (r->priority != first.priority) continue;
+        check_match(l, blocks, &o, r->match, r->scope, lint_site_of(l, &r->target));
     }
-    o = &l->kinds[PLAN_ACCOUNT];
+    const struct lint_objects *o = &l->kinds[PLAN_ACCOUNT];
     for (size_t i = 0; i < o->count; i++) {
         const struct plan_account *a = &o->list[i]->account;
         for (size_t j = 0; j < a->number_count && !a->disabled; j++) {
@@ -122,7 +124,6 @@ static bool add_exact(struct numbers *x, struct slice match)
 static bool collect(const struct lint *l, struct numbers *x)
 {
     const struct lint_objects *accounts = &l->kinds[PLAN_ACCOUNT];
-    const struct lint_objects *routes = &l->kinds[PLAN_ROUTE];
     size_t distinct = 0;
     bool ok = true;
     for (size_t i = 0; i < accounts->count && ok; i++) {
@@ -131,8 +132,8 @@ static bool collect(const struct lint *l, struct numbers *x)
         for (size_t j = 0; j < a->number_count && ok; j++)
             ok = add_exact(x, a->numbers[j]);
     }
-    for (size_t i = 0; i < routes->count && ok; i++)
-        ok = add_exact(x, routes->list[i]->route.match);
+    for (size_t i = 0; i < l->routes.count && ok; i++)
+        ok = add_exact(x, lint_table_match(&l->routes, i));
     if (x->count > 0) qsort(x->list, x->count, sizeof *x->list, compare_numbers);
     for (size_t i = 0; i < x->count; i++) {
         if (distinct == 0 || !slice_eq(x->list[distinct - 1], x->list[i])) x->list[distinct++] = x->list[i];

@@ -1,15 +1,17 @@
-/* lint_context: what the rules of lint share: the objects sorted by kind and name, and the list of findings. Internal
- * to node/plan. */
+/* lint_context: what the rules of lint share: the objects sorted by kind and name, the routes in a table of their own,
+ * and the list of findings. Internal to node/plan. */
 #ifndef TANDEM_PLAN_LINT_CONTEXT_H
 #define TANDEM_PLAN_LINT_CONTEXT_H
 
 #include "node/plan/lint.h"
+#include "node/plan/lint_table.h"
 
-/* Objects of one kind, sorted by name (routes: by match, scope, priority, target). */
+/* Objects of one kind other than routes, sorted by name. */
 struct lint_objects {
     const struct plan_object **list;
     bool *used; /* by position: a route leads to it */
     size_t count;
+    size_t cap;
 };
 
 struct lint_findings {
@@ -19,8 +21,9 @@ struct lint_findings {
 };
 
 struct lint {
-    struct arena *arena;
-    struct lint_objects kinds[PLAN_KIND_COUNT];
+    struct arena *arena; /* of the findings */
+    struct lint_objects kinds[PLAN_ROUTE];
+    struct lint_table routes;
     struct lint_findings *findings[2]; /* by severity */
     bool failed;                       /* no memory */
 };

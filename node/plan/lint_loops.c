@@ -6,6 +6,8 @@
  * without conditions are followed, so that what is reported is certain. */
 #include "node/plan/lint_loops.h"
 
+#include <stdlib.h>
+
 #include "node/plan/lint_context.h"
 #include "node/plan/span.h"
 
@@ -103,14 +105,13 @@ static bool add(struct span_index *x, struct slice match, const struct plan_obje
     return span_index_add(x, span_of(&p, o, preference)) == ERR_OK;
 }
 
-static bool fill(const struct lint *l, struct span_index *x)
+static bool fill(const struct lint *l, const struct plan_object *routes, struct span_index *x)
 {
-    const struct lint_objects *routes = &l->kinds[PLAN_ROUTE];
     const struct lint_objects *accounts = &l->kinds[PLAN_ACCOUNT];
     bool ok = true;
-    for (size_t i = 0; i < routes->count && ok; i++) {
-        const struct plan_route *r = &routes->list[i]->route;
-        if (!r->disabled && r->scope.n == 0) ok = add(x, r->match, routes->list[i], r->priority);
+    for (size_t i = 0; i < l->routes.count && ok; i++) {
+        const struct plan_route *r = &routes[i].route;
+        if (!r->disabled && r->scope.n == 0) ok = add(x, r->match, &routes[i], r->priority);
     }
     for (size_t i = 0; i < accounts->count && ok; i++) {
         const struct plan_account *a = &accounts->list[i]->account;
@@ -122,17 +123,29 @@ static bool fill(const struct lint *l, struct span_index *x)
     return ok;
 }
 
-void lint_loops(struct lint *l)
+/* Whole objects are made only where there is something to follow. */
+static void check_all(struct lint *l)
 {
-    const struct lint_objects *routes = &l->kinds[PLAN_ROUTE];
+    const size_t count = l->routes.count;
     struct span_index x = {0};
-    bool any = false;
-    for (size_t i = 0; i < routes->count && !any; i++)
-        any = lint_is_followed(routes->list[i]);
-    if (!any) return;
-    if (!fill(l, &x)) l->failed = true;
-    for (size_t i = 0; i < routes->count && !l->failed; i++) {
-        if (lint_is_followed(routes->list[i])) check_loop(l, &x, routes->list[i]);
+    struct plan_object *routes = malloc(count * sizeof *routes);
+    l->failed = l->failed || routes == NULL;
+    for (size_t i = 0; i < count && routes != NULL; i++)
+        routes[i] = lint_table_at(&l->routes, i);
+    if (routes != NULL && !fill(l, routes, &x)) l->failed = true;
+    for (size_t i = 0; i < count && !l->failed; i++) {
+        if (lint_is_followed(&routes[i])) check_loop(l, &x, &routes[i]);
     }
     span_index_fini(&x);
+    free(routes);
+}
+
+void lint_loops(struct lint *l)
+{
+    for (size_t i = 0; i < l->routes.count; i++) {
+        const struct plan_object route = lint_table_at(&l->routes, i);
+        if (!lint_is_followed(&route)) continue;
+        check_all(l);
+        return;
+    }
 }

@@ -185,11 +185,12 @@ static void check_accounts(struct lint *l)
 
 void lint_references(struct lint *l)
 {
-    const struct lint_objects *routes = &l->kinds[PLAN_ROUTE];
     for (size_t k = 0; k < PLAN_ROUTE; k++)
         duplicates(l, &l->kinds[k]);
-    for (size_t i = 0; i < routes->count; i++)
-        need_target(l, routes->list[i]); /* marks what is used */
+    for (size_t i = 0; i < l->routes.count; i++) {
+        const struct plan_object route = lint_table_at(&l->routes, i);
+        need_target(l, &route); /* marks what is used */
+    }
     check_trunks(l);
     check_accounts(l);
 }

@@ -32,6 +32,17 @@ bool span_equal(const struct span *a, const struct span *b)
     return slice_eq(a->low, b->low) && compare_ends(a, b) == 0;
 }
 
+int span_cmp(const struct span *a, const struct span *b)
+{
+    int order = slice_cmp(a->low, b->low);
+    return order != 0 ? order : compare_ends(b, a);
+}
+
+bool span_reaches(const struct span *a, const struct span *b)
+{
+    return compare_ends(a, b) >= 0;
+}
+
 bool span_contains(const struct span *a, const struct span *b)
 {
     return slice_cmp(a->low, b->low) <= 0 && compare_ends(a, b) >= 0;
@@ -57,8 +68,7 @@ static int compare_spans(const void *left, const void *right)
 {
     const struct span *a = left;
     const struct span *b = right;
-    int order = slice_cmp(a->low, b->low);
-    if (order == 0) order = compare_ends(b, a);
+    int order = span_cmp(a, b);
     if (order == 0) order = (a->preference < b->preference) - (a->preference > b->preference);
     return order != 0 ? order : compare_owners(a->object, b->object);
 }

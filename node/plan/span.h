@@ -32,6 +32,10 @@ struct span_index {
 /* The span of a pattern; its texts stay the pattern's. */
 struct span span_of(const struct pattern *p, const struct plan_object *object, uint32_t preference);
 bool span_equal(const struct span *a, const struct span *b);
+/* Low ascending, then high descending: 0 for equal spans. */
+int span_cmp(const struct span *a, const struct span *b);
+/* Whether a ends where b does or behind it. */
+bool span_reaches(const struct span *a, const struct span *b);
 /* Whether every number of b is one of a. */
 bool span_contains(const struct span *a, const struct span *b);
 

@@ -98,8 +98,8 @@ static void do_diff(void *ctx, const struct control_request *q, struct control_r
 {
     hear(ctx, q);
     fake_say(r, "op", "action", "add", "object", "site/hq", NULL);
-    fake_say(r, "op", "action", "change", "object", "route//6/trunk/pbx", NULL);
-    fake_say(r, "op", "action", "change", "object", "trunk/pbx", NULL);
+    fake_say(r, "op", "action", "change", "object", "route//6/trunk/pbx", "detail", "  priority: 20 -> -\n", NULL);
+    fake_say(r, "op", "action", "change", "object", "trunk/pbx", "detail", "  password: (set) -> (set, new)\n", NULL);
     fake_say(r, "op", "action", "remove", "object", "account/6003", NULL);
     fake_say(r, "applied", "change", "", "added", "#1", "changed", "#2", "removed", "#1", "digest", DIGEST, NULL);
     control_reply_end(r, 0, SLICE_NONE);
@@ -350,14 +350,6 @@ static void test_diff(void **state)
     struct bench b;
     char line[512];
     bench_open(&b, document);
-    parse_plan(&b.heard,
-               "plan: 1\ntrunks: { pbx: { site: hq, address: [\"10.1.0.10:5060\"], trust: [\"10.1.0.10/32\"], "
-               "register: { user: u, password: (set) } } }\n"
-               "routes: [ { match: \"6\", to: trunk/pbx, priority: 20 } ]\n");
-    for (size_t i = 0; i < b.heard.plan.object_count; i++) {
-        struct plan_object *o = &b.heard.plan.objects[i];
-        if (o->kind == PLAN_TRUNK) o->trunk.registration.sealed = SLICE("sealed by the node");
-    }
     expect_run(b.node.path, with_file(&b, "plan diff %", line), 0,
                "+ site/hq\n~ route//6/trunk/pbx\n  priority: 20 -> -\n~ trunk/pbx\n  password: (set) -> (set, new)\n- "
                "account/6003\n"
@@ -367,6 +359,94 @@ static void test_diff(void **state)
                    "{\"kind\":\"op\",\"action\":\"change\",\"object\":\"route//6/trunk/pbx\",\"detail\":\"  priority: "
                    "20 -> -\\n\"}",
                    "");
+    bench_close(&b);
+}
+
+/* ---- a document that is too large to be held ---- */
+
+#define LARGE_ROUTES 4500
+
+/* Over 4 MB, by notes; tail stands behind the routes. */
+static void write_large(const struct bench *b, const char *tail)
+{
+    char note[1001];
+    FILE *f = fopen(b->file, "wb");
+    assert_non_null(f);
+    memset(note, 'n', sizeof note - 1);
+    note[sizeof note - 1] = '\0';
+    (void)fprintf(f,
+                  "# plan digest %s\nplan: 1\ndefaults: { domain: example.org }\nsites: { hq: {} }\n"
+                  "accounts: { \"6001\": { password: accountpass } }\n"
+                  "trunks: { pbx: { site: hq, address: [\"10.1.0.10\"], trust: [\"10.1.0.10/32\"] } }\nroutes:\n",
+                  DIGEST);
+    for (unsigned i = 0; i < LARGE_ROUTES; i++)
+        (void)fprintf(f, "- { match: \"7%05u\", to: trunk/pbx, note: %s }\n", i, note);
+    (void)fprintf(f, "%s", tail);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void test_large(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct arena arena = {0};
+    struct control_frame f;
+    char line[512];
+    size_t used = 0;
+    size_t routes = 0;
+    size_t others = 0;
+    struct slice item;
+    bench_open(&b, document);
+    write_large(&b, "");
+    expect_run(b.node.path, with_file(&b, "plan apply % -m large --allow all", line), 4, NULL, NULL);
+    assert_int_equal(control_frame_unpack(&arena, buf_view(&b.heard.request), &f, &used), ERR_OK);
+    assert_true(slice_is(control_get_text(&f.request.args, "base_digest"), DIGEST));
+    assert_true(slice_is(control_get_text(&f.request.args, "message"), "large"));
+    struct slice bulk = control_get_text(&f.request.args, "bulk_puts");
+    while (control_bulk_take(&bulk, &item) == ERR_OK) {
+        struct plan_object o;
+        assert_int_equal(plan_object_unpack(&arena, item, &o, NULL), ERR_OK);
+        others += o.kind != PLAN_ROUTE;
+        if (o.kind == PLAN_ACCOUNT) assert_true(o.account.secret.set);
+        if (o.kind != PLAN_ROUTE) continue;
+        char match[16];
+        (void)snprintf(match, sizeof match, "7%05zu", routes++);
+        assert_true(slice_is(o.route.match, match));
+        assert_int_equal(o.route.note.n, 1000);
+    }
+    assert_int_equal(routes, LARGE_ROUTES);
+    assert_int_equal(others, 4);
+    assert_false(mentions(&b.heard.request, "accountpass"));
+    arena_fini(&arena);
+    bench_close(&b);
+}
+
+/* What is wrong with one is told as with any other; what lint finds has its line. */
+static void test_large_and_wrong(void **state)
+{
+    (void)state;
+    struct bench b;
+    char line[512];
+    bench_open(&b, document);
+    write_large(&b, "");
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 0, "p.yaml: 4504 objects, 0 errors, 0 warnings", "");
+    write_large(&b, "- { match: \"8\", to: trunk/px }\n");
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "p.yaml:4508: error: route//8/trunk/px: it leads to",
+                   "1 finding stands in the way");
+    write_large(&b, "- { match: \"700007\", to: trunk/pbx }\n");
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "",
+                   "p.yaml:4508:3: route//700007/trunk/pbx is already in line 15; keep one of them");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "",
+                   "p.yaml:4508:3: route//700007/trunk/pbx is already in line 15; keep one of them");
+    write_large(&b, "remove: [ route//700007/trunk/pbx ]\n");
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "", "both described and removed: see line 15");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "", "both described and removed: see line 15");
+    write_large(&b, "- { match: \"8\", too: trunk/pbx }\n");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "", "p.yaml:4508:17: route: unknown key");
+    write_large(&b, "\t- { match: \"8\" }\n");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "",
+                   "YAML: a tab stands here; indent with spaces");
+    assert_int_equal(b.heard.applies, 0);
     bench_close(&b);
 }
 
@@ -440,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_base_digest),
         cmocka_unit_test(test_apply_refused_before_it_leaves),
         cmocka_unit_test(test_diff),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_large_and_wrong),
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_show_then_apply),
     };

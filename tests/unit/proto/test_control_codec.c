@@ -412,6 +412,44 @@ static void test_bulk(void **state)
     buf_fini(&bulk);
 }
 
+/* A request whose last argument is written behind its head is the same as one packed whole. */
+static void test_request_head(void **state)
+{
+    static const size_t sizes[] = {0, 1, 127, 128, 16383, 16384, 300000};
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        for (unsigned with = 0; with < 2; with++) {
+            struct arena arena = {0};
+            struct control_builder b;
+            struct control_frame f = {.type = CONTROL_FRAME_REQUEST,
+                                      .request = {.version = 1, .command = SLICE("plan apply")}};
+            struct buf whole = {0};
+            struct buf parts = {0};
+            char *data = arena_alloc(&arena, sizes[i] + 1);
+            assert_non_null(data);
+            memset(data, 'x', sizes[i]);
+            if (with != 0) f.request.node = SLICE("hq-1");
+            control_record_start(&b, &arena, "");
+            if (with != 0) control_text(&b, "message", SLICE("why"));
+            assert_int_equal(control_record_done(&b, &f.request.args), ERR_OK);
+            assert_int_equal(control_request_head(&f.request, "bulk_puts", sizes[i], &parts), ERR_OK);
+            buf_add(&parts, data, sizes[i]);
+            control_bytes(&b, "bulk_puts", (struct slice){data, sizes[i]});
+            assert_int_equal(control_record_done(&b, &f.request.args), ERR_OK);
+            assert_int_equal(control_frame_pack(&f, &whole), ERR_OK);
+            assert_int_equal(parts.n, whole.n);
+            assert_memory_equal(parts.p, whole.p, whole.n);
+            buf_fini(&whole);
+            buf_fini(&parts);
+            arena_fini(&arena);
+        }
+    }
+    struct buf out = {0};
+    const struct control_request r = {.version = 1, .command = SLICE("plan apply")};
+    assert_int_equal(control_request_head(&r, "bulk_puts", LIMIT_CONTROL_FRAME, &out), ERR_LIMIT);
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_nesting_bomb),
         cmocka_unit_test(test_element_bomb),
         cmocka_unit_test(test_large_apply),
+        cmocka_unit_test(test_request_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
