@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "cli/commands.h"
+#include "cli/csv_large.h"
 #include "cli/plan_run.h"
 #include "cli/plan_stored.h"
 #include "node/plan/csv.h"
@@ -203,6 +204,19 @@ static int merge_all(struct import *im)
     return im->replace ? remove_unnamed(im) : CLI_DONE;
 }
 
+static int send_changes(struct import *im, const struct plan_send_options *o, size_t changes)
+{
+    if (changes == 0) {
+        cli_note(im->run.c, SLICE("nothing to change: the plan already says so"));
+        return CLI_DONE;
+    }
+    int status = plan_send(&im->run, im->m, o);
+    if (im->run.moved && !tree_given(im->m, "base")) {
+        cli_note(im->run.c, SLICE("the plan changed while the table was compared with it: try again"));
+    }
+    return status;
+}
+
 static int import_table(struct import *im, const struct plan_send_options *o)
 {
     struct cli *c = im->run.c;
@@ -215,15 +229,7 @@ static int import_table(struct import *im, const struct plan_send_options *o)
         ERR_OK) {
         return cli_fail_err(c, ERR_NOMEM, NULL);
     }
-    if (im->object_count + im->remove_count == 0) {
-        cli_note(c, SLICE("nothing to change: the plan already says so"));
-        return CLI_DONE;
-    }
-    status = plan_send(&im->run, im->m, o);
-    if (im->run.moved && !tree_given(im->m, "base")) {
-        cli_note(c, SLICE("the plan changed while the table was compared with it: try again"));
-    }
-    return status;
+    return send_changes(im, o, im->object_count + im->remove_count);
 }
 
 int plan_import_run(struct cli *c, const struct tree_match *m)
@@ -236,8 +242,13 @@ int plan_import_run(struct cli *c, const struct tree_match *m)
     enum err e = plan_stored_init(&im.stored);
     status = plan_run_open(&im.run, c);
     if (e != ERR_OK && status == CLI_DONE) status = cli_fail_err(c, e, NULL);
-    if (status == CLI_DONE) status = read_table(&im, tree_arg(m, 0));
-    if (status == CLI_DONE) status = import_table(&im, &o);
+    size_t changes = 0;
+    if (status == CLI_DONE && csv_large_read(&im.run, m, tree_arg(m, 0), im.replace, &changes)) {
+        status = send_changes(&im, &o, changes);
+    } else {
+        if (status == CLI_DONE) status = read_table(&im, tree_arg(m, 0));
+        if (status == CLI_DONE) status = import_table(&im, &o);
+    }
     /* rows that were merged are wiped with the file; their passwords live on in the rows */
     for (size_t i = 0; i < im.csv.row_count; i++) {
         struct slice password =

@@ -14,7 +14,7 @@ enum apply_source {
     FROM_PENDING /* what still carries it */,
     FROM_CONFLICTS
 };
-enum apply_state { APPLY_QUEUED, APPLY_WORKING, APPLY_STORING, APPLY_WAITING };
+enum apply_state { APPLY_QUEUED, APPLY_WORKING, APPLY_SAYING, APPLY_STORING, APPLY_WAITING };
 struct apply {
     struct list_node node; /* of node.applies */
     enum apply_state state;
@@ -36,6 +36,8 @@ struct apply {
     struct hlc exactly;        /* and its time there */
     struct change_terms terms; /* plan confirm: what it settles; the others: whether they have to be confirmed */
     unsigned looks;
+    size_t said;        /* operations of a dry run */
+    int dry_run_status; /* that it ends with */
     enum err err;
     struct err_info info;
     /* arguments */

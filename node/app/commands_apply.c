@@ -2,6 +2,7 @@
  * operations come from.
  *
  *   QUEUED -> WORKING (plan_change on a worker thread) -> STORING (handed to the core) -> WAITING (for receipts) -> end
+ *   a dry run: WORKING -> SAYING (what it would do) -> end
  *
  * One apply at a time goes from reading the plan to its change on disk (node.applying): so what was linted is what will
  * be, unless another node changes the plan in that moment; then it is looked at again. A diff waits for nobody. Until
@@ -19,7 +20,8 @@
 #include "node/plan/diff.h"
 
 #define LOOKS_MAX 4     /* at a plan that moves meanwhile */
-#define LOOKING_MS 1000 /* between two words about a look that takes long */
+#define WORKING_MS 1000 /* between two words about what takes long */
+#define PAGE_OPS 500    /* said at once */
 #define HEAVY 16777216u /* bytes of one request */
 
 /* ---- the end ---- */
@@ -209,21 +211,36 @@ static void op_detail(struct control_builder *b, const struct plan_edit *edit)
     buf_fini(&text);
 }
 
-static void send_ops(struct apply *a)
+static void send_op(struct apply *a, size_t i)
 {
-    for (size_t i = 0; i < a->change.op_count; i++) {
-        struct arena arena = {0};
-        struct control_builder b;
-        const char *action = a->change.ops[i].kind == CHANGE_DELETE ? "remove"
-                             : a->change.op_added[i]                ? "add"
-                                                                    : "change";
-        control_record_start(&b, &arena, "op");
-        control_text(&b, "action", slice_of(action));
-        control_text(&b, "object", a->change.ops[i].key);
-        op_detail(&b, &a->change.op_edits[i]);
-        command_record(a->reply, &b);
-        arena_fini(&arena);
+    struct arena arena = {0};
+    struct control_builder b;
+    const char *action = a->change.ops[i].kind == CHANGE_DELETE ? "remove" : a->change.op_added[i] ? "add" : "change";
+    control_record_start(&b, &arena, "op");
+    control_text(&b, "action", slice_of(action));
+    control_text(&b, "object", a->change.ops[i].key);
+    op_detail(&b, &a->change.op_edits[i]);
+    command_record(a->reply, &b);
+    arena_fini(&arena);
+}
+
+/* What a dry run would do, page by page as the client reads: there may be a million operations, and calls go on. */
+static void send_ops(void *ctx, struct control_reply *reply)
+{
+    struct apply *a = ctx;
+    if (a->n->stopping || control_reply_gone(reply)) {
+        apply_end(a, 5, "the node is stopping; nothing was changed");
+        return;
     }
+    for (size_t page = 0; a->said < a->change.op_count; page++) {
+        if (page == PAGE_OPS || control_reply_pending(reply) > CONTROL_PENDING_PAUSE) {
+            control_reply_on_drain(reply, send_ops, a);
+            return;
+        }
+        send_op(a, a->said++);
+    }
+    send_applied(a, NULL);
+    apply_end(a, a->dry_run_status, "");
 }
 
 /* ---- receipts ---- */
@@ -373,9 +390,9 @@ static void apply_decide(struct apply *a)
     send_later(a);
     size_t blocking = send_findings(a);
     if (a->dry_run) {
-        send_ops(a);
-        send_applied(a, NULL);
-        apply_end(a, blocking + later > 0 ? 3 : 0, "");
+        a->state = APPLY_SAYING;
+        a->dry_run_status = blocking + later > 0 ? 3 : 0;
+        send_ops(a, a->reply);
     } else if (later > 0) {
         (void)snprintf(text, sizeof text, "later changes have touched %zu of its objects: --force takes those back too",
                        later);
@@ -415,11 +432,12 @@ static void apply_work(uv_work_t *work)
 
 static void apply_after_work(uv_work_t *work, int status);
 
-/* Who waits for a look at a large plan hears that it goes on. */
-static void still_looking(uv_timer_t *timer)
+/* Who waits for a large change hears that it goes on. */
+static void still_working(uv_timer_t *timer)
 {
     struct apply *a = timer->data;
-    control_reply_progress(a->reply, SLICE("looking at the plan"), 0, 0);
+    if (a->state == APPLY_WORKING) control_reply_progress(a->reply, SLICE("looking at the plan"), 0, 0);
+    if (a->state == APPLY_STORING) control_reply_progress(a->reply, SLICE("storing the change"), 0, 0);
 }
 
 static enum err look(struct apply *a)
@@ -428,7 +446,7 @@ static enum err look(struct apply *a)
     a->info = (struct err_info){{0}, 0, 0};
     a->looks++;
     a->state = APPLY_WORKING;
-    start_timer(a, still_looking, LOOKING_MS, LOOKING_MS);
+    start_timer(a, still_working, WORKING_MS, WORKING_MS);
     return node_work(a->n, &a->work, apply_work, apply_after_work);
 }
 
@@ -436,7 +454,6 @@ static void apply_after_work(uv_work_t *work, int status)
 {
     struct apply *a = CONTAINER_OF(work, struct apply, work);
     node_work_done(a->n);
-    (void)uv_timer_stop(&a->timer);
     if (status != 0 || a->n->stopping) {
         apply_end(a, 5, "the node is stopping; nothing was changed");
         return;
@@ -474,7 +491,7 @@ void applies_stop(struct node *n)
         struct apply *a = CONTAINER_OF(i, struct apply, node);
         i = i->next;
         if (a->state == APPLY_WORKING) continue; /* ends when the worker has */
-        if (a->state == APPLY_QUEUED) {
+        if (a->state == APPLY_QUEUED || a->state == APPLY_SAYING) {
             apply_end(a, 5, "the node is stopping; nothing was changed");
         } else if (a->state == APPLY_STORING) {
             apply_end(a, 5, "the node is stopping; whether the change was stored, \"plan log\" tells after its start");

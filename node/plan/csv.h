@@ -33,12 +33,32 @@ struct plan_csv {
  * cell as a spreadsheet names it, and what to write), ERR_NOMEM. */
 MUST_CHECK enum err plan_csv_parse(struct arena *arena, struct slice text, struct plan_csv *out, struct err_info *info);
 
+/* The same row by row, for a table that is too large to be held as rows: the text is (mapped from its file, say) and
+ * may be read again from a row on. Texts of a row last until the next. That a row repeats another is not seen. */
+struct plan_csv_reader;
+MUST_CHECK enum err plan_csv_open(struct slice text, struct plan_csv_reader **out, struct err_info *info);
+/* kind and columns of the table; no rows. */
+const struct plan_csv *plan_csv_table(const struct plan_csv_reader *r);
+/* at (may be NULL): where in the text the row can be read again. ERR_NOTFOUND: there are no more; else as above. */
+MUST_CHECK enum err plan_csv_next(struct plan_csv_reader *r, struct plan_csv_row *row, size_t *at);
+/* Goes on at a place that plan_csv_next told, whose row began in that line. */
+void plan_csv_seek(struct plan_csv_reader *r, size_t at, unsigned line);
+void plan_csv_close(struct plan_csv_reader *r);
+
 /* The object that a row (of csv, not to be removed) makes of the stored one, NULL when there is none. Texts are
  * borrowed from both. replace: blank cells mean the default. ERR_SYNTAX, ERR_LIMIT when it does not stand up (info:
  * line and why). */
 MUST_CHECK enum err plan_csv_merge(const struct plan_csv *csv, const struct plan_csv_row *row,
                                    const struct plan_object *stored, bool replace, struct plan_object *out,
                                    struct err_info *info);
+
+/* The other way round, for one stored key: k = 0, 1, ... are the keys that a spreadsheet may have made of it, in no
+ * order; false behind the last. *front is the place in the order in which plan_csv_original tries them: the lowest
+ * counts. */
+bool plan_csv_altered(struct slice key, unsigned k, char out[PLAN_KEY_MAX], size_t *len, unsigned *front);
+#define PLAN_CSV_FRONTS 9
+/* The characters that stood before the number. */
+const char *plan_csv_front(unsigned front);
 
 /* Whether stored is what a new row's object may have been before a spreadsheet took the zeros, the + or the = from the
  * front of its number: tries keys of that kind, one after the other, until find returns an object. NULL: no trace. */

@@ -35,6 +35,41 @@ enum err plan_csv_merge(const struct plan_csv *csv, const struct plan_csv_row *r
     return ERR_OK;
 }
 
+/* What a spreadsheet takes from the front of a number. */
+static const char *const fronts[PLAN_CSV_FRONTS] = {"+", "0", "00", "000", "=", "=+", "=0", "=00", "=000"};
+
+const char *plan_csv_front(unsigned front)
+{
+    return front < PLAN_CSV_FRONTS ? fronts[front] : "";
+}
+
+/* Where the number begins in the key of a route or account; 0: there is none. */
+static size_t number_in(struct slice key)
+{
+    struct slice scope;
+    if (slice_starts(key, SLICE("account/"))) return strlen("account/");
+    if (!slice_starts(key, SLICE("route/"))) return 0;
+    const struct slice rest = {key.p + strlen("route/"), key.n - strlen("route/")};
+    return slice_cut(rest, '/', &scope).p != NULL ? strlen("route/") + scope.n + 1 : 0;
+}
+
+bool plan_csv_altered(struct slice key, unsigned k, char out[PLAN_KEY_MAX], size_t *len, unsigned *front)
+{
+    const size_t at = number_in(key);
+    const struct slice number = {key.p + at, key.n - at};
+    for (unsigned i = 0; at > 0 && key.n <= PLAN_KEY_MAX && i < PLAN_CSV_FRONTS; i++) {
+        const size_t n = strlen(fronts[i]);
+        if (!slice_starts(number, slice_of(fronts[i])) || number.n == n) continue;
+        if (number.p[n] < '1' || number.p[n] > '9' || k-- > 0) continue;
+        memcpy(out, key.p, at);
+        memcpy(out + at, number.p + n, number.n - n);
+        *len = key.n - n;
+        *front = i;
+        return true;
+    }
+    return false;
+}
+
 /* The identity of a row with other characters before its number. */
 static bool altered_key(const struct plan_csv_row *row, const char *front, char key[PLAN_KEY_MAX], size_t *len)
 {
@@ -51,10 +86,9 @@ static bool altered_key(const struct plan_csv_row *row, const char *front, char 
 const struct plan_object *plan_csv_original(const struct plan_csv_row *row,
                                             const struct plan_object *(*find)(void *ctx, struct slice key), void *ctx)
 {
-    static const char *const fronts[] = {"+", "0", "00", "000", "=", "=+", "=0", "=00", "=000"};
     struct slice number = row->object.kind == PLAN_ROUTE ? row->object.route.match : row->object.account.name;
     if (number.n == 0 || number.p[0] < '1' || number.p[0] > '9') return NULL; /* nothing was taken from its front */
-    for (size_t i = 0; i < sizeof fronts / sizeof fronts[0]; i++) {
+    for (size_t i = 0; i < PLAN_CSV_FRONTS; i++) {
         char key[PLAN_KEY_MAX];
         size_t n = 0;
         if (!altered_key(row, fronts[i], key, &n)) continue;

@@ -3,6 +3,7 @@
 #include "node/plan/csv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -27,7 +28,7 @@ struct entry {
     const struct plan_csv_row *row;
 };
 
-struct reader {
+struct plan_csv_reader {
     struct csv_cursor cursor;
     struct csv_cell cells[CSV_COLUMN_MAX];
     size_t cell_count;
@@ -38,18 +39,20 @@ struct reader {
     struct buf text; /* of a cell in which quotes are doubled */
     struct arena scratch;
     struct map keys;
+    bool passing; /* rows are not kept: which repeat others is not known */
     struct plan_csv *out;
     struct err_info *info;
 };
 
-static enum err no_memory(const struct reader *r)
+static enum err no_memory(const struct plan_csv_reader *r)
 {
     return err_fail(r->info, ERR_NOMEM, "no memory to read the table");
 }
 
 /* An error at the k-th cell of the row: "cell B12: ...". */
-static enum err fail_cell(const struct reader *r, size_t k, enum err e, const char *fmt, ...) PRINTF_LIKE(4, 5);
-static enum err fail_cell(const struct reader *r, size_t k, enum err e, const char *fmt, ...)
+static enum err fail_cell(const struct plan_csv_reader *r, size_t k, enum err e, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+static enum err fail_cell(const struct plan_csv_reader *r, size_t k, enum err e, const char *fmt, ...)
 {
     struct err_info detail;
     char letters[3] = {(char)('A' + k % 26), '\0', '\0'};
@@ -65,7 +68,7 @@ static enum err fail_cell(const struct reader *r, size_t k, enum err e, const ch
                        detail.text);
 }
 
-static bool row_is_blank(const struct reader *r)
+static bool row_is_blank(const struct plan_csv_reader *r)
 {
     for (size_t k = 0; k < r->cell_count; k++) {
         if (r->cells[k].raw.n > 0) return false;
@@ -74,7 +77,7 @@ static bool row_is_blank(const struct reader *r)
 }
 
 /* The next row with something in it; cell_count is 0 at the end. */
-static enum err next_row(struct reader *r)
+static enum err next_row(struct plan_csv_reader *r)
 {
     do {
         enum err e = csv_row(&r->cursor, r->cells, &r->cell_count);
@@ -85,7 +88,7 @@ static enum err next_row(struct reader *r)
 
 /* ---- the header ---- */
 
-static bool header_has(const struct reader *r, const char *name)
+static bool header_has(const struct plan_csv_reader *r, const char *name)
 {
     for (size_t k = 0; k < r->cell_count; k++) {
         if (slice_eq_nocase(r->cells[k].raw, slice_of(name))) return true;
@@ -93,7 +96,7 @@ static bool header_has(const struct reader *r, const char *name)
     return false;
 }
 
-static enum err find_kind(struct reader *r)
+static enum err find_kind(struct plan_csv_reader *r)
 {
     static const char *const keys[] = {"match", "name"};
     char shown[TEXT_SHOWN];
@@ -114,7 +117,7 @@ static enum err find_kind(struct reader *r)
                      "others for accounts");
 }
 
-static enum err unknown_column(const struct reader *r, size_t k)
+static enum err unknown_column(const struct plan_csv_reader *r, size_t k)
 {
     char shown[TEXT_SHOWN];
     char all[240] = "";
@@ -136,7 +139,7 @@ static enum err unknown_column(const struct reader *r, size_t k)
                      all);
 }
 
-static enum err read_column(struct reader *r, size_t k)
+static enum err read_column(struct plan_csv_reader *r, size_t k)
 {
     struct column *c = &r->columns[k];
     struct slice name = r->cells[k].raw;
@@ -157,7 +160,7 @@ static enum err read_column(struct reader *r, size_t k)
     return c->role != COLUMN_EMPTY ? ERR_OK : unknown_column(r, k);
 }
 
-static enum err read_header(struct reader *r)
+static enum err read_header(struct plan_csv_reader *r)
 {
     enum err e = next_row(r);
     if (e != ERR_OK) return e;
@@ -230,7 +233,7 @@ static const char *spreadsheet_trace(struct slice s)
 }
 
 /* What a cell says; *literal when an apostrophe stood before it. */
-static struct slice cell_text(struct reader *r, size_t k, bool *literal)
+static struct slice cell_text(struct plan_csv_reader *r, size_t k, bool *literal)
 {
     struct slice text = r->cells[k].raw;
     if (r->cells[k].doubled) {
@@ -243,7 +246,7 @@ static struct slice cell_text(struct reader *r, size_t k, bool *literal)
     return text;
 }
 
-static enum err read_field(struct reader *r, size_t k, struct plan_csv_row *row)
+static enum err read_field(struct plan_csv_reader *r, size_t k, struct plan_csv_row *row)
 {
     const struct field *f = &r->schema->fields[r->columns[k].field];
     uint32_t bit = UINT32_C(1) << r->columns[k].field;
@@ -277,7 +280,7 @@ static enum err read_field(struct reader *r, size_t k, struct plan_csv_row *row)
                      text_shown(text, shown), trace);
 }
 
-static enum err read_name(struct reader *r, size_t k, struct plan_csv_row *row)
+static enum err read_name(struct plan_csv_reader *r, size_t k, struct plan_csv_row *row)
 {
     char shown[TEXT_SHOWN];
     bool literal = false;
@@ -294,7 +297,7 @@ static enum err read_name(struct reader *r, size_t k, struct plan_csv_row *row)
     return ERR_OK;
 }
 
-static enum err read_action(struct reader *r, size_t k, struct plan_csv_row *row)
+static enum err read_action(struct plan_csv_reader *r, size_t k, struct plan_csv_row *row)
 {
     char shown[TEXT_SHOWN];
     row->remove = slice_eq_nocase(r->cells[k].raw, SLICE(CSV_REMOVE));
@@ -303,7 +306,7 @@ static enum err read_action(struct reader *r, size_t k, struct plan_csv_row *row
                      text_shown(r->cells[k].raw, shown), plan_kind_name(r->out->kind));
 }
 
-static enum err read_cell(struct reader *r, size_t k, struct plan_csv_row *row)
+static enum err read_cell(struct plan_csv_reader *r, size_t k, struct plan_csv_row *row)
 {
     char shown[TEXT_SHOWN];
     if (r->cells[k].raw.n == 0) return ERR_OK;
@@ -323,7 +326,7 @@ static enum err read_cell(struct reader *r, size_t k, struct plan_csv_row *row)
 /* ---- rows ---- */
 
 /* The place of a column in the row, for errors. */
-static size_t column_of(const struct reader *r, enum column_role role, size_t field)
+static size_t column_of(const struct plan_csv_reader *r, enum column_role role, size_t field)
 {
     for (size_t k = 0; k < r->column_count && k < r->cell_count; k++) {
         if (r->columns[k].role == role && (role != COLUMN_FIELD || r->columns[k].field == field)) return k;
@@ -331,7 +334,7 @@ static size_t column_of(const struct reader *r, enum column_role role, size_t fi
     return 0;
 }
 
-static enum err check_identity(const struct reader *r, const struct plan_csv_row *row)
+static enum err check_identity(const struct plan_csv_reader *r, const struct plan_csv_row *row)
 {
     if (r->schema->named && ((const struct slice *)schema_base_const(&row->object))->n == 0) {
         return fail_cell(r, column_of(r, COLUMN_NAME, 0), ERR_SYNTAX, "the " CSV_NAME " is missing in this row");
@@ -346,7 +349,7 @@ static enum err check_identity(const struct reader *r, const struct plan_csv_row
 }
 
 /* A single number that is shorter than the row itself says that numbers are. */
-static enum err check_length(const struct reader *r, const struct plan_csv_row *row)
+static enum err check_length(const struct plan_csv_reader *r, const struct plan_csv_row *row)
 {
     struct pattern p;
     const struct plan_route *route = &row->object.route;
@@ -361,7 +364,7 @@ static enum err check_length(const struct reader *r, const struct plan_csv_row *
                      SLICE_ARG(route->match), p.low.n, route->length_min);
 }
 
-static enum err enter_key(struct reader *r, const struct plan_csv_row *row)
+static enum err enter_key(struct plan_csv_reader *r, const struct plan_csv_row *row)
 {
     char text[PLAN_KEY_MAX];
     struct slice key = {text, plan_object_key_text(&row->object, text)};
@@ -379,7 +382,7 @@ static enum err enter_key(struct reader *r, const struct plan_csv_row *row)
     return ERR_OK;
 }
 
-static enum err read_row(struct reader *r, struct plan_csv_row *row)
+static enum err read_row(struct plan_csv_reader *r, struct plan_csv_row *row)
 {
     plan_object_init(&row->object, r->out->kind);
     row->object.line = r->cells[0].line;
@@ -389,11 +392,11 @@ static enum err read_row(struct reader *r, struct plan_csv_row *row)
     }
     enum err e = check_identity(r, row);
     if (e == ERR_OK) e = check_length(r, row);
-    return e == ERR_OK ? enter_key(r, row) : e;
+    return e == ERR_OK && !r->passing ? enter_key(r, row) : e;
 }
 
 /* How many rows follow the header. The cursor is left where it was. */
-static enum err count_rows(struct reader *r, size_t *count)
+static enum err count_rows(struct plan_csv_reader *r, size_t *count)
 {
     struct csv_cursor begin = r->cursor;
     enum err e = next_row(r);
@@ -409,7 +412,7 @@ static enum err count_rows(struct reader *r, size_t *count)
     return e;
 }
 
-static enum err read_rows(struct reader *r)
+static enum err read_rows(struct plan_csv_reader *r)
 {
     size_t count = 0;
     struct plan_csv_row *rows = NULL;
@@ -429,18 +432,84 @@ static enum err read_rows(struct reader *r)
     return ERR_OK;
 }
 
+static void reader_fini(struct plan_csv_reader *r)
+{
+    if (r->text.cap > 0) secret_wipe(r->text.p, r->text.cap); /* it may have held a password */
+    buf_fini(&r->text);
+    buf_fini(&r->fields.items);
+    map_fini(&r->keys);
+    arena_fini(&r->scratch);
+}
+
 enum err plan_csv_parse(struct arena *arena, struct slice text, struct plan_csv *out, struct err_info *info)
 {
     struct plan_csv csv = {.kind = PLAN_ROUTE};
-    struct reader r = {.fields = {.arena = arena}, .out = &csv, .info = info};
+    struct plan_csv_reader r = {.fields = {.arena = arena}, .out = &csv, .info = info};
     enum err e = csv_open(&r.cursor, text, info);
     if (e == ERR_OK) e = read_header(&r);
     if (e == ERR_OK) e = read_rows(&r);
     if (e == ERR_OK) *out = csv;
-    if (r.text.cap > 0) secret_wipe(r.text.p, r.text.cap); /* it may have held a password */
-    buf_fini(&r.text);
-    buf_fini(&r.fields.items);
-    map_fini(&r.keys);
-    arena_fini(&r.scratch);
+    reader_fini(&r);
     return e;
+}
+
+/* ---- row by row ---- */
+
+/* The reader with what it points to. */
+struct passing {
+    struct plan_csv_reader r;
+    struct plan_csv csv;
+    struct slice text;
+};
+
+enum err plan_csv_open(struct slice text, struct plan_csv_reader **out, struct err_info *info)
+{
+    struct passing *p = calloc(1, sizeof *p);
+    if (p == NULL) return err_fail(info, ERR_NOMEM, "no memory to read the table");
+    p->csv.kind = PLAN_ROUTE;
+    p->text = text;
+    p->r = (struct plan_csv_reader){.fields = {.arena = &p->r.scratch}, .passing = true, .out = &p->csv, .info = info};
+    enum err e = csv_open(&p->r.cursor, text, info);
+    if (e == ERR_OK) e = read_header(&p->r);
+    *out = &p->r;
+    if (e == ERR_OK) return ERR_OK;
+    plan_csv_close(&p->r);
+    *out = NULL;
+    return e;
+}
+
+static struct passing *passing_of(const struct plan_csv_reader *r)
+{
+    return CONTAINER_OF((uintptr_t)r, struct passing, r);
+}
+
+const struct plan_csv *plan_csv_table(const struct plan_csv_reader *r)
+{
+    return &passing_of(r)->csv;
+}
+
+enum err plan_csv_next(struct plan_csv_reader *r, struct plan_csv_row *row, size_t *at)
+{
+    arena_reset(&r->scratch);
+    enum err e = next_row(r);
+    if (e != ERR_OK) return e;
+    if (r->cell_count == 0) return ERR_NOTFOUND;
+    if (at != NULL) *at = (size_t)(r->cells[0].line_start - passing_of(r)->text.p);
+    *row = (struct plan_csv_row){.given = 0};
+    return read_row(r, row);
+}
+
+void plan_csv_seek(struct plan_csv_reader *r, size_t at, unsigned line)
+{
+    const struct slice text = passing_of(r)->text;
+    r->cursor.rest = (struct slice){text.p + at, text.n - at};
+    r->cursor.line_start = r->cursor.rest.p;
+    r->cursor.line = line;
+}
+
+void plan_csv_close(struct plan_csv_reader *r)
+{
+    if (r == NULL) return;
+    reader_fini(r);
+    free(passing_of(r));
 }

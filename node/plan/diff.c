@@ -95,8 +95,8 @@ static enum err diff_field(const struct field *f, const struct plan_object *a, c
 {
     struct buf before = {0};
     struct buf after = {0};
-    enum err e = field_text(f, schema_base_const(a), &before);
-    if (e == ERR_OK) e = field_text(f, schema_base_const(b), &after);
+    enum err e = field_value_text(f, schema_base_const(a), &before);
+    if (e == ERR_OK) e = field_value_text(f, schema_base_const(b), &after);
     if (e != ERR_OK) goto out;
     bool same = slice_eq(buf_view(&before), buf_view(&after));
     if (same && f->type == FIELD_PASSWORD && secret_changed(a, b)) {

@@ -260,7 +260,7 @@ static bool ends_with(const struct buf *b, const char *text)
     return b->n >= n && memcmp(b->p + b->n - n, text, n) == 0;
 }
 
-enum err field_text(const struct field *f, const void *base, struct buf *out)
+enum err field_value_text(const struct field *f, const void *base, struct buf *out)
 {
     struct writer w;
     if (f->hidden || field_is_default(f, base)) {

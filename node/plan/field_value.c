@@ -157,7 +157,7 @@ enum err field_value_write(const struct field *f, const void *base, struct buf *
     case FIELD_LENGTH: write_length(f, base, out); break;
     case FIELD_WORD: buf_text(out, f->words[schema_number(f, base)]); break;
     case FIELD_INNER:
-    case FIELD_STRUCTS: return field_text(f, base, out);
+    case FIELD_STRUCTS: return field_value_text(f, base, out);
     case FIELD_HEX:
     case FIELD_TYPE_COUNT: break;
     }

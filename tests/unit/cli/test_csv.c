@@ -188,11 +188,82 @@ static void test_bulk(void **state)
     plan_node_stop(&p);
 }
 
+/* A table over 4 MB, which is compared with the plan as that comes in: the same outcome as with a small one. */
+static void write_large(struct plan_node *p, const char *tail)
+{
+    char note[1001];
+    struct buf table = {0};
+    memset(note, 'n', sizeof note - 1);
+    note[sizeof note - 1] = '\0';
+    buf_text(&table, "match,to,priority,note,action\r\n");
+    for (unsigned i = 0; i < 4500; i++)
+        buf_printf(&table, "7%05u,trunk/a,,%s,\r\n", i, note);
+    buf_text(&table, tail);
+    buf_add(&table, "", 1);
+    assert_false(table.failed);
+    plan_node_write(p, table.p);
+    buf_fini(&table);
+}
+
+static void test_large(void **state)
+{
+    (void)state;
+    struct plan_node p;
+    struct arena arena = {0};
+    struct slice item;
+    size_t fresh = 0;
+    unsigned priority = 0;
+    plan_node_start(&p, "plan: 1\nroutes:\n- {match: \"6\", to: trunk/a}\n- {match: \"=0815\", to: trunk/a}\n"
+                        "- {match: \"700000\", to: trunk/a, priority: 20}\n- {match: \"8\", to: trunk/a}\n");
+    write_large(&p, "6,trunk/a,,,REMOVE\r\n815,trunk/a,,,\r\n8,trunk/a,10,,\r\n");
+    plan_node_run(&p, "plan import % -m large", 3,
+                  "route//815/trunk/a: it is new, but the plan has route//=0815/trunk/a",
+                  "1 finding stands in the way");
+    plan_node_run(&p, "plan import % -m large --allow lost-characters", 0, "added", "");
+    struct control_record args = plan_node_heard(&p, &arena);
+    struct slice bulk = control_get_text(&args, "bulk_puts");
+    while (control_bulk_take(&bulk, &item) == ERR_OK) {
+        struct plan_object o;
+        assert_int_equal(plan_object_unpack(&arena, item, &o, NULL), ERR_OK);
+        assert_false(slice_is(o.route.match, "8")); /* it says so already */
+        fresh += slice_starts(o.route.match, SLICE("7"));
+        if (slice_is(o.route.match, "700000")) priority = o.route.priority;
+    }
+    assert_int_equal(fresh, 4500);
+    assert_int_equal(priority, 20); /* a blank cell leaves what is there */
+    bulk = control_get_text(&args, "bulk_deletes");
+    assert_int_equal(control_bulk_take(&bulk, &item), ERR_OK);
+    assert_true(slice_is(item, "route//6/trunk/a"));
+    assert_int_equal(bulk.n, 0);
+    plan_node_run(&p, "plan import % -m large --mode replace --allow all", 0, "added", "");
+    arena_fini(&arena);
+    args = plan_node_heard(&p, &arena);
+    bulk = control_get_text(&args, "bulk_deletes");
+    size_t gone = 0;
+    while (control_bulk_take(&bulk, &item) == ERR_OK)
+        gone++;
+    assert_int_equal(gone, 2); /* and the one that the table does not name */
+    write_large(&p, "9,trunk/a,,,REMOVE\r\n");
+    plan_node_run(&p, "plan import % -m large", 3, "", ":4502: route//9/trunk/a is not in the plan");
+    write_large(&p, "700007,trunk/a,,,\r\n");
+    plan_node_run(&p, "plan import % -m large", 3, "",
+                  ":4502:1: cell A4502: route//700007/trunk/a is already in line 9");
+    write_large(&p, "8.61E+12,trunk/a,,,\r\n");
+    plan_node_run(&p, "plan import % -m large", 3, "", "a spreadsheet has made this of a long number");
+    arena_fini(&arena);
+    plan_node_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bulk),     cmocka_unit_test(test_export),  cmocka_unit_test(test_import),
-        cmocka_unit_test(test_password), cmocka_unit_test(test_refused), cmocka_unit_test(test_allowed_and_moved),
+        cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_export),
+        cmocka_unit_test(test_import),
+        cmocka_unit_test(test_password),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_allowed_and_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
