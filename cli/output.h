@@ -28,6 +28,9 @@ enum column_form {
 #define COLUMN_CUT 2u   /* is cut first when the terminal is narrow */
 #define COLUMN_STATE 4u /* coloured by what it says: up, alive, dead, ... */
 #define COLUMN_ODD 8u   /* upright: no line when the record does not have it */
+#define COLUMN_WRAP 16u /* goes on in the next line when the terminal is narrow: what must be read whole */
+#define COLUMN_WIDE 64u /* no column when the terminal is narrow */
+#define COLUMN_RARE 32u /* no column when no record has anything in it */
 
 struct output_column {
     const char *field;   /* NULL ends a list */

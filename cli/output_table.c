@@ -3,7 +3,7 @@
 #include <libsmartcols.h>
 #include <stdlib.h>
 
-#include "cli/output_formats.h"
+#include "cli/output_layout.h"
 
 static const char *state_color(struct slice s)
 {
@@ -42,15 +42,27 @@ static bool table_column(struct libscols_table *t, const char *heading, unsigned
 {
     int f = (flags & COLUMN_RIGHT) != 0 ? SCOLS_FL_RIGHT : 0;
     if ((flags & COLUMN_CUT) != 0) f |= SCOLS_FL_TRUNC;
-    return scols_table_new_column(t, heading, 0, f) != NULL;
+    if ((flags & COLUMN_WRAP) != 0) f |= SCOLS_FL_WRAP;
+    struct libscols_column *c = scols_table_new_column(t, heading, 0, f);
+    if (c == NULL || (flags & COLUMN_WRAP) == 0) return c != NULL;
+    return scols_column_set_wrapfunc(c, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL) == 0 &&
+           scols_column_set_safechars(c, "\n") == 0;
 }
 
-static bool set_cell(struct libscols_line *line, size_t k, const struct control_field *f, enum column_form form,
-                     unsigned flags)
+/* width: break the text there, 0: nowhere. */
+static bool set_cell(struct libscols_line *line, size_t k, const struct control_field *f, const struct output_column *c,
+                     size_t width)
 {
     struct buf text = {0};
-    output_cell(f, form, &text);
-    const char *color = (flags & COLUMN_STATE) != 0 ? state_color(buf_view(&text)) : NULL;
+    output_cell(f, c->form, &text);
+    const char *color = (c->flags & COLUMN_STATE) != 0 ? state_color(buf_view(&text)) : NULL;
+    if (width > 0) {
+        struct buf lines = {0};
+        layout_break(buf_view(&text), width, &lines);
+        if (text.failed) lines.failed = true;
+        buf_fini(&text);
+        text = lines;
+    }
     buf_add(&text, "", 1);
     bool ok = !text.failed && scols_line_set_data(line, k, text.p) == 0;
     if (ok && color != NULL) ok = scols_cell_set_color(scols_line_get_cell(line, k), color) == 0;
@@ -78,12 +90,13 @@ static bool of_kind(const struct output *o, size_t i, struct slice kind)
 
 /* ---- one line for each record ---- */
 
-static bool fill_line(struct libscols_table *t, const struct output_column *columns, const struct control_record *r)
+static bool fill_line(struct libscols_table *t, const struct layout *l, const struct control_record *r)
 {
     struct libscols_line *line = scols_table_new_line(t, NULL);
     bool ok = line != NULL;
-    for (size_t k = 0; ok && columns[k].field != NULL; k++) {
-        ok = set_cell(line, k, control_find(r, columns[k].field), columns[k].form, columns[k].flags);
+    for (size_t k = 0; ok && k < l->count; k++) {
+        const struct output_column *c = l->shown[k].column;
+        ok = set_cell(line, k, control_find(r, c->field), c, l->shown[k].width);
     }
     return ok;
 }
@@ -91,11 +104,13 @@ static bool fill_line(struct libscols_table *t, const struct output_column *colu
 static void print_rows(struct output *o, const struct output_column *columns, struct slice kind)
 {
     struct libscols_table *t = table_new(o);
+    struct layout l;
     bool ok = t != NULL;
-    for (size_t k = 0; ok && columns[k].field != NULL; k++)
-        ok = table_column(t, columns[k].heading, columns[k].flags);
+    layout_make(&l, o, columns, kind);
+    for (size_t k = 0; ok && k < l.count; k++)
+        ok = table_column(t, l.shown[k].column->heading, l.shown[k].column->flags);
     for (size_t i = 0; ok && i < o->kept_count; i++) {
-        if (of_kind(o, i, kind)) ok = fill_line(t, columns, &o->kept[i]);
+        if (of_kind(o, i, kind)) ok = fill_line(t, &l, &o->kept[i]);
     }
     table_print(o, t, ok);
 }
@@ -125,17 +140,27 @@ static void print_plain_rows(struct output *o, const struct control_record *firs
 
 /* ---- one line for each field ---- */
 
+static bool upright_line(struct libscols_table *t, const struct output_column *c, const struct control_record *r,
+                         size_t width)
+{
+    struct libscols_line *line = scols_table_new_line(t, NULL);
+    return line != NULL && scols_line_set_data(line, 0, c->heading) == 0 &&
+           set_cell(line, 1, control_find(r, c->field), c, width);
+}
+
 static void print_upright(struct output *o, const struct output_view *v, const struct control_record *r)
 {
     struct libscols_table *t = table_new(o);
+    size_t names = 0; /* width of the widest one */
     bool ok = t != NULL && scols_table_enable_noheadings(t, 1) == 0 && table_column(t, "FIELD", 0) &&
-              table_column(t, "VALUE", 0);
+              table_column(t, "VALUE", COLUMN_WRAP);
+    for (size_t k = 0; v->columns[k].field != NULL; k++)
+        if (strlen(v->columns[k].heading) > names) names = strlen(v->columns[k].heading);
+    size_t width = o->options.width > names + 20 ? o->options.width - names - 2 : 0;
     for (size_t k = 0; ok && v->columns[k].field != NULL; k++) {
-        const struct control_field *f = control_find(r, v->columns[k].field);
-        if (f == NULL && (v->columns[k].flags & COLUMN_ODD) != 0) continue;
-        struct libscols_line *line = scols_table_new_line(t, NULL);
-        ok = line != NULL && scols_line_set_data(line, 0, v->columns[k].heading) == 0 &&
-             set_cell(line, 1, f, v->columns[k].form, v->columns[k].flags);
+        const struct output_column *c = &v->columns[k];
+        if ((c->flags & COLUMN_ODD) != 0 && !layout_has(control_find(r, c->field))) continue;
+        ok = upright_line(t, c, r, width);
     }
     table_print(o, t, ok);
 }

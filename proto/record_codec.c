@@ -74,6 +74,20 @@ enum err call_decision_unpack(struct arena *arena, struct slice packed, struct c
 enum err call_record_pack(const struct call_record *r, struct buf *out)
 {
     Tandem__Record__Call m = TANDEM__RECORD__CALL__INIT;
+    Tandem__Record__Attempt items[CALL_ATTEMPTS_MAX];
+    Tandem__Record__Attempt *list[CALL_ATTEMPTS_MAX];
+    for (size_t i = 0; i < r->attempt_count && i < CALL_ATTEMPTS_MAX; i++) {
+        const struct call_attempt *a = &r->attempts[i];
+        tandem__record__attempt__init(&items[i]);
+        items[i].target = bytes_out(a->target);
+        items[i].node = bytes_out(a->node);
+        items[i].address = bytes_out(a->address);
+        items[i].words = bytes_out(a->words);
+        items[i].code = a->code;
+        items[i].at_ms = a->at.ms;
+        list[m.n_attempts++] = &items[i];
+    }
+    m.attempts = list;
     m.call_id = bytes_out(r->call_id);
     m.session_id = bytes_out(r->session_id);
     m.from = bytes_out(r->from);
@@ -104,6 +118,18 @@ enum err call_record_unpack(struct arena *arena, struct slice packed, struct cal
     if (e != ERR_OK) return e;
     const Tandem__Record__Call *m = raw;
     if (m->state > CALL_ENDED) return ERR_SYNTAX;
+    if (m->n_attempts > CALL_ATTEMPTS_MAX) return ERR_LIMIT;
+    struct call_attempt *attempts = arena_array(arena, m->n_attempts, sizeof *attempts);
+    if (attempts == NULL) return ERR_NOMEM;
+    for (size_t i = 0; i < m->n_attempts; i++) {
+        const Tandem__Record__Attempt *a = m->attempts[i];
+        attempts[i] = (struct call_attempt){.target = bytes_in(a->target),
+                                            .node = bytes_in(a->node),
+                                            .address = bytes_in(a->address),
+                                            .words = bytes_in(a->words),
+                                            .code = a->code,
+                                            .at = {a->at_ms}};
+    }
     *r = (struct call_record){.call_id = bytes_in(m->call_id),
                               .session_id = bytes_in(m->session_id),
                               .from = bytes_in(m->from),
@@ -115,6 +141,8 @@ enum err call_record_unpack(struct arena *arena, struct slice packed, struct cal
                               .to_address = bytes_in(m->to_address),
                               .reason = bytes_in(m->reason),
                               .decision = bytes_in(m->decision),
+                              .attempts = attempts,
+                              .attempt_count = m->n_attempts,
                               .state = (enum call_state)m->state,
                               .started = {m->started_ms},
                               .answered = {m->answered_ms},

@@ -78,6 +78,7 @@ static void forget(struct calls *c, struct slot *s)
     map_remove(&c->ids, &s->by_id);
     release(c, s);
     if (s->entry.decision.p != s->entry.trace) free((void *)(uintptr_t)s->entry.decision.p);
+    free(s->entry.attempts);
     pool_put(&c->slots, s);
 }
 
@@ -183,6 +184,23 @@ static void keep_trace(struct call_entry *e, struct slice trace)
     e->decision = (struct slice){p, trace.n};
 }
 
+/* Without memory the record does not tell of it. */
+static void keep_failure(struct call_entry *e, const struct call_report *r)
+{
+    const struct call_failure *f = r->failure;
+    if (e->attempt_count == CALL_ATTEMPTS_MAX) return;
+    struct kept_attempt *list = realloc(e->attempts, (e->attempt_count + 1) * sizeof *list);
+    if (list == NULL) return;
+    e->attempts = list;
+    struct kept_attempt *a = &list[e->attempt_count++];
+    a->place = f->place;
+    a->code = f->code;
+    a->at = f->at;
+    copy(a->target, sizeof a->target, f->target);
+    copy(a->node, sizeof a->node, f->node);
+    copy(a->words, sizeof a->words, f->words);
+}
+
 static void fill(struct call_entry *e, const struct call_report *r)
 {
     e->state = r->state;
@@ -230,6 +248,10 @@ void calls_report(struct calls *c, const struct call_report *report, struct mono
     if (fresh) s = add(c, report->id);
     if (s == NULL) return; /* no memory: the call goes on without a record */
     if (s->has_ended) return;
+    if (report->failure != NULL && !fresh) {
+        keep_failure(&s->entry, report);
+        return;
+    }
     bool same = slice_is(report->target, s->entry.target) && slice_is(report->node, s->entry.node);
     bool answered = report->state == CALL_ANSWERED && s->entry.state != CALL_ANSWERED;
     if (fresh) fill_once(&s->entry, report);
@@ -380,19 +402,35 @@ static struct slice place_text(const struct call_place *p, char out[CALL_PLACE_T
     return (struct slice){out, 4 + (size_t)n};
 }
 
-struct call_record call_entry_record(const struct call_entry *e, char from[CALL_PLACE_TEXT], char to[CALL_PLACE_TEXT])
+static void attempts_record(const struct call_entry *e, struct call_room *room)
 {
+    for (size_t i = 0; i < e->attempt_count; i++) {
+        const struct kept_attempt *a = &e->attempts[i];
+        room->attempts[i] = (struct call_attempt){.target = slice_of(a->target),
+                                                  .node = slice_of(a->node),
+                                                  .address = place_text(&a->place, room->places[i]),
+                                                  .words = slice_of(a->words),
+                                                  .code = a->code,
+                                                  .at = a->at};
+    }
+}
+
+struct call_record call_entry_record(const struct call_entry *e, struct call_room *room)
+{
+    attempts_record(e, room);
     return (struct call_record){.call_id = slice_of(e->call_id),
                                 .session_id = slice_of(e->session_id),
                                 .from = slice_of(e->from),
                                 .dialled = slice_of(e->dialled),
                                 .source = slice_of(e->source),
-                                .from_address = place_text(&e->from_place, from),
+                                .from_address = place_text(&e->from_place, room->from),
                                 .target = slice_of(e->target),
                                 .node = slice_of(e->node),
-                                .to_address = place_text(&e->to_place, to),
+                                .to_address = place_text(&e->to_place, room->to),
                                 .reason = slice_of(e->reason),
                                 .decision = e->decision,
+                                .attempts = room->attempts,
+                                .attempt_count = e->attempt_count,
                                 .state = e->state,
                                 .started = e->started,
                                 .answered = e->answered,

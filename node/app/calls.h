@@ -12,6 +12,16 @@
 
 struct calls;
 
+/* Texts cut to what fits. */
+struct kept_attempt {
+    struct call_place place;
+    unsigned code;
+    struct wall at;
+    char target[LIMIT_NAME + 16];
+    char node[LIMIT_NAME + 1];
+    char words[96];
+};
+
 struct call_entry {
     uint64_t id; /* of an earlier run: that above 32 bits of its own, see calls_restore */
     enum call_state state;
@@ -23,9 +33,11 @@ struct call_entry {
     uint32_t session_s;
     struct call_place from_place;
     struct call_place to_place;
-    struct slice decision; /* packed; in trace, or of the heap when it is longer */
-    char call_id[129];     /* cut to what fits */
-    char caller_tag[64];   /* "" when it or the Call-ID is cut */
+    struct slice decision;         /* packed; in trace, or of the heap when it is longer */
+    struct kept_attempt *attempts; /* those that failed, of the heap: most calls have none */
+    size_t attempt_count;
+    char call_id[129];   /* cut to what fits */
+    char caller_tag[64]; /* "" when it or the Call-ID is cut */
     char session_id[33];
     char from[64];
     char dialled[64];
@@ -65,9 +77,15 @@ const struct call_entry *calls_take_due(struct calls *c);
 /* One that was taken is on disk, or is not: then it is due again. */
 void calls_written(struct calls *c, uint64_t id, bool ok);
 
-/* As the record has it: addresses of at most CALL_PLACE_TEXT bytes lie in the two buffers. */
+/* As the record has it: what is not the entry's own lies in room. */
 #define CALL_PLACE_TEXT (SOCK_ADDRESS_TEXT + 8)
-struct call_record call_entry_record(const struct call_entry *e, char from[CALL_PLACE_TEXT], char to[CALL_PLACE_TEXT]);
+struct call_room {
+    char from[CALL_PLACE_TEXT];
+    char to[CALL_PLACE_TEXT];
+    char places[CALL_ATTEMPTS_MAX][CALL_PLACE_TEXT];
+    struct call_attempt attempts[CALL_ATTEMPTS_MAX];
+};
+struct call_record call_entry_record(const struct call_entry *e, struct call_room *room);
 /* The other way round; family 0: it is none. */
 struct call_place call_place_of(struct slice text);
 

@@ -2,7 +2,7 @@
  *
  * The store may hold a million records: they are read in pages, each of which looks at a bounded number, and calls go
  * on between two. */
-#include "node/app/trace.h"
+#include "node/app/call_reply.h"
 
 #include <stdlib.h>
 
@@ -48,109 +48,6 @@ static void listing_end(struct listing *l, enum err e)
     free(l);
 }
 
-/* ---- records ---- */
-
-static void call_fields(struct listing *l, struct control_builder *b, const struct call_record *r, const char *state)
-{
-    struct slice self = slice_of(l->n->config.node);
-    control_text(b, "call_id", r->call_id);
-    control_text(b, "session_id", r->session_id);
-    control_text(b, "from", r->from);
-    control_text(b, "to", r->dialled);
-    control_text(b, "source", r->source);
-    control_text(b, "from_address", r->from_address);
-    control_text(b, "target", r->target);
-    control_text(b, "node", r->node.n > 0 ? r->node : self);
-    control_text(b, "to_address", r->to_address);
-    control_text(b, "state", slice_of(state));
-    command_time(b, "started", r->started);
-    command_time(b, "answered", r->answered);
-    command_time(b, "ended", r->ended);
-    if (r->answered.ms > 0 && r->ended.ms >= r->answered.ms) {
-        control_int(b, "talked_s", (r->ended.ms - r->answered.ms + 500) / 1000);
-    } else {
-        control_null(b, "talked_s");
-    }
-    control_int(b, "code", r->code);
-    control_int(b, "rule", r->rule);
-    control_text(b, "reason", r->reason);
-}
-
-static void send_candidate(struct listing *l, const char *kind, const struct call_candidate *c)
-{
-    struct control_builder b;
-    control_record_start(&b, &l->arena, kind);
-    if (c->place > 0) {
-        control_int(&b, "place", c->place);
-    } else {
-        control_null(&b, "place");
-    }
-    control_text(&b, "target", c->target);
-    control_text(&b, "match", c->match);
-    control_text(&b, "scope", c->scope);
-    control_int(&b, "priority", c->priority);
-    control_int(&b, "weight", c->weight);
-    control_text(&b, "node", c->nodes);
-    control_text(&b, "number_sent", c->number);
-    control_text(&b, "why", c->why);
-    control_printf(&b, "text", "%s%s%.*s", decide_why_text(decide_why_of(c->why)), c->detail.n > 0 ? ": " : "",
-                   SLICE_ARG(c->detail));
-    command_record(l->reply, &b);
-}
-
-static void send_decision(struct listing *l, const char *kind, const char *candidate_kind,
-                          const struct call_decision *d)
-{
-    struct control_builder b;
-    control_record_start(&b, &l->arena, kind);
-    control_text(&b, "plan_number", d->plan_number);
-    control_text(&b, "site", d->site);
-    control_text(&b, "named_by", d->named_by);
-    control_int(&b, "rule", d->rule);
-    if (d->code > 0) {
-        control_int(&b, "code", d->code);
-    } else {
-        control_null(&b, "code");
-    }
-    control_text(&b, "plan_digest", d->plan_digest);
-    command_record(l->reply, &b);
-    for (uint32_t place = 1; place <= d->candidate_count; place++) {
-        for (size_t i = 0; i < d->candidate_count; i++)
-            if (d->candidates[i].place == place) send_candidate(l, candidate_kind, &d->candidates[i]);
-    }
-    for (size_t i = 0; i < d->candidate_count; i++)
-        if (d->candidates[i].place == 0) send_candidate(l, candidate_kind, &d->candidates[i]);
-}
-
-/* What the plan of now would do with the same call. Between read begin and end. */
-static enum err send_today(struct listing *l, const struct call_record *r)
-{
-    struct routing_result result;
-    struct slice kind;
-    struct slice name = slice_cut(r->source, '/', &kind);
-    struct edge_query q = {.dialled = r->dialled, .call_id = r->call_id, .call = true};
-    if (slice_is(kind, "trunk")) q.source = (struct edge_source){.kind = EDGE_SOURCE_TRUNK, .name = name};
-    if (slice_is(kind, "account")) q.source = (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = name};
-    enum err e = routing_decide(l->n, &l->arena, &q, &result);
-    if (e != ERR_OK) return e;
-    struct call_decision d = trace_of(l->n, &l->arena, &result);
-    send_decision(l, "today", "candidate_today", &d);
-    return ERR_OK;
-}
-
-/* The call, what was decided for it, and what would be today. Between read begin and end. */
-static void send_trace(struct listing *l, const struct call_record *r, const char *state)
-{
-    struct control_builder b;
-    struct call_decision d;
-    control_record_start(&b, &l->arena, "call");
-    call_fields(l, &b, r, state);
-    command_record(l->reply, &b);
-    bool decided = r->decision.n > 0 && call_decision_unpack(&l->arena, r->decision, &d) == ERR_OK;
-    if (decided) send_decision(l, "decision", "candidate", &d);
-    if (!decided || d.named_by.n == 0) (void)!send_today(l, r);
-}
-
 /* ---- which ones ---- */
 
 static bool fits(const struct listing *l, const struct call_record *r)
@@ -166,14 +63,11 @@ static void send_call(struct listing *l, const struct call_record *r, const char
     l->sent++;
     l->page_sent++;
     if (l->trace) {
-        send_trace(l, r, state);
+        call_reply_trace(l->n, l->reply, &l->arena, r, state);
         l->enough = true;
         return;
     }
-    struct control_builder b;
-    control_record_start(&b, &l->arena, "call");
-    call_fields(l, &b, r, state);
-    command_record(l->reply, &b);
+    call_reply(l->n, l->reply, &l->arena, r, state);
     l->enough = l->limit > 0 && l->sent >= l->limit;
 }
 
@@ -188,14 +82,13 @@ static bool entry_fits(const struct listing *l, const struct call_entry *e)
 static bool visit_memory(void *ctx, const struct call_entry *e)
 {
     struct listing *l = ctx;
-    char from[CALL_PLACE_TEXT];
-    char to[CALL_PLACE_TEXT];
+    struct call_room room;
     l->more = l->phase == FROM_LIVE &&
               (l->page_sent >= PAGE_RECORDS || control_reply_pending(l->reply) > CONTROL_PENDING_PAUSE);
     if (l->more) return false;
     if (e->state != CALL_ENDED) l->below = calls_order(e->id);
     if (!entry_fits(l, e)) return true;
-    struct call_record r = call_entry_record(e, from, to);
+    struct call_record r = call_entry_record(e, &room);
     arena_fini(&l->arena);
     send_call(l, &r, call_state_name(e->state));
     return !l->enough;

@@ -42,24 +42,36 @@ void limits_candidate(struct node *n, struct candidate *c, uint32_t calls, uint3
     if (own < c->fresh_count) c->fresh_count--;
 }
 
-/* False: it is full; counted, and said in out. */
-static bool admit(struct node *n, struct arena *arena, struct slice name, uint32_t calls, uint32_t rate_per_s,
-                  bool source, struct edge_answer *out)
+/* Says in out why it is full. */
+static enum usage_verdict look(struct node *n, struct arena *arena, struct slice name, uint32_t calls,
+                               uint32_t rate_per_s, struct edge_answer *out)
 {
     enum usage_verdict v = usage_check(n->usage, name, calls, rate_per_s, loop_now(n));
-    if (v == USAGE_FREE) return true;
-    usage_refused(n->usage, name);
+    if (v == USAGE_FREE) return v;
     if (v == USAGE_CALLS) {
-        usage_count(n->usage, source ? source_calls_reached : target_calls_reached);
         out->reason = slice_of(arena_printf(arena, "%.*s has its limit of %u calls", SLICE_ARG(name), (unsigned)calls));
         out->retry_after_s = LIMITS_RETRY_S;
     } else {
-        usage_count(n->usage, source ? source_rate_reached : target_rate_reached);
         out->reason =
             slice_of(arena_printf(arena, "%.*s has its limit of %u calls/s", SLICE_ARG(name), (unsigned)rate_per_s));
         out->retry_after_s = 1;
     }
     out->code = 503;
+    return v;
+}
+
+/* False: it is full; counted, and said in out. */
+static bool admit(struct node *n, struct arena *arena, struct slice name, uint32_t calls, uint32_t rate_per_s,
+                  bool source, struct edge_answer *out)
+{
+    enum usage_verdict v = look(n, arena, name, calls, rate_per_s, out);
+    if (v == USAGE_FREE) return true;
+    usage_refused(n->usage, name);
+    if (v == USAGE_CALLS) {
+        usage_count(n->usage, source ? source_calls_reached : target_calls_reached);
+    } else {
+        usage_count(n->usage, source ? source_rate_reached : target_rate_reached);
+    }
     return false;
 }
 
@@ -82,16 +94,35 @@ bool limits_source(struct node *n, struct arena *arena, const struct edge_source
     return admit(n, arena, name, calls, rate_per_s, true, out);
 }
 
+/* Both 0: none. */
+static void target_limits(struct node *n, struct arena *arena, const struct plan_target *t, uint32_t *calls,
+                          uint32_t *rate_per_s)
+{
+    struct plan_object o;
+    enum plan_kind kind = t->kind == PLAN_TO_TRUNK ? PLAN_TRUNK : PLAN_ACCOUNT;
+    *calls = *rate_per_s = 0;
+    if (t->kind != PLAN_TO_TRUNK && t->kind != PLAN_TO_ACCOUNT) return;
+    if (plan_get(n, arena, kind, t->name, &o) != ERR_OK) return;
+    *calls = kind == PLAN_TRUNK ? o.trunk.calls : o.account.calls;
+    *rate_per_s = kind == PLAN_TRUNK ? o.trunk.rate_per_s : 0;
+}
+
 bool limits_named(struct node *n, struct arena *arena, const struct plan_target *t, struct edge_answer *out)
 {
     char text[TARGET_NAME_MAX];
-    struct plan_object o;
-    enum plan_kind kind = t->kind == PLAN_TO_TRUNK ? PLAN_TRUNK : PLAN_ACCOUNT;
-    if (t->kind != PLAN_TO_TRUNK && t->kind != PLAN_TO_ACCOUNT) return true;
-    if (plan_get(n, arena, kind, t->name, &o) != ERR_OK) return true;
-    uint32_t calls = kind == PLAN_TRUNK ? o.trunk.calls : o.account.calls;
-    uint32_t rate = kind == PLAN_TRUNK ? o.trunk.rate_per_s : 0;
+    uint32_t calls = 0;
+    uint32_t rate = 0;
+    target_limits(n, arena, t, &calls, &rate);
     return (calls == 0 && rate == 0) || admit(n, arena, target_name(t, text), calls, rate, false, out);
+}
+
+bool limits_have_room(struct node *n, struct arena *arena, const struct plan_target *t, struct edge_answer *out)
+{
+    char text[TARGET_NAME_MAX];
+    uint32_t calls = 0;
+    uint32_t rate = 0;
+    target_limits(n, arena, t, &calls, &rate);
+    return (calls == 0 && rate == 0) || look(n, arena, target_name(t, text), calls, rate, out) == USAGE_FREE;
 }
 
 void limits_left_out(struct node *n, const struct plan_target *t)

@@ -321,6 +321,11 @@ struct routing_result {
 MUST_CHECK enum err routing_decide(struct node *n, struct arena *arena, const struct edge_query *q,
                                    struct routing_result *out);
 void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
+/* What this node does with a call that another one sends it for q->named_target. With q->call false nothing is counted.
+ * Between read begin and end. */
+void routing_named(struct node *n, struct arena *arena, const struct edge_query *q, struct edge_answer *out);
+/* How this node carries what it decided to send to one of its own targets. Between read begin and end. */
+void routing_own(struct node *n, struct arena *arena, const struct decided_target *d, struct edge_answer *out);
 /* The account whose name is what was dialled (rule 2): its name need not be a number. */
 bool routing_is_named(const struct candidate *c);
 /* What the decision's target is asked for: after strip and prepend, or the account's own name. */
@@ -334,6 +339,8 @@ bool limits_source(struct node *n, struct arena *arena, const struct edge_source
                    uint32_t rate_per_s, struct edge_answer *out);
 /* The same for a target of ours that another node named. */
 bool limits_named(struct node *n, struct arena *arena, const struct plan_target *t, struct edge_answer *out);
+/* The same for who only asks: nothing is counted. */
+bool limits_have_room(struct node *n, struct arena *arena, const struct plan_target *t, struct edge_answer *out);
 /* A decision for a call left the target out. */
 void limits_left_out(struct node *n, const struct plan_target *t);
 bool limits_admit_hook(void *ctx, struct slice target);

@@ -45,9 +45,8 @@ static enum err write_group(struct node *n)
     enum err err = g != NULL ? ERR_OK : ERR_NOMEM;
     buf_reset(packed);
     while (err == ERR_OK && g->count < RECORDS_GROUP && (e = calls_take_due(n->calls)) != NULL) {
-        char from[CALL_PLACE_TEXT];
-        char to[CALL_PLACE_TEXT];
-        struct call_record r = call_entry_record(e, from, to);
+        struct call_room room;
+        struct call_record r = call_entry_record(e, &room);
         err = call_record_pack(&r, packed);
         bool earlier = e->id > UINT32_MAX; /* it goes on under the key that it had */
         store_call_key(e->started, earlier ? (uint32_t)(e->id >> 32) : n->records.run, (uint32_t)e->id,

@@ -383,6 +383,15 @@ static void answer_decision(struct node *n, struct arena *arena, const struct ro
     if (out->target_count == 0 && d->target_count > 0) out->reason = SLICE("no way to the target at present");
 }
 
+void routing_own(struct node *n, struct arena *arena, const struct decided_target *d, struct edge_answer *out)
+{
+    struct edge_target *targets = arena_alloc(arena, d->from->node_count * sizeof *targets);
+    *out = (struct edge_answer){.code = 480, .targets = targets};
+    if (targets == NULL) return;
+    add_ways(n, arena, d, false, true, out, targets);
+    add_ways(n, arena, d, true, true, out, targets);
+}
+
 /* Whether a target that another node named is ours to serve. */
 static bool is_ours(struct node *n, struct arena *arena, const struct plan_target *t)
 {
@@ -421,7 +430,7 @@ static bool is_gone(const struct node *n, struct slice member)
 
 /* A call that crossed the mesh: the target that the first node named, and only if it is ours. A site leaves the choice
  * among our own targets to us. */
-static void answer_named(struct node *n, struct arena *arena, const struct edge_query *q, struct edge_answer *out)
+void routing_named(struct node *n, struct arena *arena, const struct edge_query *q, struct edge_answer *out)
 {
     struct routing_result r;
     struct edge_target t = {.number = q->dialled, .number_in_contact = q->number_in_contact};
@@ -458,7 +467,7 @@ void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, st
     *out = (struct edge_answer){.code = 500};
     if (node_read_begin(n) != ERR_OK) return;
     if (q->named_target.n > 0) {
-        answer_named(n, arena, q, out);
+        routing_named(n, arena, q, out);
         if (q->call && out->trace.n == 0)
             out->trace =
                 trace_pack_named(arena, q->source.name, q->named_target, out->target_count > 0 ? 0 : out->code);

@@ -31,6 +31,7 @@ struct call {
     unsigned rule;
     struct call_place from_place;
     struct call_place to_place;
+    struct call_place under_way; /* of the attempt that has not come to nothing yet */
     char session_id[EDGE_SESSION_ID];
     uint64_t callees[CALLEES_MAX]; /* the tags of those that answered, hashed */
     uint8_t callee_count;
@@ -41,7 +42,8 @@ struct call {
     char text[];
 };
 
-static void report_with(const struct call *c, struct slice reason, struct slice trace)
+static void report_with(const struct call *c, struct slice reason, struct slice trace,
+                        const struct call_failure *failure)
 {
     const struct edge_hooks *h = &c->edge->o.hooks;
     struct call_report r = {
@@ -65,13 +67,14 @@ static void report_with(const struct call *c, struct slice reason, struct slice 
         .trace = trace,
         .from_place = c->from_place,
         .to_place = c->to_place,
+        .failure = failure,
     };
     if (h->call != NULL) h->call(h->ctx, &r);
 }
 
 static void report(const struct call *c, struct slice reason)
 {
-    report_with(c, reason, SLICE(""));
+    report_with(c, reason, SLICE(""), NULL);
 }
 
 static struct slice put(char **at, struct slice s)
@@ -123,7 +126,7 @@ struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slic
 
 void edge_call_sent(struct call *c, const struct flow *to)
 {
-    c->to_place = (struct call_place){to->transport, to->remote};
+    c->to_place = c->under_way = (struct call_place){to->transport, to->remote};
 }
 
 static void keep(char *out, size_t size, struct slice text)
@@ -138,7 +141,7 @@ void edge_call_decided(struct call *c, unsigned rule, struct slice trace, struct
     c->rule = rule;
     keep(c->target, sizeof c->target, target);
     keep(c->peer, sizeof c->peer, node);
-    report_with(c, SLICE(""), trace);
+    report_with(c, SLICE(""), trace, NULL);
 }
 
 void edge_call_target(struct call *c, struct slice target, struct slice node)
@@ -147,6 +150,13 @@ void edge_call_target(struct call *c, struct slice target, struct slice node)
     keep(c->target, sizeof c->target, target);
     keep(c->peer, sizeof c->peer, node);
     report(c, SLICE(""));
+}
+
+void edge_call_failed(struct call *c, struct slice target, struct slice node, unsigned code, struct slice words)
+{
+    const struct call_failure failure = {target, node, code, words, edge_wall(), c->under_way};
+    c->under_way = (struct call_place){.address.any.sa_family = 0};
+    report_with(c, SLICE(""), SLICE(""), &failure);
 }
 
 void edge_call_ringing(struct call *c)

@@ -22,6 +22,8 @@ void edge_call_decided(struct call *c, unsigned rule, struct slice trace, struct
 void edge_call_sent(struct call *c, const struct flow *to);
 /* Names the target that is being tried, and reports when it is another one. */
 void edge_call_target(struct call *c, struct slice target, struct slice node);
+/* An attempt came to nothing, as the record shall tell. */
+void edge_call_failed(struct call *c, struct slice target, struct slice node, unsigned code, struct slice words);
 void edge_call_ringing(struct call *c);
 /* From now on the record is found by its dialog alone. */
 void edge_call_answered(struct call *c, unsigned code, struct slice callee_tag);

@@ -70,6 +70,15 @@ struct call_place {
     enum plan_transport transport;
     union sock_address address;
 };
+/* One place to which a call was to be sent, and what came of it. */
+struct call_failure {
+    struct slice target;
+    struct slice node;
+    unsigned code; /* as it counts for the next step: 408 no answer, 503 cannot be reached, or the response */
+    struct slice words;
+    struct wall at;
+    struct call_place place; /* family 0: it was not sent */
+};
 /* What is known of a call; reported at each change of state. Borrowed for the call. */
 struct call_report {
     uint64_t id; /* this run's number of the call */
@@ -91,7 +100,8 @@ struct call_report {
     struct slice session_id; /* the caller's half, 32 hexadecimal digits (RFC 7989) */
     struct slice trace;      /* only in the report that follows the decision */
     struct call_place from_place;
-    struct call_place to_place; /* tried last; family 0: nowhere yet */
+    struct call_place to_place;         /* tried last; family 0: nowhere yet */
+    const struct call_failure *failure; /* only in the report that follows one: nothing else has changed */
 };
 
 /* One address of a trunk of this site, as this node's own calls and probes find it. */

@@ -171,9 +171,19 @@ static bool better(const struct relay *r, unsigned code)
     return r->best_code == 0 || rank(code) < rank(r->best_code);
 }
 
+/* For the call's record, also what is not the best of all answers. */
+static void record_failure(struct relay *r, unsigned code, struct slice words)
+{
+    if (r->call == NULL || r->target_at >= r->target_count) return;
+    const struct edge_target *t = &r->targets[r->target_at];
+    edge_call_failed(r->call, t->text, t->node, code, words);
+}
+
 void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct slice detail)
 {
-    if (r->final_sent || !better(r, code)) return;
+    if (r->final_sent) return;
+    record_failure(r, code, slice_of(words));
+    if (!better(r, code)) return;
     proxy_message_drop(r->edge, &r->best);
     r->best_code = code;
     r->best_of_member = false;
@@ -185,7 +195,9 @@ void proxy_relay_note_response(struct branch *b, const struct sip_view *v)
 {
     struct relay *r = b->relay;
     struct edge *e = r->edge;
-    if (r->final_sent || !better(r, v->code)) return;
+    if (r->final_sent) return;
+    record_failure(r, v->code, v->reason);
+    if (!better(r, v->code)) return;
     if (!proxy_pop_via(b, v, SLICE("")) || !proxy_message_set(e, &r->best, buf_view(&e->out))) {
         edge_count(e, EC_no_memory);
         proxy_message_drop(e, &r->best);

@@ -35,6 +35,17 @@ struct call_decision {
     size_t candidate_count;
 };
 
+/* One place to which the call was sent, and what came of it. */
+struct call_attempt {
+    struct slice target;
+    struct slice node; /* that serves it, "" : this one */
+    struct slice address;
+    struct slice words;
+    uint32_t code;
+    struct wall at; /* its end */
+};
+#define CALL_ATTEMPTS_MAX 16
+
 struct call_record {
     struct slice call_id;    /* cut at 128 characters */
     struct slice session_id; /* RFC 7989, the caller's half */
@@ -47,6 +58,8 @@ struct call_record {
     struct slice to_address;
     struct slice reason;
     struct slice decision; /* packed call_decision, "" none */
+    const struct call_attempt *attempts; /* those that came to nothing, the first CALL_ATTEMPTS_MAX, in order */
+    size_t attempt_count;
     enum call_state state;
     struct wall started;
     struct wall answered; /* {0}: not */

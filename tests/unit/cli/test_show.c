@@ -51,11 +51,11 @@ static void do_explain(void *ctx, const struct control_request *q, struct contro
     (void)snprintf(s->number, sizeof s->number, "%.*s", SLICE_ARG(control_get_text(&q->args, "number")));
     (void)snprintf(s->from, sizeof s->from, "%.*s", SLICE_ARG(control_get_text(&q->args, "from")));
     (void)snprintf(s->at, sizeof s->at, "%.*s", SLICE_ARG(control_get_text(&q->args, "at")));
-    fake_say(r, "decision", "number", "06123", "plan_number", "+496123", "site", "hq", "targets", "#1", "code", "!",
-             "rule", "#5", "plan_digest", "0123456789abcdef", NULL);
+    fake_say(r, "decision", "number", "06123", "plan_number", "+496123", "site", "hq", "node", "here", "targets", "#1",
+             "code", "!", "rule", "#5", "plan_digest", "0123456789abcdef", NULL);
     fake_say(r, "candidate", "place", "#1", "target", "trunk/a", "match", "+49", "scope", "", "priority", "#10",
-             "weight", "#10", "node", "hq-1", "number_sent", "6123", "why", "chosen", "text", "among the targets",
-             NULL);
+             "weight", "#10", "node", "hq-1", "number", "6123", "number_sent", "6123", "why", "chosen", "text",
+             "among the targets", NULL);
     fake_say(r, "candidate", "place", "!", "target", "trunk/b", "match", "+", "scope", "", "priority", "#10", "weight",
              "#10", "node", "hq-1", "number_sent", "", "why", "shorter", "text", "a longer match was decided first",
              NULL);
@@ -112,11 +112,16 @@ static void test_tables(void **state)
                    "");
     expect_run(n.path, "calls", 0, "No calls.\n", "clusterctl: the list is young\n");
     expect_run(n.path, "route explain 06123", 0,
-               "number              06123\nin the plan         +496123\nas seen from        hq\ntargets             1\n"
+               "number              06123\nfrom                -\nin the plan         +496123\n"
+               "as seen from        hq\ndecided at          here\ntargets             1\n"
                "answer without one  -\ndecided by rule     5\nplan                0123456789ab\n\n"
-               "PLACE  TARGET   MATCH  ONLY FROM  PRIORITY  WEIGHT  BY NODE  SENDS  WHY\n"
-               "    1  trunk/a  +49    -                10      10  hq-1     6123   among the targets\n"
-               "    -  trunk/b  +      -                10      10  hq-1     -      a longer match was decided first\n",
+               "PLACE  TARGET   MATCH  PRIO  WEIGHT  BY NODE  SENDS  WHY\n"
+               "    1  trunk/a  +49      10      10  hq-1     6123   among the targets\n"
+               "    -  trunk/b  +        10      10  hq-1     -      a longer match was decided first\n\n"
+               "PLACE  CARRIED BY  TARGET   NUMBER  THAT NODE                                                          "
+               "         SENDS IT TO\n"
+               "    1  hq-1        trunk/a  6123    not asked: node hq-1 cannot be asked from here: use its own "
+               "control socket  -\n",
                "");
     expect_run(n.path, "plan log", 0,
                "CHANGE    TIME                  AUTHOR  OBJECTS  WHY       STATE  WHAT\n"
