@@ -72,10 +72,16 @@ static const struct tree_arg plan_what[] = {
         .help = "undo the change everywhere, unless 'plan confirm' comes within this time: 90s, 5m"                    \
     }
 
+#define EFFECT_OPTION                                                                                                  \
+    {                                                                                                                  \
+        .name = "effect", .help = "say also which calls of the last day would have gone elsewhere"                     \
+    }
+
 static const struct tree_option plan_check_options[] = {ALLOW_OPTION, END};
-static const struct tree_option plan_diff_options[] = {ALLOW_OPTION, END};
+static const struct tree_option plan_diff_options[] = {ALLOW_OPTION, EFFECT_OPTION, END};
 static const struct tree_option plan_apply_options[] = {
-    MESSAGE_OPTION, ALLOW_OPTION, DRY_RUN_OPTION, BASE_OPTION, FORCE_OPTION, CONFIRM_OPTION, WAIT_OPTIONS, END,
+    MESSAGE_OPTION, ALLOW_OPTION,   DRY_RUN_OPTION, EFFECT_OPTION, BASE_OPTION,
+    FORCE_OPTION,   CONFIRM_OPTION, WAIT_OPTIONS,   END,
 };
 static const struct tree_arg plan_change[] = {{.name = "CHANGE", .help = "as 'plan log' names it"}, END};
 static const struct tree_option plan_rollback_options[] = {
@@ -328,7 +334,12 @@ static const struct tree_command commands[] = {
      .args = plan_file,
      .options = plan_diff_options,
      .run = plan_diff_run,
-     .summary = "what 'plan apply' would change, and what it would find"},
+     .summary = "what 'plan apply' would change, and what it would find",
+     .text =
+         "With --effect each node that can be reached looks at the calls that it decided in the last day, and says "
+         "how many the change would have sent elsewhere, with examples for 'trace'. A target that was down, full or "
+         "not registered at the time of a call counts as it was then; hours are those of the call. Exit status 4 "
+         "when a node could not be asked."},
     {.name = "plan apply",
      .args = plan_file,
      .options = plan_apply_options,

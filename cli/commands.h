@@ -11,9 +11,10 @@ MUST_CHECK enum err cli_tree_make(struct arena *arena, struct tree *out);
 /* bans.c */
 int bans_run(struct cli *c, const struct tree_match *m);
 int bans_remove_run(struct cli *c, const struct tree_match *m);
-/* show.c: status, nodes, registrations, calls, trunks, counters */
+/* calls.c */
 int calls_run(struct cli *c, const struct tree_match *m);
 int trace_run(struct cli *c, const struct tree_match *m);
+/* show.c: status, nodes, registrations, accounts, trunks, counters */
 int show_run(struct cli *c, const struct tree_match *m);
 /* plan_show.c */
 int plan_show_run(struct cli *c, const struct tree_match *m);

@@ -155,7 +155,11 @@ static int change_run(struct cli *c, const struct tree_match *m, struct plan_sen
     if (status == CLI_DONE && plan_file_count(&p.file) == 0) {
         status = cli_fail(c, CLI_REFUSED, "%s: there is nothing in it", p.file.name);
     }
-    if (status == CLI_DONE) status = plan_send(&p, m, &o);
+    if (status == CLI_DONE) {
+        status = plan_send(&p, m, &o);
+        bool decided = status == CLI_DONE || status == CLI_FINDINGS;
+        if (decided && o.dry_run && tree_given(m, "effect")) status = plan_effect(&p, status);
+    }
     return plan_run_close(&p, status);
 }
 

@@ -125,10 +125,17 @@ int plan_run_open(struct plan_run *p, struct cli *c)
 {
     *p = (struct plan_run){.c = c};
     const struct output_view views[] = {
-        {.kind = "finding", .line = finding_line, .ctx = p}, {.kind = "op", .line = op_line, .ctx = p},
-        {.kind = "applied", .line = applied_line, .ctx = p}, {.kind = "checked", .line = checked_line, .ctx = p},
-        {.kind = "confirmed", .line = confirmed_line},       {.kind = "accepted", .line = accepted_line},
-        {.kind = "receipt", .columns = receipt_columns},     {0},
+        {.kind = "finding", .line = finding_line, .ctx = p},
+        {.kind = "op", .line = op_line, .ctx = p},
+        {.kind = "applied", .line = applied_line, .ctx = p},
+        {.kind = "checked", .line = checked_line, .ctx = p},
+        {.kind = "confirmed", .line = confirmed_line},
+        {.kind = "accepted", .line = accepted_line},
+        {.kind = "receipt", .columns = receipt_columns},
+        {.kind = "effect_total", .line = plan_effect_line},
+        {.kind = "effect", .columns = plan_effect_columns},
+        {.kind = "asked", .columns = plan_asked_columns},
+        {0},
     };
     _Static_assert(sizeof views == sizeof p->views, "all of them");
     memcpy(p->views, views, sizeof views);

@@ -12,7 +12,7 @@ struct plan_run {
     size_t blocking;       /* of those found here: that stand in the way */
     bool domain;           /* new-domain is among them */
     bool moved;            /* the node refused, since its plan is not the one that was looked at */
-    struct output_view views[8];
+    struct output_view views[11];
 };
 
 struct plan_send_options {
@@ -47,5 +47,13 @@ int plan_send_options_read(struct cli *c, const struct tree_match *m, struct pla
 int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args);
 /* Hashes the passwords of p->file and sends it. What stands in the way is shown. */
 int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o);
+
+/* plan_effect.c */
+/* After a dry run of p->file: which calls of the last day it would have sent elsewhere, asked of every node; status is
+ * returned, or CLI_PARTIAL where it was CLI_DONE and a node could not be asked. */
+int plan_effect(struct plan_run *p, int status);
+void plan_effect_line(void *ctx, const struct control_record *r, struct buf *out);
+extern const struct output_column plan_effect_columns[];
+extern const struct output_column plan_asked_columns[];
 
 #endif

@@ -21,6 +21,9 @@ int plan_send_options_read(struct cli *c, const struct tree_match *m, struct pla
     uint64_t n = 0;
     unsigned char digest[(PLAN_DIGEST_TEXT - 1) / 2];
     o->dry_run = o->dry_run || tree_given(m, "dry-run");
+    if (tree_given(m, "effect") && !o->dry_run) {
+        return cli_fail(c, CLI_USAGE, "--effect goes with --dry-run: look first, and apply then without both");
+    }
     if (tree_given(m, "message")) o->message = tree_value(m, "message");
     if (!o->dry_run && o->message == NULL && !o->message_optional) {
         return cli_fail(c, CLI_USAGE, "say why the plan changes, for its history: -m MESSAGE");

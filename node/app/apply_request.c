@@ -1,58 +1,20 @@
 /* apply_request: what a request to change the plan asks for: where its operations come from, and its terms. */
 #include "node/app/apply.h"
 #include "node/app/confirm.h"
-
-/* How many byte strings bulk holds. ERR_SYNTAX. */
-static enum err bulk_count(struct slice bulk, size_t *count)
-{
-    struct slice item;
-    enum err e;
-    *count = 0;
-    while ((e = control_bulk_take(&bulk, &item)) == ERR_OK)
-        ++*count;
-    return e == ERR_NOTFOUND ? ERR_OK : e;
-}
-
-/* What comes in bulk stands behind what comes as records. */
-static void take_bulk(struct apply *a, size_t put_at, struct slice puts, size_t delete_at, struct slice deletes)
-{
-    while (control_bulk_take(&puts, &a->puts[put_at].packed) == ERR_OK)
-        put_at++;
-    while (control_bulk_take(&deletes, &a->deletes[delete_at]) == ERR_OK)
-        delete_at++;
-}
+#include "node/app/wanted.h"
 
 static enum err take_lists(struct apply *a, const struct control_record *args)
 {
-    const struct control_field *puts = control_find(args, "puts");
-    const struct control_field *deletes = control_find(args, "deletes");
-    struct slice bulk_puts = control_get_text(args, "bulk_puts");
-    struct slice bulk_deletes = control_get_text(args, "bulk_deletes");
-    size_t put_records = puts != NULL ? puts->item_count : 0;
-    size_t delete_records = deletes != NULL ? deletes->item_count : 0;
-    size_t put_count = 0;
-    size_t delete_count = 0;
-    enum err e = bulk_count(bulk_puts, &put_count);
-    if (e == ERR_OK) e = bulk_count(bulk_deletes, &delete_count);
-    if (e != ERR_OK) return err_fail(&a->info, e, "the objects of the request cannot be read");
-    put_count += put_records;
-    delete_count += delete_records;
-    a->puts = arena_alloc(&a->arena, (put_count + 1) * sizeof *a->puts);
-    a->deletes = arena_alloc(&a->arena, (delete_count + 1) * sizeof *a->deletes);
-    if (a->puts == NULL || a->deletes == NULL) return ERR_NOMEM;
-    take_bulk(a, put_records, bulk_puts, delete_records, bulk_deletes);
-    for (size_t i = 0; i < put_records; i++) {
-        a->puts[i] = (struct wanted_put){.packed = control_get_text(&puts->items[i], "packed"),
-                                         .secret = control_get_text(&puts->items[i], "secret"),
-                                         .keep = control_get_int(&puts->items[i], "keep", 0) != 0};
-    }
-    for (size_t i = 0; i < delete_records; i++)
-        a->deletes[i] = control_get_text(&deletes->items[i], "key");
+    struct wanted wanted;
+    enum err e = wanted_read(&a->arena, args, &wanted, &a->info);
+    if (e != ERR_OK) return e;
+    a->puts = wanted.puts;
+    a->deletes = wanted.deletes;
     a->change = (struct plan_change){.keep_before = a->terms.confirm_within_ms > 0,
-                                     .puts = a->puts,
-                                     .put_count = put_count,
-                                     .deletes = a->deletes,
-                                     .delete_count = delete_count,
+                                     .puts = wanted.puts,
+                                     .put_count = wanted.put_count,
+                                     .deletes = wanted.deletes,
+                                     .delete_count = wanted.delete_count,
                                      .cluster_key = a->n->identity.cluster_key};
     return ERR_OK;
 }

@@ -20,6 +20,7 @@ const struct control_command node_commands[] = {
     {"plan log", command_plan_log},
     {"plan apply", command_plan_apply},
     {"plan diff", command_plan_apply},
+    {"plan effect", command_plan_effect},
     {"plan rollback", command_plan_apply},
     {"plan confirm", command_plan_apply},
     {"plan accept", command_plan_apply},

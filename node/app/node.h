@@ -381,6 +381,7 @@ NODE_COMMAND(command_counters);
 NODE_COMMAND(command_plan_show);
 NODE_COMMAND(command_plan_log);
 NODE_COMMAND(command_plan_apply);
+NODE_COMMAND(command_plan_effect);
 NODE_COMMAND(command_plan_conflicts);
 NODE_COMMAND(command_route_explain);
 NODE_COMMAND(command_invite_info);
