@@ -256,6 +256,13 @@ static const struct tree_command commands[] = {
              "AGE: "
              "it has everything that was here so long ago. LINK: what keeps our link to it from working.\n\n"
              "Of a node that is dead this is what was known when it was last heard. -o json shows more."},
+    {.name = "doctor",
+     .run = doctor_run,
+     .summary = "find what is wrong around a node, and what to do about it",
+     .text =
+         "Looks at the node's ports, disk, certificates and clock, at the names that its trunks go by, at the SIP "
+         "ports of the other nodes as reached from here, and at peers, trunks and plan as the node knows them. What "
+         "is wrong comes first. Exit status 3 when something has failed; a warning is none."},
     {.name = "registrations",
      .options = registrations_options,
      .run = show_run,

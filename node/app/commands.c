@@ -26,6 +26,8 @@ const struct control_command node_commands[] = {
     {"plan accept", command_plan_apply},
     {"plan conflicts", command_plan_conflicts},
     {"route explain", command_route_explain},
+    {"doctor", command_doctor},
+    {"clock", command_clock},
     {"node invite-info", command_invite_info},
     {"node evict", command_evict},
     {"node drain", command_drain},

@@ -381,6 +381,8 @@ NODE_COMMAND(command_counters);
 NODE_COMMAND(command_plan_show);
 NODE_COMMAND(command_plan_log);
 NODE_COMMAND(command_plan_apply);
+NODE_COMMAND(command_doctor);
+NODE_COMMAND(command_clock);
 NODE_COMMAND(command_plan_effect);
 NODE_COMMAND(command_plan_conflicts);
 NODE_COMMAND(command_route_explain);

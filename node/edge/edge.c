@@ -475,3 +475,10 @@ struct edge_load edge_load(const struct edge *e)
     return (struct edge_load){.calls = (uint32_t)sip_dialogs_count(&e->dialogs),
                               .transactions = (uint32_t)(e->tx.servers.count + e->tx.clients.count)};
 }
+
+enum err edge_resolve(struct edge *e, struct slice host, uint16_t port, enum plan_transport transport,
+                      void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count),
+                      void *ctx)
+{
+    return e->closing ? ERR_CLOSED : dns_resolve(e->dns, host, port, transport, done, ctx);
+}

@@ -248,6 +248,10 @@ const struct transport *edge_transport(const struct edge *e);
 struct slice edge_peer_names(const struct edge *e, const struct flow *flow);
 /* transport, proxy, registrar. */
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap);
+/* As a call to that place would be resolved: see dns_resolve. */
+MUST_CHECK enum err
+edge_resolve(struct edge *e, struct slice host, uint16_t port, enum plan_transport transport,
+             void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count), void *ctx);
 struct edge_load {
     uint32_t calls;
     uint32_t transactions;
