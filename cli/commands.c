@@ -16,7 +16,7 @@ static const struct tree_option global_options[] = {
      .value = "FILE",
      .help = "the node's control socket; without it TANDEM_SOCKET, "
              "else the only socket in /run/tandem"},
-    {.name = "node", .value = "NAME", .help = "let that node answer, by way of the one at the socket"},
+    {.name = "node", .value = "NODE", .help = "let that node answer, by way of the one at the socket"},
     {.name = "output",
      .letter = 'o',
      .value = "FORMAT",
@@ -237,6 +237,11 @@ static const struct tree_arg one_node[] = {
 
 static const struct tree_arg help_words[] = {
     {.name = "COMMAND", .optional = true, .many = true, .help = "a command or a group of commands"}, END};
+static const struct tree_arg names_of[] = {
+    {.name = "KIND", .help = "node, site, trunk, account, source, target, object, match, change or call"},
+    {.name = "BEGINS", .optional = true, .help = "what a name begins with"},
+    END,
+};
 static const struct tree_arg completion_shell[] = {{.name = "SHELL", .help = "bash"}, END};
 
 static const struct tree_command commands[] = {
@@ -540,11 +545,17 @@ static const struct tree_command commands[] = {
              "later "
              "than the eviction, and the earlier ones stay refused."},
 
+    {.name = "names",
+     .args = names_of,
+     .run = names_run,
+     .summary = "the names that the node knows, one a line",
+     .text = "The completion of the shell asks for them; at most 100."},
     {.name = "completion",
      .args = completion_shell,
      .run = completion_run,
      .summary = "print the completion script of a shell",
-     .text = "For bash: clusterctl completion bash > /etc/bash_completion.d/clusterctl"},
+     .text = "For bash: clusterctl completion bash > /etc/bash_completion.d/clusterctl\n\n"
+             "Names of nodes, objects, changes and calls are completed with those that the node knows."},
     {.name = "man", .run = man_run, .summary = "print the manual page, for man -l -"},
     {.name = "help", .args = help_words, .run = help_run, .summary = "say what the commands do"},
     {.name = "version", .run = version_run, .summary = "print the version"},

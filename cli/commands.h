@@ -45,9 +45,10 @@ int node_join_run(struct cli *c, const struct tree_match *m);
 int node_drain_run(struct cli *c, const struct tree_match *m);
 int node_leave_run(struct cli *c, const struct tree_match *m);
 int node_evict_run(struct cli *c, const struct tree_match *m);
-/* help.c, man.c, completion.c */
+/* help.c, man.c, completion.c, names.c */
 int help_run(struct cli *c, const struct tree_match *m);
 int man_run(struct cli *c, const struct tree_match *m);
+int names_run(struct cli *c, const struct tree_match *m);
 int completion_run(struct cli *c, const struct tree_match *m);
 int version_run(struct cli *c, const struct tree_match *m);
 

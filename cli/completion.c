@@ -1,5 +1,36 @@
-/* completion: the command table as a completion script for bash. The script holds plain lists: it asks no node. */
+/* completion: the command table as a completion script for bash. Words and options are plain lists in it; for names it
+ * asks the node that the command would ask, by 'names KIND'. What is a name shows by what the table calls its value. */
 #include "cli/manual.h"
+
+/* The kind of names that a value called so stands for, NULL: none. */
+static const char *names_kind(const char *value)
+{
+    static const struct {
+        const char *value;
+        const char *kind;
+    } rows[] = {
+        {"NODE", "node"},  {"SITE", "site"},     {"SOURCE", "source"},        {"TARGET", "target"},
+        {"KEY", "object"}, {"OBJECT", "object"}, {"OBJECT|CHANGE", "object"}, {"CHANGE", "change"},
+        {"CALL", "call"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].value, value) == 0) return rows[i].kind;
+    return NULL;
+}
+
+/* The same of a command's first argument: a NAME is of what the command is about; what is added has none yet. */
+static const char *arg_kind(const struct tree_command *c)
+{
+    static const char *const kinds[] = {"site", "trunk", "account", "node", "route"};
+    const char *name = c->args != NULL && c->args[0].name != NULL ? c->args[0].name : "";
+    struct slice verb = tree_word(c, 1);
+    if (slice_is(verb, "add") || slice_is(verb, "invite")) return NULL;
+    if (strcmp(name, "NAME") != 0 && strcmp(name, "MATCH") != 0) return names_kind(name);
+    if (strcmp(c->name, "nodes") == 0) return "node";
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (slice_is(tree_word(c, 0), kinds[i])) return i == 4 ? "match" : kinds[i];
+    return NULL;
+}
 
 /* Calls each for every option that takes a value, once for each name: several commands may have one of the same. */
 static void each_value(const struct tree *t, void (*each)(struct buf *out, const struct tree_option *o),
@@ -43,6 +74,9 @@ static void value_case(struct buf *out, const struct tree_option *o)
         buf_text(out, "COMPREPLY=($(compgen -f -- \"$cur\")); ");
     } else if (strcmp(o->value, "DIR") == 0) {
         buf_text(out, "COMPREPLY=($(compgen -d -- \"$cur\")); ");
+    } else if (names_kind(o->value) != NULL) {
+        buf_printf(out, "names=%s; break ;;\n", names_kind(o->value));
+        return;
     }
     buf_text(out, "return ;;\n");
 }
@@ -70,7 +104,9 @@ static void command_case(const struct tree_command *c, struct buf *out)
     bool file = c->args != NULL && strcmp(c->args[0].name, "FILE") == 0;
     buf_printf(out, "    \"%s\"*) opts=\"", c->name);
     option_words(out, c->options);
-    buf_printf(out, "\"%s ;;\n", file ? " files=1" : "");
+    buf_printf(out, "\"%s", file ? " files=1" : "");
+    if (arg_kind(c) != NULL) buf_printf(out, " names=%s", arg_kind(c));
+    buf_text(out, " ;;\n");
 }
 
 static void group_cases(const struct tree *t, struct buf *out)
@@ -88,30 +124,48 @@ static void group_cases(const struct tree *t, struct buf *out)
     }
 }
 
+/* The option that stands before the cursor may take a name; the loop is there to be left. */
+static void value_cases(const struct tree *t, struct buf *out)
+{
+    buf_text(out, "    while :; do\n    case $prev in\n");
+    each_value(t, value_case, out);
+    buf_text(out, "    esac\n    break\n    done\n");
+}
+
+/* Which words stand before the cursor, and which node would be asked. */
+static void words_loop(const struct tree *t, struct buf *out)
+{
+    buf_text(out, "    while ((i < COMP_CWORD)); do\n        case ${COMP_WORDS[i]} in\n"
+                  "        -s|--socket|--node) ((i + 1 < COMP_CWORD)) && ask+=(\"${COMP_WORDS[i]}\" "
+                  "\"${COMP_WORDS[i+1]}\"); ((i++)) ;;\n        --none");
+    each_value(t, value_pattern, out);
+    buf_text(out, ") ((i++)) ;;\n        -*) ;;\n"
+                  "        *) words+=\"${words:+ }${COMP_WORDS[i]}\" ;;\n        esac\n        ((i++))\n    done\n");
+}
+
 void manual_bash_text(const struct tree *t, struct buf *out)
 {
     buf_printf(out,
                "# bash completion for %s, made by '%s completion bash'\n_%s() {\n"
                "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-               "    local words= next= opts= files= i=1\n    COMPREPLY=()\n    case $prev in\n",
+               "    local words= next= opts= files= names= ask=() i=1\n    COMPREPLY=()\n",
                t->program, t->program, t->program);
-    each_value(t, value_case, out);
-    buf_text(out, "    esac\n    while ((i < COMP_CWORD)); do\n        case ${COMP_WORDS[i]} in\n        --none");
-    each_value(t, value_pattern, out);
-    buf_text(out, ") ((i++)) ;;\n        -*) ;;\n"
-                  "        *) words+=\"${words:+ }${COMP_WORDS[i]}\" ;;\n        esac\n        ((i++))\n    done\n"
-                  "    case $words in\n    \"\") next=\"");
+    value_cases(t, out);
+    words_loop(t, out);
+    buf_text(out, "    if [[ -z $names ]]; then\n    case $words in\n    \"\") next=\"");
     next_words(t, "", 0, out);
     buf_text(out, "\" ;;\n");
     group_cases(t, out);
     for (size_t i = 0; i < t->command_count; i++)
         command_case(&t->commands[i], out);
-    buf_text(out, "    esac\n    if [[ $cur == -* ]]; then\n        COMPREPLY=($(compgen -W \"$opts ");
+    buf_text(out, "    esac\n    fi\n    if [[ $cur == -* ]]; then\n        COMPREPLY=($(compgen -W \"$opts ");
     option_words(out, t->options);
     buf_printf(
         out,
         "\" -- \"$cur\"))\n    elif [[ -n $next ]]; then\n        COMPREPLY=($(compgen -W \"$next\" -- \"$cur\"))\n"
+        "    elif [[ -n $names ]]; then\n"
+        "        COMPREPLY=($(compgen -W \"$(%s \"${ask[@]}\" names $names -- \"$cur\" 2>/dev/null)\" -- \"$cur\"))\n"
         "    elif [[ -n $files ]]; then\n        COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi\n}\n"
         "complete -o filenames -F _%s %s\n",
-        t->program, t->program);
+        t->program, t->program, t->program);
 }

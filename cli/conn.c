@@ -14,6 +14,7 @@
 
 #define READ_CHUNK 65536
 #define PATH_MAX_LEN 256
+#define TICK_MS 1000
 
 struct conn {
     struct cli *c;
@@ -22,6 +23,8 @@ struct conn {
     int fd;
     struct buf in;
     bool progress_shown;
+    bool told; /* the node says itself how far it is */
+    unsigned waited_s;
 };
 
 static int fail(const struct conn *n, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -165,7 +168,18 @@ static void show_progress(struct conn *n, const struct control_frame *f)
     if (!line.failed) (void)fwrite(line.p, 1, line.n, n->c->err);
     (void)fflush(n->c->err);
     n->progress_shown = true;
+    n->told = true;
     buf_fini(&line);
+}
+
+/* A second without a word. */
+static void show_waiting(struct conn *n)
+{
+    n->waited_s++;
+    if (n->told || !n->c->err_terminal || n->request->quiet) return;
+    (void)fprintf(n->c->err, "\r\033[Kwaiting for the node: %u s", n->waited_s);
+    (void)fflush(n->c->err);
+    n->progress_shown = true;
 }
 
 static void clear_progress(struct conn *n)
@@ -180,8 +194,15 @@ static int receive(struct conn *n)
     uint64_t patience = n->request->patience_ms != 0 ? n->request->patience_ms : CONN_PATIENCE_MS;
     struct pollfd p[] = {{.fd = n->fd, .events = POLLIN},
                          {.fd = n->c->stoppable ? n->c->stop_fd : -1, .events = POLLIN}};
-    int ready = poll(p, 2, patience < INT32_MAX ? (int)patience : INT32_MAX);
+    uint64_t waited_ms = UINT64_C(1000) * n->waited_s;
+    uint64_t left_ms = patience > waited_ms ? patience - waited_ms : 0;
+    int ready = poll(p, 2, left_ms < TICK_MS ? (int)left_ms : TICK_MS);
     if (ready < 0 && errno == EINTR) return CLI_DONE;
+    if (ready == 0 && left_ms > TICK_MS) {
+        show_waiting(n);
+        return CLI_DONE;
+    }
+    n->waited_s = 0;
     if (ready > 0 && p[1].revents != 0) return CLI_REFUSED; /* who stopped it needs no word */
     if (ready == 0) {
         return fail(n, CLI_UNREACHABLE, "the node at %s has not answered for %" PRIu64 " s", n->path, patience / 1000);

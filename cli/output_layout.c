@@ -4,6 +4,7 @@
 #include <wchar.h>
 
 #define SEPARATOR 2   /* blanks between columns */
+#define CUT_LEAST 16  /* so much of a text that may be cut is worth a column that is only good to have */
 #define WRAP_LEAST 16 /* a text that is broken into narrower lines is not read */
 
 /* The first character of s: its bytes, and its columns on a terminal. */
@@ -60,7 +61,7 @@ static size_t natural_width(const struct output *o, const struct output_column *
         if (w > most) most = w;
     }
     buf_fini(&text);
-    return most;
+    return (c->flags & COLUMN_CUT) != 0 && most > CUT_LEAST ? CUT_LEAST : most;
 }
 
 static size_t total(const struct layout *l, const size_t *natural)

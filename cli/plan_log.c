@@ -24,10 +24,10 @@ static const struct output_column change_columns[] = {
     {"id", "CHANGE", FORM_PLAIN, 0},
     {"time", "TIME", FORM_TIME, 0},
     {"author", "AUTHOR", FORM_PLAIN, 0},
-    {"ops", "OBJECTS", FORM_PLAIN, COLUMN_RIGHT},
-    {"message", "WHY", FORM_PLAIN, COLUMN_CUT},
-    {"state", "STATE", FORM_PLAIN, 0},
-    {"summary", "WHAT", FORM_PLAIN, COLUMN_CUT},
+    {"ops", "OBJECTS", FORM_PLAIN, COLUMN_RIGHT | COLUMN_WIDE},
+    {"message", "WHY", FORM_PLAIN, COLUMN_WRAP},
+    {"state", "STATE", FORM_PLAIN, COLUMN_RARE | COLUMN_WRAP},
+    {"summary", "WHAT", FORM_PLAIN, COLUMN_CUT | COLUMN_WIDE},
     {0},
 };
 static const struct output_view log_views[] = {

@@ -7,7 +7,7 @@
 #define PLAIN FORM_PLAIN
 
 static const struct output_column status_columns[] = {
-    {"verdict", "verdict", PLAIN, COLUMN_STATE},
+    {"verdict", "verdict", PLAIN, COLUMN_STATE | COLUMN_WRAP},
     {"node", "node", PLAIN, 0},
     {"site", "site", PLAIN, 0},
     {"cluster", "cluster", PLAIN, 0},
@@ -42,8 +42,8 @@ static const struct output_column node_columns[] = {
     {"rtt_us", "RTT", FORM_US, COLUMN_RIGHT},
     {"changes", "CHANGES", PLAIN, COLUMN_STATE},
     {"data_age_ms", "DATA AGE", FORM_MS, COLUMN_RIGHT},
-    {"version", "VERSION", PLAIN, COLUMN_CUT},
-    {"link", "LINK", PLAIN, COLUMN_CUT},
+    {"version", "VERSION", PLAIN, COLUMN_WIDE},
+    {"link", "LINK", PLAIN, COLUMN_WRAP},
     {0},
 };
 static const struct output_view node_views[] = {{.kind = "node", .columns = node_columns, .none = "No nodes."}, {0}};
@@ -78,10 +78,10 @@ static const struct output_column registration_columns[] = {
     {"state", "STATE", PLAIN, COLUMN_STATE},
     {"contact", "CONTACT", PLAIN, COLUMN_CUT},
     {"nat", "NAT", PLAIN, 0},
-    {"received", "FROM", PLAIN, COLUMN_CUT},
+    {"received", "FROM", PLAIN, COLUMN_WIDE},
     {"age_s", "AGE", FORM_S, COLUMN_RIGHT},
     {"expires_s", "EXPIRES", FORM_S, COLUMN_RIGHT},
-    {"user_agent", "USER AGENT", PLAIN, COLUMN_CUT},
+    {"user_agent", "USER AGENT", PLAIN, COLUMN_CUT | COLUMN_WIDE},
     {0},
 };
 static const struct output_view registration_views[] = {
@@ -103,19 +103,19 @@ static const struct output_view failed_views[] = {
 
 static const struct output_column trunk_columns[] = {
     {"trunk", "TRUNK", PLAIN, 0},
-    {"site", "SITE", PLAIN, 0},
+    {"site", "SITE", PLAIN, COLUMN_WIDE},
     {"node", "NODE", PLAIN, 0},
     {"address", "ADDRESS", PLAIN, COLUMN_CUT},
-    {"transport", "TRANSPORT", PLAIN, 0},
+    {"transport", "TRANSPORT", PLAIN, COLUMN_WIDE},
     {"state", "STATE", PLAIN, COLUMN_STATE},
-    {"since", "SINCE", FORM_TIME, 0},
-    {"expires", "UNTIL", FORM_TIME, 0},
-    {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT},
+    {"since", "SINCE", FORM_TIME, COLUMN_WIDE},
+    {"expires", "UNTIL", FORM_TIME, COLUMN_WIDE},
+    {"rtt_us", "ROUND TRIP", FORM_US, COLUMN_RIGHT | COLUMN_WIDE},
     {"calls", "CALLS", PLAIN, COLUMN_RIGHT},
-    {"calls_limit", "OF", PLAIN, COLUMN_RIGHT},
-    {"rate_limit", "PER S", PLAIN, COLUMN_RIGHT},
-    {"refused", "REFUSED", PLAIN, COLUMN_RIGHT},
-    {"reason", "REASON", PLAIN, COLUMN_CUT},
+    {"calls_limit", "OF", PLAIN, COLUMN_RIGHT | COLUMN_WIDE},
+    {"rate_limit", "PER S", PLAIN, COLUMN_RIGHT | COLUMN_WIDE},
+    {"refused", "REFUSED", PLAIN, COLUMN_RIGHT | COLUMN_WIDE},
+    {"reason", "REASON", PLAIN, COLUMN_WRAP},
     {0},
 };
 static const struct output_view trunk_views[] = {
@@ -123,7 +123,7 @@ static const struct output_view trunk_views[] = {
 
 static const struct output_column account_columns[] = {
     {"account", "ACCOUNT", PLAIN, 0},
-    {"site", "SITE", PLAIN, 0},
+    {"site", "SITE", PLAIN, COLUMN_WIDE},
     {"state", "STATE", PLAIN, COLUMN_STATE},
     {"contacts", "CONTACTS", PLAIN, COLUMN_RIGHT},
     {"node", "AT", PLAIN, 0},

@@ -28,6 +28,7 @@ const struct control_command node_commands[] = {
     {"route explain", command_route_explain},
     {"doctor", command_doctor},
     {"clock", command_clock},
+    {"names", command_names},
     {"node invite-info", command_invite_info},
     {"node evict", command_evict},
     {"node drain", command_drain},

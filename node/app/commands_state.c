@@ -142,6 +142,18 @@ static void unconfirmed_field(struct sender *s, const struct unconfirmed *u)
     }
 }
 
+/* Where all else is well, what the plan waits for. */
+static void plan_verdict(const struct unconfirmed *u, size_t conflicts, char *out, size_t out_size)
+{
+    if (strcmp(out, "ok") != 0) return;
+    if (u->count > 0) {
+        (void)snprintf(out, out_size, "a change waits to be confirmed: see clusterctl plan log");
+    } else if (conflicts > 0) {
+        (void)snprintf(out, out_size, "a merge overrode %zu edit%s: see clusterctl plan conflicts", conflicts,
+                       conflicts == 1 ? "" : "s");
+    }
+}
+
 NODE_COMMAND(command_status)
 {
     struct node *n = ctx;
@@ -164,6 +176,7 @@ NODE_COMMAND(command_status)
         node_read_end(n);
     }
     node_verdict(n, verdict, sizeof verdict);
+    plan_verdict(&open, conflicts, verdict, sizeof verdict);
     start(&s, "status");
     control_text(&s.b, "verdict", slice_of(verdict));
     control_text(&s.b, "node", slice_of(n->config.node));

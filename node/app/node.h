@@ -383,6 +383,7 @@ NODE_COMMAND(command_plan_log);
 NODE_COMMAND(command_plan_apply);
 NODE_COMMAND(command_doctor);
 NODE_COMMAND(command_clock);
+NODE_COMMAND(command_names);
 NODE_COMMAND(command_plan_effect);
 NODE_COMMAND(command_plan_conflicts);
 NODE_COMMAND(command_route_explain);

@@ -53,6 +53,28 @@ static bool alarmed(const struct node *n)
     return n->alarm[0] != '\0' && mono_ms_between(n->alarm_at, node_mono()) < VERDICT_ALARM_MS;
 }
 
+struct down {
+    char *out;
+    size_t out_size;
+};
+
+static bool visit_trunk(void *ctx, const struct edge_trunk *t)
+{
+    struct down *d = ctx;
+    if (!t->known || t->up) return true;
+    (void)snprintf(d->out, d->out_size, "trunk %.*s is down (%.*s): see clusterctl trunks", SLICE_ARG(t->trunk),
+                   SLICE_ARG(t->reason));
+    return false;
+}
+
+/* Says of the first address of a trunk that is down here; "" when there is none. */
+static void down_text(const struct node *n, char *out, size_t out_size)
+{
+    struct down d = {out, out_size};
+    out[0] = '\0';
+    if (n->edge != NULL && !edge_trunks_well(n->edge)) edge_trunks_each(n->edge, visit_trunk, &d);
+}
+
 void node_verdict(struct node *n, char *out, size_t out_size)
 {
     struct err_info info = {0};
@@ -82,7 +104,8 @@ void node_verdict(struct node *n, char *out, size_t out_size)
         (void)snprintf(out, out_size, "%zu %s catching up with the plan: see clusterctl nodes", c.behind,
                        c.behind == 1 ? "node is" : "nodes are");
     } else {
-        (void)snprintf(out, out_size, "ok");
+        down_text(n, out, out_size);
+        if (out[0] == '\0') (void)snprintf(out, out_size, "ok");
     }
 }
 

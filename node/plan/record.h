@@ -57,7 +57,7 @@ struct call_record {
     struct slice node;         /* that served it, "" : this one */
     struct slice to_address;
     struct slice reason;
-    struct slice decision; /* packed call_decision, "" none */
+    struct slice decision;               /* packed call_decision, "" none */
     const struct call_attempt *attempts; /* those that came to nothing, the first CALL_ATTEMPTS_MAX, in order */
     size_t attempt_count;
     enum call_state state;

@@ -124,8 +124,8 @@ static void test_tables(void **state)
                "control socket  -\n",
                "");
     expect_run(n.path, "plan log", 0,
-               "CHANGE    TIME                  AUTHOR  OBJECTS  WHY       STATE  WHAT\n"
-               "hq-1/1/2  2026-11-22 08:15:30Z  alice         3  new desk  -      put account/7\n",
+               "CHANGE    TIME                  AUTHOR  OBJECTS  WHY       WHAT\n"
+               "hq-1/1/2  2026-11-22 08:15:30Z  alice         3  new desk  put account/7\n",
                "");
     fake_node_stop(&n);
 }
