@@ -228,12 +228,13 @@ static bool offset_of(struct doctor *d, const char *node, int64_t *offset_ms, in
     buf_fini(&there.failure);
     buf_fini(&end);
     if (status != CLI_DONE || !k.known) return false;
-    *error_ms = (now_ms(CLOCK_MONOTONIC) - from) / 2 + 1;
-    *offset_ms = k.wall_ms - (wall + *error_ms - 1);
+    int64_t half = (now_ms(CLOCK_MONOTONIC) - from) / 2;
+    *error_ms = half + 1; /* of the milliseconds that both sides cut off */
+    *offset_ms = k.wall_ms - (wall + half);
     return true;
 }
 
-static void check_clock(struct doctor *d, const char *node, int64_t own_ms)
+static void check_clock(struct doctor *d, const char *node, int64_t own_ms, int64_t own_error_ms)
 {
     int64_t offset = 0;
     int64_t error = 0;
@@ -241,6 +242,7 @@ static void check_clock(struct doctor *d, const char *node, int64_t own_ms)
         add(d, WARNING, "clock", node, "see the line of the peer", "it does not say what time it is there");
         return;
     }
+    error += own_error_ms;
     int64_t apart = offset - own_ms < 0 ? own_ms - offset : offset - own_ms;
     enum state state = apart > OFFSET_FAILED_MS + error ? FAILED : apart > OFFSET_WARNING_MS + error ? WARNING : WELL;
     if (apart <= error) {
@@ -261,7 +263,7 @@ static int check_clocks(struct doctor *d)
     int status = members_ask(d->c, &m);
     bool known = status == CLI_DONE && offset_of(d, d->node, &own, &error);
     for (size_t i = 0; known && i < m.count; i++)
-        if (!m.items[i].self && m.items[i].alive) check_clock(d, m.items[i].name, own);
+        if (!m.items[i].self && m.items[i].alive) check_clock(d, m.items[i].name, own, error);
     members_fini(&m);
     return status;
 }

@@ -44,6 +44,10 @@ def calls(node, *options):
     return node.ctl("calls", *options)
 
 
+def kinds(rows, *which):
+    return [r for r in rows if r["kind"] in which]
+
+
 def on_disk(node, count):
     until(lambda: node.counters("store")["calls_written"] >= count, f"{count} records to be on disk", 20)
 
@@ -145,28 +149,36 @@ def test_trace_says_what_was_decided_and_what_would_be(cluster):
         hq.apply("plan: 1\nremove: [route//6/trunk/pbx]\n", "gone", "--allow", "all", name="gone.yaml")
         rows = hq.ctl("trace", "one@")
         assert rows[0]["call_id"] == "one@test"
-        then, today = rows[1:4], rows[4:]
+        then, today = kinds(rows, "decision", "candidate"), kinds(rows, "today", "candidate_today")
         assert then[0]["rule"] == 5 and then[0]["plan_number"] == "6100" and then[0]["plan_digest"]
         assert [(c["place"], c["target"], c["why"], c["number_sent"]) for c in then[1:]] == [
             (1, "trunk/pbx", "chosen", "6100"), (2, "trunk/backup", "chosen", "6100")]
         assert today[0]["plan_digest"] == hq.digest() != then[0]["plan_digest"]
         assert [(c["place"], c["target"]) for c in today[1:]] == [(1, "trunk/backup")]
+        words = kinds(rows, "difference")
+        gone = hq.changes()[0]["id"]
+        assert words[0]["text"] == "then to trunk/pbx, today to trunk/backup"
+        assert ("trunk/pbx for 6 was a candidate and has been removed", gone) in [(w["text"], w["change"]) for w in words]
         text = hq.run("trace", "one@test").stdout
         assert "trunk/pbx" in text and "among the targets" in text
-        # at the other node: it was told what to do
+        # at the other node: it was told what to do, and the first one says why
         there = factory.ctl("trace", "far@test")
-        assert there[1]["named_by"] == "hq" and there[2]["target"] == "trunk/far" and len(there) == 3
-        assert clusterctl("-s", hq.socket, "trace", "nobody", check=False).returncode == 1
-        caller.bye("far@test")
+        told = kinds(there, "decision", "candidate")
+        assert told[0]["named_by"] == "hq" and told[1]["target"] == "trunk/far" and not kinds(there, "today")
+        assert kinds(there, "other_call")[0]["kept_at"] == "hq" and kinds(there, "other_decision")[0]["plan_number"] == "7100"
+        # known there only by way of the other node
+        assert factory.ctl("trace", "one@test")[0]["kept_at"] == "hq"
 
 
-def test_the_oldest_go(tmp_path):
-    with Cluster(tmp_path) as one:
-        hq = one.add("hq", "hq", HQ, start=False)
-        hq.config.write_text(hq.config.read_text() + "calls: { max: 3 }\n")
-        hq.start()
-        hq.apply(PLAN, "test", "--allow", "all")
-        with Caller(CALLER, HQ) as caller:
-            for i in range(6):
-                assert code_of(caller.invite("5", f"c{i}")) == 404
-        until(lambda: [r["call_id"] for r in calls(hq)] == ["c5", "c4", "c3"], "the oldest to go", 20)
+def test_trace_tells_each_attempt(cluster):
+    hq = cluster.nodes["hq"]
+    with Peer(PBX, INVITE=503), Peer(BACKUP, INVITE=486), Caller(CALLER, HQ) as caller:
+        assert code_of(caller.invite("6100", "tried@test")) == 486
+        on_disk(hq, 1)
+        for _ in range(2):
+            tried = kinds(hq.ctl("trace", "tried@test"), "attempt")
+            assert [(a["attempt"], a["target"], a["address"], a["code"], a["text"]) for a in tried] == [
+                (1, "trunk/pbx", f"udp:{PBX}:5060", 503, "Service Unavailable"),
+                (2, "trunk/backup", f"udp:{BACKUP}:5060", 486, "Busy Here")]
+            hq.stop()  # the second time they come from the disk of an earlier run
+            hq.start()

@@ -49,7 +49,7 @@ def state_is(node, trunk, address, state):
 
 
 def targets(node, number):
-    return [r["target"] for r in node.ctl("route", "explain", number) if r.get("place")]
+    return [r["target"] for r in node.ctl("route", "explain", number) if r["kind"] == "candidate" and r["place"]]
 
 
 def call(number, answered_by):
