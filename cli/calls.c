@@ -168,6 +168,8 @@ static void each_trace(void *ctx, const struct control_record *r)
     char kind[LIMIT_NAME + sizeof OTHER];
     if (!t->other && slice_is(r->kind, "call")) look_beyond(t, r);
     t->found = true;
+    bool told = slice_is(r->kind, "candidate") && control_get_text(r, "match").n == 0; /* by the node that decided */
+    if (told && t->c->format == OUTPUT_TABLE) return;
     (void)snprintf(kind, sizeof kind, OTHER "%.*s", SLICE_ARG(r->kind));
     if (t->other) named.kind = slice_of(kind);
     output_record(t->c->output, &named);

@@ -154,7 +154,7 @@ static enum err send_today(struct node *n, struct control_reply *reply, struct a
     struct call_decision now = trace_of(n, arena, &result);
     send_decision(reply, "today", &now);
     e = explain_candidates(n, reply, arena, "candidate_today", &result);
-    if (e == ERR_OK && then != NULL) trace_difference(n, reply, then, &now);
+    if (e == ERR_OK && then != NULL) trace_difference(n, reply, r->started, then, &now);
     return e;
 }
 

@@ -13,9 +13,9 @@ void call_reply(struct node *n, struct control_reply *reply, struct arena *arena
 void call_reply_trace(struct node *n, struct control_reply *reply, struct arena *arena, const struct call_record *r,
                       const char *state);
 
-/* trace_difference.c: what the plan of now would do otherwise than was done then, in words, each with the change that
- * made it so. Between read begin and end. */
-void trace_difference(struct node *n, struct control_reply *reply, const struct call_decision *then,
+/* trace_difference.c: what the plan of now would do otherwise than was done at the time at, in words, each with the
+ * change since then that it comes from. Between read begin and end. */
+void trace_difference(struct node *n, struct control_reply *reply, struct wall at, const struct call_decision *then,
                       const struct call_decision *now);
 
 #endif

@@ -7,6 +7,7 @@
 struct comparison {
     struct node *n;
     struct control_reply *reply;
+    struct wall at; /* then */
 };
 
 static const struct call_candidate *at_place(const struct call_decision *d, uint32_t place)
@@ -56,7 +57,8 @@ static void say(struct comparison *x, const struct call_candidate *about, const 
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    bool found = about != NULL && find_object(x->n, about, key, &len, &stamp);
+    bool found =
+        about != NULL && find_object(x->n, about, key, &len, &stamp) && (int64_t)(stamp.time.v >> 16) >= x->at.ms;
     if (found && store_change_at(x->n->read, &stamp, &id) == ERR_OK) change_id_text(&id, change);
     control_record_start(&b, &arena, "difference");
     control_text(&b, "text", slice_of(text));
@@ -145,10 +147,10 @@ static void say_moved(struct comparison *x, const struct call_candidate *was, co
     }
 }
 
-void trace_difference(struct node *n, struct control_reply *reply, const struct call_decision *then,
+void trace_difference(struct node *n, struct control_reply *reply, struct wall at, const struct call_decision *then,
                       const struct call_decision *now)
 {
-    struct comparison x = {n, reply};
+    struct comparison x = {n, reply, at};
     say_verdict(&x, then, now);
     if (same_targets(then, now)) return;
     for (size_t i = 0; i < then->candidate_count; i++) {

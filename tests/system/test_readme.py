@@ -1,6 +1,7 @@
 """The walk of README.md, command by command, as a new user types it: what is printed must be what the page says.
 
-After a wanted change of some output:  PYTHONPATH=tests/system python3 tests/system/test_readme.py write"""
+After a wanted change of some output:
+    unshare --net -- bash -c 'ip link set lo up; PYTHONPATH=tests/system /usr/bin/python3 tests/system/test_readme.py write'"""
 import difflib
 import os
 import pathlib
@@ -17,18 +18,25 @@ from harness.wait import until
 README = ROOT / "README.md"
 SECTION = "## Two branches, step by step\n"
 # Commands that only look: what they show may take a moment to be so.
-LOOKS = re.compile(r"clusterctl( -s \S+)? (status|nodes|registrations|calls|route explain|plan log)")
-CHANGES = ((r"\b[a-z]+@(hq|factory)\b", r"USER@\1"), (r"example-[0-9a-f]{8}", "CLUSTER"),
-           (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "TIME"), (r"(hq|factory)/[0-9a-f]{6,}/", r"\1/EPOCH/"),
-           (r"\b[0-9a-f]{16}\b", "CALLID"), (r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b", "DIGEST"), (r"-0x[0-9a-f]+@", "-PHONE@"),
-           (r"\b[\d.]+ (ms|s|min)\b", "SPAN"), (r"(hq|factory) +yes +\d+ ", r"\1 yes MS "), (r"[ \t]+", " "), (r"-{2,}", "-"))
+LOOKS = re.compile(r"clusterctl( -s \S+)? (status|nodes|registrations|calls|route explain|plan log|plan conflicts$|plan diff|trace)")
+NODE = "(hq|factory|harbour)"
+CHANGES = ((rf"\b[a-z]+@{NODE}\b", r"USER@\1"), (r"example-[0-9a-f]{8}", "CLUSTER"),
+           (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "TIME"), (rf"{NODE}/[0-9a-f]{{6,}}/", r"\1/EPOCH/"),
+           (r"\b[0-9a-f]{32}\b", "SESSION"), (r"\b[0-9a-f]{16}\b", "CALLID"),
+           (r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b", "DIGEST"), (r"-0x[0-9a-f]+@", "-PHONE@"),
+           (r"(tls:127[\d.]+|udp:127\.0\.\d\.60):(?!506[01])\d+", r"\1:PORT"),
+           (r"\b[\d.]+ (ms|s|min)\b", "SPAN"), (rf"{NODE} +yes +\d+ ", r"\1 yes MS "), (r"[ \t]+", " "), (r"-{2,}", "-"))
 
 
 def plain(text):
-    """Without what differs from one run to the next."""
+    """Without what differs from one run to the next; receipts come in any order."""
     for pattern, word in CHANGES:
         text = re.sub(pattern, word, text)
-    return [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.splitlines()]
+    receipts = [i for i, line in enumerate(lines) if re.fullmatch(rf"{NODE} yes MS .*", line)]
+    for i, line in zip(receipts, sorted(lines[i] for i in receipts)):
+        lines[i] = line
+    return lines
 
 
 def walk(text):
@@ -127,7 +135,7 @@ def write(home):
         printed = []
         for at, end, command, _ in walk(text):
             if LOOKS.match(command):
-                time.sleep(4)
+                time.sleep(6)
             printed.append((at, end, shell.run(command)))
     for at, end, output in reversed(printed):
         text = text[:at] + output + text[end:]
