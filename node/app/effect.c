@@ -157,12 +157,21 @@ static bool is_changed(const struct effect *x, const struct candidate *c)
     return find_over(x, (struct slice){key, plan_object_key_text(&o, key)}) != NULL;
 }
 
-static void add_changed(const struct effect *x, struct slice key, struct candidate *list, size_t *count)
+/* A key of a range may stand for longer numbers only: its bounds say. */
+static bool is_match(const struct candidate *c, struct slice number)
+{
+    struct pattern p;
+    return pattern_parse(c->route.match, &p, NULL) == ERR_OK && pattern_matches(&p, number);
+}
+
+static void add_changed(const struct effect *x, struct slice key, struct slice number, struct candidate *list,
+                        size_t *count)
 {
     struct map_node *m = map_first(&x->keys, map_hash(&x->keys, key));
     for (; m != NULL && *count < CANDIDATES_MAX; m = map_next(m)) {
         const struct effect_key *k = CONTAINER_OF(m, struct effect_key, by_key);
-        if (slice_eq((struct slice){k->key, k->len}, key)) list[(*count)++] = k->candidate;
+        if (slice_eq((struct slice){k->key, k->len}, key) && is_match(&k->candidate, number))
+            list[(*count)++] = k->candidate;
     }
 }
 
@@ -191,7 +200,7 @@ static enum err gather(const struct view *v, struct slice number, struct candida
     memcpy(search, number.p, number.n);
     search[number.n] = '=';
     for (size_t n = number.n + 1; n > 0; n--)
-        add_changed(v->x, (struct slice){search, n}, list, count);
+        add_changed(v->x, (struct slice){search, n}, number, list, count);
     return ERR_OK;
 }
 

@@ -185,6 +185,41 @@ static void records_that_are_due(void **state)
     calls_free(c);
 }
 
+/* Attempts that failed are kept in their order, the first of them; nothing else changes by them. */
+static void attempts_that_failed(void **state)
+{
+    static struct call_room room;
+    struct calls *c = calls_new(1, usage);
+    struct call_report r = report(1, CALL_TRYING);
+    struct call_failure f = {
+        .target = SLICE("trunk/x"), .node = SLICE("n2"), .words = SLICE("no answer"), .code = 408, .at = {7}};
+    (void)state;
+    calls_report(c, &r, now);
+    r.state = CALL_ENDED;
+    r.failure = &f;
+    for (unsigned i = 0; i < CALL_ATTEMPTS_MAX + 2; i++) {
+        f.code = 400 + i;
+        calls_report(c, &r, now);
+    }
+    assert_int_equal(calls_live(c), 1);
+    struct call_record kept = call_entry_record(calls_find(c, 1), &room);
+    assert_int_equal(kept.state, CALL_TRYING);
+    assert_int_equal(kept.attempt_count, CALL_ATTEMPTS_MAX);
+    assert_int_equal(kept.attempts[0].code, 400);
+    assert_int_equal(kept.attempts[CALL_ATTEMPTS_MAX - 1].code, 400 + CALL_ATTEMPTS_MAX - 1);
+    assert_true(slice_is(kept.attempts[0].target, "trunk/x") && slice_is(kept.attempts[0].node, "n2"));
+    assert_true(slice_is(kept.attempts[0].words, "no answer") && kept.attempts[0].address.n == 0);
+    assert_int_equal(kept.attempts[0].at.ms, 7);
+    r.failure = NULL;
+    calls_report(c, &r, now);
+    assert_int_equal(calls_live(c), 0);
+    struct call_report next = report(2, CALL_TRYING);
+    calls_written(c, 1, true);
+    calls_report(c, &next, now); /* in the memory of the one that went */
+    assert_int_equal(call_entry_record(calls_find(c, 2), &room).attempt_count, 0);
+    calls_free(c);
+}
+
 /* When the disk takes none for long, the oldest ends are lost, also one that is being written. */
 static void no_more_than_so_many_are_held(void **state)
 {
@@ -260,6 +295,7 @@ int main(void)
         cmocka_unit_test(records_that_are_due),
         cmocka_unit_test(a_target_that_moves),
         cmocka_unit_test(calls_of_earlier_runs),
+        cmocka_unit_test(attempts_that_failed),
         cmocka_unit_test(no_more_than_so_many_are_held),
         cmocka_unit_test(a_call_id_of_4_kb_is_cut),
         cmocka_unit_test(what_a_call_holds),

@@ -23,6 +23,14 @@ static const struct output_column sum_columns[] = {{"total", "in all", FORM_PLAI
                                                    {"text", "text", FORM_PLAIN, 0},
                                                    {0}};
 
+static const struct output_column find_columns[] = {
+    {"where", "WHERE", FORM_PLAIN, 0},
+    {"more", "ONLY WHERE THERE IS ROOM", FORM_PLAIN, COLUMN_WIDE},
+    {"odd", "ODD", FORM_PLAIN, COLUMN_RARE},
+    {"text", "FOUND", FORM_PLAIN, COLUMN_WRAP},
+    {0},
+};
+
 static void write_note(void *ctx, const struct control_record *r, struct buf *out)
 {
     assert_ptr_equal(ctx, node_columns);
@@ -32,6 +40,7 @@ static void write_note(void *ctx, const struct control_record *r, struct buf *ou
 static const struct output_view views[] = {
     {.kind = "node", .columns = node_columns, .none = "No nodes."},
     {.kind = "sum", .columns = sum_columns, .upright = true},
+    {.kind = "find", .columns = find_columns},
     {.kind = "note", .line = write_note, .ctx = (void *)(uintptr_t)node_columns},
     {0},
 };
@@ -230,6 +239,33 @@ static void test_table_fits_the_terminal(void **state)
     free(s.text);
 }
 
+static void find_two(struct output *o)
+{
+    add_small(o, "find", "text", "the quick brown fox jumps over the lazy dog");
+    add_small(o, "find", "text", "Donaudampfschifffahrtsgesellschaft");
+}
+
+/* First the columns that are only good to have go, then texts go on in the next line, between words where they can. */
+static void test_table_of_texts(void **state)
+{
+    (void)state;
+    struct sheet s;
+    sheet_open(&s, OUTPUT_TABLE, true, 80);
+    find_two(s.o);
+    sheet_expect(&s, 0, NULL,
+                 "WHERE  ONLY WHERE THERE IS ROOM  FOUND\n"
+                 "-      -                         the quick brown fox jumps over the lazy dog\n"
+                 "-      -                         Donaudampfschifffahrtsgesellschaft\n");
+    sheet_open(&s, OUTPUT_TABLE, true, 40);
+    find_two(s.o);
+    sheet_expect(&s, 0, NULL,
+                 "WHERE  FOUND\n-      the quick brown fox jumps over\n       the lazy dog\n"
+                 "-      Donaudampfschifffahrtsgesellschaf\n       t\n");
+    sheet_open(&s, OUTPUT_TABLE, false, 0);
+    add_small(s.o, "find", "odd", "yes");
+    sheet_expect(&s, 0, NULL, "WHERE  ONLY WHERE THERE IS ROOM  ODD  FOUND\n-      -                         yes  -\n");
+}
+
 /* Whatever a stranger puts into a field, no format lets it steer the terminal, and JSON stays JSON. */
 static void test_hostile_text(void **state)
 {
@@ -311,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_table_fits_the_terminal),
+        cmocka_unit_test(test_table_of_texts),
         cmocka_unit_test(test_hostile_text),
         cmocka_unit_test(test_broken_stream),
         cmocka_unit_test(test_cells),

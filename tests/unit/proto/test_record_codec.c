@@ -28,6 +28,9 @@ static void there_and_back(void **state)
                               .code = 0,
                               .candidates = candidates,
                               .candidate_count = 2};
+    const struct call_attempt attempts[] = {
+        {SLICE("trunk/b"), SLICE(""), SLICE("udp:10.1.0.11:5060"), SLICE("no answer"), 408, {5}},
+        {SLICE("trunk/c"), SLICE("n3"), SLICE(""), SLICE("at its limit"), 503, {-6}}};
     struct call_decision d2;
     struct call_record r2;
     (void)state;
@@ -43,6 +46,8 @@ static void there_and_back(void **state)
                             .to_address = SLICE("tls:10.1.0.2:5061"),
                             .reason = SLICE("the caller hung up"),
                             .decision = buf_view(&decision),
+                            .attempts = attempts,
+                            .attempt_count = 2,
                             .state = CALL_ENDED,
                             .started = {1},
                             .answered = {2},
@@ -71,6 +76,15 @@ static void there_and_back(void **state)
     assert_int_equal(r2.rule, 5);
     assert_slice(r.caller_tag, r2.caller_tag);
     assert_int_equal(r2.session_s, 1800);
+    assert_int_equal(r2.attempt_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_slice(r2.attempts[i].target, attempts[i].target);
+        assert_slice(r2.attempts[i].node, attempts[i].node);
+        assert_slice(r2.attempts[i].address, attempts[i].address);
+        assert_slice(r2.attempts[i].words, attempts[i].words);
+        assert_int_equal(r2.attempts[i].code, attempts[i].code);
+        assert_int_equal(r2.attempts[i].at.ms, attempts[i].at.ms);
+    }
     assert_int_equal(call_decision_unpack(&arena, r2.decision, &d2), ERR_OK);
     assert_slice(d2.plan_number, d.plan_number);
     assert_slice(d2.plan_digest, d.plan_digest);
