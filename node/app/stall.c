@@ -1,4 +1,6 @@
-/* stall: see stall.h. libuv runs our prepare handle right before it polls, and says how long it waited in polls. */
+/* stall: see stall.h. libuv runs our check handle when the callbacks of a poll have run, and its clock then still shows
+ * when that poll ended; our prepare handle runs right before the next one. libuv's own measure of idle time would cost
+ * two system calls for each poll. */
 #include "node/app/stall.h"
 
 #include <fcntl.h>
@@ -6,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ASK_NS 1000000u
+#define NS_PER_MS 1000000u
+#define ASK_NS 5000000u
 
 static const char *const names[] = {STALL_COUNTERS(COUNTER_NAME)};
 
@@ -64,34 +67,38 @@ static uint64_t queued_since(struct stall *s, uint64_t now)
     return queued;
 }
 
+static void on_check(uv_check_t *check)
+{
+    struct stall *s = check->data;
+    s->woke_ms = uv_now(s->loop);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct stall *s = prepare->data;
     uint64_t now = uv_hrtime();
-    uint64_t idle = uv_metrics_idle_time(s->loop);
-    uint64_t waited = idle - s->idle_ns;
-    uint64_t passed = now - s->turned_ns;
     uint64_t queued = queued_since(s, now);
-    if (s->turned_ns != 0) {
-        uint64_t busy = passed > waited ? passed - waited : 0;
-        struct stall_times t = {busy / 1000, (busy > queued ? busy - queued : 0) / 1000};
-        stall_note(s, now / 1000000000u, t);
-    }
-    s->turned_ns = now;
-    s->idle_ns = idle;
+    if (s->woke_ms == 0) return;
+    uint64_t woke = s->woke_ms * NS_PER_MS;
+    uint64_t busy = now > woke ? now - woke : 0;
+    struct stall_times t = {busy / 1000, (busy > queued ? busy - queued : 0) / 1000};
+    stall_note(s, now / 1000000000u, t);
 }
 
 enum err stall_start(struct stall *s, uv_loop_t *loop)
 {
     s->loop = loop;
     s->table = (struct counter_table){"loop", names, s->counts, STALL_COUNTER_COUNT};
-    if (uv_loop_configure(loop, UV_METRICS_IDLE_TIME) != 0 || uv_prepare_init(loop, &s->prepare) != 0) return ERR_IO;
+    (void)uv_prepare_init(loop, &s->prepare); /* these cannot fail */
+    (void)uv_check_init(loop, &s->check);
     s->open = true;
     s->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     s->queued_ns = queued_ns(s->schedstat);
-    s->prepare.data = s;
+    s->prepare.data = s->check.data = s;
     (void)uv_prepare_start(&s->prepare, on_prepare);
+    (void)uv_check_start(&s->check, on_check);
     uv_unref((uv_handle_t *)&s->prepare);
+    uv_unref((uv_handle_t *)&s->check);
     return ERR_OK;
 }
 
@@ -99,6 +106,7 @@ void stall_stop(struct stall *s)
 {
     if (!s->open) return;
     uv_close((uv_handle_t *)&s->prepare, NULL);
+    uv_close((uv_handle_t *)&s->check, NULL);
     if (s->schedstat >= 0) (void)close(s->schedstat);
     s->open = false;
 }

@@ -1,5 +1,6 @@
 /* stall: how long the loop thread was kept from its sockets: the time between two looks at them that was not spent
- * waiting for them. What it is not: a cure, or an alarm. Loop thread only, except for reading the counters.
+ * waiting for them, up to a millisecond too much. What it is not: a cure, or an alarm. Loop thread only, except for
+ * reading the counters.
  *
  * Two times are kept for each turn of the loop: all of it, and all but what the thread waited for a processor that ran
  * something else (Linux tells it in /proc/thread-self/schedstat). The second is our own doing: work, and waiting for
@@ -31,9 +32,9 @@ enum stall_counter { STALL_COUNTERS(STALL_COUNTER_ENUM) STALL_COUNTER_COUNT };
 struct stall {
     uv_loop_t *loop;
     uv_prepare_t prepare;
+    uv_check_t check;
     bool open;
-    uint64_t turned_ns;                        /* when the loop last went to its sockets, 0 never */
-    uint64_t idle_ns;                          /* how long it had waited in all by then */
+    uint64_t woke_ms;                          /* when the loop last came from its sockets, 0 never */
     int schedstat;                             /* of the thread that started it; -1: the system has none */
     uint64_t asked_ns;                         /* when it was last read, */
     uint64_t queued_ns;                        /* and how long the thread had waited for a processor by then */
