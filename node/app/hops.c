@@ -38,27 +38,18 @@ static struct slice uri_done(struct arena *arena, struct buf *b)
     return text;
 }
 
-/* By hand, since it is made for every call: ":5060", "" for port 0. */
-static struct slice port_text(uint16_t port, char out[6])
-{
-    size_t at = 6;
-    for (unsigned left = port; left > 0; left /= 10)
-        out[--at] = (char)('0' + left % 10);
-    if (port != 0) out[--at] = ':';
-    return (struct slice){out + at, 6 - at};
-}
-
 static struct slice trunk_uri(struct arena *arena, struct slice number, const struct address_host *at,
                               enum plan_transport transport)
 {
     static const char *const params[] = {[PLAN_UDP] = "", [PLAN_TCP] = ";transport=tcp", [PLAN_TLS] = ";transport=tls"};
-    char port[6];
+    char port[DECIMAL_TEXT];
     bool v6 = memchr(at->host.p, ':', at->host.n) != NULL;
     const struct slice parts[] = {SLICE("@"),
                                   v6 ? SLICE("[") : SLICE(""),
                                   at->host,
                                   v6 ? SLICE("]") : SLICE(""),
-                                  port_text(at->port, port),
+                                  at->port != 0 ? SLICE(":") : SLICE(""),
+                                  at->port != 0 ? decimal_text(at->port, port) : SLICE(""),
                                   slice_of(params[transport])};
     size_t room = sizeof "sip:" + 3 * number.n;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)

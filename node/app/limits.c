@@ -5,8 +5,6 @@
  * call itself. */
 #include "node/app/node.h"
 
-#include <stdio.h>
-
 #include "proto/plan_codec.h"
 
 #define TARGET_NAME_MAX (LIMIT_NAME + 16)
@@ -19,8 +17,12 @@ static struct mono loop_now(const struct node *n)
 
 static struct slice target_name(const struct plan_target *t, char out[TARGET_NAME_MAX])
 {
-    int n = snprintf(out, TARGET_NAME_MAX, "%s/%.*s", plan_target_kind_name(t->kind), SLICE_ARG(t->name));
-    return (struct slice){out, (size_t)n};
+    struct slice kind = slice_of(plan_target_kind_name(t->kind));
+    ASSERT(kind.n + 1 + t->name.n <= TARGET_NAME_MAX);
+    memcpy(out, kind.p, kind.n);
+    out[kind.n] = '/';
+    memcpy(out + kind.n + 1, t->name.p, t->name.n);
+    return (struct slice){out, kind.n + 1 + t->name.n};
 }
 
 void limits_candidate(struct node *n, struct candidate *c, uint32_t calls, uint32_t rate_per_s)

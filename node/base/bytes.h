@@ -106,7 +106,11 @@ struct slice arena_copy(struct arena *a, struct slice s);
 /* NULL when memory is out. */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* ---- hexadecimal ---- */
+/* ---- decimal and hexadecimal ---- */
+
+/* By hand, for numbers that every message needs: printf costs ten times as much. The text lies in out, without NUL. */
+#define DECIMAL_TEXT 20
+struct slice decimal_text(uint64_t n, char out[DECIMAL_TEXT]);
 
 /* out gets 2 * n digits, lower case, and a NUL. */
 void hex_encode(const void *data, size_t n, char *out);

@@ -109,17 +109,6 @@ static void add_session_id(struct edge *e, const struct sip_view *v)
     buf_text(&e->lines, ";remote=00000000000000000000000000000000\r\n");
 }
 
-/* By hand, like addresses (edge_address_text): 0 .. 255. */
-static struct slice decimal(unsigned n, char out[3])
-{
-    size_t at = 3;
-    do {
-        out[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0 && at > 0);
-    return (struct slice){out + at, 3 - at};
-}
-
 /* Another node is inside whatever stands behind it. */
 static bool target_inside(const struct forward *f)
 {
@@ -151,9 +140,9 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
     if (f->auth.n > 0) buf_slice(&e->lines, f->auth);
     if (v->max_forwards < 0) buf_text(&e->lines, "Max-Forwards: 70\r\n");
     if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] == SIP_NO_LINE) {
-        char digits[3];
+        char digits[DECIMAL_TEXT];
         buf_text(&e->lines, "Max-Breadth: ");
-        buf_slice(&e->lines, decimal(f->breadth, digits));
+        buf_slice(&e->lines, decimal_text(f->breadth, digits));
         buf_text(&e->lines, "\r\n");
     }
     if (f->record_route) add_session_id(e, v);
@@ -191,8 +180,8 @@ static void remove_own_auth(struct edge *e, const struct sip_view *v, struct sip
 
 enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
-    char hops[3];
-    char breadth[3];
+    char hops[DECIMAL_TEXT];
+    char breadth[DECIMAL_TEXT];
     char address[INET6_ADDRSTRLEN];
     char session[SESSION_TEXT];
     struct sip_edits edits;
@@ -217,13 +206,13 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
         sip_edit_replace(&edits, v->via.all, (struct slice){e->via.p, via_len});
     }
     if (v->max_forwards > 0) {
-        struct slice left = decimal((unsigned)v->max_forwards - 1, hops);
+        struct slice left = decimal_text((unsigned)v->max_forwards - 1, hops);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), left);
     }
     struct slice raised = f->relay != NULL ? session_raised(f->relay, v, session) : SLICE("");
     if (raised.n > 0) sip_edit_replace(&edits, sip_view_value(v, SIP_SESSION_EXPIRES), raised);
     if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] != SIP_NO_LINE) {
-        struct slice share = decimal(f->breadth, breadth);
+        struct slice share = decimal_text(f->breadth, breadth);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_BREADTH), share);
     }
     for (unsigned i = 0; i < f->pop_count; i++)

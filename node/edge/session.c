@@ -66,7 +66,12 @@ void session_ask(struct relay *r, const struct sip_view *v)
 
 void session_request_lines(struct edge *e, const struct relay *r)
 {
-    if (r->session_added) buf_printf(&e->lines, "Session-Expires: %u\r\n", (unsigned)r->session_s);
+    if (r->session_added) {
+        char digits[DECIMAL_TEXT];
+        buf_text(&e->lines, "Session-Expires: ");
+        buf_slice(&e->lines, decimal_text(r->session_s, digits));
+        buf_text(&e->lines, "\r\n");
+    }
     if (r->session_raised) buf_printf(&e->lines, "Min-SE: %d\r\n", SESSION_MIN_S);
 }
 
@@ -85,8 +90,11 @@ uint32_t session_agreed(const struct relay *r, const struct sip_view *response, 
         return delta_of(sip_view_value(response, SIP_SESSION_EXPIRES));
     /* The callee knows nothing of it; the caller does, and is told to keep it up (RFC 4028 §8.2). */
     if (r->session_s == 0 || !r->caller_refreshes) return 0;
-    int n = snprintf(text, SESSION_LINES, "Require: timer\r\nSession-Expires: %u;refresher=uac\r\n",
-                     (unsigned)r->session_s);
-    *lines = (struct slice){text, (size_t)n};
+    char digits[DECIMAL_TEXT];
+    struct buf b = {.p = text, .cap = SESSION_LINES}; /* never grows: a number of 32 bits fits */
+    buf_text(&b, "Require: timer\r\nSession-Expires: ");
+    buf_slice(&b, decimal_text(r->session_s, digits));
+    buf_text(&b, ";refresher=uac\r\n");
+    *lines = buf_view(&b);
     return r->session_s;
 }

@@ -8,6 +8,9 @@
 
 #include "node/base/bytes.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static void slices(void **state)
 {
     struct slice before;
@@ -105,6 +108,32 @@ static void an_arena_is_used_again(void **state)
     assert_null(a.head);
 }
 
+static void decimal(void **state)
+{
+    static const uint64_t numbers[] = {0, 9, 10, 70, 255, 1800, 65535, 4294967295u, UINT64_MAX};
+    char out[DECIMAL_TEXT];
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char wanted[DECIMAL_TEXT + 1];
+        (void)snprintf(wanted, sizeof wanted, "%" PRIu64, numbers[i]);
+        assert_true(slice_is(decimal_text(numbers[i], out), wanted));
+    }
+}
+
+static void every_byte_as_hexadecimal(void **state)
+{
+    unsigned char bytes[256 + 3]; /* not a whole number of four */
+    char wanted[2 * sizeof bytes + 1];
+    char text[2 * sizeof bytes + 1];
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (unsigned char)(i * 7);
+        (void)snprintf(wanted + 2 * i, 3, "%02x", bytes[i]);
+    }
+    hex_encode(bytes, sizeof bytes, text);
+    assert_string_equal(text, wanted);
+}
+
 static void hexadecimal(void **state)
 {
     unsigned char bytes[3];
@@ -153,6 +182,8 @@ int main(void)
         cmocka_unit_test(an_impossible_size_fails_once_and_for_all),
         cmocka_unit_test(an_arena_keeps_everything),
         cmocka_unit_test(an_arena_is_used_again),
+        cmocka_unit_test(decimal),
+        cmocka_unit_test(every_byte_as_hexadecimal),
         cmocka_unit_test(hexadecimal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
