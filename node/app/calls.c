@@ -243,9 +243,10 @@ static void end(struct calls *c, struct slot *s)
 
 void calls_report(struct calls *c, const struct call_report *report, struct mono now)
 {
-    struct slot *s = find(c, report->id);
+    struct slot *s = report->note != NULL && *report->note != NULL ? *report->note : find(c, report->id);
     bool fresh = s == NULL;
     if (fresh) s = add(c, report->id);
+    if (report->note != NULL) *report->note = s;
     if (s == NULL) return; /* no memory: the call goes on without a record */
     if (s->has_ended) return;
     if (report->failure != NULL && !fresh) {
@@ -369,15 +370,10 @@ void calls_written(struct calls *c, uint64_t id, bool ok)
 /* By hand for IPv4: it is done twice for each record, and printf costs more than all the rest of it. */
 static size_t put_decimal(char *out, unsigned value)
 {
-    char digits[5];
-    size_t n = 0;
-    do {
-        digits[n++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = digits[n - 1 - i];
-    return n;
+    char digits[DECIMAL_TEXT];
+    struct slice text = decimal_text(value, digits);
+    memcpy(out, text.p, text.n);
+    return text.n;
 }
 
 static size_t put_v4(char *out, const struct sockaddr_in *a)

@@ -158,9 +158,11 @@ enum err node_plan_cache(struct node *n)
     return e;
 }
 
-/* The cache as of now, outside of a reading; what it was when it cannot be refreshed. */
+/* The cache as of the last commit that the loop has heard of, outside of a reading; what it was when it cannot be
+ * refreshed. Every packet comes here: as long as there was no commit the store is not asked. */
 static void refresh(struct node *n)
 {
+    if (n->cache.filled && plan_digest_eq(n->plan_digest, n->cache.digest)) return;
     if (node_read_begin(n) != ERR_OK) return;
     (void)!node_plan_cache(n);
     node_read_end(n);

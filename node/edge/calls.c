@@ -16,6 +16,7 @@ struct call {
     struct edge *edge;
     struct relay *relay; /* while its INVITE is in progress */
     uint64_t id;
+    void *note; /* of who is told about it */
     struct mono touched;
     uint32_t session_s;
     struct mono session_ends; /* MONO_NEVER: nobody refreshes it */
@@ -42,12 +43,12 @@ struct call {
     char text[];
 };
 
-static void report_with(const struct call *c, struct slice reason, struct slice trace,
-                        const struct call_failure *failure)
+static void report_with(struct call *c, struct slice reason, struct slice trace, const struct call_failure *failure)
 {
     const struct edge_hooks *h = &c->edge->o.hooks;
     struct call_report r = {
         .id = c->id,
+        .note = &c->note,
         .call_id = c->dialog.call_id,
         .from = c->from,
         .dialled = c->dialled,
@@ -72,7 +73,7 @@ static void report_with(const struct call *c, struct slice reason, struct slice 
     if (h->call != NULL) h->call(h->ctx, &r);
 }
 
-static void report(const struct call *c, struct slice reason)
+static void report(struct call *c, struct slice reason)
 {
     report_with(c, reason, SLICE(""), NULL);
 }

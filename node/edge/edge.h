@@ -82,6 +82,7 @@ struct call_failure {
 /* What is known of a call; reported at each change of state. Borrowed for the call. */
 struct call_report {
     uint64_t id; /* this run's number of the call */
+    void **note; /* the hook's own for this call: NULL in the first report, then as it was left; NULL: no such place */
     struct slice call_id;
     struct slice from; /* user part or number of the caller */
     struct slice dialled;
