@@ -5,7 +5,7 @@
  *   bench_delay PROXY CALLER CALLEE PORT NUMBER CALLS-PER-SECOND SECONDS
  *
  * Prints "edge delay_p50 VALUE ms" and so on, how many calls were lost, how many were refused with 503, and for each
- * second how many of the calls begun in it came to their end. Nothing is sent twice. */
+ * second how many of the calls begun in it came to their end. Nothing is sent twice, and no call counts twice. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -37,6 +37,8 @@ struct bench {
     size_t delay_count;
     uint64_t calls_done;
     uint64_t refused;
+    uint8_t *over; /* for each call: it is done, or was refused */
+    unsigned started;
     unsigned rate;
     unsigned done_of_second[SECONDS_MAX + 1];
     struct buf out;
@@ -145,9 +147,20 @@ static void answer(struct bench *b, unsigned code)
     send_out(b, &b->callee);
 }
 
+/* The call that b->view belongs to, once: the proxy sends again what it believes lost, also of an earlier run. */
+static bool ends(struct bench *b, unsigned *call)
+{
+    char *run = NULL;
+    *call = (unsigned)strtoul(b->view.call_id.p + sizeof "delay-" - 1, &run, 10);
+    if (*run != '-' || strtol(run + 1, NULL, 10) != getpid() || *call >= b->started || b->over[*call]) return false;
+    b->over[*call] = 1;
+    return true;
+}
+
 static void take(struct bench *b, const struct side *s)
 {
     const struct sip_view *v = &b->view;
+    unsigned call = 0;
     if (s == &b->callee) {
         if (v->method == SIP_INVITE) answer(b, 180);
         if (v->method == SIP_INVITE || v->method == SIP_BYE) answer(b, 200);
@@ -155,12 +168,12 @@ static void take(struct bench *b, const struct side *s)
         in_dialog(b, "ACK", 1);
         in_dialog(b, "BYE", 2);
     } else if (v->code == 200 && v->method == SIP_BYE) {
-        unsigned call = (unsigned)strtoul(v->call_id.p + sizeof "delay-" - 1, NULL, 10);
+        if (!ends(b, &call)) return;
         b->calls_done++;
-        if (call / b->rate <= SECONDS_MAX) b->done_of_second[call / b->rate]++;
+        b->done_of_second[call / b->rate]++;
     } else if (v->code >= 300 && v->method == SIP_INVITE) {
-        b->refused += v->code == 503;
         refusal_ack(b);
+        if (v->code == 503 && ends(b, &call)) b->refused++;
     }
 }
 
@@ -197,13 +210,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void report(struct bench *b, unsigned started, unsigned seconds)
+static void report(struct bench *b, unsigned seconds)
 {
     qsort(b->delays_ns, b->delay_count, sizeof *b->delays_ns, by_value);
     if (b->delay_count == 0) b->delay_count = 1; /* of nothing */
     (void)printf("edge delay_p50 %.4f ms\n", (double)b->delays_ns[b->delay_count / 2] / 1e6);
     (void)printf("edge delay_p99 %.4f ms\n", (double)b->delays_ns[b->delay_count * 99 / 100] / 1e6);
-    (void)printf("edge delay_calls_lost %llu calls\n", (unsigned long long)(started - b->calls_done - b->refused));
+    (void)printf("edge delay_calls_lost %llu calls\n", (unsigned long long)(b->started - b->calls_done - b->refused));
     (void)printf("edge refused %llu calls\n", (unsigned long long)b->refused);
     for (unsigned i = 0; i < seconds; i++)
         (void)printf("edge done_%u %u calls\n", i, b->done_of_second[i]);
@@ -214,13 +227,12 @@ static void run(struct bench *b, unsigned rate, unsigned seconds)
     uint64_t step_ns = 1000000000u / rate;
     uint64_t begin = now_ns(CLOCK_MONOTONIC);
     uint64_t end = begin + (uint64_t)(seconds + 3) * 1000000000u; /* some more for the last ones */
-    unsigned started = 0;
     for (uint64_t now = begin; now < end; now = now_ns(CLOCK_MONOTONIC)) {
-        uint64_t due = begin + started * step_ns;
-        bool more = started < rate * seconds;
-        if (!more && b->calls_done + b->refused == started) break;
+        uint64_t due = begin + b->started * step_ns;
+        bool more = b->started < rate * seconds;
+        if (!more && b->calls_done + b->refused == b->started) break;
         if (more && now >= due) {
-            invite(b, started++);
+            invite(b, b->started++);
             continue;
         }
         uint64_t left = more ? due - now : end - now;
@@ -230,7 +242,7 @@ static void run(struct bench *b, unsigned rate, unsigned seconds)
         drain(b, &b->callee);
         drain(b, &b->caller);
     }
-    report(b, started, seconds);
+    report(b, seconds);
 }
 
 int main(int argc, char **argv)
@@ -246,7 +258,10 @@ int main(int argc, char **argv)
     b.rate = (unsigned)atoi(argv[6]);
     unsigned seconds = (unsigned)atoi(argv[7]);
     if (b.rate == 0 || seconds > SECONDS_MAX) return 2;
+    b.over = calloc(b.rate, seconds + 1);
+    if (b.over == NULL) return 1;
     run(&b, b.rate, seconds);
+    free(b.over);
     free(b.delays_ns);
     buf_fini(&b.out);
     return 0;

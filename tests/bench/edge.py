@@ -1,10 +1,12 @@
 """The SIP edge next to a bare forwarder and Kamailio: CPU for each proxied call, delay, and what calls that are up take."""
+import contextlib
 import pathlib
+import re
 import statistics
 import subprocess
 import tempfile
 
-from rows import HERE, row
+from rows import HERE, measuring, row
 from harness.sipp import SCENARIOS, listening
 from harness.wait import until
 import edge_rows
@@ -13,55 +15,43 @@ import rivals
 
 # ---- edge: CPU per proxied call ----
 
+WARM = 300  # calls before anything is measured: caches warm, every worker awake
+DONE_LEAST = 0.99  # of a run's calls; with less it measures something else
+
+
 class Disturbed(Exception):
-    """The load did not go through as it should."""
+    """The load did not go through as it should: the machine stood still for too long."""
 
 
 def one_run(rival, folder, calls, rate):
-    """CPU microseconds per call. A run in which the machine stood still for so long that calls failed measures nothing:
-    it is done again."""
-    for _ in range(3):
-        try:
-            return try_run(rival, folder, calls, rate)
-        except Disturbed as e:
-            why = e
-            print(f"# {rival.name}: a run was disturbed, once more", flush=True)
-    raise SystemExit(f"the load failed three times:\n{why}")
+    """CPU microseconds for each call that came to its end."""
+    before = rivals.cpu_seconds(rival.pids())
+    done = load(folder, calls, rate, rival.at)
+    return (rivals.cpu_seconds(rival.pids()) - before) / done * 1e6
 
 
-def try_run(rival, folder, calls, rate):
-    rival.start()
-    uas = callee(folder)
-    try:
-        load(folder, 200, 200)  # caches warm, every worker awake
-        before = rivals.cpu_seconds(rival.pids())
-        load(folder, calls, rate)
-        return (rivals.cpu_seconds(rival.pids()) - before) / calls * 1e6
-    finally:
-        uas.kill()
-        uas.wait()
-        rival.stop()
-
-
-def caller(scenario, calls, rate):
-    return ["sipp", "-sf", str(scenario), "-inf", "numbers.csv", "-i", rivals.CALLER, "-p", "5060", "-r", str(rate), "-m",
+def caller(scenario, calls, rate, at=rivals.HERE_ALONE):
+    return ["sipp", "-sf", str(scenario), "-inf", "numbers.csv", "-i", at.caller, "-p", "5060", "-r", str(rate), "-m",
             str(calls), "-l", "20000", "-nostdin", "-timeout", "90", "-timeout_error", "-buff_size", "4194304",
-            f"{rivals.PROXY}:5060"]
+            f"{at.proxy}:5060"]
 
 
-def callee(folder):
-    process = subprocess.Popen(["sipp", "-sf", str(SCENARIOS / "uas.xml"), "-i", rivals.CALLEE, "-p", "5060", "-nostdin",
+def callee(folder, at=rivals.HERE_ALONE):
+    process = subprocess.Popen(["sipp", "-sf", str(SCENARIOS / "uas.xml"), "-i", at.callee, "-p", "5060", "-nostdin",
                                 "-buff_size", "4194304"], cwd=folder, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
-    until(lambda: listening(rivals.CALLEE, 5060), "the callee to listen")
+    until(lambda: listening(at.callee, 5060), "the callee to listen")
     return process
 
 
-def load(folder, calls, rate):
-    run = subprocess.run(caller(HERE / "uac_load.xml", calls, rate), cwd=folder, stdout=subprocess.PIPE,
+def load(folder, calls, rate, at=rivals.HERE_ALONE):
+    """How many calls came to their end."""
+    run = subprocess.run(caller(HERE / "uac_load.xml", calls, rate, at), cwd=folder, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
-    if run.returncode != 0:
+    done = re.findall(r"Successful call *\| *\d+ *\| *(\d+)", run.stdout)
+    if not done or int(done[-1]) < DONE_LEAST * calls:
         raise Disturbed(run.stdout[-3000:])
+    return int(done[-1])
 
 
 def write_numbers(path):
@@ -70,29 +60,59 @@ def write_numbers(path):
 
 
 def edge(arguments):
-    cpu(arguments)
-    edge_rows.delay(row)
-    edge_rows.worst(row)
-    held(arguments)
-    edge_rows.overload(row)
-    edge_rows.million(row)
+    parts = {"cpu": lambda: cpu(arguments), "delay": lambda: edge_rows.delay(row), "worst": lambda: edge_rows.worst(row),
+             "held": held, "overload": lambda: edge_rows.overload(row), "million": lambda: edge_rows.million(row),
+             "decision": lambda: edge_rows.decision(row)}
+    for name, part in parts.items():
+        with measuring("edge", name):
+            part()
+
+
+@contextlib.contextmanager
+def up(rival, path):
+    rival.start()
+    uas = callee(path, rival.at)
+    try:
+        load(path, WARM, 200, rival.at)
+        yield
+    finally:
+        uas.kill()
+        uas.wait()
+        rival.stop()
+
+
+def one_round(everyone, path, arguments):
+    """What a call takes at each of them, one right after the other; None: disturbed."""
+    try:
+        return {r.name: one_run(r, path, arguments.calls, arguments.rate) for r in everyone}
+    except Disturbed:
+        return None
 
 
 def cpu(arguments):
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    """All are up all the time, so that the runs of a round lie close together: what else the machine does then weighs
+    on all of them alike. A ratio is the median of the rounds' ratios."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, contextlib.ExitStack() as stack:
         path = pathlib.Path(folder)
         write_numbers(path)
-        everyone = [r(path) for r in (rivals.Forwarder, rivals.Kamailio, rivals.Tandem)]
-        results = {r.name: [] for r in everyone}
-        for number in range(arguments.rounds):
-            for rival in everyone:
-                results[rival.name].append(one_run(rival, path, arguments.calls, arguments.rate))
-            print(f"# round {number + 1}: " + ", ".join(f"{n} {v[-1]:.0f} us" for n, v in results.items()), flush=True)
-    median = {name: statistics.median(values) for name, values in results.items()}
-    for name, value in median.items():
-        row("edge", f"cpu per proxied call, {rivals.ROUTES} routes: {name}", value, "us")
-    row("edge", "cpu per proxied call: tandem / bare forwarder", median["tandem"] / median["forwarder"], "x", 1.5)
-    row("edge", "cpu per proxied call: tandem / kamailio (tlsf)", median["tandem"] / median["kamailio"], "x", 0.65)
+        everyone = [r(path, rivals.place(9 + i)) for i, r in enumerate((rivals.Forwarder, rivals.Kamailio, rivals.Tandem))]
+        for rival in everyone:
+            stack.enter_context(up(rival, path))
+        rounds = []
+        for number in range(3 * arguments.rounds):
+            seen = one_round(everyone, path, arguments)
+            text = ", ".join(f"{n} {v:.0f} us" for n, v in seen.items()) if seen else "disturbed, left out"
+            print(f"# round {number + 1}: {text}", flush=True)
+            rounds += [seen] if seen else []
+            if len(rounds) == arguments.rounds:
+                break
+    assert len(rounds) >= 3, "the machine was disturbed in nearly every round"
+    for rival in everyone:
+        value = statistics.median(r[rival.name] for r in rounds)
+        row("edge", f"cpu per proxied call, {rivals.ROUTES} routes: {rival.name}", value, "us")
+    for name, rival, most in (("bare forwarder", "forwarder", 1.5), ("kamailio (tlsf)", "kamailio", 0.65)):
+        ratio = statistics.median(r["tandem"] / r[rival] for r in rounds)
+        row("edge", f"cpu per proxied call: tandem / {name}", ratio, "x", most)
 
 
 # ---- calls that are up: how many, and the memory for each ----
@@ -106,7 +126,7 @@ def private_bytes(pid):
     return sum(int(r.split()[1]) for r in rows if r.startswith(("Private_Dirty:", "Private_Clean:"))) * 1024
 
 
-def held(_):
+def held():
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = pathlib.Path(folder)
         write_numbers(path)

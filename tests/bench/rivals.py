@@ -3,6 +3,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
@@ -11,8 +12,22 @@ from harness.sipp import listening  # noqa: E402
 from harness.wait import until  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-CALLER, PROXY, CALLEE = "127.0.9.1", "127.0.9.2", "127.0.9.3"
 ROUTES = 100_000
+
+
+class Place(typing.NamedTuple):
+    """The addresses of one rival and of the two that call through it, so that several can be up at once."""
+    caller: str
+    proxy: str
+    callee: str
+
+
+def place(number):
+    return Place(*(f"127.0.{number}.{i}" for i in (1, 2, 3)))
+
+
+HERE_ALONE = place(9)
+CALLER, PROXY, CALLEE = HERE_ALONE
 
 
 def prefixes():
@@ -32,13 +47,14 @@ def cpu_seconds(pids):
 class Forwarder:
     name = "forwarder"
 
-    def __init__(self, folder):
-        pass
+    def __init__(self, folder, at=HERE_ALONE):
+        self.at = at
 
     def start(self):
-        self.process = subprocess.Popen([str(BUILD / "tests" / "bench" / "bench_forwarder"), PROXY, "5060", CALLER, "5060",
-                                         CALLEE, "5060"])
-        until(lambda: listening(PROXY, 5060), "the forwarder to listen")
+        at = self.at
+        self.process = subprocess.Popen([str(BUILD / "tests" / "bench" / "bench_forwarder"), at.proxy, "5060", at.caller,
+                                         "5060", at.callee, "5060"])
+        until(lambda: listening(at.proxy, 5060), "the forwarder to listen")
 
     def pids(self):
         return [self.process.pid]
@@ -51,15 +67,16 @@ class Forwarder:
 class Kamailio:
     name = "kamailio"
 
-    def __init__(self, folder):
+    def __init__(self, folder, at=HERE_ALONE):
+        self.at = at
         self.folder = pathlib.Path(folder) / "kamailio"
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "version").write_text("table_name(string) table_version(int)\nroutes:1\nmtree:1\nmtrees:2\n")
         with (self.folder / "routes").open("w") as out:
             out.write("id(int,auto) tprefix(string) tvalue(string)\n")
             for i, prefix in enumerate(prefixes(), 1):
-                out.write(f"{i}:{prefix}:{CALLEE}\\:5060\n")
-        config = (HERE / "kamailio.cfg").read_text().replace("LISTEN", f"{PROXY}:5060").replace("TRUSTED", CALLER)
+                out.write(f"{i}:{prefix}:{at.callee}\\:5060\n")
+        config = (HERE / "kamailio.cfg").read_text().replace("LISTEN", f"{at.proxy}:5060").replace("TRUSTED", at.caller)
         self.config = self.folder / "kamailio.cfg"
         self.config.write_text(config.replace("FOLDER", str(self.folder)))
 
@@ -68,7 +85,7 @@ class Kamailio:
         self.process = subprocess.Popen(["kamailio", "-f", str(self.config), "-DD", "-E", "-x", "tlsf", "-X", "tlsf", "-m",
                                          "1024", "-M", "64", "-w", str(self.folder), "-Y", str(self.folder), "-P",
                                          str(self.folder / "pid")], stdout=self.log, stderr=self.log)
-        until(lambda: listening(PROXY, 5060) or self.process.poll() is not None, "kamailio to listen", 120)
+        until(lambda: listening(self.at.proxy, 5060) or self.process.poll() is not None, "kamailio to listen", 120)
         if self.process.poll() is not None:
             raise SystemExit((self.folder / "log").read_text(errors="replace")[-2000:])
 
@@ -91,17 +108,18 @@ class Tandem:
     prefixes = staticmethod(prefixes)
     AT_ONCE = 250_000  # routes of one request
 
-    def __init__(self, folder):
+    def __init__(self, folder, at=HERE_ALONE):
+        self.at = at
         self.folder = pathlib.Path(folder) / "tandem"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.node = Node(self.folder, "bench", "bench", PROXY, mesh=False, extra="log: warn\n")
+        self.node = Node(self.folder, "bench", "bench", at.proxy, mesh=False, extra="log: warn\n")
         self.loaded = False
 
     def plan(self):
         """Documents that make up the plan."""
         yield "\n".join(["plan: 1", "defaults: { domain: bench.example }", "sites:", "  bench: { blocks: [\"1\"] }", "trunks:",
-                         f"  caller: {{ site: bench, address: [\"{CALLER}:5060\"], trust: [\"{CALLER}/32\"] }}",
-                         f"  callee: {{ site: bench, address: [\"{CALLEE}:5060\"], trust: [\"{CALLEE}/32\"] }}", ""])
+                         f"  caller: {{ site: bench, address: [\"{self.at.caller}:5060\"], trust: [\"{self.at.caller}/32\"] }}",
+                         f"  callee: {{ site: bench, address: [\"{self.at.callee}:5060\"], trust: [\"{self.at.callee}/32\"] }}", ""])
         routes = list(self.prefixes())
         for at in range(0, len(routes), self.AT_ONCE):
             lines = [f"  - {{ match: \"{prefix}\", to: trunk/callee }}" for prefix in routes[at:at + self.AT_ONCE]]
