@@ -224,31 +224,17 @@ struct slice decimal_text(uint64_t n, char out[DECIMAL_TEXT])
     return (struct slice){out + at, DECIMAL_TEXT - at};
 }
 
-/* Four bytes at a time: their halves spread over the bytes of a word, the first in the lowest, and each made a digit:
- * adding 6 carries into bit 4 where a half is above 9. */
-static void hex_four(const unsigned char in[4], char out[8])
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t w = 0;
-    for (unsigned i = 0; i < 4; i++)
-        w |= (uint64_t)(in[i] >> 4 | (in[i] & 15u) << 8) << (16 * i);
-    uint64_t letters = (w + 6 * ones) >> 4 & ones;
-    w += '0' * ones + letters * ('a' - '0' - 10);
-    for (unsigned i = 0; i < 8; i++)
-        out[i] = (char)(w >> (8 * i) & 0xff);
-}
+/* The two digits of each byte, one after the other. */
+#define HEX_ROW(h) h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h "e" h "f"
+static const char hex_pairs[] =
+    HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8")
+        HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
 
 void hex_encode(const void *data, size_t n, char *out)
 {
-    static const char digits[] = "0123456789abcdef";
     const unsigned char *in = data;
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        hex_four(in + i, out + 2 * i);
-    for (; i < n; i++) {
-        out[2 * i] = digits[in[i] >> 4];
-        out[2 * i + 1] = digits[in[i] & 15];
-    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(out + 2 * i, hex_pairs + 2 * in[i], 2);
     out[2 * n] = '\0';
 }
 

@@ -5,8 +5,6 @@
  * Specification: RFC 3261 §16.3-16.5; DESIGN "The SIP edge". */
 #include "node/edge/proxy_arrival.h"
 
-#include <stdio.h>
-
 #include "node/edge/client.h"
 #include "node/edge/identity.h"
 #include "node/edge/registrar.h"
@@ -28,7 +26,7 @@
 bool proxy_arrival_admitted(struct arrival *a)
 {
     struct edge *e = a->e;
-    char retry[32];
+    char digits[DECIMAL_TEXT];
     struct sock_key key;
     uint64_t turn_ms = uv_hrtime() / 1000000 - uv_now(e->loop); /* since the loop woke */
     overload_sense(&e->overload, a->from->transport == PLAN_UDP ? transport_age_ms(e->transport) : 0, turn_ms);
@@ -36,8 +34,11 @@ bool proxy_arrival_admitted(struct arrival *a)
     sock_key_source(&key, &a->from->remote);
     uint64_t source = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});
     if (overload_admit(&e->overload, source, edge_now(e), chance)) return true;
-    (void)snprintf(retry, sizeof retry, "Retry-After: %u\r\n", overload_retry_s(chance));
-    proxy_arrival_refuse(a, EC_refused_overload, 503, slice_of(retry));
+    buf_reset(&e->lines);
+    buf_text(&e->lines, "Retry-After: ");
+    buf_slice(&e->lines, decimal_text(overload_retry_s(chance), digits));
+    buf_text(&e->lines, "\r\n");
+    proxy_arrival_refuse(a, EC_refused_overload, 503, buf_view(&e->lines));
     return false;
 }
 

@@ -106,6 +106,7 @@ void sip_via_with_received(const struct sip_view *v, struct slice received, uint
         struct slice part;
         bool is_port;
     } cuts[2] = {{via->received_param, false}, {via->rport_param, true}};
+    char digits[DECIMAL_TEXT];
     if (cuts[0].part.p == NULL || (cuts[1].part.p != NULL && cuts[1].part.p < cuts[0].part.p)) {
         cuts[0].part = via->rport_param;
         cuts[0].is_port = true;
@@ -116,9 +117,11 @@ void sip_via_with_received(const struct sip_view *v, struct slice received, uint
         if (cuts[i].part.p == NULL) continue;
         buf_add(out, p, (size_t)(cuts[i].part.p - p));
         if (cuts[i].is_port) {
-            buf_printf(out, "rport=%u", (unsigned)rport);
+            buf_text(out, "rport=");
+            buf_slice(out, decimal_text(rport, digits));
         } else {
-            buf_printf(out, "received=%.*s", SLICE_ARG(received));
+            buf_text(out, "received=");
+            buf_slice(out, received);
         }
         p = cuts[i].part.p + cuts[i].part.n;
     }
@@ -161,9 +164,12 @@ static void add_to(struct buf *out, const struct sip_view *v, struct slice to_ta
 enum err sip_response_build(const struct sip_view *v, unsigned code, struct slice reason, struct slice to_tag,
                             struct slice received, uint16_t rport, struct slice extra, struct buf *out)
 {
+    char digits[DECIMAL_TEXT];
     struct slice timestamp = code == 100 ? sip_view_other(v, SLICE("Timestamp")) : SLICE_NONE;
     size_t start = out->n;
-    buf_printf(out, "SIP/2.0 %u ", code);
+    buf_text(out, "SIP/2.0 ");
+    buf_slice(out, decimal_text(code, digits));
+    buf_text(out, " ");
     if (reason.n > 0) {
         buf_slice(out, reason);
     } else {

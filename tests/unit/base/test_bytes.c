@@ -122,7 +122,7 @@ static void decimal(void **state)
 
 static void every_byte_as_hexadecimal(void **state)
 {
-    unsigned char bytes[256 + 3]; /* not a whole number of four */
+    unsigned char bytes[256];
     char wanted[2 * sizeof bytes + 1];
     char text[2 * sizeof bytes + 1];
     (void)state;
