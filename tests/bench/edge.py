@@ -22,6 +22,9 @@ DONE_LEAST = 0.99  # of a run's calls; with less it measures something else
 class Disturbed(Exception):
     """The load did not go through as it should: the machine stood still for too long."""
 
+    def __init__(self, at, done, calls):
+        super().__init__(f"{done} of {calls} calls at {at.proxy} came to their end")
+
 
 def one_run(rival, folder, calls, rate):
     """CPU microseconds for each call that came to its end."""
@@ -49,9 +52,10 @@ def load(folder, calls, rate, at=rivals.HERE_ALONE):
     run = subprocess.run(caller(HERE / "uac_load.xml", calls, rate, at), cwd=folder, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
     done = re.findall(r"Successful call *\| *\d+ *\| *(\d+)", run.stdout)
-    if not done or int(done[-1]) < DONE_LEAST * calls:
-        raise Disturbed(run.stdout[-3000:])
-    return int(done[-1])
+    count = int(done[-1]) if done else 0
+    if count < DONE_LEAST * calls:
+        raise Disturbed(at, count, calls)
+    return count
 
 
 def write_numbers(path):
@@ -81,12 +85,15 @@ def up(rival, path):
         rival.stop()
 
 
-def one_round(everyone, path, arguments):
+def one_round(number, everyone, path, arguments):
     """What a call takes at each of them, one right after the other; None: disturbed."""
     try:
-        return {r.name: one_run(r, path, arguments.calls, arguments.rate) for r in everyone}
-    except Disturbed:
+        seen = {r.name: one_run(r, path, arguments.calls, arguments.rate) for r in everyone}
+    except Disturbed as e:
+        print(f"# round {number}: left out: {e}", flush=True)
         return None
+    print(f"# round {number}: " + ", ".join(f"{name} {us:.0f} us" for name, us in seen.items()), flush=True)
+    return seen
 
 
 def cpu(arguments):
@@ -100,9 +107,7 @@ def cpu(arguments):
             stack.enter_context(up(rival, path))
         rounds = []
         for number in range(3 * arguments.rounds):
-            seen = one_round(everyone, path, arguments)
-            text = ", ".join(f"{n} {v:.0f} us" for n, v in seen.items()) if seen else "disturbed, left out"
-            print(f"# round {number + 1}: {text}", flush=True)
+            seen = one_round(number + 1, everyone, path, arguments)
             rounds += [seen] if seen else []
             if len(rounds) == arguments.rounds:
                 break
