@@ -330,6 +330,7 @@ static enum err add_registration(struct site *s, struct outbound_own *w, struct 
                                       .domain = t->registration.domain,
                                       .expires_s = t->registration.expires_s,
                                       .inside = plan_trunk_inside(t),
+                                      .hide = t->hide,
                                       .stale = stale_contact(s, w)};
     if (t->registration.sealed.n > 0) {
         e = unseal(s->n->identity.cluster_key, slice_of(key), t->registration.sealed, &password);

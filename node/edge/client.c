@@ -293,6 +293,7 @@ static enum err take(struct lines *c, const struct edge_registration *o)
     }
     l->kept = true;
     l->o.inside = o->inside;
+    l->o.hide = o->hide;
     return ERR_OK;
 }
 

@@ -71,7 +71,7 @@ bool lines_identify(struct edge *e, const struct flow *from, const struct sip_vi
     const struct line *l = called_line(e, from, uri);
     if (l == NULL) return false;
     lines_tally(e->registrations, CC_requests_in);
-    q->source = (struct edge_source){EDGE_SOURCE_TRUNK, arena_copy(&e->scratch, l->o.trunk), l->o.inside};
+    q->source = (struct edge_source){EDGE_SOURCE_TRUNK, arena_copy(&e->scratch, l->o.trunk), l->o.inside, l->o.hide};
     q->dialled = arena_copy(&e->scratch, called_number(e, l, v, uri));
     if (q->source.name.p != NULL && q->dialled.p != NULL) return true;
     lines_tally(e->registrations, CC_no_memory);

@@ -159,6 +159,7 @@ struct edge_registration {
     struct slice password;
     uint32_t expires_s;
     bool inside;        /* the trunk may assert identities */
+    bool hide;          /* and is not shown what stands behind us */
     struct slice stale; /* a contact that another node left there: taken away with the first request, "" none */
 };
 

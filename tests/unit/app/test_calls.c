@@ -138,9 +138,8 @@ static void calls_of_earlier_runs(void **state)
         for (size_t i = 0; i < s.count; i++)
             assert_int_equal(s.entries[i].id, order[from + i]);
     }
-    char a[CALL_PLACE_TEXT];
-    char b[CALL_PLACE_TEXT];
-    struct call_record back = call_entry_record(calls_find(c, CALLS_EARLIER(9, 2)), a, b);
+    struct call_room room;
+    struct call_record back = call_entry_record(calls_find(c, CALLS_EARLIER(9, 2)), &room);
     assert_true(slice_is(back.from_address, "udp:10.1.0.10:5060") && back.to_address.n == 0);
     assert_true(slice_is(back.decision, "packed") && slice_is(back.caller_tag, "t"));
     struct call_report end = report(CALLS_EARLIER(9, 2), CALL_ENDED);
