@@ -57,6 +57,18 @@ def merge(base, part):
     return "\n".join(line for lines in sections.values() for line in lines) + "\n"
 
 
+def test_every_key_of_a_trunk_is_shown():
+    """In the templates and in the README: the list is the program's own."""
+    said = clusterctl("plan", "check", "-", check=False, stdin="plan: 1\ntrunks: { a: { colour: x } }\n").stderr
+    keys = said.partition("known here: ")[2].split("\n")[0].split("[")[0].strip().split(", ")
+    assert len(keys) > 10 and "address" in keys, said
+    template = (CONFIGS / "trunks" / "plan.yaml").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for key in keys:
+        assert f"    {key}:" in template, key
+        assert f"`{key}`" in readme, key
+
+
 def test_nothing_is_left_out():
     assert not [str(p) for p in FILES if kind(p) == "unknown"]
 

@@ -302,6 +302,35 @@ static void forged_cookies(void **state)
     assert_int_equal(edge_load(w->n.edge).calls, 1);
 }
 
+/* RFC 3966 and the user part of RFC 3261 §19.1.6: what is dialled is the number, without what only pleases the eye. */
+static void telephone_numbers(void **state)
+{
+    static const struct {
+        const char *uri, *dialled;
+    } rows[] = {
+        {"tel:+49-30-(12).34", "+49301234"},
+        {"tel:7100;phone-context=example.org", "7100"},
+        {"tel:7100;ext=12;phone-context=+49-30", "7100"},
+        {"sip:+49-30-12@127.0.0.1;user=phone", "+49-30-12"}, /* the plan's rules see it as it came */
+        {"sip:7100;npdi;rn=+4930@127.0.0.1", "7100"},
+        {"sip:%2b4930@127.0.0.1", "+4930"},
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char branch[8];
+        (void)snprintf(branch, sizeof branch, "t%zu", i);
+        ua_request(&w->a, &w->n,
+                   &(struct request){.method = "MESSAGE", .branch = branch, .uri = rows[i].uri, .call_id = branch});
+        ua_expect(&w->k, &w->b, "MESSAGE");
+        assert_string_equal(w->n.dialled, rows[i].dialled);
+        char line[64];
+        (void)snprintf(line, sizeof line, "MESSAGE sip:8123@127.0.0.1:%u SIP/2.0\r\n", w->b.port);
+        ua_has(&w->b, line);
+        ua_reply(&w->b, 200, "");
+        ua_expect_code(&w->k, &w->a, 200);
+    }
+}
+
 static void a_loop(void **state)
 {
     struct world *w = world_of(state);
@@ -457,6 +486,7 @@ int main(void)
         WITH_WORLD(refused),
         WITH_WORLD(our_route_with_a_foreign_one_behind),
         WITH_WORLD(forged_cookies),
+        WITH_WORLD(telephone_numbers),
         WITH_WORLD(a_loop),
         WITH_WORLD(no_target),
         WITH_WORLD(options_to_us),
