@@ -87,6 +87,14 @@ uint16_t edge_reply_port(const struct flow *from, const struct sip_view *v)
     return v->via.port != 0 ? v->via.port : sip_default_port(from->transport);
 }
 
+unsigned edge_transports(const struct edge *e)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; i < transport_listener_count(e->transport); i++)
+        bits |= 1U << transport_listener_at(e->transport, i)->transport;
+    return bits;
+}
+
 /* Leading bits that two addresses of one family have in common. */
 static unsigned common_bits(const union sock_address *a, const union sock_address *b)
 {

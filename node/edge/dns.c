@@ -1,9 +1,9 @@
-/* dns: host names to addresses for SIP (RFC 3263 without NAPTR), with a cache.
+/* dns: host names to addresses for SIP (RFC 3263), with a cache.
  *
  * An entry of the cache is one name with one kind of record; it is pending (asked, with look-ups waiting) or ready
- * until it expires. A look-up is one dns_resolve: it asks for SRV, orders the targets (RFC 2782), and walks them for
- * addresses, waiting for at most one entry at a time while the entries of all targets are already being asked for.
- * Questions for one name are asked once. */
+ * until it expires. A look-up is one dns_resolve: where no transport is said NAPTR, or what SRV there is, chooses it;
+ * it asks for SRV, orders the targets (RFC 2782), and walks them for addresses, waiting for at most one entry at a time
+ * while the entries of all targets are already being asked for. Questions for one name are asked once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,7 @@
 enum dns_counter { DNS_COUNTERS(DNS_COUNTER_ENUM) DC_COUNT };
 static const char *const counter_names[] = {DNS_COUNTERS(COUNTER_NAME)};
 
-enum entry_kind { ENTRY_ADDRESSES, ENTRY_SERVICES };
+enum entry_kind { ENTRY_ADDRESSES, ENTRY_SERVICES, ENTRY_WAYS };
 
 struct entry {
     struct map_node node;
@@ -48,6 +48,7 @@ struct entry {
     union {
         struct dns_addresses addresses;
         struct dns_services services;
+        struct dns_ways ways;
     } answer;
     char name[NAME_MAX_LEN + 1];
 };
@@ -61,9 +62,13 @@ struct lookup {
     struct list_node wait; /* among an entry's waiters */
     struct dns *d;
     void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count);
+    dns_done_any done_any; /* in place of done: the transport is to be chosen, */
+    unsigned offered;      /* among these, as bits */
+    bool chosen;           /* and is */
     void *ctx;
     enum plan_transport transport;
-    struct target host; /* as asked; port 0: SRV comes first */
+    char service[NAME_MAX_LEN + 1]; /* asked for SRV; "" : made from transport and host */
+    struct target host;             /* as asked; port 0: SRV comes first */
     struct target targets[DNS_RECORDS_MAX];
     size_t target_count; /* 0: SRV is not answered yet */
     size_t next;         /* the target whose addresses are wanted */
@@ -174,6 +179,13 @@ static void on_services(void *ctx, const struct dns_services *answer)
     entry_ready(e, answer->err, answer->ttl_s);
 }
 
+static void on_ways(void *ctx, const struct dns_ways *answer)
+{
+    struct entry *e = ctx;
+    e->answer.ways = *answer;
+    entry_ready(e, answer->err, answer->ttl_s);
+}
+
 /* A host that the operator has pinned in /etc/hosts has no SRV: it works without any DNS server in reach. */
 static bool is_pinned(struct dns *d, const char *service)
 {
@@ -188,6 +200,14 @@ static enum err entry_ask(struct entry *e)
     if (e->kind == ENTRY_ADDRESSES) {
         count(d, DC_questions);
         return dns_channel_addresses(d->channel, e->name, on_addresses, e);
+    }
+    if (e->kind == ENTRY_WAYS) {
+        if (dns_channel_in_hosts(d->channel, e->name)) {
+            on_ways(e, &(struct dns_ways){.err = ERR_NOTFOUND});
+            return ERR_OK;
+        }
+        count(d, DC_questions);
+        return dns_channel_ways(d->channel, e->name, on_ways, e);
     }
     if (is_pinned(d, e->name)) {
         on_services(e, &(struct dns_services){.err = ERR_NOTFOUND});
@@ -231,7 +251,11 @@ static void lookup_finish(struct lookup *l)
     struct dns *d = l->d;
     d->lookup_count--;
     if (l->found_count > 0) l->err = ERR_OK;
-    l->done(l->ctx, l->err, l->found, l->found_count);
+    if (l->done_any != NULL) {
+        l->done_any(l->ctx, l->err, l->transport, l->found, l->found_count);
+    } else {
+        l->done(l->ctx, l->err, l->found, l->found_count);
+    }
     free(l);
 }
 
@@ -305,14 +329,88 @@ static void ask_ahead(struct dns *d, const char *name)
     (void)err;
 }
 
-/* Fills targets, from SRV where there is any. False: waits. */
-static bool find_targets(struct lookup *l)
+static void service_name(const struct lookup *l, enum plan_transport transport, char out[NAME_MAX_LEN + 1])
 {
     static const char *const prefixes[] = {
         [PLAN_UDP] = "_sip._udp.", [PLAN_TCP] = "_sip._tcp.", [PLAN_TLS] = "_sips._tcp."};
+    (void)snprintf(out, NAME_MAX_LEN + 1, "%s%s", prefixes[transport], l->host.name);
+}
+
+static bool is_offered(const struct lookup *l, enum plan_transport transport)
+{
+    return (l->offered >> transport & 1) != 0;
+}
+
+/* The lowest order and preference of those that we have. */
+static const struct dns_naptr *best_way(const struct lookup *l, const struct dns_ways *answer)
+{
+    const struct dns_naptr *best = NULL;
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct dns_naptr *way = &answer->items[i];
+        if (!is_offered(l, way->transport) || !host_valid(slice_of(way->target))) continue;
+        bool better = best == NULL || way->order < best->order ||
+                      (way->order == best->order && way->preference < best->preference);
+        if (better) best = way;
+    }
+    return best;
+}
+
+static void use_way(struct lookup *l, const struct dns_naptr *way)
+{
+    l->transport = way->transport;
+    l->chosen = true;
+    if (way->service) {
+        for (size_t i = 0; i <= strlen(way->target); i++) {
+            char c = way->target[i];
+            l->service[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        }
+        return;
+    }
+    target_set(&l->targets[l->target_count++], slice_of(way->target), sip_default_port(way->transport));
+}
+
+/* RFC 3263 §4.1: by NAPTR; where there is none, the transport whose SRV is there; where there is none either, UDP.
+ * False: waits. */
+static bool choose_transport(struct lookup *l)
+{
+    static const enum plan_transport in_turn[] = {PLAN_UDP, PLAN_TCP};
+    struct entry *e = NULL;
+    enum err err = entry_get(l->d, ENTRY_WAYS, l->host.name, &e);
+    if (err == ERR_OK && e->pending) {
+        list_append(&e->waiters, &l->wait);
+        return false;
+    }
+    const struct dns_naptr *way = err == ERR_OK && e->answer.ways.err == ERR_OK ? best_way(l, &e->answer.ways) : NULL;
+    if (way != NULL) {
+        use_way(l, way);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof in_turn / sizeof in_turn[0]; i++) {
+        char service[NAME_MAX_LEN + 1];
+        if (!is_offered(l, in_turn[i])) continue;
+        service_name(l, in_turn[i], service);
+        err = entry_get(l->d, ENTRY_SERVICES, service, &e);
+        if (err == ERR_OK && e->pending) {
+            list_append(&e->waiters, &l->wait);
+            return false;
+        }
+        if (err != ERR_OK || e->answer.services.err != ERR_OK) continue;
+        l->transport = in_turn[i];
+        l->chosen = true;
+        return true;
+    }
+    l->transport = is_offered(l, PLAN_UDP) || !is_offered(l, PLAN_TCP) ? PLAN_UDP : PLAN_TCP;
+    l->chosen = true;
+    return true;
+}
+
+/* Fills targets, from SRV where there is any. False: waits. */
+static bool find_targets(struct lookup *l)
+{
     char service[NAME_MAX_LEN + 1];
     struct entry *e = NULL;
-    (void)snprintf(service, sizeof service, "%s%s", prefixes[l->transport], l->host.name);
+    service_name(l, l->transport, service);
+    if (l->service[0] != '\0') memcpy(service, l->service, sizeof service);
     enum err err = entry_get(l->d, ENTRY_SERVICES, service, &e);
     if (err == ERR_OK && e->pending) {
         list_append(&e->waiters, &l->wait);
@@ -341,6 +439,7 @@ static void use_addresses(struct lookup *l, const struct dns_addresses *answer, 
 
 static void lookup_run(struct lookup *l)
 {
+    if (l->done_any != NULL && !l->chosen && !choose_transport(l)) return;
     if (l->target_count == 0) {
         if (!find_targets(l)) return;
         l->err = l->d->closing ? ERR_CLOSED : ERR_NOTFOUND;
@@ -367,11 +466,36 @@ static void lookup_run(struct lookup *l)
     lookup_finish(l);
 }
 
+/* A look-up of what can be one; NULL with *err. */
+static struct lookup *lookup_new(struct dns *d, struct slice host, uint16_t port, enum err *err)
+{
+    if (!host_valid(host)) {
+        count(d, DC_refused_name);
+        *err = ERR_SYNTAX;
+        return NULL;
+    }
+    if (d->lookup_count >= LOOKUPS_MAX) {
+        count(d, DC_refused_full);
+        *err = ERR_FULL;
+        return NULL;
+    }
+    struct lookup *l = calloc(1, sizeof *l);
+    *err = l != NULL ? ERR_OK : ERR_NOMEM;
+    if (l == NULL) return NULL;
+    list_init(&l->wait);
+    l->d = d;
+    l->err = ERR_NOTFOUND;
+    target_set(&l->host, host, port);
+    d->lookup_count++;
+    return l;
+}
+
 enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
                      void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count),
                      void *ctx)
 {
     union sock_address literal;
+    enum err err = ERR_OK;
     if (d->closing) return ERR_CLOSED;
     count(d, DC_lookups);
     if (sock_address_parse(host, port != 0 ? port : sip_default_port(transport), &literal) == ERR_OK) {
@@ -379,28 +503,29 @@ enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_
         done(ctx, ERR_OK, &literal, 1);
         return ERR_OK;
     }
-    if (!host_valid(host)) {
-        count(d, DC_refused_name);
-        return ERR_SYNTAX;
-    }
-    if (d->lookup_count >= LOOKUPS_MAX) {
-        count(d, DC_refused_full);
-        return ERR_FULL;
-    }
-    struct lookup *l = calloc(1, sizeof *l);
-    if (l == NULL) return ERR_NOMEM;
-    list_init(&l->wait);
-    l->d = d;
+    struct lookup *l = lookup_new(d, host, port, &err);
+    if (l == NULL) return err;
     l->done = done;
     l->ctx = ctx;
     l->transport = transport;
-    target_set(&l->host, host, port);
     if (port != 0) {
         l->targets[0] = l->host;
         l->target_count = 1;
     }
-    l->err = ERR_NOTFOUND;
-    d->lookup_count++;
+    lookup_run(l);
+    return ERR_OK;
+}
+
+enum err dns_resolve_any(struct dns *d, struct slice host, unsigned offered, dns_done_any done, void *ctx)
+{
+    enum err err = ERR_OK;
+    if (d->closing) return ERR_CLOSED;
+    count(d, DC_lookups);
+    struct lookup *l = lookup_new(d, host, 0, &err);
+    if (l == NULL) return err;
+    l->done_any = done;
+    l->ctx = ctx;
+    l->offered = offered;
     lookup_run(l);
     return ERR_OK;
 }

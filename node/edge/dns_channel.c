@@ -36,6 +36,7 @@ struct channel_socket {
 struct question {
     void (*addresses)(void *ctx, const struct dns_addresses *answer);
     void (*services)(void *ctx, const struct dns_services *answer);
+    void (*ways)(void *ctx, const struct dns_ways *answer);
     void *ctx;
 };
 
@@ -364,6 +365,66 @@ enum err dns_channel_services(struct dns_channel *c, const char *name,
     q->services = done;
     q->ctx = ctx;
     ares_query(c->ares, name, ns_c_in, ns_t_srv, on_services, q);
+    rearm(c);
+    return ERR_OK;
+}
+
+/* ---- ways ---- */
+
+static bool is_service(const unsigned char *text, const char *service)
+{
+    return slice_eq_nocase(slice_of((const char *)text), slice_of(service));
+}
+
+static void collect_ways(const struct ares_naptr_reply *list, struct dns_ways *answer)
+{
+    static const struct {
+        const char *service;
+        enum plan_transport transport;
+    } known[] = {{"SIP+D2U", PLAN_UDP}, {"SIP+D2T", PLAN_TCP}, {"SIPS+D2T", PLAN_TLS}};
+    for (const struct ares_naptr_reply *r = list; r != NULL && answer->count < DNS_RECORDS_MAX; r = r->next) {
+        struct dns_naptr *way = &answer->items[answer->count];
+        size_t len = strlen(r->replacement);
+        bool service = is_service(r->flags, "s");
+        /* A regular expression stands in place of the replacement; SIP has none of these. */
+        if ((!service && !is_service(r->flags, "a")) || len == 0 || len >= sizeof way->target || r->regexp[0] != '\0')
+            continue;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+            if (!is_service(r->service, known[i].service)) continue;
+            *way = (struct dns_naptr){
+                .order = r->order, .preference = r->preference, .transport = known[i].transport, .service = service};
+            memcpy(way->target, r->replacement, len + 1);
+            answer->count++;
+        }
+    }
+}
+
+static void on_ways(void *arg, int status, int timeouts, unsigned char *data, int len)
+{
+    (void)timeouts;
+    struct question *q = arg;
+    struct ares_naptr_reply *list = NULL;
+    struct dns_ways answer = {.ttl_s = 1};
+    if (status == ARES_SUCCESS) status = ares_parse_naptr_reply(data, len, &list);
+    answer.err = translate(status);
+    if (answer.err == ERR_OK) {
+        collect_ways(list, &answer);
+        answer.ttl_s = answer_ttl(data, (size_t)len);
+        if (answer.count == 0) answer.err = ERR_NOTFOUND;
+    }
+    if (list != NULL) ares_free_data(list);
+    q->ways(q->ctx, &answer);
+    free(q);
+}
+
+enum err dns_channel_ways(struct dns_channel *c, const char *name,
+                          void (*done)(void *ctx, const struct dns_ways *answer), void *ctx)
+{
+    struct question *q = calloc(1, sizeof *q);
+    if (q == NULL) return ERR_NOMEM;
+    q->ways = done;
+    q->ctx = ctx;
+    ares_query(c->ares, name, ns_c_in, ns_t_naptr, on_ways, q);
     rearm(c);
     return ERR_OK;
 }

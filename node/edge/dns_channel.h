@@ -15,6 +15,15 @@ struct dns_srv {
     char target[LIMIT_HOST + 1]; /* "." : the service is not offered */
 };
 
+/* One way to a domain (RFC 3403, RFC 3263 §4.1). */
+struct dns_naptr {
+    uint16_t order;
+    uint16_t preference;
+    enum plan_transport transport;
+    bool service;                 /* replacement is asked for SRV, else for addresses */
+    char target[LIMIT_HOST + 17]; /* "_sip._udp.example.org" */
+};
+
 struct dns_channel;
 
 /* What a question brought. ERR_OK with at least one record; ERR_NOTFOUND: authoritatively none; ERR_TIMEOUT: no usable
@@ -32,6 +41,13 @@ struct dns_services {
     struct dns_srv items[DNS_RECORDS_MAX]; /* in the order of the answer */
 };
 
+struct dns_ways { /* those that are none of SIP are left out */
+    enum err err;
+    uint32_t ttl_s;
+    size_t count;
+    struct dns_naptr items[DNS_RECORDS_MAX];
+};
+
 /* servers: as in dns_open_at. ERR_SYNTAX, ERR_NOMEM, ERR_IO. */
 MUST_CHECK enum err dns_channel_open(uv_loop_t *loop, const char *servers, struct dns_channel **out);
 /* Questions in progress end with ERR_CLOSED, on the loop; then closed is called. */
@@ -42,6 +58,8 @@ MUST_CHECK enum err dns_channel_addresses(struct dns_channel *c, const char *nam
                                           void (*done)(void *ctx, const struct dns_addresses *answer), void *ctx);
 MUST_CHECK enum err dns_channel_services(struct dns_channel *c, const char *name,
                                          void (*done)(void *ctx, const struct dns_services *answer), void *ctx);
+MUST_CHECK enum err dns_channel_ways(struct dns_channel *c, const char *name,
+                                     void (*done)(void *ctx, const struct dns_ways *answer), void *ctx);
 /* Whether /etc/hosts gives the name an address. */
 bool dns_channel_in_hosts(struct dns_channel *c, const char *name);
 

@@ -30,6 +30,7 @@ struct edge_hop {
     struct slice received;    /* a binding's "udp:192.0.2.7:5060": send there instead (NAT), "" none */
     struct slice route;       /* Path of a binding, Service-Route of a registrar: Route header values to add, "" none */
     bool named;               /* received says where, and who is there must still prove to be host (TLS) */
+    bool any_transport;       /* transport is only a guess: DNS says which (RFC 3263 §4.1) */
     bool with_previous;       /* tried at the same time as the hop before it (RFC 3261 §16.6: equal q) */
 };
 

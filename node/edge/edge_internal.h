@@ -190,6 +190,8 @@ struct slice edge_realm(const struct edge *e);
 bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
 /* Of the transport parameter and the scheme; false for one that we do not speak. */
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
+/* The transports of our listeners, as bits. */
+unsigned edge_transports(const struct edge *e);
 /* The port at the sender's address to which the response goes (RFC 3261 §18.2.2, RFC 3581 §4). */
 uint16_t edge_reply_port(const struct flow *from, const struct sip_view *v);
 /* The flow to an address: the listener nearest to it. ERR_NOTFOUND: no listener of that transport and family. */

@@ -67,7 +67,8 @@ struct relay {
     bool to_member;    /* inside a dialog: the next hop is another node */
     bool cancelled;
     bool final_sent;
-    bool resolving; /* dns holds a pointer to us */
+    enum plan_transport chosen; /* of a hop with any_transport, once it is resolved */
+    bool resolving;             /* dns holds a pointer to us */
     bool inside_resolve;
     bool
         by_tcp; /* the request is too large for UDP: the address before address_at is asked by TCP, then again by UDP */

@@ -77,6 +77,14 @@ static void ack_resolved(void *ctx, enum err err, const union sock_address *addr
     if (w->waiting) ack_free(w);
 }
 
+static void ack_resolved_any(void *ctx, enum err err, enum plan_transport transport,
+                             const union sock_address *addresses, size_t count)
+{
+    struct ack *w = ctx;
+    w->way.hop.transport = transport;
+    ack_resolved(w, err, addresses, count);
+}
+
 static void send_by_name(struct arrival *a, const struct ack_way *way)
 {
     struct edge *e = a->e;
@@ -97,8 +105,10 @@ static void send_by_name(struct arrival *a, const struct ack_way *way)
         ack_free(w);
         return;
     }
-    if (dns_resolve(e->dns, w->way.hop.host, way->hop.port, way->hop.transport, ack_resolved, w) != ERR_OK)
-        w->done = true;
+    const struct edge_hop *hop = &w->way.hop;
+    enum err err = hop->any_transport ? dns_resolve_any(e->dns, hop->host, edge_transports(e), ack_resolved_any, w)
+                                      : dns_resolve(e->dns, hop->host, hop->port, hop->transport, ack_resolved, w);
+    if (err != ERR_OK) w->done = true;
     w->waiting = true;
     if (w->done) ack_free(w);
 }

@@ -131,6 +131,9 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
         if (edge_is_ours(a->e, uri)) return 404;
     }
     *hop = (struct edge_hop){.host = uri->host, .port = uri->port, .request_uri = meant, .route = a->hidden_route};
+    union sock_address literal;
+    hop->any_transport = uri->port == 0 && slice_is(uri->scheme, "sip") && sip_uri_param(uri, "transport").p == NULL &&
+                         sock_address_parse(uri->host, 1, &literal) != ERR_OK;
     *why = EC_refused_scheme;
     return uri->host.n > 0 && edge_uri_transport(uri, &hop->transport) ? 0 : 416;
 }

@@ -128,6 +128,14 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     proxy_relay_settle(r);
 }
 
+static void resolved_any(void *ctx, enum err err, enum plan_transport transport, const union sock_address *addresses,
+                         size_t count)
+{
+    struct relay *r = ctx;
+    r->chosen = transport;
+    resolved(r, err, addresses, count);
+}
+
 /* Sets the addresses now, or later with r->resolving set meanwhile. */
 static void resolve(struct relay *r, const struct edge_hop *hop)
 {
@@ -141,7 +149,11 @@ static void resolve(struct relay *r, const struct edge_hop *hop)
     }
     r->resolving = true;
     r->inside_resolve = true;
-    if (dns_resolve(r->edge->dns, hop->host, hop->port, transport, resolved, r) != ERR_OK && r->resolving) {
+    r->chosen = transport;
+    enum err err = hop->any_transport
+                       ? dns_resolve_any(r->edge->dns, hop->host, edge_transports(r->edge), resolved_any, r)
+                       : dns_resolve(r->edge->dns, hop->host, hop->port, transport, resolved, r);
+    if (err != ERR_OK && r->resolving) {
         resolved(r, ERR_NOTFOUND, NULL, 0);
     }
     r->inside_resolve = false;
@@ -266,7 +278,8 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     const struct edge_target *t = &r->targets[r->target_at];
     const struct edge_hop *hop = &t->hops[r->hop_at - 1];
     struct flow to;
-    if (edge_flow_to(e, hop_transport(hop), address, &r->from, &to) != ERR_OK) {
+    enum plan_transport transport = hop->any_transport ? r->chosen : hop_transport(hop);
+    if (edge_flow_to(e, transport, address, &r->from, &to) != ERR_OK) {
         proxy_relay_note(r, 503, "no listener for the transport of", t->text);
         return false;
     }

@@ -142,13 +142,18 @@ MUST_CHECK enum err dns_open(uv_loop_t *loop, const struct log *log, struct dns 
 MUST_CHECK enum err dns_open_at(uv_loop_t *loop, const struct log *log, const char *servers, struct dns **out);
 /* Look-ups in progress end with ERR_CLOSED on the loop before closed (may be NULL) is called. */
 void dns_close(struct dns *d, void (*closed)(void *ctx), void *ctx);
-/* Addresses of host for SIP over transport (RFC 3263, without NAPTR: SRV when port is 0, then A and AAAA), at most 8,
+/* Addresses of host for SIP over transport (RFC 3263 §4.2: SRV when port is 0, then A and AAAA), at most 8,
  * in order of preference; answered from a cache by its TTL; done is called once, later or at once. ERR_NOTFOUND,
  * ERR_TIMEOUT. done gets those (ERR_CLOSED, ERR_NOMEM too); a return other than ERR_OK (ERR_SYNTAX no host name,
  * ERR_FULL too many look-ups, ERR_NOMEM, ERR_CLOSED) means that done will not be called. */
 MUST_CHECK enum err
 dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
             void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count), void *ctx);
+/* The same for a host name with which neither port nor transport is said: that is chosen among those offered (1 <<
+ * PLAN_UDP ...) by NAPTR, else by what SRV there is (RFC 3263 §4.1). */
+typedef void (*dns_done_any)(void *ctx, enum err err, enum plan_transport transport,
+                             const union sock_address *addresses, size_t count);
+MUST_CHECK enum err dns_resolve_any(struct dns *d, struct slice host, unsigned offered, dns_done_any done, void *ctx);
 const struct counter_table *dns_counters(const struct dns *d);
 
 #endif

@@ -23,7 +23,7 @@ struct record {
     const char *name;
     uint16_t type;
     uint32_t ttl_s;
-    const char *address;             /* A, AAAA */
+    const char *address; /* A, AAAA; NAPTR: its flag and service, with order and preference in the next two */
     uint16_t priority, weight, port; /* SRV */
     const char *target;
 };
@@ -44,6 +44,19 @@ static const struct record zone[] = {
     {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "missing.test"},
     {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 20, 0, 5082, "two.srv.test"},
     {"_sip._udp.odd.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "bad name.test"},
+    /* NAPTR: TLS before TCP before UDP, with one that is none of SIP and one by a way of its own */
+    {"ways.test", ns_t_naptr, 3600, "s SIP+D2U", 50, 20, 0, "_sip._udp.ways.test"},
+    {"ways.test", ns_t_naptr, 3600, "S sip+d2t", 50, 10, 0, "_Elsewhere._tcp.srv.test"},
+    {"ways.test", ns_t_naptr, 3600, "s SIPS+D2T", 40, 90, 0, "_sips._tcp.srv.test"},
+    {"ways.test", ns_t_naptr, 3600, "s E2U+email", 1, 1, 0, "x.test"},
+    {"ways.test", ns_t_naptr, 3600, "u SIP+D2U", 2, 2, 0, ""},
+    {"_elsewhere._tcp.srv.test", ns_t_srv, 3600, NULL, 10, 0, 5071, "one.srv.test"},
+    {"_sip._udp.ways.test", ns_t_srv, 3600, NULL, 10, 0, 5072, "two.srv.test"},
+    {"direct.test", ns_t_naptr, 3600, "a SIP+D2T", 1, 1, 0, "one.srv.test"},
+    {"only-tcp.test", ns_t_a, 3600, "192.0.2.50", 0, 0, 0, NULL},
+    {"_sip._tcp.only-tcp.test", ns_t_srv, 3600, NULL, 10, 0, 5073, "two.srv.test"},
+    {"odd-way.test", ns_t_naptr, 3600, "s SIP+D2T", 1, 1, 0, "bad name.test"},
+    {"odd-way.test", ns_t_a, 3600, "192.0.2.60", 0, 0, 0, NULL},
     {"_sip._udp.fair.test", ns_t_srv, 3600, NULL, 10, 75, 5081, "one.srv.test"},
     {"_sip._udp.fair.test", ns_t_srv, 3600, NULL, 10, 25, 5082, "two.srv.test"},
 };
@@ -102,6 +115,17 @@ static void put_record(struct packet *o, const struct record *r)
         put16(&data, r->priority);
         put16(&data, r->weight);
         put16(&data, r->port);
+        put_name(&data, r->target);
+    } else if (r->type == ns_t_naptr) {
+        put16(&data, r->priority);
+        put16(&data, r->weight);
+        const char flag[] = {r->address[0], '\0'};
+        const char *const texts[] = {flag, r->address + 2, r->target[0] == '\0' ? "!^.*$!sip:x@y!" : ""};
+        for (size_t i = 0; i < 3; i++) {
+            unsigned char len = (unsigned char)strlen(texts[i]);
+            put(&data, &len, 1);
+            put(&data, texts[i], len);
+        }
         put_name(&data, r->target);
     } else {
         assert_int_equal(inet_pton(r->type == ns_t_a ? AF_INET : AF_INET6, r->address, address), 1);
@@ -320,6 +344,62 @@ static void test_answers(void **state)
     kit_close(&k);
 }
 
+struct any_result {
+    struct result r;
+    enum plan_transport transport;
+};
+
+static void on_any(void *ctx, enum err err, enum plan_transport transport, const union sock_address *addresses,
+                   size_t count)
+{
+    struct any_result *a = ctx;
+    a->transport = transport;
+    on_resolved(&a->r, err, addresses, count);
+}
+
+/* Nothing but a name: the transport is chosen among those that we have. */
+static void test_transports(void **state)
+{
+    enum { U = 1 << PLAN_UDP, T = 1 << PLAN_TCP, S = 1 << PLAN_TLS };
+    static const struct {
+        const char *host;
+        unsigned offered;
+        enum plan_transport transport;
+        const char *addresses; /* "" : none */
+    } rows[] = {
+        {"ways.test", U | T | S, PLAN_TLS, "192.0.2.2:5092"},
+        {"ways.test", U | T, PLAN_TCP, "192.0.2.1:5071"},
+        {"WAYS.test", U, PLAN_UDP, "192.0.2.2:5072"},
+        {"direct.test", U | T, PLAN_TCP, "192.0.2.1:5060"},
+        {"only-tcp.test", U | T, PLAN_TCP, "192.0.2.2:5073"},
+        {"only-tcp.test", U, PLAN_UDP, "192.0.2.50:5060"},
+        {"srv.test", U | T | S, PLAN_UDP, "192.0.2.1:5081 192.0.2.2:5082"},
+        {"pbx.test", U | T | S, PLAN_UDP, "192.0.2.10:5060"},
+        {"pbx.test", T | S, PLAN_TCP, "192.0.2.10:5060"},
+        {"odd-way.test", U | T, PLAN_UDP, "192.0.2.60:5060"},
+        {"nobody.test", U | T, PLAN_UDP, ""},
+    };
+    (void)state;
+    for (size_t again = 0; again < 2; again++) {
+        struct kit k;
+        kit_open(&k);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            struct any_result a = {.r = {.k = &k}};
+            assert_int_equal(dns_resolve_any(k.dns, slice_of(rows[i].host), rows[i].offered, on_any, &a), ERR_OK);
+            turn_until(&k, &a.r.done);
+            if (strcmp(a.r.text, rows[i].addresses) != 0) fail_msg("row %zu: %s", i, a.r.text);
+            assert_int_equal(a.r.err, rows[i].addresses[0] != '\0' ? ERR_OK : ERR_NOTFOUND);
+            if (a.transport != rows[i].transport) fail_msg("row %zu: transport %d", i, (int)a.transport);
+            size_t asked = k.questions;
+            a = (struct any_result){.r = {.k = &k}};
+            assert_int_equal(dns_resolve_any(k.dns, slice_of(rows[i].host), rows[i].offered, on_any, &a), ERR_OK);
+            turn_until(&k, &a.r.done);
+            assert_int_equal(k.questions, asked); /* from the cache */
+        }
+        kit_close(&k);
+    }
+}
+
 static void test_bad_names(void **state)
 {
     static const char *const rows[] = {"", ".", "a b", "a/b", "a..b", ".a", "h\xc3\xb6st", "a,b", "[::1"};
@@ -492,9 +572,10 @@ static void test_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),  cmocka_unit_test(test_bad_names), cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_together), cmocka_unit_test(test_weights),   cmocka_unit_test(test_eviction),
-        cmocka_unit_test(test_outage),   cmocka_unit_test(test_close),     cmocka_unit_test(test_open),
+        cmocka_unit_test(test_answers),  cmocka_unit_test(test_transports), cmocka_unit_test(test_bad_names),
+        cmocka_unit_test(test_cache),    cmocka_unit_test(test_together),   cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_eviction), cmocka_unit_test(test_outage),     cmocka_unit_test(test_close),
+        cmocka_unit_test(test_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
