@@ -50,17 +50,57 @@ void *__wrap_realloc(void *p, size_t n)
 /* libosip2 does not always tell what it lacked: a value that it cannot read is then one that cannot be read. */
 static bool osip_failed;
 
+/* What libosip2 holds: when it lacked memory itself, it forgets some of it. */
+#define HELD_MAX 256
+static void *held[HELD_MAX];
+
+static void hold(void *p)
+{
+    size_t i = 0;
+    while (p != NULL && i < HELD_MAX && held[i] != NULL)
+        i++;
+    assert_true(i < HELD_MAX);
+    if (p != NULL) held[i] = p;
+}
+
+static void release(void *p)
+{
+    for (size_t i = 0; p != NULL && i < HELD_MAX; i++) {
+        if (held[i] == p) held[i] = NULL;
+    }
+}
+
+static size_t free_held(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        count += held[i] != NULL;
+        free(held[i]);
+        held[i] = NULL;
+    }
+    return count;
+}
+
 static void *osip_malloc_here(size_t n)
 {
     void *p = malloc(n);
     osip_failed = osip_failed || p == NULL;
+    hold(p);
     return p;
 }
 static void *osip_realloc_here(void *old, size_t n)
 {
     void *p = realloc(old, n);
     osip_failed = osip_failed || p == NULL;
+    if (p == NULL) return NULL;
+    release(old);
+    hold(p);
     return p;
+}
+static void osip_free_here(void *p)
+{
+    release(p);
+    free(p);
 }
 
 static const unsigned char key[HASH_KEY_LEN] = "the key of the tests, 32 bytes..";
@@ -203,7 +243,7 @@ static const struct {
 static void each_allocation(void **state)
 {
     (void)state;
-    osip_set_allocators(osip_malloc_here, osip_realloc_here, free);
+    osip_set_allocators(osip_malloc_here, osip_realloc_here, osip_free_here);
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
         size_t i = 0;
         do {
@@ -211,6 +251,8 @@ static void each_allocation(void **state)
             countdown = i++;
             enum err e = rows[r].run();
             countdown = SIZE_MAX;
+            size_t forgotten = free_held();
+            if (forgotten > 0 && !osip_failed) fail_msg("%s: %zu blocks of libosip2 are left", rows[r].name, forgotten);
             if (has_failed && e == ERR_OK)
                 fail_msg("%s: allocation %zu failed, and nobody said so", rows[r].name, i - 1);
             bool told = e == ERR_NOMEM || (osip_failed && e == ERR_SYNTAX);
