@@ -40,6 +40,8 @@ void proxy_arrival_read_routes(struct arrival *a);
 /* The next hop by Route or Request-URI; 0, or the code of what is wrong with it, and why. */
 unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why);
 bool proxy_arrival_cookie_ok(const struct arrival *a);
+/* Whether a node of this cluster made it for this dialog, with either key. */
+bool proxy_arrival_is_cookie(const struct arrival *a, struct slice cookie);
 /* Max-Forwards and Proxy-Require; false: answered. */
 bool proxy_arrival_may_pass(struct arrival *a);
 

@@ -55,7 +55,7 @@ static bool made_with(const struct arrival *a, struct mac *mac, struct slice coo
     return mac != NULL && sip_dialog_cookie_ok(mac, cookie, v->call_id, v->from_tag, v->to_tag);
 }
 
-static bool is_cookie(const struct arrival *a, struct slice cookie)
+bool proxy_arrival_is_cookie(const struct arrival *a, struct slice cookie)
 {
     return made_with(a, a->e->dialog_mac, cookie) || made_with(a, a->e->other_dialog_mac, cookie);
 }
@@ -85,9 +85,8 @@ static bool read_route(struct arrival *a, struct slice value)
     r->has_next = true;
     r->next = addr.uri;
     /* While keys are exchanged the two nodes may have made theirs with different ones. */
-    bool same =
-        cookie.n > 0 && (slice_eq(cookie, r->cookie) || (a->e->other_dialog_mac != NULL && is_cookie(a, cookie)));
-    r->to_member = r->own > 0 && same;
+    bool same = slice_eq(cookie, r->cookie) || (a->e->other_dialog_mac != NULL && proxy_arrival_is_cookie(a, cookie));
+    r->to_member = r->own > 0 && cookie.n > 0 && same;
     return false;
 }
 
@@ -143,7 +142,7 @@ bool proxy_arrival_cookie_ok(const struct arrival *a)
     const struct sip_view *v = a->v;
     struct slice known = edge_call_cookie(a->e, v);
     bool same = known.n > 0 && a->routes.cookie.n == known.n && secret_equal(known.p, a->routes.cookie.p, known.n);
-    return same || is_cookie(a, a->routes.cookie);
+    return same || proxy_arrival_is_cookie(a, a->routes.cookie);
 }
 
 bool proxy_arrival_may_pass(struct arrival *a)

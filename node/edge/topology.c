@@ -302,7 +302,7 @@ static bool open_routes(struct arrival *a, struct slice cloak)
     struct slice cookie = sip_uri_param(&addr.uri, "ck");
     r->has_next = true;
     r->next = addr.uri;
-    r->to_member = cookie.n > 0 && slice_eq(cookie, r->cookie);
+    r->to_member = cookie.n > 0 && (slice_eq(cookie, r->cookie) || proxy_arrival_is_cookie(a, cookie));
     return true;
 }
 
@@ -311,10 +311,10 @@ bool topology_open(struct arrival *a)
     struct edge *e = a->e;
     const struct sip_view *v = a->v;
     const struct route_set *r = &a->routes;
-    char cookie[SIP_COOKIE_TEXT];
     if (r->hidden_sides == 0) return true;
-    if (sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie) != ERR_OK) return false;
-    bool by_caller = slice_is(r->cookie, cookie);
+    bool by_caller = sip_dialog_cookie_ok(e->dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""));
+    if (!by_caller && e->other_dialog_mac != NULL)
+        by_caller = sip_dialog_cookie_ok(e->other_dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""));
     a->hide_from = (r->hidden_sides & (by_caller ? TOPOLOGY_CALLER : TOPOLOGY_CALLEE)) != 0;
     a->hide_to = (r->hidden_sides & (by_caller ? TOPOLOGY_CALLEE : TOPOLOGY_CALLER)) != 0;
     struct slice cloak = by_caller ? r->hidden_down : r->hidden_up;

@@ -28,8 +28,8 @@ static void check_credentials(struct mac *mac, const struct sip_credentials *c)
     ASSERT(c->username.n > 0 && c->realm.n > 0 && c->nonce.n > 0 && c->uri.n > 0 && c->response.n > 0);
     if (digest_algorithm(c, &algorithm) != ERR_OK) return;
     ASSERT(algorithm < HASH_ALGORITHM_COUNT);
-    enum digest_verdict verdict =
-        digest_verify(mac, c, hash, SLICE("example.org"), SLICE("REGISTER"), (struct wall){1700000000000});
+    struct digest_nonces nonces = {.key = mac, .realm = SLICE("example.org"), .client = SLICE("192.0.2.1")};
+    enum digest_verdict verdict = digest_verify(&nonces, c, hash, SLICE("REGISTER"), (struct wall){1700000000000});
     ASSERT(verdict != DIGEST_OK);
 }
 

@@ -90,11 +90,10 @@ static void *osip_malloc_here(size_t n)
 }
 static void *osip_realloc_here(void *old, size_t n)
 {
+    release(old);
     void *p = realloc(old, n);
     osip_failed = osip_failed || p == NULL;
-    if (p == NULL) return NULL;
-    release(old);
-    hold(p);
+    hold(p != NULL ? p : old);
     return p;
 }
 static void osip_free_here(void *p)
@@ -173,7 +172,8 @@ static enum err challenge_made(void)
     struct digest_offer offer = digest_offer_all();
     struct mac *m = mac_new(key);
     if (m == NULL) return ERR_NOMEM;
-    enum err e = digest_challenge(m, SLICE("example.org"), &offer, true, false, (struct wall){1}, &out);
+    struct digest_nonces nonces = {.key = m, .realm = SLICE("example.org"), .client = SLICE("192.0.2.1")};
+    enum err e = digest_challenge(&nonces, &offer, true, false, (struct wall){1}, &out);
     mac_free(m);
     return e;
 }
