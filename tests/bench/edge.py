@@ -153,7 +153,7 @@ def held():
             uac = subprocess.Popen(caller(scenario, HELD, 1000), cwd=path, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
             until(lambda: tandem.node.counter("edge", "calls_answered") - answered >= HELD, "all calls to be up", 80)
-            live = sum(r["state"] == "answered" for r in tandem.node.ctl("calls"))
+            live = sum(r["state"] == "answered" for r in tandem.node.ctl("calls", "--live", "-n", "0"))
             after = private_bytes(tandem.pids()[0])
         finally:
             for process in filter(None, (uac, uas)):

