@@ -313,6 +313,13 @@ static struct slice stale_contact(const struct site *s, const struct outbound_ow
     return latest != NULL ? latest->r.contact : SLICE("");
 }
 
+/* While keys are exchanged it may have been sealed with either. */
+static enum err open_password(const struct node *n, struct slice key, struct slice sealed, struct buf *out)
+{
+    enum err e = unseal(n->identity.cluster_key, key, sealed, out);
+    return e == ERR_AUTH && n->identity.has_other_key ? unseal(n->identity.other_key, key, sealed, out) : e;
+}
+
 static enum err add_registration(struct site *s, struct outbound_own *w, struct arena *arena,
                                  struct edge_registration *out)
 {
@@ -333,7 +340,7 @@ static enum err add_registration(struct site *s, struct outbound_own *w, struct 
                                       .hide = t->hide,
                                       .stale = stale_contact(s, w)};
     if (t->registration.sealed.n > 0) {
-        e = unseal(s->n->identity.cluster_key, slice_of(key), t->registration.sealed, &password);
+        e = open_password(s->n, slice_of(key), t->registration.sealed, &password);
         out->password = arena_copy(arena, buf_view(&password));
         if (e == ERR_OK && out->password.p == NULL) e = ERR_NOMEM;
         if (password.p != NULL) secret_wipe(password.p, password.n);

@@ -23,6 +23,14 @@ static bool came_from_registrar(const struct line *l, const struct flow *from)
     return false;
 }
 
+bool lines_is_registrar(const struct lines *c, const struct flow *from)
+{
+    for (struct list_node *n = c->list.next; n != &c->list; n = n->next) {
+        if (came_from_registrar(CONTAINER_OF(n, struct line, node), from)) return true;
+    }
+    return false;
+}
+
 /* The line whose contact the URI is; what comes from elsewhere is counted. */
 static struct line *called_line(struct edge *e, const struct flow *from, const struct sip_uri *uri)
 {

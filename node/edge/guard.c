@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/edge/client.h"
 #include "node/edge/failures.h"
 #include "node/edge/lockout.h"
 
@@ -243,7 +244,7 @@ static bool is_trusted(struct edge *e, const struct flow *from)
     struct edge_source source = {.kind = EDGE_SOURCE_UNKNOWN};
     if (from->member) return true;
     e->o.hooks.source(e->o.hooks.ctx, &e->scratch, from, &source);
-    return source.kind != EDGE_SOURCE_UNKNOWN;
+    return source.kind != EDGE_SOURCE_UNKNOWN || lines_is_registrar(e->registrations, from);
 }
 
 /* Twice as long as the last time, as far as that is remembered. */

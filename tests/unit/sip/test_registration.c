@@ -163,7 +163,7 @@ static void each_algorithm_is_answered(void **state)
 {
     static const unsigned char secret[HASH_KEY_LEN] = "secret";
     struct mac *key = mac_new(secret);
-    const struct digest_nonces nonces = {.key = key, .realm = SLICE("carrier"), .client = SLICE("192.0.2.7")};
+    const struct digest_nonces nonces = {.key = key, .realm = SLICE("carrier"), .client = SLICE("c")};
     const struct wall now = {1700000000000};
     (void)state;
     for (size_t i = 0; i < 3; i++) {
