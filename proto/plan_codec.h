@@ -51,6 +51,8 @@ MUST_CHECK enum err state_record_check(const struct state_record *r, struct err_
 /* What they unpack is bounded: ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. public_only leaves the private half out: the bytes
  * that travel. */
 MUST_CHECK enum err binding_pack(const struct binding *b, bool public_only, struct buf *out);
+/* Appends the private half alone: behind the public one it makes the whole. */
+MUST_CHECK enum err binding_pack_private(const struct binding *b, struct buf *out);
 MUST_CHECK enum err binding_unpack(struct arena *arena, struct slice packed, struct binding *b);
 MUST_CHECK enum err trunk_health_pack(const struct trunk_health *h, struct buf *out);
 MUST_CHECK enum err trunk_health_unpack(struct arena *arena, struct slice packed, struct trunk_health *h);

@@ -86,6 +86,17 @@ enum err binding_pack(const struct binding *b, bool public_only, struct buf *out
     return proto_pack(&m.base, out);
 }
 
+enum err binding_pack_private(const struct binding *b, struct buf *out)
+{
+    Tandem__State__Binding m = TANDEM__STATE__BINDING__INIT;
+    Tandem__State__BindingPrivate private_half = TANDEM__STATE__BINDING_PRIVATE__INIT;
+    private_half.call_id = bytes_out(b->call_id);
+    private_half.cseq = b->cseq;
+    private_half.expires_ms = b->expires.ms;
+    m.private_half = &private_half;
+    return proto_pack(&m.base, out);
+}
+
 enum err binding_unpack(struct arena *arena, struct slice packed, struct binding *b)
 {
     struct binding made = {0};

@@ -9,6 +9,7 @@
 
 struct found {
     struct node_name owner;
+    struct slice key;   /* account NUL contact */
     struct slice value; /* of a binding of this node the private half, of another's the public one; packed */
 };
 
@@ -20,7 +21,7 @@ struct registrations_listing {
 
 /* ---- on the worker ---- */
 
-static bool add(struct registrations_listing *l, const struct node_name *owner, struct slice value)
+static bool add(struct registrations_listing *l, const struct node_name *owner, struct slice key, struct slice value)
 {
     if (l->listing.count == l->cap) {
         size_t cap = l->cap == 0 ? 256 : l->cap * 2;
@@ -30,8 +31,9 @@ static bool add(struct registrations_listing *l, const struct node_name *owner, 
         l->cap = cap;
     }
     struct found *f = &l->items[l->listing.count];
-    *f = (struct found){.owner = *owner, .value = arena_copy(&l->listing.arena, value)};
-    if (f->value.p == NULL) return false;
+    *f = (struct found){
+        .owner = *owner, .key = arena_copy(&l->listing.arena, key), .value = arena_copy(&l->listing.arena, value)};
+    if (f->key.p == NULL || f->value.p == NULL) return false;
     l->listing.count++;
     return true;
 }
@@ -39,8 +41,7 @@ static bool add(struct registrations_listing *l, const struct node_name *owner, 
 static bool gather_own(void *ctx, struct slice key, struct slice value)
 {
     struct registrations_listing *l = ctx;
-    (void)key;
-    if (!add(l, &l->listing.n->self, value)) l->listing.err = ERR_NOMEM;
+    if (!add(l, &l->listing.n->self, key, value)) l->listing.err = ERR_NOMEM;
     return l->listing.err == ERR_OK;
 }
 
@@ -49,15 +50,27 @@ static bool gather_other(void *ctx, const struct state_record *record)
 {
     struct registrations_listing *l = ctx;
     if (node_name_eq(&record->owner, &l->listing.n->self)) return true;
-    if (!add(l, &record->owner, record->value)) l->listing.err = ERR_NOMEM;
+    if (!add(l, &record->owner, record->key, record->value)) l->listing.err = ERR_NOMEM;
     return l->listing.err == ERR_OK;
+}
+
+static int by_account(const void *a, const void *b)
+{
+    const struct found *x = a;
+    const struct found *y = b;
+    size_t shorter = x->key.n < y->key.n ? x->key.n : y->key.n;
+    int order = memcmp(x->key.p, y->key.p, shorter);
+    if (order == 0) order = (x->key.n > y->key.n) - (x->key.n < y->key.n);
+    return order != 0 ? order : memcmp(&x->owner, &y->owner, sizeof x->owner);
 }
 
 static enum err gather(struct listing *l)
 {
+    struct registrations_listing *r = CONTAINER_OF(l, struct registrations_listing, listing);
     l->err = ERR_OK;
     enum err e = store_private_each(l->read, STATE_BINDING, gather_own, l);
     if (e == ERR_OK) e = store_state_find(l->read, STATE_BINDING, SLICE(""), gather_other, l);
+    if (l->count > 1) qsort(r->items, l->count, sizeof *r->items, by_account);
     return e == ERR_OK ? l->err : e;
 }
 

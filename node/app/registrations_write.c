@@ -165,13 +165,10 @@ static struct part *part_add(struct write *w, struct entry *e)
     return p;
 }
 
-/* The entry of a binding that is about to be written; *e is NULL when this write has it already: a REGISTER may name a
- * contact twice. ERR_EXISTS: another write has it. */
-static enum err hold(struct write *w, const struct binding *b, struct entry **e)
+/* The entry of a binding that is about to be written, found or not under key; *e is NULL when this write has it
+ * already: a REGISTER may name a contact twice. ERR_EXISTS: another write has it. */
+static enum err hold(struct write *w, struct slice key, struct entry *found, struct entry **e)
 {
-    char bytes[BINDING_KEY_MAX];
-    struct slice key = binding_key(b, bytes);
-    struct entry *found = entry_find(w->r, key);
     *e = NULL;
     if (found != NULL && is_part(w, found)) return ERR_OK;
     if (found != NULL && found->writing) return ERR_EXISTS;
@@ -190,13 +187,26 @@ static void begin_removal(struct write *w, struct entry *e, bool expiry, struct 
 
 /* The lease is told by powers of two, and stays what it was where that is not too far off: a registrar that grants a
  * little more or less each time must not make each refresh news. */
-static uint8_t told_lease(const struct registrations *r, const struct binding *b)
+static uint8_t told_lease(const struct entry *e, const struct binding *b)
 {
-    char bytes[BINDING_KEY_MAX];
-    const struct entry *e = entry_find(r, binding_key(b, bytes));
     int64_t left_ms = b->expires.ms - node_wall().ms;
     uint8_t needed = lease_log2(left_ms > 1000 ? (uint32_t)(left_ms / 1000) : 1);
     return e != NULL && e->lease_log2 == needed + 1 ? e->lease_log2 : needed;
+}
+
+/* The private half is the public one and what follows it: it is packed once. */
+static enum err both_halves(struct arena *arena, const struct binding *b, struct slice *private_half,
+                            struct slice *public_half)
+{
+    struct buf bytes = {0};
+    enum err e = binding_pack(b, true, &bytes);
+    size_t public_len = bytes.n;
+    if (e == ERR_OK) e = binding_pack_private(b, &bytes);
+    if (e == ERR_OK) *private_half = arena_copy(arena, buf_view(&bytes));
+    if (e == ERR_OK && private_half->p == NULL) e = ERR_NOMEM;
+    if (e == ERR_OK) *public_half = (struct slice){private_half->p, public_len};
+    buf_fini(&bytes);
+    return e;
 }
 
 static enum err begin_put(struct write *w, struct arena *arena, const struct binding *b, struct store_private_put *put)
@@ -206,11 +216,13 @@ static enum err begin_put(struct write *w, struct arena *arena, const struct bin
     struct entry *e = NULL;
     struct registrations *r = w->r;
     struct binding told = *b;
-    uint8_t lease = told_lease(r, b);
+    char bytes[BINDING_KEY_MAX];
+    struct slice key = binding_key(b, bytes);
+    struct entry *found = entry_find(r, key);
+    uint8_t lease = told_lease(found, b);
     told.lease_s = UINT32_C(1) << lease;
-    enum err err = binding_half(arena, &told, false, &private_half);
-    if (err == ERR_OK) err = binding_half(arena, &told, true, &public_half);
-    if (err == ERR_OK) err = hold(w, b, &e);
+    enum err err = both_halves(arena, &told, &private_half, &public_half);
+    if (err == ERR_OK) err = hold(w, key, found, &e);
     if (err != ERR_OK || e == NULL) return err;
     struct part *p = part_add(w, e);
     p->lease_log2 = lease;
@@ -247,7 +259,9 @@ void registrations_write(void *ctx, const struct binding *puts, size_t put_count
         e = begin_put(w, &arena, &puts[i], &halves[w->part_count]);
     for (size_t i = 0; e == ERR_OK && i < remove_count; i++) {
         struct entry *entry = NULL;
-        e = hold(w, &removes[i], &entry);
+        char bytes[BINDING_KEY_MAX];
+        struct slice key = binding_key(&removes[i], bytes);
+        e = hold(w, key, entry_find(w->r, key), &entry);
         if (entry != NULL) begin_removal(w, entry, false, &halves[w->part_count]);
     }
     if (w->part_count > 0) write_private(n, w, halves, w->part_count);
