@@ -126,6 +126,13 @@ static uint64_t flow_hash(const struct keeper *k, enum plan_transport transport,
     return map_hash(&k->by_flow, (struct slice){(const char *)key.bytes, sizeof key.bytes});
 }
 
+static void enter_flow(struct edge_way *w)
+{
+    struct keeper *k = w->keeper;
+    w->on_flow = true;
+    map_insert(&k->by_flow, &w->by_flow, flow_hash(k, w->spec.transport, &w->spec.remote));
+}
+
 /* The flow to the contact; ERR_CLOSED: its connection is gone, and nobody is to be dialled in its place. */
 static enum err way_flow(const struct edge_way *w, struct flow *to)
 {
@@ -248,9 +255,12 @@ bool keeper_on_response(struct keeper *k, const struct sip_view *v)
     sip_timer_stop(&k->edge->tx, &w->due);
     w->misses = 0;
     w->answered = true;
-    if (w->dialling) count(k, KC_dialled);
-    if (w->dialling) w->spec.remote = w->spec.own;
-    w->dialling = false;
+    if (w->dialling) {
+        count(k, KC_dialled);
+        w->dialling = false;
+        w->spec.remote = w->spec.own;
+        enter_flow(w); /* when this one ends it is dialled again */
+    }
     wait_for_next(w);
     return true;
 }
@@ -305,8 +315,7 @@ enum err edge_way_open(struct edge *e, const struct edge_way_spec *spec, void *o
     list_init(&w->all);
     sip_timer_init(&w->due, EDGE_TIMER_KEEP);
     if (spec->transport != PLAN_UDP) {
-        w->on_flow = true;
-        map_insert(&k->by_flow, &w->by_flow, flow_hash(k, spec->transport, &spec->remote));
+        enter_flow(w);
         if (way_flow(w, &to) != ERR_OK) {
             leave_flow(w);
             free(w);

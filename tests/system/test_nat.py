@@ -1,5 +1,6 @@
 """Phones and gateways behind a router that masquerades: they are found through its mappings, what is lost is withdrawn on
 every node at once, and calls then go to the fallback. Nobody waits for a gateway that is gone."""
+import collections
 import contextlib
 import re
 import select
@@ -14,7 +15,7 @@ from harness.raw import Message, Peer
 from harness.storm import md5
 from harness.wait import until
 
-OTHER, CALLER, FALLBACK = "127.0.14.1", "127.0.14.10", "127.0.14.11"
+OTHER, CALLER, FALLBACK, DIRECT = "127.0.14.1", "127.0.14.10", "127.0.14.11", "127.0.14.20"
 PLAN = f"""plan: 1
 defaults: {{ domain: nat.example, digest: [md5] }}
 sites:
@@ -50,6 +51,9 @@ def nodes(nat, tmp_path_factory):
         first.apply(PLAN, "test", "--allow", "all")
         until(lambda: other.digest() == first.digest(), "one plan")
         yield first, other
+
+
+NONCES = collections.Counter()
 
 
 class Phone:
@@ -121,10 +125,12 @@ class Phone:
         if answer.code == 401:
             challenge = answer.get("WWW-Authenticate")
             nonce, realm = (re.search(f'{k}="([^"]*)"', challenge).group(1) for k in ("nonce", "realm"))
-            response = md5(f"{md5(f'{self.account}:{realm}:secret')}:{nonce}:00000001:x:auth:{md5('REGISTER:sip:nat.example')}")
+            NONCES[nonce] += 1  # two challenges of one moment may be the same
+            nc = f"{NONCES[nonce]:08x}"
+            response = md5(f"{md5(f'{self.account}:{realm}:secret')}:{nonce}:{nc}:x:auth:{md5('REGISTER:sip:nat.example')}")
             answer = self.exchange(expires, contact, *lines,
                                    f'Authorization: Digest username="{self.account}", realm="{realm}", nonce="{nonce}", '
-                                   f'uri="sip:nat.example", response="{response}", algorithm=MD5, qop=auth, nc=00000001, cnonce="x"')
+                                   f'uri="sip:nat.example", response="{response}", algorithm=MD5, qop=auth, nc={nc}, cnonce="x"')
         return answer
 
 
@@ -247,6 +253,45 @@ def test_a_connection_that_closes_takes_its_numbers_with_it(nat, nodes):
         goes_to_fallback(caller, fallback, "8150")
         assert time.monotonic() - closed < 2
         assert "why=\"its connection is closed\"" in first.log_text()
+
+
+def test_a_contact_that_can_be_dialled_stays_until_it_cannot(nodes):
+    """By TCP, and no NAT: when its connection ends it is dialled at the address that it names."""
+    first, other = nodes
+
+    class Direct(Phone):
+        def __init__(self):
+            self.account, self.stream, self.port, self.transport = "quiet", True, 5080, "TCP"
+            self.listener = socket.create_server((DIRECT, 5080))
+            self.socket = socket.create_connection((OTHER, 5060), source_address=(DIRECT, 0))
+            self.cseq, self.options, self.crlf, self.answers, self.calls = 0, 0, 0, [], []
+
+        def contact(self, params=""):
+            return f"<sip:quiet@{DIRECT}:5080;transport=tcp{params}>"
+
+        def hang_up_and_listen(self):
+            self.socket.close()
+            self.listener.settimeout(5)
+            self.socket, _ = self.listener.accept()
+
+    with Direct() as phone, callers() as (caller, fallback):
+        assert phone.register().code == 200
+        all_know(nodes, "quiet")
+        assert (row(other, "quiet")["node"], row(other, "quiet")["nat"]) == ("other", "no")
+        for number in (1, 2):  # the connection that the node made is no better than the first
+            phone.hang_up_and_listen()
+            until(lambda: phone.look() or other.counter("keeper", "dialled") == number, "the node to have an answer")
+        assert row(other, "quiet")["state"] == "up"
+        call_id, text = call(caller, "9151")
+        until(lambda: phone.look() or any(m.method == "INVITE" and m.get("Call-ID") == call_id for m in phone.calls), "the call")
+        phone.reply(phone.calls[-1], 486)
+        answer = caller.final(call_id=call_id)
+        caller.ack(text, answer)
+        phone.listener.close()
+        phone.socket.close()
+        until(lambda: not any(row(n, "quiet") for n in nodes), "both nodes to withdraw it", 1)
+        goes_to_fallback(caller, fallback, "9151")
+        assert "cannot be dialled" in other.log_text()
 
 
 def test_crlf_and_bulk_registration(nat, nodes):

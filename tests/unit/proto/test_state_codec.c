@@ -92,7 +92,8 @@ static void test_horizon(void **state)
 static void test_binding(void **state)
 {
     (void)state;
-    for (int public_only = 0; public_only < 2; public_only++) {
+    for (int way = 0; way < 3; way++) { /* whole, the public half alone, one half behind the other */
+        bool public_only = way == 1;
         struct binding b = {.account = SLICE("6001"),
                             .contact = SLICE("sip:6001@192.0.2.7:5062"),
                             .received = SLICE("udp:192.0.2.7:5062"),
@@ -100,13 +101,15 @@ static void test_binding(void **state)
                             .user_agent = SLICE("phone 1"),
                             .since = {1700000000123},
                             .q_milli = 700,
+                            .lease_s = 1024,
                             .call_id = SLICE("abc@192.0.2.7"),
                             .cseq = 4294967295,
                             .expires = {1700000600123}};
         struct binding back;
         struct arena arena = {0};
         struct buf packed = {0};
-        assert_int_equal(binding_pack(&b, public_only != 0, &packed), ERR_OK);
+        assert_int_equal(binding_pack(&b, way > 0, &packed), ERR_OK);
+        if (way == 2) assert_int_equal(binding_pack_private(&b, &packed), ERR_OK);
         assert_int_equal(binding_unpack(&arena, buf_view(&packed), &back), ERR_OK);
         assert_slice(b.account, back.account);
         assert_slice(b.contact, back.contact);
@@ -115,6 +118,7 @@ static void test_binding(void **state)
         assert_slice(b.user_agent, back.user_agent);
         assert_int_equal(b.since.ms, back.since.ms);
         assert_int_equal(b.q_milli, back.q_milli);
+        assert_int_equal(b.lease_s, back.lease_s);
         if (public_only) {
             /* The private half does not travel. */
             assert_int_equal(back.call_id.n, 0);
