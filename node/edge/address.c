@@ -45,12 +45,31 @@ enum err sock_address_parse(struct slice host, uint16_t port, union sock_address
     return ERR_OK;
 }
 
+/* The number, and what is behind it. */
+static char *add_number(char *at, unsigned n, char behind)
+{
+    char digits[5];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    *at++ = behind;
+    return at;
+}
+
+/* IPv4 by hand: it is made for every registration. */
 const char *sock_address_text(const union sock_address *a, char out[SOCK_ADDRESS_TEXT])
 {
     char host[INET6_ADDRSTRLEN] = "?";
     if (a->any.sa_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host);
-        (void)snprintf(out, SOCK_ADDRESS_TEXT, "%s:%u", host, (unsigned)sock_address_port(a));
+        const unsigned char *b = (const unsigned char *)&a->v4.sin_addr;
+        char *at = out;
+        for (unsigned i = 0; i < 4; i++)
+            at = add_number(at, b[i], i < 3 ? '.' : ':');
+        (void)add_number(at, sock_address_port(a), '\0');
     } else if (a->any.sa_family == AF_INET6) {
         (void)inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host);
         (void)snprintf(out, SOCK_ADDRESS_TEXT, "[%s]:%u", host, (unsigned)sock_address_port(a));

@@ -94,9 +94,13 @@ enum err digest_challenge(const struct digest_nonces *nonces, const struct diges
     enum err e = nonce_make(nonces, now, nonce);
     if (e != ERR_OK) return e;
     for (size_t i = 0; i < offer->count; i++) {
-        buf_printf(out, "%s: Digest realm=\"%.*s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
-                   proxy ? "Proxy-Authenticate" : "WWW-Authenticate", SLICE_ARG(nonces->realm), nonce,
-                   algorithm_names[offer->algorithms[i]], stale ? ", stale=true" : "");
+        buf_text(out, proxy ? "Proxy-Authenticate: Digest realm=\"" : "WWW-Authenticate: Digest realm=\"");
+        buf_slice(out, nonces->realm);
+        buf_text(out, "\", nonce=\"");
+        buf_text(out, nonce);
+        buf_text(out, "\", algorithm=");
+        buf_text(out, algorithm_names[offer->algorithms[i]]);
+        buf_text(out, stale ? ", qop=\"auth\", stale=true\r\n" : ", qop=\"auth\"\r\n");
     }
     if (!out->failed) return ERR_OK;
     out->n = start;
