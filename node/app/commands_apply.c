@@ -220,6 +220,7 @@ static void send_op(struct apply *a, size_t i)
     control_text(&b, "action", slice_of(action));
     control_text(&b, "object", a->change.ops[i].key);
     op_detail(&b, &a->change.op_edits[i]);
+    if (a->change.fill != NULL) control_bytes(&b, "packed", a->change.ops[i].value); /* for an older clusterctl */
     command_record(a->reply, &b);
     arena_fini(&arena);
 }

@@ -1,5 +1,5 @@
 /* lint: sorts the objects, runs the rules, orders what they found. The rules are in lint_references.c, lint_routes.c,
- * lint_blocks.c and lint_loops.c; none takes more than O(n log n). */
+ * lint_blocks.c, lint_loops.c and lint_rules.c; none takes more than O(n log n). */
 #include "node/plan/lint_context.h"
 
 #include <stdio.h>
@@ -178,6 +178,7 @@ enum err plan_lint_run(struct lint *l, struct arena *arena, struct lint_report *
     lint_routes(l);
     lint_blocks(l);
     lint_loops(l);
+    lint_rules(l);
     return l->failed ? ERR_NOMEM : publish(l, out);
 }
 

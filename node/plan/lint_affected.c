@@ -9,6 +9,7 @@
  *   foreign-block       a block around it
  *   overlapping-blocks  a block
  *   block-full          a number in it, or the block itself
+ *   same-trust          the trust of another trunk, or where that is
  *   translation-loop    a look-up that goes elsewhere: to a touched route that rewrites, or past one that went, to a
  *                       wider one that does. Such routes are rare; where one is concerned, all of them are judged. */
 #include "node/plan/lint_loops.h"
@@ -86,6 +87,24 @@ static struct slice site_of(const struct plan_object *o)
     return o->kind == PLAN_TRUNK ? o->trunk.site : o->account.site;
 }
 
+static bool same_texts(const struct slice *a, size_t a_count, const struct slice *b, size_t b_count)
+{
+    bool same = a_count == b_count;
+    for (size_t i = 0; same && i < a_count; i++)
+        same = slice_eq(a[i], b[i]);
+    return same;
+}
+
+/* Whether calls that came from one trunk may come from another now. */
+static bool moves_trust(const struct plan_object *before, const struct plan_object *after)
+{
+    if (before == NULL || after == NULL) return true;
+    const struct plan_trunk *a = &before->trunk;
+    const struct plan_trunk *b = &after->trunk;
+    return !slice_eq(a->site, b->site) || !same_texts(a->trust, a->trust_count, b->trust, b->trust_count) ||
+           !same_texts(a->trust_names, a->trust_name_count, b->trust_names, b->trust_name_count);
+}
+
 static void judge_named(struct near *n, const struct plan_edit *edit)
 {
     const struct plan_object *o = edit->after != NULL ? edit->after : edit->before;
@@ -94,6 +113,8 @@ static void judge_named(struct near *n, const struct plan_edit *edit)
     bool lost =
         both && o->kind == PLAN_ACCOUNT && edit->before->account.number_count > 0 && o->account.number_count == 0;
     if (item != NULL && (edit->before == NULL || lost)) item->evidence = true;
+    if (o->kind == PLAN_TRUNK && moves_trust(edit->before, edit->after))
+        near_prefix(n, SLICE("trunk/"), SIZE_MAX, true);
     if (both && slice_eq(site_of(edit->before), site_of(edit->after))) return;
     near_referrers(n, o->kind, o->kind == PLAN_TRUNK ? o->trunk.name : o->account.name, true);
     if (item != NULL) item->searched = true;

@@ -42,5 +42,6 @@ void lint_references(
 void lint_routes(struct lint *l); /* same-priority, impossible-length, shadowed */
 void lint_blocks(struct lint *l); /* foreign-block, overlapping-blocks, block-full */
 void lint_loops(struct lint *l);  /* translation-loop */
+void lint_rules(struct lint *l);  /* shadowed-rule */
 
 #endif

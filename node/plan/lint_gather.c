@@ -269,21 +269,38 @@ static void gather_numbers(struct near *n, struct near_item *item, const struct 
     if (e != ERR_OK && n->err == ERR_OK) n->err = e;
 }
 
+static void gather_route(struct near *n, const struct near_item *item)
+{
+    struct lint_loop loop;
+    gather_group(n, item);
+    gather_cover(n, item->object);
+    if (lint_is_followed(item->object)) (void)lint_follow(item->object, look_up, n, &loop);
+}
+
+/* Whom a trunk trusts is held against all others. */
+static void gather_named(struct near *n, const struct near_item *item)
+{
+    const struct plan_object *o = item->object;
+    if (o->kind == PLAN_TRUNK && !n->trunks) near_prefix(n, SLICE("trunk/"), SIZE_MAX, false);
+    n->trunks = n->trunks || o->kind == PLAN_TRUNK;
+    if (!item->evidence || item->searched) return;
+    near_referrers(n, o->kind, o->kind == PLAN_TRUNK ? o->trunk.name : o->account.name, false);
+}
+
 void near_gather(struct near *n, const struct plan_view *before)
 {
     near_prefix(n, SLICE("site/"), SIZE_MAX, false);
     for (struct near_item *i = n->first; i != NULL && n->err == ERR_OK; i = i->next) {
-        const struct plan_object *o = i->object;
-        struct lint_loop loop;
         if (!i->judged) continue;
-        if (o->kind == PLAN_ROUTE) {
-            gather_group(n, i);
-            gather_cover(n, o);
-            if (lint_is_followed(o)) (void)lint_follow(o, look_up, n, &loop);
-        } else if (i->evidence && !i->searched) {
-            near_referrers(n, o->kind, o->kind == PLAN_TRUNK ? o->trunk.name : o->account.name, false);
-        } else if (i->numbers) {
-            gather_numbers(n, i, before);
+        switch (i->object->kind) {
+        case PLAN_ROUTE: gather_route(n, i); break;
+        case PLAN_TRUNK:
+        case PLAN_ACCOUNT: gather_named(n, i); break;
+        case PLAN_SITE:
+            if (i->numbers) gather_numbers(n, i, before);
+            break;
+        case PLAN_DEFAULTS:
+        case PLAN_KIND_COUNT: break;
         }
     }
 }

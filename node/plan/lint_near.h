@@ -31,6 +31,7 @@ struct near {
     struct near_item *first;
     struct near_item *last;
     size_t count;
+    bool trunks;  /* all of them are there */
     enum err err; /* the first failure; then nothing more is taken in */
 };
 

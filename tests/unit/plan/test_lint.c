@@ -87,6 +87,20 @@ static const struct {
     {ROUTES("- {match: 100-199, to: site/hq, strip: 3, prepend: \"25\"}\n"), ""},
     {ROUTES("- {match: 100-199, to: site/hq, strip: 3, prepend: \"150\"}\n"),
      "translation-loop route//100-199/site/hq\n"},
+    /* shadowed-rule */
+    {"plan: 1\nsites: { a: {dial: [{match: \"0\", strip: 1}, {match: \"00\", strip: 2, prepend: \"+\"}]} }\n",
+     "shadowed-rule site/a\n"},
+    {"plan: 1\nsites: { a: {dial: [{match: \"00\", strip: 2, prepend: \"+\"}, {match: \"0\", strip: 1}]} }\n", ""},
+    {"plan: 1\nsites: { a: {dial: [{match: \"=0\", strip: 1}, {match: \"0\", strip: 1}, {match: \"=00\", strip: 1}]} "
+     "}\n",
+     "shadowed-rule site/a\n"},
+    {"plan: 1\nsites: { a: {dial: [{match: \"=0\", strip: 1}, {match: \"=0\", strip: 1}, {match: \"=01\", strip: 1}]} "
+     "}\n",
+     "shadowed-rule site/a\n"},
+    {"plan: 1\nsites: {a: {}}\ntrunks: { t: {site: a, address: [h], trust: [10.1.0.1], in: [{match: \"1\", strip: 1}, "
+     "{match: \"12\", strip: 1}], out: [{match: \"4\", strip: 1}, {match: \"4\", strip: 2}]} }\n"
+     "routes: [{match: \"1\", to: trunk/t}]\n",
+     "shadowed-rule trunk/t\nshadowed-rule trunk/t\n"},
     /* same-priority */
     {ROUTES("- {match: \"1\", to: trunk/h}\n- {match: \"1\", to: trunk/c}\n"), "same-priority route//1/trunk/h\n"},
     {ROUTES("- {match: \"1\", to: trunk/h}\n- {match: \"1\", to: trunk/h2}\n"), ""},

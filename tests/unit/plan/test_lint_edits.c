@@ -209,12 +209,16 @@ static struct plan_object *random_site(struct rng *rng, struct arena *arena)
 
 static struct plan_object *random_trunk(struct rng *rng, struct arena *arena)
 {
-    static const struct slice address = SLICE("10.1.0.1");
+    static const struct slice addresses[] = {{"10.1.0.1", 8}, {"10.1.0.2", 8}, {"10.1.0.3", 8}};
+    static const struct slice names[] = {{"pbx.example", 11}, {"PBX.example", 11}};
+    const size_t at = rng_below(rng, 3);
     struct plan_object *o = keep(arena, sizeof *o);
     plan_object_init(o, PLAN_TRUNK);
     o->trunk.name = slice_of(PICK(rng, trunks));
     o->trunk.site = slice_of(PICK(rng, sites));
-    o->trunk.address = o->trunk.trust = &address;
+    o->trunk.address = o->trunk.trust = &addresses[at];
+    o->trunk.trust_names = &names[at & 1];
+    o->trunk.trust_name_count = one_in(rng, 4) ? 1 : 0;
     o->trunk.address_count = 1;
     o->trunk.trust_count = one_in(rng, 4) ? 0 : 1;
     return o;
@@ -346,7 +350,8 @@ static void tally(const struct lint_report *r, const char *const *ids, unsigned 
 
 static const char *const ids[] = {"unknown-target",    "foreign-block", "translation-loop", "same-priority",
                                   "shadowed",          "unused-trunk",  "unused-account",   "overlapping-blocks",
-                                  "impossible-length", "no-trust",      "no-password",      "block-full"};
+                                  "impossible-length", "no-trust",      "no-password",      "block-full",
+                                  "same-trust"};
 
 static void compare(struct plan *p, const struct plan_edit *edits, size_t count, unsigned round, unsigned *seen)
 {
