@@ -619,7 +619,8 @@ static void test_model(void **state)
     rng_init(&rng, 2026);
     for (int round = 0; round < 40000; round++) {
         struct candidate cs[CANDIDATES_MAX];
-        struct decide_input in = {.site = SLICE("hq")};
+        static const char *const source_sites[] = {"", "", "campus", "branch"};
+        struct decide_input in = {.site = SLICE("hq"), .source_site = slice_of(source_sites[rng_below(&rng, 4)])};
         struct decision d;
         struct model m;
         size_t n = fill(&rng, &in, cs, false);
@@ -702,6 +703,78 @@ static void test_normalise(void **state)
     }
 }
 
+/* Rule 1 once more, on NUL-terminated texts: the first rule that matches cuts and adds. -1: no rule; -2: the result is
+ * no number. */
+static int model_rules(const struct plan_rule *rules, size_t count, char number[128])
+{
+    for (size_t i = 0; i < count; i++) {
+        char match[64];
+        char rest[128];
+        (void)snprintf(match, sizeof match, "%.*s", SLICE_ARG(rules[i].match));
+        bool hit = match[0] == '=' ? strcmp(match + 1, number) == 0 : strncmp(match, number, strlen(match)) == 0;
+        if (!hit) continue;
+        (void)snprintf(rest, sizeof rest, "%s", strlen(number) > rules[i].strip ? number + rules[i].strip : "");
+        (void)snprintf(number, 128, "%.*s%s", SLICE_ARG(rules[i].prepend), rest);
+        return strlen(number) == 0 || strlen(number) > LIMIT_NUMBER ? -2 : (int)i;
+    }
+    return -1;
+}
+
+static size_t random_rules(struct rng *rng, struct plan_rule rules[4])
+{
+    static const char *const matches[] = {"0", "00", "=0", "=0112", "1", "11", "+", "+49", "9", "=9", "01", "*1"};
+    static const char *const prepends[] = {"", "+", "+49", "9", "0", "11111111111111111111111111111"};
+    const size_t count = rng_below(rng, 5);
+    for (size_t i = 0; i < count; i++) {
+        rules[i] = (struct plan_rule){slice_of(matches[rng_below(rng, 12)]), (uint8_t)rng_below(rng, 4),
+                                      slice_of(prepends[rng_below(rng, 6)])};
+    }
+    return count;
+}
+
+static void test_normalise_model(void **state)
+{
+    struct rng rng;
+    unsigned rewritten = 0;
+    unsigned refused = 0;
+    (void)state;
+    rng_init(&rng, 11);
+    for (int round = 0; round < 40000; round++) {
+        static const char digits[] = "0019+*";
+        struct plan_rule in[4];
+        struct plan_rule dial[4];
+        const size_t in_count = random_rules(&rng, in);
+        const size_t dial_count = random_rules(&rng, dial);
+        char number[128] = "";
+        char dialled[32] = "";
+        char out[LIMIT_NUMBER + 1];
+        size_t len = 0;
+        int by_in = 7;
+        int by_dial = 7;
+        const size_t n = 1 + rng_below(&rng, 6);
+        for (size_t i = 0; i < n; i++) {
+            const char c = digits[rng_below(&rng, sizeof digits - 1)];
+            number[i] = c;
+            (void)snprintf(dialled + strlen(dialled), sizeof dialled - strlen(dialled), one_in(&rng, 5) ? "%c-" : "%c",
+                           c);
+        }
+        const int model_in = model_rules(in, in_count, number);
+        const int model_dial = model_in == -2 ? -1 : model_rules(dial, dial_count, number);
+        const enum err e =
+            decide_normalise(slice_of(dialled), in, in_count, dial, dial_count, out, &len, &by_in, &by_dial);
+        if ((e == ERR_OK) != (model_in != -2 && model_dial != -2))
+            fail_msg("round %d: %s: %s", round, dialled, err_name(e));
+        refused += e != ERR_OK;
+        if (e != ERR_OK) continue;
+        assert_int_equal(by_in, model_in);
+        assert_int_equal(by_dial, model_dial);
+        if (len != strlen(number) || memcmp(out, number, len) != 0)
+            fail_msg("round %d: %s, not %s", round, out, number);
+        rewritten += by_in >= 0 && by_dial >= 0;
+    }
+    assert_true(rewritten > 1000 && refused > 100);
+}
+
 static void test_failover(void **state)
 {
     (void)state;
@@ -733,8 +806,8 @@ int main(void)
         cmocka_unit_test(test_examples),  cmocka_unit_test(test_named_specificity),
         cmocka_unit_test(test_too_many),  cmocka_unit_test(test_weights),
         cmocka_unit_test(test_model),     cmocka_unit_test(test_order_free),
-        cmocka_unit_test(test_normalise), cmocka_unit_test(test_failover),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_normalise), cmocka_unit_test(test_normalise_model),
+        cmocka_unit_test(test_failover),  cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
