@@ -10,6 +10,7 @@
  *   overlapping-blocks  a block
  *   block-full          a number in it, or the block itself
  *   same-trust          the trust of another trunk, or where that is
+ *   same-registration   the registration of another trunk
  *   translation-loop    a look-up that goes elsewhere: to a touched route that rewrites, or past one that went, to a
  *                       wider one that does. Such routes are rare; where one is concerned, all of them are judged. */
 #include "node/plan/lint_loops.h"
@@ -95,14 +96,15 @@ static bool same_texts(const struct slice *a, size_t a_count, const struct slice
     return same;
 }
 
-/* Whether calls that came from one trunk may come from another now. */
-static bool moves_trust(const struct plan_object *before, const struct plan_object *after)
+/* Whether calls that came from one trunk may come from another now, or what it registers. */
+static bool moves_sources(const struct plan_object *before, const struct plan_object *after)
 {
     if (before == NULL || after == NULL) return true;
     const struct plan_trunk *a = &before->trunk;
     const struct plan_trunk *b = &after->trunk;
     return !slice_eq(a->site, b->site) || !same_texts(a->trust, a->trust_count, b->trust, b->trust_count) ||
-           !same_texts(a->trust_names, a->trust_name_count, b->trust_names, b->trust_name_count);
+           !same_texts(a->trust_names, a->trust_name_count, b->trust_names, b->trust_name_count) ||
+           a->registration.set || b->registration.set;
 }
 
 static void judge_named(struct near *n, const struct plan_edit *edit)
@@ -113,7 +115,7 @@ static void judge_named(struct near *n, const struct plan_edit *edit)
     bool lost =
         both && o->kind == PLAN_ACCOUNT && edit->before->account.number_count > 0 && o->account.number_count == 0;
     if (item != NULL && (edit->before == NULL || lost)) item->evidence = true;
-    if (o->kind == PLAN_TRUNK && moves_trust(edit->before, edit->after))
+    if (o->kind == PLAN_TRUNK && moves_sources(edit->before, edit->after))
         near_prefix(n, SLICE("trunk/"), SIZE_MAX, true);
     if (both && slice_eq(site_of(edit->before), site_of(edit->after))) return;
     near_referrers(n, o->kind, o->kind == PLAN_TRUNK ? o->trunk.name : o->account.name, true);
