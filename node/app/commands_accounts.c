@@ -35,7 +35,7 @@ static bool visit_binding(void *ctx, const struct state_record *record)
     if (status == MEMBER_EVICTED || status == MEMBER_LEFT) return true;
     c->live = c->live || status == MEMBER_ALIVE || status == MEMBER_SUSPECT;
     c->count++;
-    if (memmem(c->nodes.p, c->nodes.n, owner.p, owner.n) == NULL)
+    if (c->nodes.n == 0 || memmem(c->nodes.p, c->nodes.n, owner.p, owner.n) == NULL)
         buf_printf(&c->nodes, "%s%.*s", c->nodes.n > 0 ? " " : "", SLICE_ARG(owner));
     return true;
 }
