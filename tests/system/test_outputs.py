@@ -146,7 +146,7 @@ def conflict(cluster, cuts):
 def look(r, folder):
     """Commands that change nothing, in a cluster that has seen some calls."""
     r.both("nodes_one", "nodes", "factory")
-    for command in ("status", "nodes", "registrations", "accounts", "trunks", "calls"):
+    for command in ("status", "nodes", "registrations", "accounts", "trunks", "calls", "bans"):
         r.both(command, command)
     r.both("calls_some", "calls", "--number", "7", "--since", "1h")
     r.both("counters", "counters", edit=lambda t: re.sub(r"\d+$", "N", some_counters(t), flags=re.M))
@@ -162,6 +162,7 @@ def look(r, folder):
     r.both("doctor", "doctor", edit=same_checks)
     r.both("names", "names", "trunk", "p")
     r.both("version", "version")
+    r.both("ban_remove", "ban", "remove", "192.0.2.7")
     r.keep("plan_show", ["plan", "show"])
     r.keep("plan_show", ["-o", "json", "plan", "show", "trunk/"])
     r.both("plan_log", "plan", "log")
