@@ -154,6 +154,7 @@ static void look_beyond(struct trace *t, const struct control_record *r)
     struct slice node = control_get_text(r, "node");
     copy(t->call_id, sizeof t->call_id, control_get_text(r, "call_id"));
     copy(t->kept_at, sizeof t->kept_at, control_get_text(r, "kept_at"));
+    if (t->kept_at[0] == '\0') return; /* a node of an older version */
     if (slice_starts(source, SLICE("node/"))) {
         copy(t->beyond, sizeof t->beyond, (struct slice){source.p + 5, source.n - 5});
     } else if (!slice_is(node, t->kept_at)) {

@@ -84,6 +84,7 @@ struct explain {
     struct hop hops[HOPS_MAX];
     size_t hop_count;
     bool more;
+    bool answered; /* the node that was asked last knows the question */
 };
 
 static void copy(char *out, size_t size, struct slice text)
@@ -120,10 +121,13 @@ static void each(void *ctx, const struct control_record *r)
     }
 }
 
+/* A node of an older version takes the question for one about its own decision. */
 static void each_hop(void *ctx, const struct control_record *r)
 {
     struct explain *x = ctx;
-    output_record(x->c->output, r);
+    bool hop = slice_is(r->kind, "hop");
+    x->answered = x->answered || hop;
+    if (hop || slice_is(r->kind, "hop_candidate")) output_record(x->c->output, r);
 }
 
 /* In place of the answer of a node that cannot be asked. */
@@ -162,6 +166,7 @@ static void ask_hop(struct explain *x, const struct hop *h)
     control_int(&b, "place", h->place);
     control_bool(&b, "number_in_contact", h->number_in_contact);
     int status = CLI_REFUSED;
+    x->answered = false;
     if (control_record_done(&b, &args) == ERR_OK) {
         status = conn_ask(&there, &(struct conn_request){.command = "route explain",
                                                          .args = &args,
@@ -171,7 +176,11 @@ static void ask_hop(struct explain *x, const struct hop *h)
                                                          .quiet = true,
                                                          .end_text = &end});
     }
-    if (status != CLI_DONE) say_unasked(x, h, buf_view(&end));
+    if (status != CLI_DONE) {
+        say_unasked(x, h, buf_view(&end));
+    } else if (!x->answered) {
+        say_unasked(x, h, SLICE("it is of an older version"));
+    }
     buf_fini(&end);
     arena_fini(&arena);
 }
