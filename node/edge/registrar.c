@@ -349,7 +349,10 @@ static void handle(struct register_request *q)
         why = RC_refused_too_many;
     }
     if (code != 0) {
-        refuse(q, why, code, code == 423 ? SLICE("Min-Expires: 60\r\n") : SLICE(""));
+        buf_reset(&q->e->lines);
+        if (code == 423) buf_text(&q->e->lines, "Min-Expires: 60\r\n");
+        edge_reason_line(q->e, code, w->words);
+        refuse(q, why, code, buf_view(&q->e->lines));
     } else if (w->contact_count == 0 && !w->all) {
         answer_query(q);
     } else {

@@ -25,6 +25,9 @@
     X(refused_require)                                                                                                 \
     X(refused_contact)                                                                                                 \
     X(refused_own_address)                                                                                             \
+    X(refused_trunk_address)                                                                                           \
+    X(refused_loopback)                                                                                                \
+    X(refused_nowhere)                                                                                                 \
     X(refused_too_many)                                                                                                \
     X(refused_too_brief)                                                                                               \
     X(refused_order)                                                                                                   \

@@ -1,9 +1,12 @@
 #include "node/edge/registrar_update.h"
 
+#include "node/edge/contact.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #define USER_AGENT_MAX 128
+#define SPREAD_ABOVE_S 600
 
 /* ---- reading ---- */
 
@@ -37,8 +40,30 @@ static unsigned refuse(enum registrar_counter *why, enum registrar_counter which
     return code;
 }
 
-static unsigned read_contact(struct edge *e, struct arena *arena, struct slice value, struct slice expires,
-                             struct wanted *w, enum registrar_counter *why)
+static bool is_sane(struct edge *e, const struct flow *from, const struct sip_uri *uri, struct wanted *w,
+                    enum registrar_counter *why)
+{
+    static const enum registrar_counter counters[] = {[CONTACT_OURS] = RC_refused_own_address,
+                                                      [CONTACT_TRUNK] = RC_refused_trunk_address,
+                                                      [CONTACT_LOOPBACK] = RC_refused_loopback,
+                                                      [CONTACT_NOWHERE] = RC_refused_nowhere};
+    enum contact_fault fault = contact_check(e, from, uri);
+    if (fault == CONTACT_FINE) return true;
+    *why = counters[fault];
+    w->words = contact_fault_text(fault);
+    return false;
+}
+
+/* Up to a tenth less than was asked for, so that those who registered at once do not all come back at once. The same
+ * for one contact each time: a refresh is nothing new. */
+static uint32_t spread(const struct edge *e, uint32_t expires_s, struct slice contact)
+{
+    if (expires_s <= SPREAD_ABOVE_S) return expires_s;
+    return expires_s - (uint32_t)(map_hash(&e->tx.servers, contact) % (expires_s / 10));
+}
+
+static unsigned read_contact(struct edge *e, struct arena *arena, const struct flow *from, struct slice value,
+                             struct slice expires, struct wanted *w, enum registrar_counter *why)
 {
     struct sip_name_addr a;
     if (sip_name_addr_parse(arena, value, &a) != ERR_OK) return refuse(why, RC_refused_contact, 400);
@@ -56,13 +81,13 @@ static unsigned read_contact(struct edge *e, struct arena *arena, struct slice v
     bool bulk = sip_uri_param(&a.uri, "bnc").p != NULL;
     if (bulk && a.uri.user.n > 0) return refuse(why, RC_refused_contact, 400);
     if (bulk && !w->has_numbers) return refuse(why, RC_refused_contact, 403);
-    if (edge_is_ours(e, &a.uri)) return refuse(why, RC_refused_own_address, 403);
     if (w->contact_count == REGISTRAR_CONTACTS_MAX) return refuse(why, RC_refused_too_many, 403);
     struct slice own = sip_name_addr_param(&a, "expires");
     struct slice q = sip_name_addr_param(&a, "q");
     struct wanted_contact *c = &w->contacts[w->contact_count];
-    *c = (struct wanted_contact){.expires_s = expires_of(own.p != NULL ? own : expires),
+    *c = (struct wanted_contact){.expires_s = spread(e, expires_of(own.p != NULL ? own : expires), a.uri_text),
                                  .q_milli = q.p != NULL ? q_of(q) : 1000};
+    if (c->expires_s > 0 && !is_sane(e, from, &a.uri, w, why)) return 403;
     if (c->expires_s > 0 && c->expires_s < REGISTRAR_EXPIRES_MIN_S) return refuse(why, RC_refused_too_brief, 423);
     c->uri = arena_copy(arena, a.uri_text);
     if (c->uri.p == NULL) return refuse(why, RC_write_failed, 500);
@@ -109,7 +134,7 @@ unsigned registrar_wanted_read(struct edge *e, struct arena *arena, const struct
         struct slice rest = sip_line_value(v, i);
         struct slice value;
         while (sip_value_next(&rest, &value)) {
-            unsigned code = read_contact(e, arena, value, expires, w, why);
+            unsigned code = read_contact(e, arena, from, value, expires, w, why);
             if (code != 0) return code;
         }
     }

@@ -26,6 +26,7 @@ struct wanted {
     struct slice received;
     struct slice path;
     struct slice user_agent;
+    struct slice words; /* of a refusal: why, for the Reason header; "" it says enough by itself */
 };
 
 /* Reads Contact, Expires, Path, Call-ID, CSeq. 0, or the code to refuse with; why is the counter. */
