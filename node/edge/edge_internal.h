@@ -52,6 +52,7 @@
     X(refused_register_elsewhere)                                                                                      \
     X(refused_no_target)                                                                                               \
     X(refused_own_address)                                                                                             \
+    X(refused_flow_lost)                                                                                               \
     X(refused_session_interval)                                                                                        \
     X(certificates_of_no_trunk)                                                                                        \
     X(challenged)                                                                                                      \

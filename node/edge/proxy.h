@@ -54,6 +54,7 @@ struct relay {
     bool hide_to;                  /* inside a dialog: nor is whom it goes to */
     struct message vias;           /* the request's, for responses that come without them */
     bool from_inside;              /* the caller may assert identities (identity.h) */
+    bool from_account;             /* a phone: its contact need not say where it is reached */
     char asserted[LIMIT_NAME + 1]; /* the identity that an account gets, "" none */
     bool caller_refreshes;         /* Supported: timer (session.h) */
     bool session_added;            /* the request gets a Session-Expires */

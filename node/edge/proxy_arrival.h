@@ -2,6 +2,7 @@
 #ifndef TANDEM_EDGE_PROXY_ARRIVAL_H
 #define TANDEM_EDGE_PROXY_ARRIVAL_H
 
+#include "node/edge/flow_token.h"
 #include "node/edge/proxy.h"
 
 /* The Route set as far as it concerns us. Slices lie in the message. */
@@ -15,8 +16,9 @@ struct route_set {
     unsigned hidden_sides; /* hm, hu, hd of ours: topology.h */
     struct slice hidden_up;
     struct slice hidden_down;
-    bool has_next;  /* another value follows: next is its URI */
-    bool to_member; /* it carries our cookie too, so it is another node's: only a member may be met there */
+    struct slice flows[2]; /* fc, fd of the first of them, by enum flow_side */
+    bool has_next;         /* another value follows: next is its URI */
+    bool to_member;        /* it carries our cookie too, so it is another node's: only a member may be met there */
     bool bad;
     struct sip_uri next;
 };

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "node/edge/flow_token.h"
 #include "node/sip/cookie.h"
 
 static const char *via_transport(enum plan_transport t)
@@ -51,18 +52,62 @@ static void add_via(struct edge *e, const struct forward *f)
     buf_text(b, ";rport\r\n");
 }
 
-/* sides: who is shown nothing. */
+/* Whether a URI that names the host, or asks for its flow by "ob", is reached there and not by itself. */
+static bool needs_flow(struct edge *e, struct slice text, const union sock_address *remote)
+{
+    struct sip_uri uri;
+    union sock_address own;
+    if (sip_uri_parse(&e->scratch, text, &uri) != ERR_OK) return false;
+    if (sip_uri_param(&uri, "ob").p != NULL) return true;
+    return sock_address_parse(uri.host, 1, &own) == ERR_OK && !sock_address_same_host(&own, remote);
+}
+
+/* The caller is reached where its request came from, when its contact is another place. */
+static bool caller_needs_flow(struct edge *e, const struct sip_view *v, const struct forward *f)
+{
+    struct sip_name_addr contact;
+    if (f->relay == NULL || !f->relay->from_account || f->from->member) return false;
+    return sip_name_addr_parse(&e->scratch, sip_view_value(v, SIP_CONTACT), &contact) == ERR_OK && !contact.star &&
+           needs_flow(e, contact.uri_text, &f->from->remote);
+}
+
+static bool callee_needs_flow(struct edge *e, const struct forward *f)
+{
+    return f->hop->received.n > 0 && needs_flow(e, f->hop->request_uri, &f->to->remote);
+}
+
+/* sides: who is shown nothing. flows: parameters. */
 static enum err add_record_route(struct edge *e, const struct sip_view *v, uint8_t listener, const char *cookie,
-                                 unsigned sides, bool faces_callee)
+                                 unsigned sides, bool faces_callee, const char *flows)
 {
     enum err err = ERR_OK;
     buf_text(&e->lines, "Record-Route: <");
     buf_text(&e->lines, e->places[listener].uri);
     buf_text(&e->lines, ";lr;ck=");
     buf_text(&e->lines, cookie);
+    buf_text(&e->lines, flows);
     if (sides != 0) err = topology_route_params(e, v, sides, faces_callee, &e->lines);
     buf_text(&e->lines, ">\r\n");
     return err;
+}
+
+/* ";fc=...;fd=..." of the sides that need it. */
+#define FLOWS_TEXT (2 * (4 + FLOW_TOKEN_TEXT))
+static enum err flow_params(struct edge *e, const struct sip_view *v, const struct forward *f, char out[FLOWS_TEXT])
+{
+    const struct flow_dialog d = {e->dialog_mac, v->call_id, v->from_tag};
+    const struct flow *flows[2] = {[FLOW_OF_CALLER] = caller_needs_flow(e, v, f) ? f->from : NULL,
+                                   [FLOW_OF_CALLEE] = callee_needs_flow(e, f) ? f->to : NULL};
+    size_t n = 0;
+    out[0] = '\0';
+    for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
+        char token[FLOW_TOKEN_TEXT];
+        if (flows[side] == NULL) continue;
+        enum err err = flow_token_make(&d, (enum flow_side)side, flows[side], token);
+        if (err != ERR_OK) return err;
+        n += (size_t)snprintf(out + n, FLOWS_TEXT - n, ";%s=%s", flow_token_param((enum flow_side)side), token);
+    }
+    return ERR_OK;
 }
 
 /* Two, where the request leaves by another door than it came in: each side then sees an address that it can reach (RFC
@@ -73,9 +118,12 @@ static enum err add_record_routes(struct edge *e, const struct sip_view *v, cons
     enum err err = sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie);
     unsigned caller = f->relay != NULL && f->relay->hide_from ? TOPOLOGY_CALLER : 0;
     unsigned callee = f->hide ? TOPOLOGY_CALLEE : 0;
+    char flows[FLOWS_TEXT];
+    if (err == ERR_OK) err = flow_params(e, v, f, flows);
     bool two = f->from->listener != f->to->listener;
-    if (err == ERR_OK) err = add_record_route(e, v, f->to->listener, cookie, two ? callee : caller | callee, true);
-    if (err == ERR_OK && two) err = add_record_route(e, v, f->from->listener, cookie, caller, false);
+    if (err == ERR_OK)
+        err = add_record_route(e, v, f->to->listener, cookie, two ? callee : caller | callee, true, flows);
+    if (err == ERR_OK && two) err = add_record_route(e, v, f->from->listener, cookie, caller, false, flows);
     if (err != ERR_OK) return err;
     if (f->relay != NULL && f->relay->call != NULL) edge_call_set_cookie(f->relay->call, slice_of(cookie));
     return ERR_OK;

@@ -17,6 +17,8 @@ static void note_own(struct route_set *r, const struct sip_uri *uri)
     r->target = sip_uri_param(uri, "tt");
     r->transit_cookie = sip_uri_param(uri, "tk");
     r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
+    for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++)
+        r->flows[side] = sip_uri_param(uri, flow_token_param((enum flow_side)side));
 }
 
 /* Of a double Record-Route either value may have them. */
@@ -115,6 +117,34 @@ static bool request_uri(struct arrival *a, struct sip_uri *uri, struct slice *te
     return sip_uri_parse(&a->e->scratch, meant, uri) == ERR_OK;
 }
 
+/* Whether the side that the request goes to is reached by a flow of its own, which is then the hop. */
+static bool by_flow(struct arrival *a, struct edge_hop *hop)
+{
+    struct mac *const keys[] = {a->e->dialog_mac, a->e->other_dialog_mac};
+    for (int k = 0; k < 2; k++) {
+        for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
+            union sock_address address;
+            char host[INET6_ADDRSTRLEN];
+            struct slice tag = side == FLOW_OF_CALLEE ? a->v->from_tag : a->v->to_tag; /* the caller's, if that is it */
+            struct flow_dialog d = {keys[k], a->v->call_id, tag};
+            if (keys[k] == NULL || a->routes.flows[side].n == 0) continue;
+            if (!flow_token_read(&d, (enum flow_side)side, a->routes.flows[side], &hop->transport, &address)) continue;
+            edge_address_text(&address, host);
+            hop->host = arena_copy(&a->e->scratch, slice_of(host));
+            hop->port = sock_address_port(&address);
+            return hop->host.p != NULL;
+        }
+    }
+    return false;
+}
+
+static bool flow_is_up(const struct arrival *a, const struct edge_hop *hop)
+{
+    struct flow to = {.transport = hop->transport};
+    if (hop->transport == PLAN_UDP || sock_address_parse(hop->host, hop->port, &to.remote) != ERR_OK) return true;
+    return transport_connected(a->e->transport, &to);
+}
+
 unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why)
 {
     struct sip_uri parsed;
@@ -130,6 +160,10 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
         if (edge_is_ours(a->e, uri)) return 404;
     }
     *hop = (struct edge_hop){.host = uri->host, .port = uri->port, .request_uri = meant, .route = a->hidden_route};
+    if (!a->routes.has_next && a->hidden_route.n == 0 && by_flow(a, hop)) {
+        *why = EC_refused_flow_lost; /* RFC 5626 §5.3.1: who asks may try another way, we have none */
+        return flow_is_up(a, hop) ? 0 : 430;
+    }
     union sock_address literal;
     hop->any_transport = uri->port == 0 && slice_is(uri->scheme, "sip") && sip_uri_param(uri, "transport").p == NULL &&
                          sock_address_parse(uri->host, 1, &literal) != ERR_OK;

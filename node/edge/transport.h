@@ -118,6 +118,8 @@ uint64_t transport_domain(const struct transport *t, struct slice host);
  * a member, or proved none. Of the flow's connection, or when it has none yet, of the one that a send would take. Valid
  * for the call. */
 struct slice transport_peer_names(struct transport *t, const struct flow *flow);
+/* Whether a connection that is up, or being made, leads to the flow's address. */
+bool transport_connected(const struct transport *t, const struct flow *to);
 
 /* Whether a connection that is up, or being made, leads to the flow's address. */
 bool transport_connected(const struct transport *t, const struct flow *to);

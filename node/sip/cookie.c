@@ -56,3 +56,10 @@ bool sip_transit_cookie_ok(struct mac *key, struct slice cookie, struct slice ca
     if (cookie.n != SIP_COOKIE_TEXT - 1) return false;
     return sip_transit_cookie(key, call_id, from_tag, target, number, own) == ERR_OK && cookie_fits(cookie, own);
 }
+
+enum err sip_flow_cookie(struct mac *key, struct slice call_id, struct slice caller_tag, struct slice side,
+                         struct slice flow, char out[SIP_COOKIE_TEXT])
+{
+    struct slice fields[] = {SLICE("flow"), call_id, caller_tag, side, flow};
+    return cookie_of(key, fields, 5, out);
+}

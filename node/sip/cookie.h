@@ -21,5 +21,8 @@ MUST_CHECK enum err sip_transit_cookie(struct mac *key, struct slice call_id, st
                                        struct slice target, struct slice number, char out[SIP_COOKIE_TEXT]);
 bool sip_transit_cookie_ok(struct mac *key, struct slice cookie, struct slice call_id, struct slice from_tag,
                            struct slice target, struct slice number);
+/* Over a flow of one side of a dialog, in whatever form. */
+MUST_CHECK enum err sip_flow_cookie(struct mac *key, struct slice call_id, struct slice caller_tag, struct slice side,
+                                    struct slice flow, char out[SIP_COOKIE_TEXT]);
 
 #endif
