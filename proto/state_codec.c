@@ -77,6 +77,8 @@ enum err binding_pack(const struct binding *b, bool public_only, struct buf *out
     m.since_ms = b->since.ms;
     m.q_milli = b->q_milli;
     m.lease_s = b->lease_s;
+    m.instance = bytes_out(b->instance);
+    m.reg_id = b->reg_id;
     if (!public_only) {
         private_half.call_id = bytes_out(b->call_id);
         private_half.cseq = b->cseq;
@@ -106,7 +108,7 @@ enum err binding_unpack(struct arena *arena, struct slice packed, struct binding
     const Tandem__State__Binding *m = raw;
     if (m->account.len == 0 || m->contact.len == 0 || m->q_milli > 1000) return ERR_SYNTAX;
     if (m->account.len > LIMIT_NAME || m->contact.len > LIMIT_URI || m->received.len > LIMIT_URI ||
-        m->path.len > LIMIT_TEXT || m->user_agent.len > LIMIT_TEXT) {
+        m->path.len > LIMIT_TEXT || m->user_agent.len > LIMIT_TEXT || m->instance.len > LIMIT_URI) {
         return ERR_LIMIT;
     }
     made.account = bytes_in(m->account);
@@ -117,6 +119,8 @@ enum err binding_unpack(struct arena *arena, struct slice packed, struct binding
     made.since.ms = m->since_ms;
     made.q_milli = m->q_milli;
     made.lease_s = m->lease_s;
+    made.instance = bytes_in(m->instance);
+    made.reg_id = m->reg_id;
     if (m->private_half != NULL) {
         if (m->private_half->call_id.len > LIMIT_TEXT) return ERR_LIMIT;
         made.call_id = bytes_in(m->private_half->call_id);

@@ -234,6 +234,26 @@ static enum err map_number(struct node *n, struct arena *arena, struct edge_targ
     return t->number.p != NULL ? ERR_OK : ERR_NOMEM;
 }
 
+/* The flows of one device are ways to it, not more devices: all but the first of each come last, one after the other
+ * (RFC 5626 §6). Their order stays as it is otherwise. Returns how many are no such ways. */
+static size_t set_ways_aside(struct binding *list, size_t count, struct binding *aside)
+{
+    size_t kept = 0;
+    size_t moved = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool again = false;
+        for (size_t k = 0; list[i].reg_id > 0 && k < kept; k++)
+            again = again || (list[k].reg_id > 0 && slice_eq(list[k].instance, list[i].instance));
+        if (again) {
+            aside[moved++] = list[i];
+        } else {
+            list[kept++] = list[i];
+        }
+    }
+    if (moved > 0) memcpy(list + kept, aside, moved * sizeof *list);
+    return kept;
+}
+
 static enum err account_hops(struct node *n, struct arena *arena, struct edge_target *t)
 {
     struct binding *list = NULL;
@@ -242,14 +262,16 @@ static enum err account_hops(struct node *n, struct arena *arena, struct edge_ta
     if (e == ERR_OK && t->number_in_contact) e = map_number(n, arena, t);
     if (e != ERR_OK) return e;
     struct edge_hop *hops = arena_alloc(arena, count * sizeof *hops);
-    if (hops == NULL) return ERR_NOMEM;
+    struct binding *aside = arena_alloc(arena, count * sizeof *aside);
+    if (hops == NULL || aside == NULL) return ERR_NOMEM;
     if (count > 1) qsort(list, count, sizeof *list, by_preference);
+    size_t devices = set_ways_aside(list, count, aside);
     t->hops = hops;
     uint32_t q = 0; /* of the hop before */
     for (size_t i = 0; i < count; i++) {
         struct edge_hop *h = &hops[t->hop_count];
         if (binding_hop(n, arena, &list[i], t, h) != ERR_OK) continue;
-        h->with_previous = t->hop_count > 0 && list[i].q_milli == q;
+        h->with_previous = t->hop_count > 0 && i < devices && list[i].q_milli == q;
         q = list[i].q_milli;
         t->hop_count++;
     }

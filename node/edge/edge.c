@@ -161,6 +161,7 @@ static void name_place(struct edge *e, const struct transport_listener *l, struc
                       "listen=%s why=\"peers cannot answer to this address: set sip.advertise\"", l->text);
         }
     }
+    p->reachable = host.n > 0 || !sock_address_is_any(&l->local);
     memcpy(p->sent_by, text, sizeof text);
     (void)snprintf(p->uri, sizeof p->uri, "sip:%s%s", text, params[l->transport]);
 }

@@ -92,6 +92,7 @@ enum edge_timer { EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER, EDGE_TIMER_CALL, EDGE_T
 struct edge_place {
     char sent_by[LIMIT_HOST + 10]; /* "10.1.0.1:5060" */
     char uri[EDGE_URI_TEXT];       /* "sip:10.1.0.1:5060;transport=tcp" */
+    bool reachable;                /* it is no 0.0.0.0 */
 };
 
 /* Blocks of 512, 1024 and 2048 bytes for messages that are kept. */

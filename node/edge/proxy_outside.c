@@ -16,7 +16,7 @@
     "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE, "     \
     "PUBLISH\r\n"                                                                                                      \
     "Accept: application/sdp\r\n"                                                                                      \
-    "Supported: path\r\n"
+    "Supported: path, outbound\r\n"
 
 #define BREADTH_DEFAULT 60
 

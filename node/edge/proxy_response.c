@@ -117,6 +117,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
 static bool moves_on(const struct relay *r, unsigned code)
 {
     if (r->cancelled || r->in_dialog || code >= 600 || r->target_at >= r->target_count) return false;
+    if (code == 430) return true; /* RFC 5626 §5.3: the flow is lost, which says nothing of the others */
     return decide_failover(&r->targets[r->target_at].route, code);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/edge/outbound.h"
 #include "node/edge/proxy.h"
 #include "node/edge/registrar_update.h"
 
@@ -110,11 +111,20 @@ static enum err list_bindings(struct edge *e, struct slice account, struct buf *
     return err == ERR_OK && lines->failed ? ERR_NOMEM : err;
 }
 
+/* RFC 3608: by which way out requests of the phone go: this node. */
+static void add_service_route(const struct edge *e, uint8_t listener, struct buf *lines)
+{
+    const struct edge_place *p = &e->places[listener];
+    if (p->reachable) buf_printf(lines, "Service-Route: <%s;lr>\r\n", p->uri);
+}
+
 /* made: what the update made of the bindings, where that is all of them; else they are read once more. */
 static void answer_ok(struct registration *g, const struct update *made)
 {
     struct buf lines = {0};
     enum err err = ERR_OK;
+    outbound_answer(&g->wanted, &lines);
+    add_service_route(g->edge, g->relay->from.listener, &lines);
     if (made != NULL && made->whole) {
         registrar_update_list(made->puts, made->put_count, edge_wall(), &lines);
         if (lines.failed) err = ERR_NOMEM;
@@ -259,7 +269,11 @@ static bool supported(struct register_request *q)
     struct slice rest = sip_view_value(q->v, SIP_REQUIRE);
     struct slice tag;
     while (sip_value_next(&rest, &tag)) {
-        if (slice_eq_nocase(tag, SLICE("path")) || slice_eq_nocase(tag, SLICE("gin"))) continue;
+        static const struct slice known[] = {{"path", 4}, {"gin", 3}, {"outbound", 8}};
+        bool ours = false;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            ours = ours || slice_eq_nocase(tag, known[i]);
+        if (ours) continue;
         buf_reset(&q->e->lines);
         buf_text(&q->e->lines, "Unsupported: ");
         buf_slice(&q->e->lines, tag);

@@ -23,6 +23,7 @@
     X(refused_auth)                                                                                                    \
     X(refused_other_account)                                                                                           \
     X(refused_require)                                                                                                 \
+    X(refused_outbound)                                                                                                \
     X(refused_contact)                                                                                                 \
     X(refused_own_address)                                                                                             \
     X(refused_trunk_address)                                                                                           \

@@ -1,6 +1,7 @@
 #include "node/edge/registrar_update.h"
 
 #include "node/edge/contact.h"
+#include "node/edge/outbound.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,10 +63,11 @@ static uint32_t spread(const struct edge *e, uint32_t expires_s, struct slice co
     return expires_s - (uint32_t)(map_hash(&e->tx.servers, contact) % (expires_s / 10));
 }
 
-static unsigned read_contact(struct edge *e, struct arena *arena, const struct flow *from, struct slice value,
-                             struct slice expires, struct wanted *w, enum registrar_counter *why)
+static unsigned read_contact(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
+                             struct slice value, struct wanted *w, enum registrar_counter *why)
 {
     struct sip_name_addr a;
+    struct slice expires = sip_view_value(v, SIP_EXPIRES);
     if (sip_name_addr_parse(arena, value, &a) != ERR_OK) return refuse(why, RC_refused_contact, 400);
     if (a.star) {
         /* Alone, and only to remove: RFC 3261 §10.3 item 6. */
@@ -89,6 +91,8 @@ static unsigned read_contact(struct edge *e, struct arena *arena, const struct f
                                  .q_milli = q.p != NULL ? q_of(q) : 1000};
     if (c->expires_s > 0 && !is_sane(e, from, &a.uri, w, why)) return 403;
     if (c->expires_s > 0 && c->expires_s < REGISTRAR_EXPIRES_MIN_S) return refuse(why, RC_refused_too_brief, 423);
+    unsigned code = outbound_read(arena, from, v, &a, c, why);
+    if (code != 0) return code;
     c->uri = arena_copy(arena, a.uri_text);
     if (c->uri.p == NULL) return refuse(why, RC_write_failed, 500);
     w->contact_count++;
@@ -126,18 +130,26 @@ static unsigned read_flow(struct arena *arena, const struct flow *from, const st
     return w->path.n > LIMIT_TEXT ? refuse(why, RC_refused_contact, 400) : 0;
 }
 
+static bool has_flow(const struct wanted *w)
+{
+    for (size_t i = 0; i < w->contact_count; i++) {
+        if (w->contacts[i].reg_id > 0) return true;
+    }
+    return false;
+}
+
 unsigned registrar_wanted_read(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
                                struct wanted *w, enum registrar_counter *why)
 {
-    struct slice expires = sip_view_value(v, SIP_EXPIRES);
     for (unsigned i = v->first[SIP_CONTACT]; i != SIP_NO_LINE; i = v->lines[i].next) {
         struct slice rest = sip_line_value(v, i);
         struct slice value;
         while (sip_value_next(&rest, &value)) {
-            unsigned code = read_contact(e, arena, from, value, expires, w, why);
+            unsigned code = read_contact(e, arena, from, v, value, w, why);
             if (code != 0) return code;
         }
     }
+    if (has_flow(w) && w->contact_count > 1) return refuse(why, RC_refused_contact, 400); /* RFC 5626 §6 */
     return read_flow(arena, from, v, w, why);
 }
 
@@ -154,6 +166,15 @@ static const struct binding *find(const struct binding *list, size_t count, stru
         if (slice_eq(list[i].contact, contact)) return &list[i];
     }
     return NULL;
+}
+
+/* What the contact takes the place of: the same flow of the same device, or the same URI. */
+static const struct binding *predecessor(const struct binding *list, size_t count, const struct wanted_contact *c)
+{
+    for (size_t i = 0; c->reg_id > 0 && i < count; i++) {
+        if (list[i].reg_id == c->reg_id && slice_eq(list[i].instance, c->instance)) return &list[i];
+    }
+    return find(list, count, c->uri);
 }
 
 enum order { ORDER_NEW, ORDER_SAME, ORDER_OLD };
@@ -174,6 +195,8 @@ static void put(struct update *u, const struct wanted *w, const struct wanted_co
         .user_agent = w->user_agent,
         .since = old != NULL && live(old, now) ? old->since : now,
         .q_milli = c->q_milli,
+        .instance = c->instance,
+        .reg_id = c->reg_id,
         .call_id = w->call_id,
         .cseq = w->cseq,
         .keepalive = w->keepalive,
@@ -219,13 +242,15 @@ enum err registrar_update_make(struct arena *arena, const struct wanted *w, cons
     }
     for (size_t i = 0; i < w->contact_count; i++) {
         const struct wanted_contact *c = &w->contacts[i];
-        const struct binding *b = find(old, old_count, c->uri);
+        const struct binding *b = predecessor(old, old_count, c);
         enum order order = b != NULL && live(b, now) ? order_of(w, b) : ORDER_NEW;
         if (order == ORDER_OLD) return ERR_CONFLICT;
         /* The same request once more, under a new branch: what it asked for is done. */
         if (order == ORDER_SAME || listed(u->puts, u->put_count, &(struct binding){.contact = c->uri})) continue;
         if (c->expires_s > 0) {
             put(u, w, c, b, now);
+            bool moved = b != NULL && !slice_eq(b->contact, c->uri);
+            if (moved && !listed(u->removes, u->remove_count, b)) u->removes[u->remove_count++] = *b;
         } else if (b != NULL && !listed(u->removes, u->remove_count, b)) {
             u->removes[u->remove_count++] = *b;
         }
@@ -247,6 +272,8 @@ void registrar_update_list(const struct binding *list, size_t count, struct wall
         buf_slice(out, b->contact);
         buf_printf(out, ">;expires=%lld", (long long)((b->expires.ms - now.ms + 999) / 1000));
         if (b->q_milli < 1000) buf_printf(out, ";q=0.%03u", b->q_milli);
+        if (b->instance.n > 0) buf_printf(out, ";+sip.instance=\"%.*s\"", SLICE_ARG(b->instance));
+        if (b->reg_id > 0) buf_printf(out, ";reg-id=%u", b->reg_id);
         buf_text(out, "\r\n");
         if (b->path.n > 0) with_path = b;
     }

@@ -9,6 +9,8 @@ struct wanted_contact {
     struct slice uri;
     uint32_t expires_s; /* 0: remove */
     uint32_t q_milli;
+    struct slice instance; /* of its device: "<urn:uuid:...>", "" not said */
+    uint32_t reg_id;       /* of the device's flow (outbound.h), 0: it is none */
 };
 
 /* One REGISTER's wish; texts live in the arena that it was read with. */

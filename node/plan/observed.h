@@ -18,9 +18,11 @@ struct binding {
     struct slice received; /* "udp:192.0.2.7:5060": transport and address that the REGISTER came from */
     struct slice path;     /* Path header values, comma separated, "" none (RFC 3327) */
     struct slice user_agent;
-    struct wall since; /* first registered */
-    uint32_t q_milli;  /* 0 .. 1000 */
-    uint32_t lease_s;  /* at least as long as it was granted for, by powers of two: equal for refreshes; 0 not known */
+    struct wall since;     /* first registered */
+    uint32_t q_milli;      /* 0 .. 1000 */
+    uint32_t lease_s;      /* no less than was granted, by powers of two: equal for refreshes; 0 not known */
+    struct slice instance; /* of the device, "<urn:uuid:...>" (RFC 5626), "" not said */
+    uint32_t reg_id;       /* of the device's flow that it is, 0: of none */
     /* private to the owner; zero at other nodes */
     struct slice call_id;
     uint32_t cseq;

@@ -209,6 +209,28 @@ static void a_gateway_gets_the_number_in_its_contact(void **state)
     assert_string_equal(route("7123"), "480"); /* withdrawn with its binding */
 }
 
+/* Two devices ring together; the second flow of one of them is only another way to it. */
+static void flows_of_one_device_are_tried_in_turn(void **state)
+{
+    struct binding list[4];
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        static const char *const contacts[] = {"sip:gw@192.0.2.7:1", "sip:gw@192.0.2.7:2", "sip:gw@192.0.2.7:3",
+                                               "sip:gw@192.0.2.7:4"};
+        list[i] = kit_binding("gw", contacts[i], 60000);
+        list[i].since.ms = 5000 - i;
+        list[i].instance = i == 1 ? SLICE("<urn:uuid:b>") : SLICE("<urn:uuid:a>");
+        list[i].reg_id = i + 1;
+    }
+    list[3].reg_id = 0; /* no flow: a contact like others */
+    assert_int_equal(kit_write(&kit, list, 4, NULL, 0), ERR_OK);
+    assert_string_equal(route("gw"), "account/gw=gw[sip:gw@192.0.2.7:1 sip:gw@192.0.2.7:2 sip:gw@192.0.2.7:4 "
+                                     "sip:gw@192.0.2.7:3]");
+    const struct edge_hop *hops = answer.targets[0].hops;
+    assert_true(hops[1].with_previous && hops[2].with_previous && !hops[3].with_previous);
+    assert_int_equal(kit_write(&kit, NULL, 0, list, 4), ERR_OK);
+}
+
 /* q first, the newest of equal ones; directly where nothing stands between. */
 static void contacts_in_order_and_how_they_are_reached(void **state)
 {
@@ -419,6 +441,7 @@ int main(void)
         cmocka_unit_test(a_site_is_its_live_nodes),
         cmocka_unit_test(an_account_whose_name_is_no_number),
         cmocka_unit_test(a_gateway_gets_the_number_in_its_contact),
+        cmocka_unit_test(flows_of_one_device_are_tried_in_turn),
         cmocka_unit_test(contacts_in_order_and_how_they_are_reached),
         cmocka_unit_test(a_target_that_a_member_names),
         cmocka_unit_test(a_named_account_and_number_in_contact),

@@ -40,6 +40,8 @@ struct kit_binding {
     char received[64];
     char path[256];
     char call_id[128];
+    char instance[64];
+    uint32_t reg_id;
     uint32_t cseq;
     uint32_t q_milli;
     struct wall since;
@@ -190,6 +192,8 @@ static inline enum err kit_bindings(void *ctx, struct arena *arena, struct slice
                                          .path = slice_of(k->path),
                                          .since = k->since,
                                          .q_milli = k->q_milli,
+                                         .instance = slice_of(k->instance),
+                                         .reg_id = k->reg_id,
                                          .call_id = slice_of(k->call_id),
                                          .cseq = k->cseq,
                                          .expires = k->expires};
@@ -221,12 +225,17 @@ static inline void kit_store(struct kit_node *n, const struct binding *b)
         if (!n->bindings[i].used) k = &n->bindings[i];
     }
     assert_non_null(k);
-    *k = (struct kit_binding){
-        .used = true, .cseq = b->cseq, .q_milli = b->q_milli, .since = b->since, .expires = b->expires};
+    *k = (struct kit_binding){.used = true,
+                              .cseq = b->cseq,
+                              .reg_id = b->reg_id,
+                              .q_milli = b->q_milli,
+                              .since = b->since,
+                              .expires = b->expires};
     kit_put(k->contact, sizeof k->contact, b->contact);
     kit_put(k->received, sizeof k->received, b->received);
     kit_put(k->path, sizeof k->path, b->path);
     kit_put(k->call_id, sizeof k->call_id, b->call_id);
+    kit_put(k->instance, sizeof k->instance, b->instance);
 }
 
 static inline void kit_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,

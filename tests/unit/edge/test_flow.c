@@ -131,6 +131,19 @@ static void a_connection_that_is_gone(void **state)
     assert_int_equal(kit_count(&w->n, "edge", "refused_flow_lost"), 1);
 }
 
+/* RFC 5626 §5.3: a proxy on the way has lost the flow; the device has another. */
+static void another_flow_is_tried(void **state)
+{
+    struct world *w = *state;
+    kit_add_hop(&w->n, w->c.port);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 430, "");
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
 static void tokens_hold_what_they_were_given(void **state)
 {
     static const unsigned char secret[HASH_KEY_LEN] = "a key of thirty-two bytes ......";
@@ -173,6 +186,7 @@ int main(void)
         WITH_WORLD(a_contact_that_is_true_needs_none),
         WITH_WORLD(one_that_wants_its_flow_gets_it),
         WITH_WORLD(a_connection_that_is_gone),
+        WITH_WORLD(another_flow_is_tried),
         cmocka_unit_test(tokens_hold_what_they_were_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,6 +190,10 @@ static void no_domain_yet(void **state)
 
 /* ---- refusals ---- */
 
+#define THROUGH(path) "Via: SIP/2.0/TCP 10.0.0.9;branch=z9hG4bKp\r\nSupported: path, outbound\r\nPath: " path "\r\n"
+#define KEEPS "<sip:far;lr>, <sip:edge;lr;ob>"
+#define DEVICE ";+sip.instance=\"<urn:uuid:1>\""
+
 struct refusal {
     const char *name;
     const char *lines;
@@ -213,6 +217,12 @@ static const struct refusal refusals[] = {
     {"a trunk", "Contact: <sip:6001@192.0.2.9:7>\r\n", 403, "refused_trunk_address", "is a trunk of this server"},
     {"more than allowed", CONTACT("1") ", <sip:6001@127.0.0.1:2>, <sip:6001@127.0.0.1:3>\r\n", 403, "refused_too_many",
      NULL},
+    {"first hop", THROUGH("<sip:edge;lr>") CONTACT("7001") DEVICE ";reg-id=1\r\n", 439, "refused_outbound",
+     "First Hop Lacks Outbound Support"},
+    {"no flow", THROUGH(KEEPS) CONTACT("7001") DEVICE ";reg-id=0\r\n", 400, "refused_contact", NULL},
+    {"two flows", THROUGH(KEEPS) CONTACT("1") DEVICE ";reg-id=1, <sip:6001@127.0.0.1:2>" DEVICE ";reg-id=2\r\n", 400,
+     "refused_contact", NULL},
+    {"no device", CONTACT("7001") ";+sip.instance=\"urn:uuid:1\"\r\n", 400, "refused_contact", NULL},
     {"an extension", "Require: path, gruu\r\n" CONTACT("7001") "\r\n", 420, "refused_require", "Unsupported: gruu"},
 };
 
@@ -276,6 +286,41 @@ static void contacts_that_lead_astray(void **state)
     assert_int_equal(fault_of(&p, "192.0.2.1", "sip:6001@192.0.2.7:5071"), CONTACT_FINE);
     assert_int_equal(fault_of(&p, "192.0.2.1", "sip:6001@SIP.carrier.example;transport=tls"), CONTACT_TRUNK);
     assert_int_equal(fault_of(&p, "192.0.2.7", "sip:6001@192.0.2.7:5070"), CONTACT_FINE); /* it proved itself there */
+}
+
+static void flows_of_a_device(void **state)
+{
+    struct phone p = {.w = *state};
+    struct kit_node *n = &p.w->n;
+    n->max_contacts = 4;
+    expect(&p, THROUGH(KEEPS) CONTACT("7001") DEVICE ";reg-id=1\r\n", 200);
+    ua_has(&p.w->a, "Require: outbound\r\nFlow-Timer: 120\r\n");
+    ua_has(&p.w->a, DEVICE ";reg-id=1\r\n");
+    /* From another port it is the same flow; another flow, and another device, are others. */
+    expect(&p, THROUGH(KEEPS) CONTACT("7002") DEVICE ";reg-id=1\r\n", 200);
+    assert_int_equal(kit_binding_count(n), 1);
+    assert_non_null(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7002")));
+    expect(&p, THROUGH(KEEPS) CONTACT("7003") DEVICE ";reg-id=2\r\n", 200);
+    expect(&p, THROUGH(KEEPS) CONTACT("7004") ";+sip.instance=\"<urn:uuid:2>\";reg-id=1\r\n", 200);
+    assert_int_equal(kit_binding_count(n), 3);
+    expect(&p, THROUGH(KEEPS) CONTACT("7009") DEVICE ";reg-id=1;expires=0\r\n", 200);
+    assert_int_equal(kit_binding_count(n), 2);
+    assert_null(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7002")));
+    /* By UDP nobody answers to STUN: it is a contact like others. */
+    expect(&p, "Supported: outbound\r\n" CONTACT("7005") DEVICE ";reg-id=2\r\n", 200);
+    ua_lacks(&p.w->a, "Require: outbound");
+    assert_int_equal(kit_binding_count(n), 3);
+    assert_int_equal(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7005"))->reg_id, 0);
+    assert_string_equal(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7005"))->instance, "<urn:uuid:1>");
+}
+
+static void the_way_out_is_named(void **state)
+{
+    struct phone p = {.w = *state};
+    char line[96];
+    expect(&p, CONTACT("7001") "\r\n", 200);
+    (void)snprintf(line, sizeof line, "Service-Route: <sip:127.0.0.1:%u;lr>\r\n", p.w->n.port);
+    ua_has(&p.w->a, line);
 }
 
 static void order_of_requests(void **state)
@@ -416,6 +461,8 @@ int main(void)
         WITH_WORLD(refused),
         WITH_WORLD(our_own_address),
         WITH_WORLD(contacts_that_lead_astray),
+        WITH_WORLD(flows_of_a_device),
+        WITH_WORLD(the_way_out_is_named),
         WITH_WORLD(order_of_requests),
         WITH_WORLD(the_oldest_makes_room),
         WITH_WORLD(what_has_expired_does_not_count),

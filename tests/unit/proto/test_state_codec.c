@@ -102,6 +102,8 @@ static void test_binding(void **state)
                             .since = {1700000000123},
                             .q_milli = 700,
                             .lease_s = 1024,
+                            .instance = SLICE("<urn:uuid:0>"),
+                            .reg_id = 3,
                             .call_id = SLICE("abc@192.0.2.7"),
                             .cseq = 4294967295,
                             .expires = {1700000600123}};
@@ -119,6 +121,8 @@ static void test_binding(void **state)
         assert_int_equal(b.since.ms, back.since.ms);
         assert_int_equal(b.q_milli, back.q_milli);
         assert_int_equal(b.lease_s, back.lease_s);
+        assert_slice(b.instance, back.instance);
+        assert_int_equal(b.reg_id, back.reg_id);
         if (public_only) {
             /* The private half does not travel. */
             assert_int_equal(back.call_id.n, 0);
