@@ -65,6 +65,10 @@ struct kit_node {
     /* the plan */
     uint16_t trunk_port; /* requests from this port of 127.0.0.1 are of trunk/pbx */
     bool trunk_inside;
+    const char *home;  /* where account 6001 is registered, "192.0.2.1"; NULL: nowhere */
+    uint32_t banned_s; /* of the last ban, */
+    char banned[64];   /* and whom */
+    size_t banned_count;
     bool trunk_hidden;
     struct slice numbers[2]; /* of account 6001 */
     size_t number_count;
@@ -155,6 +159,22 @@ static inline void kit_route(void *ctx, struct arena *arena, const struct edge_q
     n->source = q->source.kind;
     *out = (struct edge_answer){.targets = n->targets, .target_count = n->target_count, .code = n->code, .rule = 3};
     if (n->words != NULL) out->reason = slice_of(n->words);
+}
+
+static inline bool kit_registered_from(void *ctx, struct slice account, const union sock_address *from)
+{
+    struct kit_node *n = ctx;
+    char text[SOCK_ADDRESS_TEXT];
+    if (n->home == NULL || !slice_is(account, "6001")) return false;
+    return strncmp(sock_address_text(from, text), n->home, strlen(n->home)) == 0;
+}
+
+static inline void kit_banned(void *ctx, const struct edge_ban *ban)
+{
+    struct kit_node *n = ctx;
+    n->banned_count++;
+    n->banned_s = ban->left_s;
+    kit_put(n->banned, sizeof n->banned, ban->source);
 }
 
 static inline enum err kit_account(void *ctx, struct arena *arena, struct slice name, struct plan_account *out)
@@ -347,7 +367,9 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
                   .call = kit_call,
                   .trunk = kit_trunk,
                   .registration = kit_registration,
-                  .called = kit_called},
+                  .called = kit_called,
+                  .registered_from = kit_registered_from,
+                  .banned = kit_banned},
         .session_s = kit_session_s,
         .call_idle_ms = kit_idle_ms,
         .ring_ms = kit_ring_ms,

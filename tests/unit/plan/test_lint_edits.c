@@ -221,6 +221,9 @@ static struct plan_object *random_trunk(struct rng *rng, struct arena *arena)
     o->trunk.trust_name_count = one_in(rng, 4) ? 1 : 0;
     o->trunk.address_count = 1;
     o->trunk.trust_count = one_in(rng, 4) ? 0 : 1;
+    o->trunk.registration.set = one_in(rng, 2);
+    o->trunk.registration.user = SLICE("4930123");
+    if (one_in(rng, 2)) o->trunk.registration.password = SLICE("secret");
     return o;
 }
 
@@ -351,7 +354,7 @@ static void tally(const struct lint_report *r, const char *const *ids, unsigned 
 static const char *const ids[] = {"unknown-target",    "foreign-block", "translation-loop", "same-priority",
                                   "shadowed",          "unused-trunk",  "unused-account",   "overlapping-blocks",
                                   "impossible-length", "no-trust",      "no-password",      "block-full",
-                                  "same-trust"};
+                                  "same-trust",        "same-registration"};
 
 static void compare(struct plan *p, const struct plan_edit *edits, size_t count, unsigned round, unsigned *seen)
 {
