@@ -199,7 +199,6 @@ enum err trunk_registration_pack(const struct trunk_registration *r, struct buf 
     inner.holds = r->holds;
     inner.term = r->term;
     inner.state = (uint32_t)r->state;
-    inner.granted_s = r->granted_s;
     inner.contact = bytes_out(r->contact);
     m.registration = &inner;
     return proto_pack(&m.base, out);
@@ -220,7 +219,6 @@ enum err trunk_registration_unpack(struct arena *arena, struct slice packed, str
                                      .term = inner->term,
                                      .state = (enum trunk_registration_state)inner->state,
                                      .since.ms = m->since_ms,
-                                     .granted_s = inner->granted_s,
                                      .contact = bytes_in(inner->contact),
                                      .reason = bytes_in(m->reason)};
     return ERR_OK;

@@ -83,7 +83,6 @@ static struct trunk_registration own_record(const struct node *n, const struct o
     if (w->claims && n->edge != NULL && edge_registration_find(n->edge, r.trunk, &v)) {
         r.state = v.state;
         r.since = v.since;
-        r.granted_s = v.granted_s;
         r.contact = v.contact;
         r.reason = v.reason;
     } else {

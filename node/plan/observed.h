@@ -67,7 +67,6 @@ struct trunk_registration {
     uint64_t term; /* of its last claim */
     enum trunk_registration_state state;
     struct wall since;
-    uint32_t granted_s;   /* 0: nothing */
     struct slice contact; /* URI that stands at the registrar, "" none: whoever takes over takes it away */
     struct slice reason;  /* the registrar's last word */
 };
