@@ -223,7 +223,7 @@ def test_the_holder_dies(cluster, carrier):
     until(lambda: [c for c in contacts(carrier) if second.address in c["Address"]], "the other to register", 10)
     assert time.monotonic() - known < 5
     assert holder(cluster) is second
-    assert len(contacts(carrier)) == 1  # what the dead one left is taken away with the first request
+    assert len(contacts(carrier)) == 1
     with Peer(PHONE, node=CARRIER) as phone, Peer(CALLER, node=FAR) as caller:
         Call(caller, phone, "0123").end()
     node.start()
