@@ -360,11 +360,18 @@ static enum err bulk_deletes(const struct plan_file *f, struct control_builder *
 /* What needs no record of its own goes behind the arguments. */
 static enum err bulk_puts(struct plan_file *f)
 {
+    if (f->bulk_whole) return ERR_OK;
     enum err e = f->bulk.file != NULL ? ERR_OK : plan_bulk_open(&f->bulk);
     for (size_t i = 0; e == ERR_OK && i < f->doc.object_count; i++) {
         if (is_plain(&f->doc.objects[i])) e = plan_bulk_object(&f->bulk, &f->doc.objects[i]);
     }
+    f->bulk_whole = e == ERR_OK;
     return e == ERR_OK ? plan_bulk_close(&f->bulk) : e;
+}
+
+struct conn_bulk plan_file_bulk(const struct plan_file *f)
+{
+    return (struct conn_bulk){PLAN_BULK_ARGUMENT, f->bulk_whole ? f->bulk.file : NULL, f->bulk.size};
 }
 
 static enum err put_records(const struct plan_file *f, bool bulk, struct control_builder *b)

@@ -4,6 +4,7 @@
 #define TANDEM_CLI_PLAN_FILE_H
 
 #include "cli/cli.h"
+#include "cli/conn.h"
 #include "cli/plan_bulk.h"
 #include "node/base/map.h"
 #include "node/plan/document.h"
@@ -22,6 +23,7 @@ struct plan_file {
     struct map by_key;     /* objects and removals */
     bool digest_written;   /* it stands in the document itself */
     struct plan_bulk bulk; /* the routes of a large document, which are not in doc */
+    bool bulk_whole;       /* and what else is sent with them */
 };
 
 /* Reads and parses; every failure is said, with line and column where there are. CLI_DONE, or the status. */
@@ -52,6 +54,8 @@ int plan_file_hash_passwords(struct cli *c, struct plan_file *f);
  * among them: it is sent behind them, as PLAN_BULK_ARGUMENT. ERR_NOMEM, ERR_IO. */
 #define PLAN_BULK_ARGUMENT "bulk_puts"
 MUST_CHECK enum err plan_file_args(struct plan_file *f, struct control_builder *b);
+/* What is to be sent behind those arguments; both may be asked for again, for another request. */
+struct conn_bulk plan_file_bulk(const struct plan_file *f);
 
 /* The object with this key, NULL when the document has none, or it is among the routes of a large one. */
 const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key);

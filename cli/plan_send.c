@@ -146,14 +146,13 @@ static int say_end(struct plan_run *p, const struct plan_send_options *o, int st
 int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args)
 {
     struct buf end = {0};
-    int status =
-        conn_ask(p->c, &(struct conn_request){.command = o->command,
-                                              .args = args,
-                                              .bulk = {PLAN_BULK_ARGUMENT, p->file.bulk.file, p->file.bulk.size},
-                                              .patience_ms = CONN_PATIENCE_MS + o->timeout_ms,
-                                              .each = plan_run_reply,
-                                              .ctx = p,
-                                              .end_text = &end});
+    int status = conn_ask(p->c, &(struct conn_request){.command = o->command,
+                                                       .args = args,
+                                                       .bulk = plan_file_bulk(&p->file),
+                                                       .patience_ms = CONN_PATIENCE_MS + o->timeout_ms,
+                                                       .each = plan_run_reply,
+                                                       .ctx = p,
+                                                       .end_text = &end});
     status = say_end(p, o, status, buf_view(&end));
     buf_fini(&end);
     return status;
