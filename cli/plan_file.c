@@ -407,7 +407,7 @@ static enum err delete_records(const struct plan_file *f, struct control_builder
 
 enum err plan_file_args(struct plan_file *f, struct control_builder *b)
 {
-    bool bulk = plan_file_count(f) > BULK_FROM;
+    bool bulk = plan_file_count(f) > BULK_FROM || f->bulk.count > 0; /* however few routes a large document has */
     enum err e = put_records(f, bulk, b);
     if (e == ERR_OK) e = bulk ? bulk_deletes(f, b) : delete_records(f, b);
     if (e == ERR_OK && bulk) e = bulk_puts(f);

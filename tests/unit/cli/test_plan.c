@@ -421,6 +421,35 @@ static void test_large(void **state)
     bench_close(&b);
 }
 
+/* Large by its comments: its few routes are sent all the same. */
+static void test_large_with_few_routes(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct arena arena = {0};
+    struct control_frame f;
+    char line[512];
+    size_t used = 0;
+    size_t count = 0;
+    struct slice item;
+    bench_open(&b, document);
+    FILE *out = fopen(b.file, "wb");
+    assert_non_null(out);
+    (void)fprintf(out, "plan: 1\nroutes:\n- { match: \"1\", to: reject/404 }\n");
+    for (unsigned i = 0; i < 4500; i++)
+        (void)fprintf(out, "# %01000u\n", i);
+    (void)fprintf(out, "- { match: \"2\", to: reject/404 }\n");
+    assert_int_equal(fclose(out), 0);
+    expect_run(b.node.path, with_file(&b, "plan apply % -m few --allow all", line), 4, NULL, NULL);
+    assert_int_equal(control_frame_unpack(&arena, buf_view(&b.heard.request), &f, &used), ERR_OK);
+    struct slice bulk = control_get_text(&f.request.args, "bulk_puts");
+    while (control_bulk_take(&bulk, &item) == ERR_OK)
+        count++;
+    assert_int_equal(count, 2);
+    arena_fini(&arena);
+    bench_close(&b);
+}
+
 /* What is wrong with one is told as with any other; what lint finds has its line. */
 static void test_large_and_wrong(void **state)
 {
@@ -521,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_apply_refused_before_it_leaves),
         cmocka_unit_test(test_diff),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_large_with_few_routes),
         cmocka_unit_test(test_large_and_wrong),
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_show_then_apply),
