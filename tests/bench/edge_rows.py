@@ -81,8 +81,8 @@ def credentials(i, realm="elsewhere.example"):
             'uri="sip:x",response="0123456789abcdef0123456789abcdef"')
 
 
-def fold(_):
-    return "X: a" + "\r\n a" * 30
+def fold(_):  # Q, since X is short for Session-Expires
+    return "Q: a" + "\r\n a" * 30
 
 
 ACCEPTED = {
@@ -91,7 +91,7 @@ ACCEPTED = {
     "folds": lambda n, i: filled(head(n, i, shape="fold"), fold),
     "uri": lambda n, i: filled(head(n, i, "".join(f";p{k}=%41{'z' * 40}" for k in range(32)), "uri"), lambda k: f"X-{k}: y"),
     "lines": lambda n, i: filled(head(n, i, shape="line"), lambda k: f"X-Filler-{k}: {'y' * 100}"),
-    "body": lambda n, i: (b := filled(head(n, i, shape="body"), lambda k: f"X: {k}")) + b"." * (MESSAGE - len(b)),
+    "body": lambda n, i: (b := filled(head(n, i, shape="body"), lambda k: f"Q: {k}")) + b"." * (MESSAGE - len(b)),
 }
 REFUSED = {
     "a line too many": lambda n, i: filled(head(n, i), lambda k: f"X-{k}: y")[:-2] + b"X: 1\r\nY: 1\r\nZ: 1\r\n\r\n",
