@@ -116,6 +116,8 @@ struct kit {
 static uint32_t kit_session_s __attribute__((unused)); /* of the next node that is opened */
 static uint64_t kit_idle_ms __attribute__((unused));   /* likewise */
 static uint32_t kit_ring_ms __attribute__((unused));   /* likewise */
+#define KIT_KEY "the cluster key of the tests .."
+static const char *kit_new_key __attribute__((unused)); /* likewise, beside KIT_KEY, which is then the other one */
 
 static inline void kit_sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
 {
@@ -355,7 +357,7 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
         .node = {SLICE("n1"), SLICE("hq"), SLICE("0")},
         .listen = listen,
         .listen_count = listen_count,
-        .cluster_key = "the cluster key of the tests ..",
+        .cluster_key = KIT_KEY,
         .seed = 7 + listen_count + (uint64_t)(uintptr_t)n,
         .hooks = {.ctx = n,
                   .source = kit_source,
@@ -375,6 +377,11 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
         .ring_ms = kit_ring_ms,
         .no_answer_ms = 250,
     };
+    if (kit_new_key != NULL) {
+        memcpy(o.other_key, o.cluster_key, sizeof o.other_key);
+        memcpy(o.cluster_key, kit_new_key, sizeof o.cluster_key);
+        o.has_other_key = true;
+    }
     if (tls_dir != NULL) {
         (void)snprintf(paths[0], sizeof paths[0], "%s/cert.pem", tls_dir);
         (void)snprintf(paths[1], sizeof paths[1], "%s/key.pem", tls_dir);

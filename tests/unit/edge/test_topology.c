@@ -46,7 +46,7 @@ static const char *contact_of(const struct ua *u)
     return uri;
 }
 
-/* The same port and key, and nothing remembered. */
+/* The same port, the key exchanged for another, and nothing remembered. */
 static void restart(struct world *w)
 {
     static struct kit_node fresh;
@@ -57,7 +57,9 @@ static void restart(struct world *w)
     kit_close(&w->k, &w->n, 0);
     kit_open(&w->k, &fresh, listen, 2, NULL);
     kit_close(&w->k, &fresh, 0);
+    kit_new_key = "another key of the tests, 32 b..";
     kit_open(&w->k, &w->n, listen, 2, NULL);
+    kit_new_key = NULL;
     w->n.trunk_port = w->a.port;
     w->n.trunk_hidden = hidden;
 }
@@ -129,7 +131,7 @@ static void the_callee_sees_nothing(void **state)
                                      .lines = text});
         ua_expect(&w->k, &w->b, "INFO");
         shows_nothing(w, &w->b, &w->a);
-        assert_string_equal(contact_of(&w->b), callee.uri);
+        if (!again) assert_string_equal(contact_of(&w->b), callee.uri);
         ua_reply(&w->b, 200, "");
         ua_expect_code(&w->k, &w->a, 200);
         ua_has(&w->a, "Via: SIP/2.0/UDP " BEHIND "1;branch=z9hG4bKinner\r\n");
