@@ -121,10 +121,13 @@ static bool ask(struct effect *x, const struct member *m, const struct control_r
         return false;
     }
     if (!m->self) there.node = m->name;
-    int status = conn_ask(
-        &there,
-        &(struct conn_request){
-            .command = "plan effect", .args = args, .each = each, .ctx = x, .quiet = !m->self, .end_text = &end});
+    int status = conn_ask(&there, &(struct conn_request){.command = "plan effect",
+                                                         .args = args,
+                                                         .bulk = plan_file_bulk(&x->p->file),
+                                                         .each = each,
+                                                         .ctx = x,
+                                                         .quiet = !m->self,
+                                                         .end_text = &end});
     bool done = status == CLI_DONE && x->asked_count > before;
     if (!done) not_asked(x, m, buf_view(&end));
     buf_fini(&there.failure);

@@ -3,9 +3,9 @@
  *
  * Errors: unknown-target, duplicate, foreign-block (a first-choice route inside another site's block),
  * translation-loop. Warnings: same-priority (same match and priority from two sites), shadowed, shadowed-rule,
- * overlapping-blocks, unused-trunk, unused-account, impossible-length, no-trust, same-trust, no-password (of an account,
- * or of a trunk that registers), same-registration, block-full (over 80 % assigned); of a change also new-domain (stored
- * passwords become worthless). */
+ * overlapping-blocks, unused-trunk, unused-account, impossible-length, no-trust, same-trust, no-password (of an
+ * account, or of a trunk that registers), same-registration, block-full (over 80 % assigned); of a change also
+ * new-domain (stored passwords become worthless). */
 #ifndef TANDEM_PLAN_LINT_H
 #define TANDEM_PLAN_LINT_H
 

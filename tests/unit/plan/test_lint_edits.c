@@ -351,9 +351,9 @@ static void tally(const struct lint_report *r, const char *const *ids, unsigned 
     }
 }
 
-static const char *const ids[] = {"unknown-target",    "foreign-block", "translation-loop", "same-priority",
-                                  "shadowed",          "unused-trunk",  "unused-account",   "overlapping-blocks",
-                                  "impossible-length", "no-trust",      "no-password",      "block-full",
+static const char *const ids[] = {"unknown-target",    "foreign-block",    "translation-loop", "same-priority",
+                                  "shadowed",          "unused-trunk",     "unused-account",   "overlapping-blocks",
+                                  "impossible-length", "no-trust",         "no-password",      "block-full",
                                   "same-trust",        "same-registration"};
 
 static void compare(struct plan *p, const struct plan_edit *edits, size_t count, unsigned round, unsigned *seen)
