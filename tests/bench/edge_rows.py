@@ -294,7 +294,7 @@ def first_call(node):
             invite = "\r\n".join(head(number, i, shape="first") + ["Content-Length: 0", "", ""]).encode()
             caller.sendto(invite, (rivals.PROXY, 5060))
             try:
-                if callee.recv(65535):
+                if callee.recv(65535).startswith(b"INVITE"):
                     return time.monotonic() - begin
             except socket.timeout:
                 continue
