@@ -5,6 +5,7 @@ Ratios are of medians over interleaved rounds in one run on one machine; absolut
 a file: edge.py with edge_rows.py, registration.py, federation.py with simulated.py and real.py, plan.py; store and sip are
 programs of their own."""
 import argparse
+import os
 import sys
 
 import rows
@@ -42,6 +43,7 @@ def arguments_of(argv):
     parser.add_argument("--only", default="", metavar="NAME,...",
                         help="of the federation group: " + ", ".join(federation.MEASUREMENTS))
     parser.add_argument("--node-hours", type=float, default=1_000_000, help="of the hours group")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="of the hours group: runs at a time")
     parser.add_argument("--seed", type=int, default=1, help="of its first run")
     arguments = parser.parse_args(argv)
     arguments.only = [n for n in arguments.only.split(",") if n]

@@ -23,4 +23,4 @@ def federation(arguments):
 
 
 def hours(arguments):
-    simulated.node_hours(arguments.node_hours, arguments.seed)
+    simulated.node_hours(arguments.node_hours, arguments.seed, arguments.jobs)
