@@ -709,12 +709,14 @@ static int model_rules(const struct plan_rule *rules, size_t count, char number[
 {
     for (size_t i = 0; i < count; i++) {
         char match[64];
-        char rest[128];
+        char made[256];
         (void)snprintf(match, sizeof match, "%.*s", SLICE_ARG(rules[i].match));
         bool hit = match[0] == '=' ? strcmp(match + 1, number) == 0 : strncmp(match, number, strlen(match)) == 0;
         if (!hit) continue;
-        (void)snprintf(rest, sizeof rest, "%s", strlen(number) > rules[i].strip ? number + rules[i].strip : "");
-        (void)snprintf(number, 128, "%.*s%s", SLICE_ARG(rules[i].prepend), rest);
+        const char *rest = strlen(number) > rules[i].strip ? number + rules[i].strip : "";
+        (void)snprintf(made, sizeof made, "%.*s%s", SLICE_ARG(rules[i].prepend), rest);
+        assert_true(strlen(made) < 128);
+        strcpy(number, made);
         return strlen(number) == 0 || strlen(number) > LIMIT_NUMBER ? -2 : (int)i;
     }
     return -1;
