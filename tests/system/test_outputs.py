@@ -55,7 +55,7 @@ FILES = {
 # Commands that have no records: they are compared elsewhere (tests/unit/cli/test_manual.c).
 WITHOUT = {"help", "man", "completion"}
 
-NUMBERS = re.compile(r'"(\w*_(?:ms|us)|value|rtt|ms|after_ms|expires_s|talked_s|issued|incarnation)":-?\d+')
+NUMBERS = re.compile(r'"(\w*_(?:ms|us)|value|rtt|ms|after_ms|expires_s|age_s|talked_s|issued|incarnation)":-?\d+')
 CHANGES = ((r"\b[a-z_][a-z0-9_-]*@(hq|factory)\b", r"USER@\1"), (r"out-[0-9a-f]{8}", "CLUSTER"),
            (r"\b\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d+)?Z)?", "TIME"), (r"(hq|factory)/[0-9a-f]{6,}/", r"\1/EPOCH/"),
            (r"\b[0-9a-f]{64}\b", "DIGEST"), (r"\b[0-9a-f]{32}\b", "SESSION"), (r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{12}\b", "DIGEST"),
