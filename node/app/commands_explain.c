@@ -200,8 +200,9 @@ static void why_fields(const struct node *n, struct control_builder *b, const st
         control_printf(b, "text", "among the targets; stale at %.*s: tried last", SLICE_ARG(buf_view(&stale)));
     } else if (c->why == WHY_DOWN) {
         char since[WALL_TEXT_SIZE];
-        control_printf(b, "text", "%s: %.*s, since %s", decide_why_text(c->why), SLICE_ARG(c->down_reason),
-                       wall_text(c->down_since, since));
+        bool known = c->down_since.ms != 0;
+        control_printf(b, "text", "%s: %.*s%s%s", decide_why_text(c->why), SLICE_ARG(c->down_reason),
+                       known ? ", since " : "", known ? wall_text(c->down_since, since) : "");
         command_time(b, "since", c->down_since);
         control_text(b, "reason", c->down_reason);
     } else {

@@ -184,14 +184,14 @@ def test_a_site_from_nothing(node):
     node.run("site", "add", "lab", "--blocks", "5")
     node.run("trunk", "add", "lab-pbx", "--site", "here", "--address", "127.0.78.12", "--trust", "127.0.78.12/32")
     node.run("route", "add", "9", "--to", "trunk/lab-pbx")
-    node.run("route", "add", "9", "--to", "trunk/line", "--priority", "50", "--note", "by way of the line", "-m", "a way round")
+    node.run("route", "add", "9", "--to", "trunk/pbx", "--priority", "50", "--note", "by way of the PBX", "-m", "a way round")
     first = node.ctl("route", "explain", "9123")
-    assert [r["target"] for r in first if r["kind"] == "candidate"] == ["trunk/lab-pbx", "trunk/line"]
-    node.run("route", "set", "9", "--to", "trunk/line", "--priority", "1")
+    assert [r["target"] for r in first if r["kind"] == "candidate"] == ["trunk/lab-pbx", "trunk/pbx"]
+    node.run("route", "set", "9", "--to", "trunk/pbx", "--priority", "1")
     first = node.ctl("route", "explain", "9123")
-    assert [r["target"] for r in first if r["kind"] == "candidate"] == ["trunk/line", "trunk/lab-pbx"]
-    assert [c["message"] for c in node.ctl("plan", "log", "-n", "2")] == ["route set 9 --to trunk/line --priority 1", "a way round"]
-    node.run("route", "remove", "9", "--to", "trunk/line")
+    assert [r["target"] for r in first if r["kind"] == "candidate"] == ["trunk/pbx", "trunk/lab-pbx"]
+    assert [c["message"] for c in node.ctl("plan", "log", "-n", "2")] == ["route set 9 --to trunk/pbx --priority 1", "a way round"]
+    node.run("route", "remove", "9", "--to", "trunk/pbx")
     node.run("route", "remove", "9", "--allow", "unused-trunk")
     node.run("trunk", "remove", "lab-pbx")
     node.run("site", "remove", "lab")

@@ -151,7 +151,7 @@ def test_a_call_through_it(cluster, carrier, trunk, prefix):
     """From the other site and from this one: by the node that is registered, which answers the carrier's challenge."""
     node = holder(cluster, trunk)
     far = cluster.nodes["far"]
-    decided = [r for r in far.ctl("route", "explain", prefix + "123") if r.get("place")]
+    decided = [r for r in far.ctl("route", "explain", prefix + "123") if r["kind"] == "candidate" and r["place"]]
     assert [(r["target"], r["node"]) for r in decided] == [(f"trunk/{trunk}", node.name)]
     before = node.counter("client", "calls_challenged")
     with Peer(PHONE, node=CARRIER) as phone, Peer(CALLER, node=FAR) as caller:
