@@ -94,7 +94,7 @@ static bool answer_ended(void *ctx)
 void client_wait(struct client *c)
 {
     kit_until(c->kit, answer_ended, c, "an answer");
-    if (!c->ended) fail_msg("the connection was closed without an answer");
+    if (!c->ended) fail_msg("the connection was closed without an answer; logged:\n%s", c->kit->events);
 }
 
 static void on_pipe_closed(uv_handle_t *h)
