@@ -219,6 +219,8 @@ void replica_observed(struct node *n, uint64_t token, enum err err);
 void replica_feed(struct node *n, struct repl_event *ev);
 void replica_tick(uv_timer_t *timer);
 MUST_CHECK enum err replica_start(struct node *n, struct err_info *info);
+/* The note of a member goes to disk; when that fails it is only not known at the next start. */
+void replica_remember(struct node *n, const struct member_note *m);
 
 /* An operator's change on its way: callbacks on the loop thread. */
 struct change_wait {
