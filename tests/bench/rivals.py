@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
 from harness.cluster import BUILD, Node  # noqa: E402
 from harness.sipp import listening  # noqa: E402
-from harness.wait import until  # noqa: E402
+from harness.wait import end, until  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROUTES = 100_000
@@ -94,12 +94,7 @@ class Kamailio:
         return [self.process.pid, *map(int, children)]
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
         self.log.close()
 
 

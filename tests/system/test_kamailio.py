@@ -8,7 +8,7 @@ import pytest
 from harness.cluster import Node
 from harness.raw import Call, Message, Peer
 from harness.sipp import listening
-from harness.wait import until
+from harness.wait import end, until
 
 NODE, KAMAILIO, PHONE, OTHER = "127.0.12.1", "127.0.12.20", "127.0.12.30", "127.0.12.11"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -45,12 +45,7 @@ def node(request, tmp_path_factory):
         yield one
         assert one.stop() == 0, one.log_text()[-3000:]
     finally:
-        other.terminate()
-        try:
-            other.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            other.kill()
-            other.wait()
+        end(other)
 
 
 @pytest.fixture(params=["from kamailio", "to kamailio"])

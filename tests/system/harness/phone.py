@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 from . import tone
-from .wait import until
+from .wait import end, until
 
 MODULES = "/usr/lib/baresip/modules"
 
@@ -67,13 +67,7 @@ class Phone:
         return tone.read(files[-1]) if files else (tone.RATE, ())
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process, 5)
 
     def __enter__(self):
         return self.start()

@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from .sipp import listening
-from .wait import until
+from .wait import end, until
 
 CONFIG = pathlib.Path(__file__).resolve().parents[1] / "registrar.cfg"
 DEFAULTS = {"ALGORITHM": "", "EXPIRES_MIN": 1, "EXPIRES_MAX": 3600, "NONCE_EXPIRE": 300, "LOGIN": "u49301",
@@ -39,14 +39,7 @@ class Registrar:
         return (self.folder / "log").read_text(errors="replace")[-3000:]
 
     def stop(self):
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
 
     def __enter__(self):
         return self.start()

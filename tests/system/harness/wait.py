@@ -1,4 +1,5 @@
 """Waiting for events. Nothing here sleeps for a fixed time: each look is short, and the first success ends the wait."""
+import subprocess
 import time
 
 
@@ -21,3 +22,15 @@ def until(look, what, timeout=10.0, every=0.02):
         if time.monotonic() > end:
             raise Timeout(f"waited {timeout:.0f} s for {what}; last seen: {last!r}")
         time.sleep(every)
+
+
+def end(process, timeout=20):
+    """Ends a program that was started, if it still runs: asked first, then killed."""
+    if process is None or process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
