@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "build" / "reports"
 WORKERS = 3  # of the system tests, which wait more than they work; each has a network of its own
 # They are begun first, so that no worker is left alone with a long one at the end.
-LONGEST = [f"test_{name}.py" for name in ("federation_failures", "federation", "federation_growth", "federation_members")]
+LONGEST = [f"test_{name}.py" for name in ("federation_failures", "federation", "federation_cuts", "federation_growth",
+                                          "federation_members")]
 
 
 # NNG keeps what a hanging reaper thread holds; see node/mesh/mesh.c at stop_all.

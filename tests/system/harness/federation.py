@@ -51,6 +51,11 @@ def route(number, target, **more):
     return f"plan: 1\nroutes:\n  - {{ match: \"{number}\", to: {target}{fields} }}\n"
 
 
+def many(prefix, count):
+    """Routes, none of which any other call of this with another prefix makes."""
+    return "plan: 1\nroutes:\n" + "".join(f"  - {{ match: \"{prefix}{i:05d}\", to: trunk/a-pbx }}\n" for i in range(count))
+
+
 def remove(*keys):
     return "plan: 1\nremove: [" + ", ".join(f"\"{k}\"" for k in keys) + "]\n"
 
