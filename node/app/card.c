@@ -59,5 +59,5 @@ void node_observe_again(struct node *n)
     registrations_observe_again(n);
     trunks_observe_again(n);
     bans_observe_again(n);
-    outbound_observe_again(n);
+    uac_registration_observe_again(n);
 }

@@ -131,7 +131,7 @@ static void send_address(struct listing *l)
 
 /* ---- its registration ---- */
 
-static const char *said_state(const struct node *n, const struct outbound_said *s)
+static const char *said_state(const struct node *n, const struct uac_claim *s)
 {
     enum member_status owner = repl_member_status(n->repl, &s->owner);
     return owner == MEMBER_ALIVE || owner == MEMBER_SUSPECT ? trunk_registration_state_name(s->r.state) : "stale";
@@ -143,15 +143,15 @@ static void send_registration_words(struct listing *l, bool of_holders)
     struct trunk_registration own;
     struct edge_registration_view v;
     size_t count = 0;
-    const struct outbound_said *said = outbound_others(l->n, &count);
-    if (outbound_own_view(l->n, l->trunk->name, &own) && own.holds == of_holders) {
+    const struct uac_claim *said = uac_registration_others(l->n, &count);
+    if (uac_registration_own_view(l->n, l->trunk->name, &own) && own.holds == of_holders) {
         struct word w = {
             slice_of(l->n->config.node), trunk_registration_state_name(own.state), own.since, 0, own.reason, {0}};
         if (edge_registration_find(l->n->edge, l->trunk->name, &v)) w.expires = v.expires;
         send_word(l, &w);
     }
     for (size_t i = 0; i < count; i++) {
-        const struct outbound_said *s = &said[i];
+        const struct uac_claim *s = &said[i];
         if (!slice_eq(s->r.trunk, l->trunk->name) || s->r.holds != of_holders) continue;
         struct word w = {node_name_slice(&s->owner), said_state(l->n, s), s->r.since, 0, s->r.reason, {0}};
         send_word(l, &w);

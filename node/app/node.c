@@ -94,7 +94,7 @@ static void on_second(uv_timer_t *timer)
     struct node *n = timer->data;
     trunks_tick(n);
     bans_look(n);
-    outbound_tick(n);
+    uac_registration_tick(n);
     maps_tick(n);
     records_tick(n);
     horizon_tick(n);
@@ -153,8 +153,8 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .trunk = trunks_hook,
                   .registered_from = bans_registered_from_hook,
                   .banned = bans_hook,
-                  .called = outbound_called_hook,
-                  .registration = outbound_hook,
+                  .called = uac_registration_called_hook,
+                  .registration = uac_registration_hook,
                   .way_lost = registrations_way_lost},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
@@ -363,7 +363,7 @@ enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config,
     list_init(&n->applies);
     trunks_init(&n->trunks);
     bans_init(&n->bans);
-    outbound_init(&n->outbound);
+    uac_registration_init(&n->uac);
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return err_fail(info, ERR_IO, "the system gives no random bytes");
     rng_init(&n->rng, seed);
@@ -501,7 +501,7 @@ void node_fini(struct node *n)
     usage_free(n->usage);
     trunks_fini(&n->trunks);
     bans_fini(&n->bans);
-    outbound_fini(&n->outbound);
+    uac_registration_fini(&n->uac);
     free(n->drained_nodes);
     repl_actions_fini(&n->actions);
     repl_free(n->repl);

@@ -2,11 +2,11 @@
  *
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
  * registrations*.c own this node's bindings, maps.c knows what numbers are called behind a gateway, bans.c who is not
- * listened to, trunks.c knows which trunks are up and outbound.c who holds their registrations, plan_*.c, routing.c and
- * hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c knows the live calls,
- * records.c writes their records and trace.c how they were decided, card.c says what this node is, drain.c who takes no
- * new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over a changed configuration,
- * confirm.c undoes what nobody confirms.
+ * listened to, trunks.c knows which trunks are up and uac_registration.c who holds their registrations, plan_*.c,
+ * routing.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c knows the
+ * live calls, records.c writes their records and trace.c how they were decided, card.c says what this node is, drain.c
+ * who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over a changed
+ * configuration, confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -22,11 +22,11 @@
 #include "node/app/horizon.h"
 #include "node/app/identity.h"
 #include "node/app/maps.h"
-#include "node/app/outbound.h"
 #include "node/app/records.h"
 #include "node/app/restore.h"
 #include "node/app/stall.h"
 #include "node/app/trunks.h"
+#include "node/app/uac_registration.h"
 #include "node/base/map.h"
 #include "node/base/rng.h"
 #include "node/base/wheel.h"
@@ -127,7 +127,7 @@ struct node {
     struct trunks trunks;
     struct horizon horizon;
     struct bans bans;
-    struct outbound outbound;
+    struct uac_registrations uac;
     struct restore restore;
     uv_timer_t second;            /* what is to be reported again, the verdict's memory */
     uv_timer_t registrations_due; /* expiry of bindings */

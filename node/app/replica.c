@@ -138,7 +138,7 @@ static void state_stored(struct node *n, void *ctx, uint64_t core_token, const s
 {
     if (ctx != NULL) {
         trunks_stale(n);
-        outbound_stale(n);
+        uac_registration_stale(n);
     }
     if (c->err == ERR_OK) {
         drain_look(n);

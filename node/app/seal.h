@@ -1,4 +1,4 @@
-/* seal: secrets that our own client must be able to read again (the password of an outbound registration), encrypted
+/* seal: secrets that our own client must be able to read again (the password of a registration elsewhere), encrypted
  * with a key derived from the cluster key: AES-256-GCM, nonce and tag in front. Every node of the cluster can open what
  * any of them sealed. */
 #ifndef TANDEM_APP_SEAL_H

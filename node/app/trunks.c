@@ -154,7 +154,8 @@ static bool visit_own(void *ctx, const struct state_record *record)
     struct refresh *r = ctx;
     void *items = r->keys;
     if (!node_name_eq(&record->owner, &r->n->self) || is_probed(r, record->key)) return true;
-    if (record->key.n > 0 && record->key.p[record->key.n - 1] == '\0') return true; /* no address: outbound.c's */
+    if (record->key.n > 0 && record->key.p[record->key.n - 1] == '\0')
+        return true; /* no address: uac_registration.c's */
     if (!grow(&r->arena, &items, r->key_count, &r->key_cap, sizeof *r->keys)) return false;
     r->keys = items;
     r->keys[r->key_count] = arena_copy(&r->arena, record->key);
@@ -264,7 +265,7 @@ bool trunks_down_at(struct node *n, struct arena *arena, const struct plan_trunk
     bool here = node.n == 0;
     struct wall last = {0};
     struct slice words = SLICE("");
-    if (t->registration.set && outbound_down_at(n, arena, t, node, since, reason)) return true;
+    if (t->registration.set && uac_registration_down_at(n, arena, t, node, since, reason)) return true;
     if (here && (n->edge == NULL || edge_trunks_well(n->edge))) return false;
     if (!here && n->trunks.stale) fill_down(n);
     if (!here && n->trunks.down_count == 0) return false;

@@ -3,7 +3,7 @@
  * Each node probes the trunks of its own site (node/edge/prober.h) and gossips one state record for each address, when
  * it goes up or down. A trunk is down at a node when every one of its addresses is; a target is left out of decisions
  * when it is down at every node that could serve it. What nobody probes counts as up; what registers must be registered
- * as well (outbound.h). */
+ * as well (uac_registration.h). */
 #ifndef TANDEM_APP_TRUNKS_H
 #define TANDEM_APP_TRUNKS_H
 

@@ -31,7 +31,7 @@ static void plan(const char *registers)
     char yaml[1024];
     (void)snprintf(yaml, sizeof yaml, PLAN, port, registers);
     kit_plan(&kit, yaml);
-    outbound_tick(&kit.node); /* not only with the next second */
+    uac_registration_tick(&kit.node); /* not only with the next second */
 }
 #define REGISTERS "register: { user: u, domain: carrier.example },"
 
@@ -131,7 +131,7 @@ static struct edge_answer route(const char *dialled)
 
 static bool own_record(struct trunk_registration *out)
 {
-    return outbound_own_view(&kit.node, SLICE("carrier"), out);
+    return uac_registration_own_view(&kit.node, SLICE("carrier"), out);
 }
 
 static bool is_registered(void *ctx)
@@ -171,10 +171,10 @@ static void the_other_is_dead(void **state)
     assert_true(slice_is(t->hops[0].request_uri, "sip:0123@carrier.example"));
     assert_true(slice_is(t->hops[0].route, "<sip:edge.example;lr>"));
     /* what its in rules speak of may be named by a call */
-    assert_true(outbound_called_hook(&kit.node, SLICE("carrier"), SLICE("+49-30")));
-    assert_false(outbound_called_hook(&kit.node, SLICE("carrier"), SLICE("00900")));
-    assert_false(outbound_called_hook(&kit.node, SLICE("carrier"), SLICE("alice")));
-    assert_false(outbound_called_hook(&kit.node, SLICE("other"), SLICE("+4930")));
+    assert_true(uac_registration_called_hook(&kit.node, SLICE("carrier"), SLICE("+49-30")));
+    assert_false(uac_registration_called_hook(&kit.node, SLICE("carrier"), SLICE("00900")));
+    assert_false(uac_registration_called_hook(&kit.node, SLICE("carrier"), SLICE("alice")));
+    assert_false(uac_registration_called_hook(&kit.node, SLICE("other"), SLICE("+4930")));
     plan("");
     expect_register(";expires=0\r\n");
     kit_until(&kit, has_none, NULL, "its record to go");
@@ -186,8 +186,8 @@ static void the_other_holds_it(void **state)
     struct trunk_registration r;
     (void)state;
     start(MEMBER_ALIVE, true);
-    kit.node.outbound.settled = true;
-    outbound_tick(&kit.node);
+    kit.node.uac.settled = true;
+    uac_registration_tick(&kit.node);
     kit_turn(&kit, 50);
     assert_false(came(NULL));
     assert_true(own_record(&r));
@@ -209,11 +209,11 @@ static void the_other_does_not_know_how(void **state)
 {
     (void)state;
     start(MEMBER_ALIVE, false);
-    assert_false(kit.node.outbound.settled);
+    assert_false(kit.node.uac.settled);
     kit_turn(&kit, 50);
     assert_false(came(NULL));
-    kit.node.outbound.settled = true;
-    outbound_tick(&kit.node);
+    kit.node.uac.settled = true;
+    uac_registration_tick(&kit.node);
     expect_register("REGISTER sip:carrier.example SIP/2.0\r\n");
     accept_it();
     kit_until(&kit, is_registered, NULL, "the registration");

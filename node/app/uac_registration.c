@@ -1,4 +1,4 @@
-#include "node/app/outbound.h"
+#include "node/app/uac_registration.h"
 
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@
 
 #define SITE_NODES_MAX 64 /* a site has a few; of more the first are asked */
 
-struct outbound_own {
+struct uac_registration {
     struct list_node node;
     char name[LIMIT_NAME + 1];
     struct arena arena;
@@ -23,13 +23,13 @@ struct outbound_own {
     struct buf said;           /* the record as last reported; empty: to be reported */
 };
 
-void outbound_init(struct outbound *o)
+void uac_registration_init(struct uac_registrations *o)
 {
-    *o = (struct outbound){.stale = true, .due = true};
+    *o = (struct uac_registrations){.stale = true, .due = true};
     list_init(&o->own);
 }
 
-static void own_free(struct outbound_own *w)
+static void own_free(struct uac_registration *w)
 {
     list_remove(&w->node);
     arena_fini(&w->arena);
@@ -37,25 +37,25 @@ static void own_free(struct outbound_own *w)
     free(w);
 }
 
-void outbound_fini(struct outbound *o)
+void uac_registration_fini(struct uac_registrations *o)
 {
     while (o->own.next != NULL && !list_empty(&o->own))
-        own_free(CONTAINER_OF(o->own.next, struct outbound_own, node));
+        own_free(CONTAINER_OF(o->own.next, struct uac_registration, node));
     arena_fini(&o->arena);
 }
 
-static struct outbound_own *find_own(const struct outbound *o, struct slice trunk)
+static struct uac_registration *find_own(const struct uac_registrations *o, struct slice trunk)
 {
     for (struct list_node *i = o->own.next; i != &o->own; i = i->next) {
-        struct outbound_own *w = CONTAINER_OF(i, struct outbound_own, node);
+        struct uac_registration *w = CONTAINER_OF(i, struct uac_registration, node);
         if (slice_is(trunk, w->name)) return w;
     }
     return NULL;
 }
 
-static struct outbound_own *own_of(struct outbound *o, struct slice trunk)
+static struct uac_registration *own_of(struct uac_registrations *o, struct slice trunk)
 {
-    struct outbound_own *w = find_own(o, trunk);
+    struct uac_registration *w = find_own(o, trunk);
     if (w != NULL || trunk.n > LIMIT_NAME) return w;
     w = calloc(1, sizeof *w);
     if (w == NULL) return NULL;
@@ -71,12 +71,12 @@ static void stored(void *ctx, enum err err)
 {
     struct node *n = ctx;
     if (err == ERR_OK) return;
-    n->outbound.due = true;
-    for (struct list_node *i = n->outbound.own.next; i != &n->outbound.own; i = i->next)
-        buf_reset(&CONTAINER_OF(i, struct outbound_own, node)->said);
+    n->uac.due = true;
+    for (struct list_node *i = n->uac.own.next; i != &n->uac.own; i = i->next)
+        buf_reset(&CONTAINER_OF(i, struct uac_registration, node)->said);
 }
 
-static struct trunk_registration own_record(const struct node *n, const struct outbound_own *w)
+static struct trunk_registration own_record(const struct node *n, const struct uac_registration *w)
 {
     struct edge_registration_view v;
     struct trunk_registration r = {.trunk = slice_of(w->name), .holds = w->claims, .term = w->term};
@@ -93,20 +93,20 @@ static struct trunk_registration own_record(const struct node *n, const struct o
     return r;
 }
 
-static struct slice record_key(const struct outbound_own *w, char out[LIMIT_NAME + 1])
+static struct slice record_key(const struct uac_registration *w, char out[LIMIT_NAME + 1])
 {
     size_t n = strlen(w->name);
     memcpy(out, w->name, n + 1);
     return (struct slice){out, n + 1}; /* with its NUL: no address follows */
 }
 
-static void report(struct node *n, struct outbound_own *w)
+static void report(struct node *n, struct uac_registration *w)
 {
     char text[LIMIT_NAME + 1];
     struct buf packed = {0};
     struct trunk_registration r = own_record(n, w);
     if (trunk_registration_pack(&r, &packed) != ERR_OK) {
-        n->outbound.due = true;
+        n->uac.due = true;
     } else if (!slice_eq(buf_view(&packed), buf_view(&w->said))) {
         buf_reset(&w->said);
         buf_slice(&w->said, buf_view(&packed));
@@ -115,17 +115,17 @@ static void report(struct node *n, struct outbound_own *w)
     buf_fini(&packed);
 }
 
-void outbound_hook(void *ctx, const struct edge_registration_view *v)
+void uac_registration_hook(void *ctx, const struct edge_registration_view *v)
 {
     struct node *n = ctx;
-    struct outbound_own *w = find_own(&n->outbound, v->trunk);
+    struct uac_registration *w = find_own(&n->uac, v->trunk);
     if (w != NULL && w->claims && !n->stopping) report(n, w);
 }
 
-void outbound_observe_again(struct node *n)
+void uac_registration_observe_again(struct node *n)
 {
-    for (struct list_node *i = n->outbound.own.next; i != &n->outbound.own; i = i->next) {
-        struct outbound_own *w = CONTAINER_OF(i, struct outbound_own, node);
+    for (struct list_node *i = n->uac.own.next; i != &n->uac.own; i = i->next) {
+        struct uac_registration *w = CONTAINER_OF(i, struct uac_registration, node);
         buf_reset(&w->said);
         if (w->in_plan && w->term > 0) report(n, w);
     }
@@ -133,9 +133,9 @@ void outbound_observe_again(struct node *n)
 
 /* ---- what others say ---- */
 
-void outbound_stale(struct node *n)
+void uac_registration_stale(struct node *n)
 {
-    n->outbound.stale = true;
+    n->uac.stale = true;
 }
 
 struct said_walk {
@@ -147,14 +147,14 @@ struct said_walk {
 static bool visit_said(void *ctx, const struct state_record *record)
 {
     struct said_walk *w = ctx;
-    struct outbound *o = &w->n->outbound;
-    struct outbound_said said = {.owner = record->owner};
+    struct uac_registrations *o = &w->n->uac;
+    struct uac_claim said = {.owner = record->owner};
     if (node_name_eq(&record->owner, &w->n->self)) return true;
     if (record->key.n == 0 || record->key.p[record->key.n - 1] != '\0') return true; /* an address: its health */
     if (trunk_registration_unpack(&o->arena, record->value, &said.r) != ERR_OK) return true;
     if (o->said_count == w->cap) {
         size_t cap = w->cap > 0 ? w->cap * 2 : 16;
-        struct outbound_said *larger = arena_alloc(&o->arena, cap * sizeof *larger);
+        struct uac_claim *larger = arena_alloc(&o->arena, cap * sizeof *larger);
         if (larger == NULL) {
             w->err = ERR_NOMEM;
             return false;
@@ -169,7 +169,7 @@ static bool visit_said(void *ctx, const struct state_record *record)
 
 static void fill_said(struct node *n)
 {
-    struct outbound *o = &n->outbound;
+    struct uac_registrations *o = &n->uac;
     struct said_walk w = {.n = n};
     if (!o->stale) return;
     arena_fini(&o->arena);
@@ -179,17 +179,17 @@ static void fill_said(struct node *n)
     o->stale = e != ERR_OK || w.err != ERR_OK;
 }
 
-const struct outbound_said *outbound_others(struct node *n, size_t *count)
+const struct uac_claim *uac_registration_others(struct node *n, size_t *count)
 {
     fill_said(n);
-    *count = n->outbound.said_count;
-    return n->outbound.said;
+    *count = n->uac.said_count;
+    return n->uac.said;
 }
 
-static const struct outbound_said *said_by(const struct outbound *o, struct slice node, struct slice trunk)
+static const struct uac_claim *said_by(const struct uac_registrations *o, struct slice node, struct slice trunk)
 {
     for (size_t i = 0; i < o->said_count; i++) {
-        const struct outbound_said *s = &o->said[i];
+        const struct uac_claim *s = &o->said[i];
         if (slice_eq(s->r.trunk, trunk) && slice_eq(node_name_slice(&s->owner), node)) return s;
     }
     return NULL;
@@ -244,7 +244,7 @@ static void fill_site(struct node *n, struct site *s)
     enum member_status own = repl_member_at(n->repl, 0).status;
     s->n = n;
     s->count = 0;
-    add_node(s, &n->self, n->outbound.settled && !n->drained && (own == MEMBER_ALIVE || own == MEMBER_SUSPECT));
+    add_node(s, &n->self, n->uac.settled && !n->drained && (own == MEMBER_ALIVE || own == MEMBER_SUSPECT));
     for (size_t i = 1; i < repl_member_count(n->repl); i++) {
         struct repl_member_view m = repl_member_at(n->repl, i);
         if (slice_is(m.site, n->config.site)) add_node(s, &m.name, is_fit(n, &m));
@@ -254,7 +254,7 @@ static void fill_site(struct node *n, struct site *s)
 /* Whether this node knows what the others hold. */
 static bool look_settled(const struct node *n)
 {
-    if (mono_ms_between(n->outbound.opened, node_mono()) >= OUTBOUND_SETTLE_MS) return true;
+    if (mono_ms_between(n->uac.opened, node_mono()) >= UAC_SETTLE_MS) return true;
     for (size_t i = 1; i < repl_member_count(n->repl); i++) {
         struct repl_member_view m = repl_member_at(n->repl, i);
         if (m.status != MEMBER_ALIVE && m.status != MEMBER_SUSPECT) continue;
@@ -263,19 +263,19 @@ static bool look_settled(const struct node *n)
     return true;
 }
 
-static void fill_claims(struct site *s, const struct outbound_own *w)
+static void fill_claims(struct site *s, const struct uac_registration *w)
 {
-    const struct outbound *o = &s->n->outbound;
+    const struct uac_registrations *o = &s->n->uac;
     s->nodes[0].claims = w->claims;
     s->nodes[0].term = w->term;
     for (size_t i = 1; i < s->count; i++) {
-        const struct outbound_said *said = said_by(o, s->nodes[i].name, slice_of(w->name));
+        const struct uac_claim *said = said_by(o, s->nodes[i].name, slice_of(w->name));
         s->nodes[i].claims = said != NULL && said->r.holds;
         s->nodes[i].term = said != NULL ? said->r.term : 0;
     }
 }
 
-static void elect(struct site *s, struct outbound_own *w)
+static void elect(struct site *s, struct uac_registration *w)
 {
     struct node *n = s->n;
     fill_claims(s, w);
@@ -285,8 +285,8 @@ static void elect(struct site *s, struct outbound_own *w)
     if (mine && (!w->claims || knows_later)) {
         w->term = holder_next_term(s->nodes, s->count);
         w->claims = true;
-        log_event(&n->log, LOG_INFO, "outbound", "claimed", "trunk=%s term=%llu", w->name, (unsigned long long)w->term);
-    } else if (!mine && w->claims && n->outbound.settled) {
+        log_event(&n->log, LOG_INFO, "uac", "claimed", "trunk=%s term=%llu", w->name, (unsigned long long)w->term);
+    } else if (!mine && w->claims && n->uac.settled) {
         w->claims = false;
         w->since = node_wall();
         (void)snprintf(w->why, sizeof w->why, "%s%s",
@@ -294,18 +294,18 @@ static void elect(struct site *s, struct outbound_own *w)
                        : n->drained      ? "this node is drained"
                                          : "no node can hold it",
                        holder < s->count ? s->names[holder].s : "");
-        log_event(&n->log, LOG_INFO, "outbound", "let-go", "trunk=%s why=\"%s\"", w->name, w->why);
+        log_event(&n->log, LOG_INFO, "uac", "let-go", "trunk=%s why=\"%s\"", w->name, w->why);
     }
 }
 
 /* ---- what the edge holds ---- */
 
 /* What a node that is gone left at the registrar. */
-static struct slice stale_contact(const struct site *s, const struct outbound_own *w)
+static struct slice stale_contact(const struct site *s, const struct uac_registration *w)
 {
-    const struct outbound_said *latest = NULL;
+    const struct uac_claim *latest = NULL;
     for (size_t i = 1; i < s->count; i++) {
-        const struct outbound_said *said = said_by(&s->n->outbound, s->nodes[i].name, slice_of(w->name));
+        const struct uac_claim *said = said_by(&s->n->uac, s->nodes[i].name, slice_of(w->name));
         if (s->nodes[i].fit || said == NULL || said->r.contact.n == 0) continue;
         if (latest == NULL || said->r.term > latest->r.term) latest = said;
     }
@@ -319,7 +319,7 @@ static enum err open_password(const struct node *n, struct slice key, struct sli
     return e == ERR_AUTH && n->identity.has_other_key ? unseal(n->identity.other_key, key, sealed, out) : e;
 }
 
-static enum err add_registration(struct site *s, struct outbound_own *w, struct arena *arena,
+static enum err add_registration(struct site *s, struct uac_registration *w, struct arena *arena,
                                  struct edge_registration *out)
 {
     const struct plan_trunk *t = &w->trunk;
@@ -354,7 +354,7 @@ static enum err add_registration(struct site *s, struct outbound_own *w, struct 
 
 static void hold(struct site *s)
 {
-    struct outbound *o = &s->n->outbound;
+    struct uac_registrations *o = &s->n->uac;
     struct arena arena = {0};
     struct edge_registration *list = NULL;
     size_t count = 0;
@@ -363,7 +363,7 @@ static void hold(struct site *s)
         cap++;
     list = arena_alloc(&arena, cap * sizeof *list);
     for (struct list_node *i = o->own.next; list != NULL && i != &o->own; i = i->next) {
-        struct outbound_own *w = CONTAINER_OF(i, struct outbound_own, node);
+        struct uac_registration *w = CONTAINER_OF(i, struct uac_registration, node);
         if (!w->in_plan || !w->claims) continue;
         enum err e = add_registration(s, w, &arena, &list[count]);
         if (e == ERR_OK) count++;
@@ -384,12 +384,12 @@ static bool visit_own_record(void *ctx, const struct state_record *record)
     struct trunk_registration r;
     if (node_name_eq(&record->owner, &n->self) && record->key.n > 0 && record->key.p[record->key.n - 1] == '\0' &&
         trunk_registration_unpack(&arena, record->value, &r) == ERR_OK) {
-        struct outbound_own *w = own_of(&n->outbound, r.trunk);
+        struct uac_registration *w = own_of(&n->uac, r.trunk);
         if (w != NULL) {
             w->claims = r.holds;
             w->term = r.term;
         } else {
-            n->outbound.due = true;
+            n->uac.due = true;
         }
     }
     arena_fini(&arena);
@@ -404,7 +404,7 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
     if (!slice_starts(key, SLICE("trunk/"))) return false;
     bool ours = plan_object_unpack_stored(&arena, packed, &o, NULL) == ERR_OK && o.kind == PLAN_TRUNK &&
                 o.trunk.registration.set && !o.trunk.disabled && slice_is(o.trunk.site, n->config.site);
-    struct outbound_own *w = ours ? own_of(&n->outbound, o.trunk.name) : NULL;
+    struct uac_registration *w = ours ? own_of(&n->uac, o.trunk.name) : NULL;
     arena_fini(&arena);
     if (!ours) return true;
     struct slice kept = SLICE_NONE;
@@ -413,7 +413,7 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
         kept = arena_copy(&w->arena, packed);
     }
     if (w == NULL || kept.p == NULL || plan_object_unpack_stored(&w->arena, kept, &o, NULL) != ERR_OK) {
-        n->outbound.due = true;
+        n->uac.due = true;
         return true;
     }
     w->trunk = o.trunk;
@@ -424,8 +424,8 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
 /* What is not in the plan any more is forgotten everywhere. */
 static void drop_gone(struct node *n)
 {
-    for (struct list_node *i = n->outbound.own.next, *next; i != &n->outbound.own; i = next) {
-        struct outbound_own *w = CONTAINER_OF(i, struct outbound_own, node);
+    for (struct list_node *i = n->uac.own.next, *next; i != &n->uac.own; i = next) {
+        struct uac_registration *w = CONTAINER_OF(i, struct uac_registration, node);
         char text[LIMIT_NAME + 1];
         next = i->next;
         if (w->in_plan) continue;
@@ -436,19 +436,19 @@ static void drop_gone(struct node *n)
 
 static enum err read_plan(struct node *n)
 {
-    struct outbound *o = &n->outbound;
+    struct uac_registrations *o = &n->uac;
     enum err e = ERR_OK;
     if (!o->loaded) e = store_state_find(n->read, STATE_TRUNK_HEALTH, SLICE(""), visit_own_record, n);
     if (e != ERR_OK) return e;
     o->loaded = true;
     for (struct list_node *i = o->own.next; i != &o->own; i = i->next)
-        CONTAINER_OF(i, struct outbound_own, node)->in_plan = false;
+        CONTAINER_OF(i, struct uac_registration, node)->in_plan = false;
     return store_objects(n->read, SLICE("trunk/"), false, visit_trunk, n);
 }
 
-void outbound_tick(struct node *n)
+void uac_registration_tick(struct node *n)
 {
-    struct outbound *o = &n->outbound;
+    struct uac_registrations *o = &n->uac;
     struct site site;
     bool changed = o->due || !plan_digest_eq(o->digest, n->plan_digest);
     o->stale = true; /* a new epoch of an owner takes its records away without a word */
@@ -464,23 +464,23 @@ void outbound_tick(struct node *n)
     fill_site(n, &site);
     node_read_end(n);
     for (struct list_node *i = o->own.next; i != &o->own; i = i->next) {
-        struct outbound_own *w = CONTAINER_OF(i, struct outbound_own, node);
+        struct uac_registration *w = CONTAINER_OF(i, struct uac_registration, node);
         if (w->in_plan) elect(&site, w);
     }
     if (!o->settled) return;
     hold(&site);
     if (!o->due) drop_gone(n);
     for (struct list_node *i = o->own.next; i != &o->own; i = i->next) {
-        struct outbound_own *w = CONTAINER_OF(i, struct outbound_own, node);
+        struct uac_registration *w = CONTAINER_OF(i, struct uac_registration, node);
         if (w->in_plan && w->term > 0) report(n, w);
     }
 }
 
 /* ---- what it means for calls ---- */
 
-bool outbound_own_view(struct node *n, struct slice trunk, struct trunk_registration *out)
+bool uac_registration_own_view(struct node *n, struct slice trunk, struct trunk_registration *out)
 {
-    const struct outbound_own *w = find_own(&n->outbound, trunk);
+    const struct uac_registration *w = find_own(&n->uac, trunk);
     if (w == NULL || !w->in_plan) return false;
     *out = own_record(n, w);
     return true;
@@ -493,12 +493,12 @@ static void how_it_stands(struct node *n, struct arena *arena, const struct plan
     struct trunk_registration best = {.reason = SLICE("no node has claimed it yet")};
     struct trunk_registration own;
     struct slice owner = SLICE("");
-    if (outbound_own_view(n, t->name, &own) && own.holds) {
+    if (uac_registration_own_view(n, t->name, &own) && own.holds) {
         best = own;
         owner = slice_of(n->config.node);
     }
-    for (size_t i = 0; i < n->outbound.said_count; i++) {
-        const struct outbound_said *s = &n->outbound.said[i];
+    for (size_t i = 0; i < n->uac.said_count; i++) {
+        const struct uac_claim *s = &n->uac.said[i];
         if (!slice_eq(s->r.trunk, t->name) || !s->r.holds || s->r.term < best.term) continue;
         best = s->r;
         owner = node_name_slice(&s->owner);
@@ -510,8 +510,8 @@ static void how_it_stands(struct node *n, struct arena *arena, const struct plan
                                     registered ? 0 : (int)best.reason.n, best.reason.p != NULL ? best.reason.p : ""));
 }
 
-bool outbound_down_at(struct node *n, struct arena *arena, const struct plan_trunk *t, struct slice node,
-                      struct wall *since, struct slice *reason)
+bool uac_registration_down_at(struct node *n, struct arena *arena, const struct plan_trunk *t, struct slice node,
+                              struct wall *since, struct slice *reason)
 {
     struct edge_registration_view v;
     if (node.n == 0) {
@@ -520,14 +520,14 @@ bool outbound_down_at(struct node *n, struct arena *arena, const struct plan_tru
         fill_said(n);
     } else {
         fill_said(n);
-        const struct outbound_said *s = said_by(&n->outbound, node, t->name);
+        const struct uac_claim *s = said_by(&n->uac, node, t->name);
         if (s != NULL && s->r.holds && s->r.state == TRUNK_REGISTERED) return false;
     }
     how_it_stands(n, arena, t, since, reason);
     return true;
 }
 
-bool outbound_called_hook(void *ctx, struct slice trunk, struct slice number)
+bool uac_registration_called_hook(void *ctx, struct slice trunk, struct slice number)
 {
     struct node *n = ctx;
     struct arena arena = {0};
