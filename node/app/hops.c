@@ -1,6 +1,6 @@
 /* hops: the ways to a target: the addresses of a trunk, the contacts of an account registered here, the SIP addresses
  * of a member. Request-URIs are made here. It chooses nothing. */
-#include "node/app/node.h"
+#include "node/app/devices.h"
 #include "node/app/reach.h"
 
 #include <stdlib.h>
@@ -254,7 +254,8 @@ static size_t set_ways_aside(struct binding *list, size_t count, struct binding 
     return kept;
 }
 
-static enum err account_hops(struct node *n, struct arena *arena, struct edge_target *t)
+static enum err account_hops(struct node *n, struct arena *arena, struct edge_target *t,
+                             const struct edge_device *device)
 {
     struct binding *list = NULL;
     size_t count = 0;
@@ -264,7 +265,11 @@ static enum err account_hops(struct node *n, struct arena *arena, struct edge_ta
     struct edge_hop *hops = arena_alloc(arena, count * sizeof *hops);
     struct binding *aside = arena_alloc(arena, count * sizeof *aside);
     if (hops == NULL || aside == NULL) return ERR_NOMEM;
-    if (count > 1) qsort(list, count, sizeof *list, by_preference);
+    if (device != NULL) {
+        count = device_bindings(device, list, count);
+    } else if (count > 1) {
+        qsort(list, count, sizeof *list, by_preference);
+    }
     size_t devices = set_ways_aside(list, count, aside);
     t->hops = hops;
     uint32_t q = 0; /* of the hop before */
@@ -278,11 +283,11 @@ static enum err account_hops(struct node *n, struct arena *arena, struct edge_ta
     return ERR_OK;
 }
 
-enum err hops_own(struct node *n, struct arena *arena, struct edge_target *t)
+enum err hops_own(struct node *n, struct arena *arena, struct edge_target *t, const struct edge_device *device)
 {
     switch (t->route.target.kind) {
     case PLAN_TO_TRUNK: return trunk_hops(n, arena, t);
-    case PLAN_TO_ACCOUNT: return account_hops(n, arena, t);
+    case PLAN_TO_ACCOUNT: return account_hops(n, arena, t, device);
     case PLAN_TO_SITE: /* our own site: nothing longer matched, so there is nothing here to send it to */
     case PLAN_TO_REJECT: break;
     }

@@ -3,10 +3,10 @@
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
  * registrations*.c own this node's bindings, maps.c knows what numbers are called behind a gateway, bans.c who is not
  * listened to, trunks.c knows which trunks are up and uac_registration.c who holds their registrations, plan_*.c,
- * routing.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c knows the
- * live calls, records.c writes their records and trace.c how they were decided, card.c says what this node is, drain.c
- * who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over a changed
- * configuration, confirm.c undoes what nobody confirms.
+ * routing.c, devices.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c
+ * knows the live calls, records.c writes their records and trace.c how they were decided, card.c says what this node
+ * is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over
+ * a changed configuration, confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -349,8 +349,10 @@ bool limits_admit_hook(void *ctx, struct slice target);
 #define LIMITS_RETRY_S 10 /* calls: somebody hangs up now and then; a rate is free again after a second */
 
 /* ---- hops.c ---- */
-/* Fills t->hops (and the number, by a trunk's out rules) for a target that this node serves. ERR_NOTFOUND: no way. */
-MUST_CHECK enum err hops_own(struct node *n, struct arena *arena, struct edge_target *t);
+/* Fills t->hops (and the number, by a trunk's out rules) for a target that this node serves; of an account the ways to
+ * the device alone, or to all (NULL). ERR_NOTFOUND: no way. */
+MUST_CHECK enum err hops_own(struct node *n, struct arena *arena, struct edge_target *t,
+                             const struct edge_device *device);
 /* The SIP addresses of a member. */
 MUST_CHECK enum err hops_member(struct node *n, struct arena *arena, struct edge_target *t, struct slice member);
 /* The number as the trunk's out rules send it; {NULL, 0}: no memory. */

@@ -3,7 +3,7 @@
  * It gathers what the replica holds for a number and what is observed of each target, lets plan_decide decide, and
  * turns the decision into targets (hops.c knows the ways to them). "route explain" reads the same struct
  * routing_result. It decides nothing itself. */
-#include "node/app/node.h"
+#include "node/app/devices.h"
 #include "node/app/trace.h"
 
 #include <stdio.h>
@@ -152,7 +152,7 @@ static enum err account_nodes(struct node *n, struct arena *arena, struct candid
 }
 
 /* What is known of the candidate's target. One that is not in the plan stays TARGET_UNKNOWN. */
-static enum err observe(struct node *n, struct arena *arena, bool call, struct candidate *c)
+static enum err observe(struct node *n, struct arena *arena, const struct edge_query *q, struct candidate *c)
 {
     struct plan_object o;
     struct plan_account_brief account;
@@ -169,7 +169,7 @@ static enum err observe(struct node *n, struct arena *arena, bool call, struct c
         c->target_site = o.trunk.site;
         e = site_nodes(n, arena, c, o.trunk.site);
         if (e == ERR_OK) leave_out_down(n, arena, c, &o.trunk);
-        if (e == ERR_OK && call) limits_candidate(n, c, o.trunk.calls, o.trunk.rate_per_s);
+        if (e == ERR_OK && q->call) limits_candidate(n, c, o.trunk.calls, o.trunk.rate_per_s);
         return e;
     case PLAN_TO_ACCOUNT:
         e = plan_account_brief(n, name, &account);
@@ -177,8 +177,8 @@ static enum err observe(struct node *n, struct arena *arena, bool call, struct c
         c->target_disabled = account.disabled;
         c->target_site = account.site.n > 0 ? arena_copy(arena, account.site) : SLICE("");
         if (c->target_site.p == NULL) return ERR_NOMEM;
-        e = account_nodes(n, arena, c, name);
-        if (e == ERR_OK && call) limits_candidate(n, c, account.calls, 0);
+        e = q->device != NULL ? device_nodes(n, arena, c, name, q->device) : account_nodes(n, arena, c, name);
+        if (e == ERR_OK && q->call) limits_candidate(n, c, account.calls, 0);
         return e;
     }
     return e == ERR_NOTFOUND ? ERR_OK : e;
@@ -243,6 +243,7 @@ static enum err normalise(struct node *n, struct arena *arena, const struct edge
         out->source_calls = trunk.trunk.calls;
         out->source_rate_per_s = trunk.trunk.rate_per_s;
     }
+    if (q->device != NULL) return ERR_OK; /* no rule is meant for the account's own name */
     enum err e = plan_get(n, arena, PLAN_SITE, out->source_site, &site);
     if (e != ERR_OK && e != ERR_NOTFOUND) return e;
     const struct plan_site *dial = e == ERR_OK ? &site.site : &no_site;
@@ -292,7 +293,8 @@ static void decide(struct node *n, struct arena *arena, const struct edge_query 
         .number = out->normalised ? number : stand_in,
         .site = slice_of(n->config.site),
         .source_site = out->source_site,
-        .source = source_text(arena, &q->source),
+        /* one device of an account may call another */
+        .source = q->device != NULL ? SLICE("") : source_text(arena, &q->source),
         .call_id = q->call_id,
         .now = local_now(),
         .candidates = out->candidates,
@@ -319,16 +321,35 @@ enum err routing_decide(struct node *n, struct arena *arena, const struct edge_q
     e = gather(n, arena, number, ROUTING_USUAL, out, &more);
     if (e == ERR_OK && more) e = gather(n, arena, number, CANDIDATES_MAX, out, &more);
     for (size_t i = 0; e == ERR_OK && i < out->candidate_count; i++)
-        e = observe(n, arena, q->call, &out->candidates[i]);
+        e = observe(n, arena, q, &out->candidates[i]);
     if (e == ERR_OK) decide(n, arena, q, out);
     return e;
 }
 
 /* ---- from the decision to the edge's targets ---- */
 
+/* Whom a decision is turned into targets for. */
+struct asked {
+    bool local_only; /* the call crossed the mesh already, and goes to targets of this node */
+    const struct edge_device *device;
+};
+
+/* Another node is told the device as we were. */
+static void name_device(struct arena *arena, const struct edge_device *device, struct edge_target *t)
+{
+    struct edge_hop *hops = arena_alloc(arena, t->hop_count * sizeof *hops);
+    t->one_device = true;
+    if (hops == NULL) t->hop_count = 0;
+    for (size_t i = 0; i < t->hop_count; i++) {
+        hops[i] = t->hops[i];
+        hops[i].request_uri = device->uri;
+    }
+    t->hops = hops;
+}
+
 /* One way to a target: served here (node "") or by a member. Nothing is added when there is none. */
-static void add_target(struct node *n, struct arena *arena, struct edge_answer *out, struct edge_target *targets,
-                       const struct edge_target *wanted)
+static void add_target(struct node *n, struct arena *arena, const struct asked *asked, struct edge_answer *out,
+                       struct edge_target *targets, const struct edge_target *wanted)
 {
     struct edge_target *t = &targets[out->target_count];
     const struct plan_target *to = &wanted->route.target;
@@ -336,13 +357,14 @@ static void add_target(struct node *n, struct arena *arena, struct edge_answer *
     *t = *wanted;
     t->text = object_text(arena, slice_of(plan_target_kind_name(to->kind)), to->name);
     if (t->text.p == NULL) return;
-    enum err e = t->node.n > 0 ? hops_member(n, arena, t, t->node) : hops_own(n, arena, t);
+    enum err e = t->node.n > 0 ? hops_member(n, arena, t, t->node) : hops_own(n, arena, t, asked->device);
+    if (e == ERR_OK && t->node.n > 0 && asked->device != NULL) name_device(arena, asked->device, t);
     if (e == ERR_OK && t->hop_count > 0) out->target_count++;
 }
 
 /* The ways to one target: the stale ones of its nodes, or the others. */
-static void add_ways(struct node *n, struct arena *arena, const struct decided_target *d, bool stale, bool local_only,
-                     struct edge_answer *out, struct edge_target *targets)
+static void add_ways(struct node *n, struct arena *arena, const struct decided_target *d, bool stale,
+                     const struct asked *asked, struct edge_answer *out, struct edge_target *targets)
 {
     const struct candidate *c = d->from;
     struct edge_target t = {.route = c->route, .number = arena_copy(arena, routing_number(d))};
@@ -351,15 +373,23 @@ static void add_ways(struct node *n, struct arena *arena, const struct decided_t
     size_t to = stale ? c->node_count : c->fresh_count;
     for (size_t k = from; k < to && t.number.p != NULL; k++) {
         t.node = c->nodes[k];
-        if (local_only && t.node.n > 0) continue;
-        add_target(n, arena, out, targets, &t);
+        if (asked->local_only && t.node.n > 0) continue;
+        add_target(n, arena, asked, out, targets, &t);
     }
 }
 
-/* Stale ways come after all others, also those of a target that has others. local_only: the call crossed the mesh
- * already, and goes to targets of this node. */
-static void answer_decision(struct node *n, struct arena *arena, const struct routing_result *r, bool local_only,
-                            struct edge_answer *out)
+/* RFC 5627 §5.1, §6.1: a device that is away is known; a temporary address of one is not, from then on. */
+static void without_device(const struct edge_device *device, struct edge_answer *out)
+{
+    if (out->target_count > 0 || out->code != 480) return;
+    if (device->temporary) out->code = 404;
+    out->reason = device->temporary ? SLICE("the temporary address of a device that has ended its registration")
+                                    : SLICE("the device is not registered");
+}
+
+/* Stale ways come after all others, also those of a target that has others. */
+static void answer_decision(struct node *n, struct arena *arena, const struct routing_result *r,
+                            const struct asked *asked, struct edge_answer *out)
 {
     const struct decision *d = &r->decision;
     size_t ways = 0;
@@ -377,19 +407,21 @@ static void answer_decision(struct node *n, struct arena *arena, const struct ro
     for (size_t i = 0; i < r->candidate_count; i++)
         if (r->candidates[i].why == WHY_LIMIT) limits_left_out(n, &r->candidates[i].route.target);
     for (size_t i = 0; i < d->target_count; i++)
-        add_ways(n, arena, &d->targets[i], false, local_only, out, targets);
+        add_ways(n, arena, &d->targets[i], false, asked, out, targets);
     for (size_t i = 0; i < d->target_count; i++)
-        add_ways(n, arena, &d->targets[i], true, local_only, out, targets);
+        add_ways(n, arena, &d->targets[i], true, asked, out, targets);
     if (out->target_count == 0 && d->target_count > 0) out->reason = SLICE("no way to the target at present");
+    if (asked->device != NULL) without_device(asked->device, out);
 }
 
 void routing_own(struct node *n, struct arena *arena, const struct decided_target *d, struct edge_answer *out)
 {
     struct edge_target *targets = arena_alloc(arena, d->from->node_count * sizeof *targets);
+    const struct asked asked = {.local_only = true};
     *out = (struct edge_answer){.code = 480, .targets = targets};
     if (targets == NULL) return;
-    add_ways(n, arena, d, false, true, out, targets);
-    add_ways(n, arena, d, true, true, out, targets);
+    add_ways(n, arena, d, false, &asked, out, targets);
+    add_ways(n, arena, d, true, &asked, out, targets);
 }
 
 /* Whether a target that another node named is ours to serve. */
@@ -434,6 +466,7 @@ void routing_named(struct node *n, struct arena *arena, const struct edge_query 
 {
     struct routing_result r;
     struct edge_target t = {.number = q->dialled, .number_in_contact = q->number_in_contact};
+    const struct asked asked = {.local_only = true, .device = q->device};
     *out = (struct edge_answer){.code = 480};
     if (is_gone(n, q->source.name)) {
         out->code = 403;
@@ -448,15 +481,16 @@ void routing_named(struct node *n, struct arena *arena, const struct edge_query 
         return;
     } else if (t.route.target.kind == PLAN_TO_SITE) {
         if (routing_decide(n, arena, q, &r) == ERR_OK) {
-            answer_decision(n, arena, &r, true, out);
+            answer_decision(n, arena, &r, &asked, out);
             if (q->call) out->trace = trace_pack(n, arena, &r);
         }
     } else {
         struct edge_target *targets = arena_alloc(arena, sizeof *targets);
         if (targets == NULL) return;
         out->targets = targets;
-        add_target(n, arena, out, targets, &t);
+        add_target(n, arena, &asked, out, targets, &t);
         if (out->target_count == 0) out->reason = SLICE("no way to the named target at present");
+        if (q->device != NULL) without_device(q->device, out);
     }
 }
 
@@ -473,7 +507,8 @@ void routing_hook(void *ctx, struct arena *arena, const struct edge_query *q, st
                 trace_pack_named(arena, q->source.name, q->named_target, out->target_count > 0 ? 0 : out->code);
     } else if (routing_decide(n, arena, q, &r) == ERR_OK) {
         bool admitted = !q->call || limits_source(n, arena, &q->source, r.source_calls, r.source_rate_per_s, out);
-        if (admitted) answer_decision(n, arena, &r, false, out);
+        const struct asked asked = {.local_only = false, .device = q->device};
+        if (admitted) answer_decision(n, arena, &r, &asked, out);
         if (q->call) out->trace = trace_pack(n, arena, &r);
     }
     node_read_end(n);

@@ -192,13 +192,21 @@ static enum err make_mac(const unsigned char cluster_key[HASH_KEY_LEN], const ch
     return err;
 }
 
-static enum err make_cloak(const unsigned char cluster_key[HASH_KEY_LEN], struct cloak **out)
+static enum err make_cloak(const unsigned char cluster_key[HASH_KEY_LEN], const char *purpose, struct cloak **out)
 {
     unsigned char key[HASH_KEY_LEN];
-    enum err err = key_derive(cluster_key, "sip topology", key);
+    enum err err = key_derive(cluster_key, purpose, key);
     if (err == ERR_OK) *out = cloak_new(key);
     if (err == ERR_OK && *out == NULL) err = ERR_NOMEM;
     secret_wipe(key, sizeof key);
+    return err;
+}
+
+static enum err make_cloaks(const unsigned char cluster_key[HASH_KEY_LEN], struct cloak **topology,
+                            struct cloak **device)
+{
+    enum err err = make_cloak(cluster_key, "sip topology", topology);
+    if (err == ERR_OK) err = make_cloak(cluster_key, "sip device", device);
     return err;
 }
 
@@ -258,8 +266,8 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = make_macs(e->o.cluster_key, &e->dialog_mac, &e->transit_mac, &e->nonce_mac);
     if (err == ERR_OK && e->o.has_other_key)
         err = make_macs(e->o.other_key, &e->other_dialog_mac, &e->other_transit_mac, &e->other_nonce_mac);
-    if (err == ERR_OK) err = make_cloak(e->o.cluster_key, &e->cloak);
-    if (err == ERR_OK && e->o.has_other_key) err = make_cloak(e->o.other_key, &e->other_cloak);
+    if (err == ERR_OK) err = make_cloaks(e->o.cluster_key, &e->cloak, &e->device_cloak);
+    if (err == ERR_OK && e->o.has_other_key) err = make_cloaks(e->o.other_key, &e->other_cloak, &e->other_device_cloak);
     if (err == ERR_OK) err = make_nobody(e);
     for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
         e->hashers[a] = hasher_new((enum hash_algorithm)a);
@@ -290,6 +298,8 @@ static void free_memory(struct edge *e)
     mac_free(e->nonce_mac);
     cloak_free(e->cloak);
     cloak_free(e->other_cloak);
+    cloak_free(e->device_cloak);
+    cloak_free(e->other_device_cloak);
     for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
         hasher_free(e->hashers[a]);
     mac_free(e->other_dialog_mac);

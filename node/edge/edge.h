@@ -34,6 +34,15 @@ struct edge_hop {
     bool with_previous;       /* tried at the same time as the hop before it (RFC 3261 §16.6: equal q) */
 };
 
+/* One device of an account (gruu.h). */
+struct edge_device {
+    struct slice instance; /* as it registered it, "<urn:uuid:...>"; letters of either case are equal */
+    bool temporary;        /* only while its registration is this one: */
+    uint64_t registration; /* edge_device_registration of its Call-ID */
+    struct slice uri;      /* that says all this: what another node is sent */
+};
+uint64_t edge_device_registration(struct slice call_id);
+
 struct edge_target {
     struct slice text;      /* "trunk/factory-pbx" */
     struct slice node;      /* "" : served here; else the member that carries it (the call crosses the mesh once) */
@@ -41,6 +50,7 @@ struct edge_target {
     bool number_in_contact; /* account: the number replaces the contact's user part */
     bool inside;            /* may be told who calls, whatever the caller wants others to know */
     bool hide;              /* is not shown what stands behind us (topology.h) */
+    bool one_device;        /* of the account: another node is told which by the Request-URI */
     const struct edge_hop *hops; /* here: addresses or contacts; other node: its SIP addresses */
     size_t hop_count;
     struct plan_route route; /* for failover codes and the record */
@@ -54,6 +64,8 @@ struct edge_query {
     struct slice named_target; /* "" for a call that begins here */
     bool number_in_contact;
     bool call; /* an INVITE: limits of calls concern nothing else */
+    const struct edge_device
+        *device; /* of the account that was dialled by its name, the one that is meant; NULL: all */
 };
 
 struct edge_answer {

@@ -1,11 +1,11 @@
 /* edge_internal: what the files behind edge.h share: the edge itself, its counters, its clock and its answers.
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
- * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h); keeper.c keeps ways to contacts
- * open (keeper.h); prober.c looks whether trunks answer (prober.h); client*.c register us elsewhere (client.h); calls.c
- * keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing frees a relay or a branch while code
- * that was handed it runs; each entry point (message, timer, failure, name resolved) ends by proxy_relay_settle, which
- * does. */
+ * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h), gruu.c names devices (gruu.h);
+ * keeper.c keeps ways to contacts open (keeper.h); prober.c looks whether trunks answer (prober.h); client*.c register
+ * us elsewhere (client.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing
+ * frees a relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name
+ * resolved) ends by proxy_relay_settle, which does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
@@ -40,6 +40,7 @@
     X(refused_no_dialog)                                                                                               \
     X(refused_cookie)                                                                                                  \
     X(refused_cloak)                                                                                                   \
+    X(refused_gruu)                                                                                                    \
     X(hidden_too_long)                                                                                                 \
     X(refused_transit_cookie)                                                                                          \
     X(refused_foreign_route)                                                                                           \
@@ -149,6 +150,8 @@ struct edge {
     struct mac *other_nonce_mac;
     struct cloak *cloak; /* topology.h */
     struct cloak *other_cloak;
+    struct cloak *device_cloak; /* gruu.h */
+    struct cloak *other_device_cloak;
     struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* NULL: the system's policy forbids the algorithm */
     struct plan_secret nobody;                    /* what a proof of no account is held against: nobody knows it */
     struct pool relay_pool;

@@ -37,9 +37,11 @@ static void send_to(struct edge *e, const struct sip_view *v, const struct ack_w
                         .hide = w->hide,
                         .id = rng_next(&e->rng)};
     bool member = w->to_member && w->hop.transport == PLAN_TLS;
+    /* as in proxy_target.c: who registered is found by its connection */
+    struct slice host = w->hop.received.n > 0 && !w->hop.named ? SLICE("") : w->hop.host;
     if (edge_flow_to(e, w->hop.transport, address, &w->from, &to) != ERR_OK ||
         proxy_forward_request(e, v, &f) != ERR_OK ||
-        edge_send_hop(e, &to, w->hop.host, member, buf_view(&e->out), 0) != ERR_OK) {
+        edge_send_hop(e, &to, host, member, buf_view(&e->out), 0) != ERR_OK) {
         edge_count(e, EC_send_failures);
         return;
     }

@@ -13,6 +13,7 @@ struct route_set {
     struct slice target;
     struct slice transit_cookie;
     bool number_in_contact;
+    bool for_device;       /* gd of the first: another node says that the device is here */
     unsigned hidden_sides; /* hm, hu, hd of ours: topology.h */
     struct slice hidden_up;
     struct slice hidden_down;

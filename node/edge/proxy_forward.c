@@ -240,7 +240,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     edge_address_text(&f->from->remote, address);
     sip_via_with_received(v, slice_of(address), sock_address_port(&f->from->remote), &e->via);
     size_t via_len = e->via.n;
-    if (transit) uri = transit_uri(e, f);
+    if (transit && !f->target->one_device) uri = transit_uri(e, f);
     enum err err = add_lines(e, v, f);
     if (err != ERR_OK) return err;
     if (e->via.failed || e->lines.failed) return ERR_NOMEM;

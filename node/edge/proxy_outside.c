@@ -6,6 +6,7 @@
 #include "node/edge/proxy_arrival.h"
 
 #include "node/edge/client.h"
+#include "node/edge/gruu.h"
 #include "node/edge/identity.h"
 #include "node/edge/registrar.h"
 #include "node/edge/session.h"
@@ -16,7 +17,7 @@
     "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE, "     \
     "PUBLISH\r\n"                                                                                                      \
     "Accept: application/sdp\r\n"                                                                                      \
-    "Supported: path, outbound\r\n"
+    "Supported: path, outbound, gruu\r\n"
 
 #define BREADTH_DEFAULT 60
 
@@ -226,12 +227,29 @@ static bool breadth_usable(struct arrival *a, uint8_t *breadth)
 }
 
 /* A Contact that a hidden side was given, and calls outside the dialog (RFC 3515, RFC 3891): the number that it stands
- * for is dialled, and the plan says where that leads. */
-static void take_off_cloak(struct arrival *a, struct sip_uri *uri)
+ * for is dialled, and the plan says where that leads. The URI's text, as it is then. */
+static struct slice take_off_cloak(struct arrival *a, struct sip_uri *uri)
 {
     struct sip_uri meant;
     struct slice text = topology_may_be_ours(a->v->uri) ? topology_uri(a->e, uri) : SLICE_NONE;
-    if (text.p != NULL && sip_uri_parse(&a->e->scratch, text, &meant) == ERR_OK) *uri = meant;
+    if (text.p == NULL || sip_uri_parse(&a->e->scratch, text, &meant) != ERR_OK) return a->v->uri;
+    *uri = meant;
+    return text;
+}
+
+/* Who is dialled: a number, or one device of an account. */
+static enum gruu_verdict take_device(struct arrival *a, struct sip_uri *uri, struct edge_query *q,
+                                     struct edge_device *device)
+{
+    struct slice text = take_off_cloak(a, uri);
+    enum gruu_verdict gruu = gruu_read(a->e, &a->e->scratch, uri, &q->dialled, device);
+    if (gruu == GRUU_KNOWN) {
+        device->uri = text;
+        q->device = device;
+    } else {
+        q->dialled = arena_copy(&a->e->scratch, uri->number);
+    }
+    return gruu;
 }
 
 static bool needs_dialog(enum sip_method m)
@@ -260,6 +278,7 @@ void proxy_arrival_outside(struct arrival *a)
 {
     struct sip_uri uri;
     struct edge_query q = {0};
+    struct edge_device device;
     if (needs_dialog(a->v->method)) {
         proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
         return;
@@ -277,13 +296,17 @@ void proxy_arrival_outside(struct arrival *a)
     }
     uint8_t breadth = 0;
     if (!breadth_usable(a, &breadth)) return;
-    take_off_cloak(a, &uri);
-    q.dialled = arena_copy(&a->e->scratch, uri.number);
+    enum gruu_verdict gruu = take_device(a, &uri, &q, &device);
     q.call_id = arena_copy(&a->e->scratch, a->v->call_id);
     q.call = a->v->method == SIP_INVITE;
     if (q.dialled.p == NULL || q.call_id.p == NULL) {
         edge_count(a->e, EC_no_memory);
         return;
     }
-    if (identify(a, &uri, &q)) relay_out(a, &q, mark, breadth);
+    if (!identify(a, &uri, &q)) return; /* first: a stranger is told nothing */
+    if (gruu == GRUU_UNKNOWN) {
+        proxy_arrival_refuse(a, EC_refused_gruu, 404, SLICE(""));
+    } else {
+        relay_out(a, &q, mark, breadth);
+    }
 }

@@ -4,10 +4,12 @@
  * loose router: strict ones (RFC 2543) are not served. */
 #include "node/edge/proxy_arrival.h"
 
+#include "node/edge/gruu.h"
 #include "node/edge/topology.h"
 #include "node/sip/cookie.h"
 
 #define OWN_ROUTES_MAX 8
+#define DEVICE_PARAM "gd" /* of our Route towards the node that has a device */
 #define OWN_PARAMS ";lr;ck="
 #define OWN_PARAMS_LEN (sizeof OWN_PARAMS - 1 + SIP_COOKIE_TEXT - 1)
 
@@ -17,6 +19,7 @@ static void note_own(struct route_set *r, const struct sip_uri *uri)
     r->target = sip_uri_param(uri, "tt");
     r->transit_cookie = sip_uri_param(uri, "tk");
     r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
+    r->for_device = sip_uri_param(uri, DEVICE_PARAM).p != NULL;
     for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++)
         r->flows[side] = sip_uri_param(uri, flow_token_param((enum flow_side)side));
 }
@@ -145,6 +148,39 @@ static bool flow_is_up(const struct arrival *a, const struct edge_hop *hop)
     return transport_connected(a->e->transport, &to);
 }
 
+/* ---- a device of ours as the Request-URI (RFC 5627 §6.1) ---- */
+
+/* The Route that takes the request to the node that has the device, where nobody else is asked. */
+static bool lead_to_member(struct arrival *a, const struct edge_device *device, struct edge_hop *hop)
+{
+    bool v6 = memchr(hop->host.p, ':', hop->host.n) != NULL;
+    if (a->routes.for_device) return false; /* it has been sent on once */
+    hop->request_uri = device->uri;
+    hop->route = slice_of(arena_printf(&a->e->scratch, "<sip:%s%.*s%s:%u;transport=%s;lr;ck=%.*s;" DEVICE_PARAM ">",
+                                       v6 ? "[" : "", SLICE_ARG(hop->host), v6 ? "]" : "",
+                                       hop->port != 0 ? hop->port : sip_default_port(hop->transport),
+                                       plan_transport_name(hop->transport), SLICE_ARG(a->routes.cookie)));
+    a->routes.to_member = true;
+    return hop->route.n > 0;
+}
+
+static unsigned device_hop(struct arrival *a, struct slice account, const struct edge_device *device,
+                           struct edge_hop *hop, enum edge_counter *why)
+{
+    struct edge *e = a->e;
+    struct edge_answer answer = {0};
+    struct edge_query q = {.dialled = account, .device = device, .call_id = a->v->call_id};
+    *why = EC_refused_no_target;
+    e->o.hooks.route(e->o.hooks.ctx, &e->scratch, &q, &answer);
+    for (size_t i = 0; i < answer.target_count; i++) {
+        const struct edge_target *t = &answer.targets[i];
+        if (t->hop_count == 0) continue;
+        *hop = t->hops[0];
+        if (t->node.n == 0 || lead_to_member(a, device, hop)) return 0;
+    }
+    return answer.target_count == 0 && answer.code >= 300 && answer.code < 700 ? answer.code : 480;
+}
+
 unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why)
 {
     struct sip_uri parsed;
@@ -155,7 +191,14 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
     *why = EC_refused_cloak;
     if (!topology_open(a)) return 403;
     if (!a->routes.has_next) {
+        struct slice account;
+        struct edge_device device;
         uri = &parsed;
+        *why = EC_refused_gruu;
+        enum gruu_verdict gruu = gruu_read(a->e, &a->e->scratch, uri, &account, &device);
+        device.uri = meant.n > 0 ? meant : a->v->uri;
+        if (gruu == GRUU_UNKNOWN) return 404;
+        if (gruu == GRUU_KNOWN) return device_hop(a, account, &device, hop, why);
         *why = EC_refused_own_address; /* a Contact that names us: it would come straight back */
         if (edge_is_ours(a->e, uri)) return 404;
     }

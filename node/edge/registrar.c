@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/edge/gruu.h"
 #include "node/edge/outbound.h"
 #include "node/edge/proxy.h"
 #include "node/edge/registrar_update.h"
@@ -99,14 +100,14 @@ static void answer(struct relay *relay, unsigned code, struct slice lines)
 }
 
 /* Appends the account's bindings as they are now. */
-static enum err list_bindings(struct edge *e, struct slice account, struct buf *lines)
+static enum err list_bindings(struct edge *e, struct slice account, bool gruu, struct buf *lines)
 {
     struct arena scratch = {0};
     struct binding *list = NULL;
     size_t n = 0;
     enum err err = e->o.hooks.bindings(e->o.hooks.ctx, &scratch, account, &list, &n);
     if (err == ERR_NOTFOUND) err = ERR_OK;
-    if (err == ERR_OK) registrar_update_list(list, n, edge_wall(), lines);
+    if (err == ERR_OK) registrar_update_list(list, n, edge_wall(), gruu ? e : NULL, lines);
     arena_fini(&scratch);
     return err == ERR_OK && lines->failed ? ERR_NOMEM : err;
 }
@@ -126,10 +127,10 @@ static void answer_ok(struct registration *g, const struct update *made)
     outbound_answer(&g->wanted, &lines);
     add_service_route(g->edge, g->relay->from.listener, &lines);
     if (made != NULL && made->whole) {
-        registrar_update_list(made->puts, made->put_count, edge_wall(), &lines);
+        registrar_update_list(made->puts, made->put_count, edge_wall(), g->wanted.gruu ? g->edge : NULL, &lines);
         if (lines.failed) err = ERR_NOMEM;
     } else {
-        err = list_bindings(g->edge, g->wanted.account, &lines);
+        err = list_bindings(g->edge, g->wanted.account, g->wanted.gruu, &lines);
     }
     if (err == ERR_OK) {
         answer(g->relay, 200, buf_view(&lines));
@@ -269,7 +270,7 @@ static bool supported(struct register_request *q)
     struct slice rest = sip_view_value(q->v, SIP_REQUIRE);
     struct slice tag;
     while (sip_value_next(&rest, &tag)) {
-        static const struct slice known[] = {{"path", 4}, {"gin", 3}, {"outbound", 8}};
+        static const struct slice known[] = {{"path", 4}, {"gin", 3}, {"outbound", 8}, {"gruu", 4}};
         bool ours = false;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             ours = ours || slice_eq_nocase(tag, known[i]);
@@ -287,7 +288,7 @@ static bool supported(struct register_request *q)
 static void answer_query(struct register_request *q)
 {
     struct buf lines = {0};
-    if (list_bindings(q->e, q->account.name, &lines) == ERR_OK) {
+    if (list_bindings(q->e, q->account.name, gruu_is_wanted(q->v), &lines) == ERR_OK) {
         count(q->e, RC_queries);
         edge_answer_stateless(q->e, q->from, q->v, 200, buf_view(&lines));
     } else {
@@ -352,6 +353,7 @@ static void handle(struct register_request *q)
     w->account = arena_copy(&q->arena, q->account.name);
     w->max_contacts = q->account.max_contacts > 0 ? q->account.max_contacts : 1;
     w->has_numbers = q->account.number_count > 0;
+    w->gruu = gruu_is_wanted(q->v);
     w->keepalive = q->account.keepalive;
     w->keepalive_every_ms = q->account.keepalive_every_ms;
     unsigned code = w->account.p != NULL ? registrar_wanted_read(q->e, &q->arena, q->from, q->v, w, &why) : 500;

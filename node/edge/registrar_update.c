@@ -1,6 +1,7 @@
 #include "node/edge/registrar_update.h"
 
 #include "node/edge/contact.h"
+#include "node/edge/gruu.h"
 #include "node/edge/outbound.h"
 
 #include <stdio.h>
@@ -262,7 +263,8 @@ enum err registrar_update_make(struct arena *arena, const struct wanted *w, cons
     return ERR_OK;
 }
 
-void registrar_update_list(const struct binding *list, size_t count, struct wall now, struct buf *out)
+void registrar_update_list(const struct binding *list, size_t count, struct wall now, struct edge *names,
+                           struct buf *out)
 {
     const struct binding *with_path = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -274,6 +276,7 @@ void registrar_update_list(const struct binding *list, size_t count, struct wall
         if (b->q_milli < 1000) buf_printf(out, ";q=0.%03u", b->q_milli);
         if (b->instance.n > 0) buf_printf(out, ";+sip.instance=\"%.*s\"", SLICE_ARG(b->instance));
         if (b->reg_id > 0) buf_printf(out, ";reg-id=%u", b->reg_id);
+        if (names != NULL) gruu_params(names, b, out);
         buf_text(out, "\r\n");
         if (b->path.n > 0) with_path = b;
     }

@@ -18,6 +18,7 @@ struct wanted {
     struct slice account;
     uint32_t max_contacts;
     bool has_numbers; /* of the account: what a bulk registration stands for */
+    bool gruu;        /* who registers would be told the GRUUs of its devices */
     enum plan_keepalive keepalive;
     uint32_t keepalive_every_ms;
     struct wanted_contact contacts[REGISTRAR_CONTACTS_MAX];
@@ -48,7 +49,9 @@ struct update {
 MUST_CHECK enum err registrar_update_make(struct arena *arena, const struct wanted *w, const struct binding *old,
                                           size_t old_count, struct wall now, struct update *u);
 
-/* Contact and Path lines of a 200 (RFC 3261 §10.3 item 8). */
-void registrar_update_list(const struct binding *list, size_t count, struct wall now, struct buf *out);
+/* Contact and Path lines of a 200 (RFC 3261 §10.3 item 8), with the GRUUs of the devices that names makes; NULL: they
+ * were not asked for. */
+void registrar_update_list(const struct binding *list, size_t count, struct wall now, struct edge *names,
+                           struct buf *out);
 
 #endif

@@ -71,13 +71,13 @@ class Peer:
         all_lines += [f"Contact: <sip:100@{self.host}:{self.port}>"] if contact else []
         return "\r\n".join([*all_lines, *lines, f"Content-Length: {len(body)}", "", body])
 
-    def reply(self, request, code, *lines, tag="callee", reason="X", body=""):
-        """Answers a request that came."""
+    def reply(self, request, code, *lines, tag="callee", reason="X", body="", contact=None):
+        """Answers a request that came; contact is a URI, our own address if none is given."""
         to = request.get("To")
         kept = [f"{name}: {value}" for name, value in request.lines
                 if name.lower() in ("via", "from", "call-id", "cseq", "record-route")]
         text = "\r\n".join([f"SIP/2.0 {code} {reason}", *kept, "To: " + to + ("" if "tag=" in to or code == 100 else f";tag={tag}"),
-                            f"Contact: <sip:callee@{self.host}:{self.port}>", *lines, f"Content-Length: {len(body)}", "", body])
+                            f"Contact: <{contact or f'sip:callee@{self.host}:{self.port}'}>", *lines, f"Content-Length: {len(body)}", "", body])
         self.send(text, request.source)
 
     def receive(self, timeout=5):

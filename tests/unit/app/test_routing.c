@@ -231,6 +231,70 @@ static void flows_of_one_device_are_tried_in_turn(void **state)
     assert_int_equal(kit_write(&kit, NULL, 0, list, 4), ERR_OK);
 }
 
+static void store_device(const char *owner, uint64_t version, int64_t since_ms, const char *instance)
+{
+    struct binding b = kit_binding("6002", "sip:6002@192.0.2.9", 60000);
+    struct buf packed = {0};
+    char key[BINDING_KEY_MAX];
+    b.since.ms = since_ms;
+    b.instance = slice_of(instance);
+    assert_int_equal(binding_pack(&b, true, &packed), ERR_OK);
+    kit_store_record(kit.node.store, owner, version, STATE_BINDING, binding_key(&b, key), buf_view(&packed));
+    buf_fini(&packed);
+}
+
+#define DEVICE_URI "sip:6002@example.org;gr=urn:uuid:a"
+
+static const char *route_device(const char *account, const struct edge_device *device)
+{
+    struct edge_query q = query(account);
+    q.device = device;
+    q.source = (struct edge_source){.kind = EDGE_SOURCE_ACCOUNT, .name = SLICE("6002")}; /* another device of it */
+    return route_query(&q);
+}
+
+/* Only the device that is meant, where it registered last first; at the others' hosts the URI itself says which. */
+static void one_device_of_an_account(void **state)
+{
+    const struct edge_device device = {.instance = SLICE("<URN:uuid:a>"), .uri = SLICE(DEVICE_URI)};
+    const struct edge_device nobody = {.instance = SLICE("<urn:uuid:c>"), .uri = SLICE(DEVICE_URI)};
+    struct edge_device temporary = device;
+    struct binding list[3];
+    static const char *const contacts[] = {"sip:6002@192.0.2.7:1", "sip:6002@192.0.2.7:2", "sip:6002@192.0.2.7:3"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        list[i] = kit_binding("6002", contacts[i], 60000);
+        list[i].since.ms = 5000 + (int64_t)i;
+        list[i].instance = i == 2 ? SLICE("<urn:uuid:b>") : SLICE("<urn:uuid:a>");
+    }
+    kit_heartbeat(&kit, "live", "campus");
+    assert_string_equal(route_device("6002", &device), "480"); /* known, and nowhere */
+    assert_int_equal(kit_write(&kit, list, 3, NULL, 0), ERR_OK);
+    assert_string_equal(route_device("6002", &device), "account/6002=6002[sip:6002@192.0.2.7:2]");
+    assert_int_equal(answer.rule, 2);
+    assert_int_equal(answer.targets[0].node.n, 0);
+    assert_string_equal(route_device("6002", &nobody), "480");
+    assert_string_equal(route_device("6009", &device), "404");
+    store_device("live", 100, 9000, "<urn:uuid:a>");
+    store_device("slow", 101, 5500, "<urn:uuid:b>");
+    store_device("gone", 102, 9999, "<urn:uuid:a>");
+    assert_string_equal(route_device("6002", &device),
+                        "account/6002@live=6002[" DEVICE_URI "] account/6002=6002[sip:6002@192.0.2.7:2] "
+                        "account/6002@gone=6002[" DEVICE_URI "]");
+    assert_true(answer.targets[0].one_device);
+    /* A temporary address is good while the registration is the same one: for who has the binding to say. */
+    temporary.temporary = true;
+    temporary.registration = edge_device_registration(SLICE("c@d"));
+    struct edge_query q = query("6002");
+    q.device = &temporary;
+    q.named_target = SLICE("account/6002");
+    q.source = (struct edge_source){.kind = EDGE_SOURCE_MEMBER, .name = SLICE("live")};
+    assert_string_equal(route_query(&q), "account/6002=6002[sip:6002@192.0.2.7:2]");
+    temporary.registration = edge_device_registration(SLICE("of before"));
+    assert_string_equal(route_query(&q), "404");
+    assert_int_equal(kit_write(&kit, NULL, 0, list, 3), ERR_OK);
+}
+
 /* q first, the newest of equal ones; directly where nothing stands between. */
 static void contacts_in_order_and_how_they_are_reached(void **state)
 {
@@ -442,6 +506,7 @@ int main(void)
         cmocka_unit_test(an_account_whose_name_is_no_number),
         cmocka_unit_test(a_gateway_gets_the_number_in_its_contact),
         cmocka_unit_test(flows_of_one_device_are_tried_in_turn),
+        cmocka_unit_test(one_device_of_an_account),
         cmocka_unit_test(contacts_in_order_and_how_they_are_reached),
         cmocka_unit_test(a_target_that_a_member_names),
         cmocka_unit_test(a_named_account_and_number_in_contact),

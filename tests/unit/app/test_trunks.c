@@ -248,7 +248,7 @@ static void suspects_are_tried_last(void **state)
     plan(7);
     trunks_tick(&kit.node);
     assert_int_equal(node_read_begin(&kit.node), ERR_OK);
-    assert_int_equal(hops_own(&kit.node, &arena, &t), ERR_OK);
+    assert_int_equal(hops_own(&kit.node, &arena, &t, NULL), ERR_OK);
     assert_int_equal(t.hop_count, 2);
     assert_int_equal(t.hops[0].port, 7);
     struct edge_trunk list[] = {
@@ -257,7 +257,7 @@ static void suspects_are_tried_last(void **state)
     assert_int_equal(edge_trunks_set(kit.node.edge, NULL, 0), ERR_OK);
     assert_int_equal(edge_trunks_set(kit.node.edge, list, 2), ERR_OK);
     t.hop_count = 0;
-    assert_int_equal(hops_own(&kit.node, &arena, &t), ERR_OK);
+    assert_int_equal(hops_own(&kit.node, &arena, &t, NULL), ERR_OK);
     assert_int_equal(t.hop_count, 2);
     assert_int_equal(t.hops[0].port, 9);
     assert_int_equal(t.hops[1].port, 7);

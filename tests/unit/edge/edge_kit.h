@@ -85,6 +85,10 @@ struct kit_node {
     bool number_in_contact;
     enum edge_source_kind source;
     char source_name[64];
+    char device[128]; /* "" : none was asked for */
+    bool device_temporary;
+    uint64_t device_registration;
+    char device_uri[512];
     /* bindings */
     struct kit_binding bindings[KIT_BINDINGS];
     bool hold_writes; /* done comes when kit_commit says */
@@ -159,6 +163,12 @@ static inline void kit_route(void *ctx, struct arena *arena, const struct edge_q
     kit_put(n->source_name, sizeof n->source_name, q->source.name);
     n->number_in_contact = q->number_in_contact;
     n->source = q->source.kind;
+    const struct edge_device none = {.instance = SLICE("")};
+    const struct edge_device *device = q->device != NULL ? q->device : &none;
+    kit_put(n->device, sizeof n->device, device->instance);
+    kit_put(n->device_uri, sizeof n->device_uri, device->uri);
+    n->device_temporary = device->temporary;
+    n->device_registration = device->registration;
     *out = (struct edge_answer){.targets = n->targets, .target_count = n->target_count, .code = n->code, .rule = 3};
     if (n->words != NULL) out->reason = slice_of(n->words);
 }

@@ -223,7 +223,8 @@ static const struct refusal refusals[] = {
     {"two flows", THROUGH(KEEPS) CONTACT("1") DEVICE ";reg-id=1, <sip:6001@127.0.0.1:2>" DEVICE ";reg-id=2\r\n", 400,
      "refused_contact", NULL},
     {"no device", CONTACT("7001") ";+sip.instance=\"urn:uuid:1\"\r\n", 400, "refused_contact", NULL},
-    {"an extension", "Require: path, gruu\r\n" CONTACT("7001") "\r\n", 420, "refused_require", "Unsupported: gruu"},
+    {"an extension", "Require: path, sec-agree\r\n" CONTACT("7001") "\r\n", 420, "refused_require",
+     "Unsupported: sec-agree"},
 };
 
 static void refused(void **state)
@@ -312,6 +313,24 @@ static void flows_of_a_device(void **state)
     assert_int_equal(kit_binding_count(n), 3);
     assert_int_equal(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7005"))->reg_id, 0);
     assert_string_equal(kit_find_binding(n, SLICE("sip:6001@127.0.0.1:7005"))->instance, "<urn:uuid:1>");
+}
+
+/* RFC 5627 §5.2: who understands them is told the addresses of each device, by any answer that lists contacts. */
+static void addresses_of_a_device(void **state)
+{
+    struct phone p = {.w = *state};
+    p.w->n.max_contacts = 4;
+    expect(&p, CONTACT("7001") DEVICE "\r\n", 200);
+    ua_lacks(&p.w->a, "gruu");
+    expect(&p, "Supported: path, gruu\r\n" CONTACT("7001") DEVICE "\r\n", 200);
+    ua_has(&p.w->a, DEVICE ";pub-gruu=\"sip:6001@example.org;gr=urn:uuid:1\";temp-gruu=\"sip:tgruu.");
+    expect(&p, "Require: gruu\r\n" CONTACT("7002") "\r\n", 200);
+    ua_has(&p.w->a, DEVICE ";pub-gruu=");
+    assert_null(strstr(strstr(p.w->a.in, "pub-gruu") + 1, "pub-gruu")); /* the other says no device */
+    expect(&p, "Supported: gruu\r\n", 200);
+    ua_has(&p.w->a, DEVICE ";pub-gruu=");
+    /* One of ours as a contact would come straight back. */
+    expect(&p, "Contact: <sip:6001@example.org;gr=urn:uuid:1>\r\n", 403);
 }
 
 static void the_way_out_is_named(void **state)
@@ -462,6 +481,7 @@ int main(void)
         WITH_WORLD(our_own_address),
         WITH_WORLD(contacts_that_lead_astray),
         WITH_WORLD(flows_of_a_device),
+        WITH_WORLD(addresses_of_a_device),
         WITH_WORLD(the_way_out_is_named),
         WITH_WORLD(order_of_requests),
         WITH_WORLD(the_oldest_makes_room),

@@ -1,0 +1,135 @@
+"""Two nodes of one site, and accounts that register at either: the address of one device leads to it wherever it is."""
+import re
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.digest import Client, code
+from harness.raw import Message, Peer
+from harness.wait import until
+
+ONE, TWO = "127.0.71.1", "127.0.71.2"
+PBX, PHONE = "127.0.71.10", "127.0.71.20"
+PLAN = f"""plan: 1
+defaults: {{ domain: test.example, digest: [sha-256, md5] }}
+sites:
+  hq: {{ blocks: ["6"] }}
+trunks:
+  pbx: {{ site: hq, address: ["{PBX}:5060"], trust: ["{PBX}/32"] }}
+accounts:
+  "6001": {{ password: "right", max_contacts: 4 }}
+routes:
+  - {{ match: "6", to: trunk/pbx }}
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("site")) as two:
+        one = two.add("one", "hq", ONE)
+        two.add("two", "hq", TWO, seeds=[one.mesh])
+        two.wait_linked()
+        one.apply(PLAN, "test", "--allow", "all")
+        two.wait_linked()
+        yield two
+
+
+class Device(Client):
+    """A telephone of account 6001; what calls it is told apart by its port."""
+
+    def __init__(self, node, name, port):
+        super().__init__(node, PHONE)
+        self.name, self.own = name, port
+        self.addresses = {}
+
+    def enrol(self, expires=600):
+        contact = (f'Contact: <sip:6001@{PHONE}:{self.own}>;+sip.instance="<urn:uuid:{self.name}>";expires={expires}\r\n'
+                   "Supported: gruu\r\n")
+        answer = self.register("6001", "right", contact=contact)
+        assert code(answer) == 200, answer
+        for line in re.findall(r"(?m)^Contact: .*", answer):
+            if f"<urn:uuid:{self.name}>" in line:
+                self.addresses = dict(re.findall(r'(pub-gruu|temp-gruu)="([^"]*)"', line))
+        return self
+
+
+def known(site, count):
+    """Both nodes know of so many contacts."""
+    def look():
+        for node in site.nodes.values():
+            rows = [r for r in node.ctl("registrations") if r["account"] == "6001"]
+            assert len(rows) == count, rows
+        return True
+    until(look, f"{count} contacts to be known")
+
+
+def code_of(pbx, uri):
+    """What a call to it is answered when it does not get through."""
+    text = pbx.request("INVITE", uri)
+    pbx.send(text)
+    answer = pbx.final(call_id=Message(text.encode()).get("Call-ID"))
+    pbx.ack(text, answer)
+    return answer.code
+
+
+def test_an_address_of_one_device(site):
+    with Device(ONE, "aaa", 5071) as a, Device(TWO, "bbb", 5072) as b, Peer(PHONE, 5071) as phone_a, \
+            Peer(PHONE, 5072) as phone_b, Peer(PBX, node=ONE) as pbx:
+        a.enrol()
+        b.enrol()
+        known(site, 2)
+        assert b.addresses["pub-gruu"] == "sip:6001@test.example;gr=urn:uuid:bbb"
+        for device, phone in ((a, phone_a), (b, phone_b)):
+            for uri in device.addresses.values():
+                text = pbx.request("INVITE", uri)
+                call_id = Message(text.encode()).get("Call-ID")
+                pbx.send(text)
+                invite = phone.expect("INVITE", call_id=call_id)
+                assert invite.uri == f"sip:6001@{PHONE}:{device.own}"
+                phone.reply(invite, 486)
+                pbx.ack(text, pbx.expect(486, call_id=call_id))
+                assert phone.expect("ACK").method == "ACK"
+        for phone in (phone_a, phone_b):
+            assert phone.receive(0.1) is None, "the other device was called too"
+        # a temporary one is good while the registration is the same
+        was = b.addresses["temp-gruu"]
+        b.enrol()
+        assert b.addresses["temp-gruu"] != was
+        b.call_id = "another"
+        b.enrol()
+        assert code_of(pbx, was) == 404
+        now = b.addresses["temp-gruu"]
+        for device in (a, b):
+            device.enrol(expires=0)
+        known(site, 0)
+        assert [code_of(pbx, uri) for uri in (b.addresses["pub-gruu"], now)] == [480, 404]
+        assert code_of(pbx, "sip:6099@test.example;gr=urn:uuid:bbb") == 404
+        assert code_of(pbx, now.replace("tgruu.", "tgruu.A")) == 404
+
+
+def test_a_call_follows_its_device(site):
+    """Its address is the contact of a call; within that the device goes over to the other node."""
+    with Device(TWO, "bbb", 5072) as b, Peer(PHONE, 5072) as phone, Peer(PHONE, 5073) as moved, Peer(PBX, node=ONE) as pbx:
+        address = b.enrol().addresses["pub-gruu"]
+        known(site, 1)
+        text = pbx.request("INVITE", address)
+        sent = Message(text.encode())
+        call_id = sent.get("Call-ID")
+        pbx.send(text)
+        phone.reply(phone.expect("INVITE", call_id=call_id), 200, contact=address)
+        answer = pbx.expect(200, call_id=call_id)
+        inside = {"call_id": call_id, "from_": sent.get("From"), "to": answer.get("To")}
+        routes = [f"Route: {value}" for value in reversed(answer.all("Record-Route"))]
+        pbx.send(pbx.request("ACK", address, *routes, **inside))
+        assert phone.expect("ACK", call_id=call_id).uri == f"sip:6001@{PHONE}:5072"
+        with Device(ONE, "bbb", 5073) as again:
+            again.enrol()
+            known(site, 2)
+            pbx.send(pbx.request("BYE", address, *routes, cseq=2, **inside))
+            bye = moved.expect("BYE", call_id=call_id)
+            assert bye.uri == f"sip:6001@{PHONE}:5073"
+            moved.reply(bye, 200)
+            pbx.expect(200, call_id=call_id)
+            again.enrol(expires=0)
+        b.enrol(expires=0)
+        known(site, 0)
