@@ -250,6 +250,7 @@ static enum err init_memory(struct edge *e)
     list_init(&e->acks);
     list_init(&e->calls);
     rng_init(&e->rng, e->o.seed);
+    e->nonce_maker = (uint32_t)rng_next(&e->rng);
     e->armed = MONO_NEVER;
     e->relay_pool.kept_max = POOL_KEPT;
     e->branch_pool.kept_max = POOL_KEPT;

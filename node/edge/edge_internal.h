@@ -60,6 +60,7 @@
     X(auth_ok)                                                                                                         \
     X(auth_stale)                                                                                                      \
     X(auth_replayed)                                                                                                   \
+    X(auth_elsewhere)                                                                                                  \
     X(auth_unknown_account)                                                                                            \
     X(auth_disabled)                                                                                                   \
     X(auth_other_site)                                                                                                 \
@@ -139,6 +140,7 @@ struct edge {
     struct lines *registrations;
     struct keeper *keeper;
     struct replay replay;
+    uint32_t nonce_maker; /* this run of this node */
     struct overload overload;
     struct rng rng;
     uint64_t last_call_id;

@@ -67,6 +67,7 @@ static struct digest_nonces nonces_for(const struct edge *e, const struct flow *
     sock_key_source(key, &from->remote);
     struct digest_nonces nonces = {.key = e->nonce_mac,
                                    .other = e->other_nonce_mac,
+                                   .maker = e->nonce_maker,
                                    .realm = edge_realm(e),
                                    .client = {(const char *)key->bytes, sizeof key->bytes}};
     memcpy(nonces.hashers, e->hashers, sizeof nonces.hashers);
@@ -102,6 +103,21 @@ static bool fails(const struct edge *e, const struct proof *p, const struct plan
     return *why != EDGE_FAILED_LOCKED || p->locked;
 }
 
+/* Whether the proof is used for the first time. */
+static bool is_fresh(struct edge *e, const struct proof *p, uint32_t nc)
+{
+    struct digest_nonce nonce;
+    if (digest_nonce_read(p->c->nonce, &nonce) != ERR_OK) return false;
+    struct replay_proof proof = {.session = session_hash(e, p->c),
+                                 .nc = nc,
+                                 .own = nonce.maker == e->nonce_maker,
+                                 .made = nonce.made,
+                                 .now = edge_wall()};
+    if (edge_replay_fresh(&e->replay, &proof)) return true;
+    edge_count(e, proof.own ? EC_auth_replayed : EC_auth_elsewhere);
+    return false;
+}
+
 static enum auth_verdict weigh(struct edge *e, const struct proof *p, const struct plan_account *account, uint32_t nc)
 {
     enum edge_failure why;
@@ -110,10 +126,7 @@ static enum auth_verdict weigh(struct edge *e, const struct proof *p, const stru
         guard_failed(e, p->from, p->c->username, why);
         return refuse(e, counter);
     }
-    if (!edge_replay_fresh(&e->replay, session_hash(e, p->c), nc)) {
-        edge_count(e, EC_auth_replayed);
-        return AUTH_STALE;
-    }
+    if (!is_fresh(e, p, nc)) return AUTH_STALE;
     guard_proved(e, p->from, p->c->username);
     edge_count(e, EC_auth_ok);
     return AUTH_OK;

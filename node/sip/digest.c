@@ -5,9 +5,10 @@
  * replayed for another request count. */
 #include "node/sip/digest.h"
 
-#define TIME_DIGITS 16
+#define HEAD_BYTES 12 /* the time, 8, and the maker, 4 */
+#define HEAD_DIGITS (2 * HEAD_BYTES)
 #define MAC_BYTES 16
-#define NONCE_LEN (TIME_DIGITS + 2 * MAC_BYTES)
+#define NONCE_LEN (HEAD_DIGITS + 2 * MAC_BYTES)
 #define HASH_MAX 32
 
 static const char *const algorithm_names[HASH_ALGORITHM_COUNT] = {
@@ -16,48 +17,62 @@ static const char *const algorithm_names[HASH_ALGORITHM_COUNT] = {
 /* ---- nonces ---- */
 
 /* The client's length is in the hash, so that no other client and realm give the same bytes. */
-static enum err nonce_mac(struct mac *key, const struct digest_nonces *n, const char *time_digits,
-                          char out[2 * MAC_BYTES + 1])
+static enum err nonce_mac(struct mac *key, const struct digest_nonces *n, const char *head, char out[2 * MAC_BYTES + 1])
 {
     unsigned char full[HASH_SHA256_LEN];
     char client_len = (char)n->client.n;
-    struct slice parts[] = {SLICE("nonce"), {time_digits, TIME_DIGITS}, {&client_len, 1}, n->client, n->realm};
+    struct slice parts[] = {SLICE("nonce"), {head, HEAD_DIGITS}, {&client_len, 1}, n->client, n->realm};
     enum err e = mac_parts(key, parts, 5, full);
     if (e == ERR_OK) hex_encode(full, MAC_BYTES, out);
     return e;
 }
 
-static void time_bytes(struct wall t, unsigned char out[8])
+static void put_bytes(uint64_t number, unsigned char *out, unsigned count)
 {
-    for (unsigned i = 0; i < 8; i++)
-        out[i] = (unsigned char)((uint64_t)t.ms >> (8 * (7 - i)));
+    for (unsigned i = 0; i < count; i++)
+        out[i] = (unsigned char)(number >> (8 * (count - 1 - i)));
+}
+
+static uint64_t number_of(const unsigned char *bytes, unsigned count)
+{
+    uint64_t number = 0;
+    for (unsigned i = 0; i < count; i++)
+        number = number << 8 | bytes[i];
+    return number;
 }
 
 static enum err nonce_make(const struct digest_nonces *n, struct wall now, char out[NONCE_LEN + 1])
 {
-    unsigned char bytes[8];
-    time_bytes(now, bytes);
-    hex_encode(bytes, sizeof bytes, out);
-    return nonce_mac(n->key, n, out, out + TIME_DIGITS);
+    unsigned char head[HEAD_BYTES];
+    put_bytes((uint64_t)now.ms, head, 8);
+    put_bytes(n->maker, head + 8, 4);
+    hex_encode(head, sizeof head, out);
+    return nonce_mac(n->key, n, out, out + HEAD_DIGITS);
 }
 
 static bool made_with(struct mac *key, const struct digest_nonces *n, struct slice nonce)
 {
     char own[2 * MAC_BYTES + 1];
     return key != NULL && nonce_mac(key, n, nonce.p, own) == ERR_OK &&
-           secret_equal(own, nonce.p + TIME_DIGITS, 2 * MAC_BYTES);
+           secret_equal(own, nonce.p + HEAD_DIGITS, 2 * MAC_BYTES);
 }
 
-static bool nonce_read(const struct digest_nonces *n, struct slice nonce, struct wall *made)
+enum err digest_nonce_read(struct slice nonce, struct digest_nonce *out)
 {
-    unsigned char bytes[8];
-    uint64_t ms = 0;
+    unsigned char head[HEAD_BYTES];
+    if (nonce.n != NONCE_LEN) return ERR_SYNTAX;
+    if (hex_decode((struct slice){nonce.p, HEAD_DIGITS}, head, sizeof head) != ERR_OK) return ERR_SYNTAX;
+    *out = (struct digest_nonce){.made = {(int64_t)number_of(head, 8)}, .maker = (uint32_t)number_of(head + 8, 4)};
+    return ERR_OK;
+}
+
+static bool nonce_is_ours(const struct digest_nonces *n, struct slice nonce, struct wall *made)
+{
+    struct digest_nonce parts;
     if (nonce.n != NONCE_LEN) return false;
     if (!made_with(n->key, n, nonce) && !made_with(n->other, n, nonce)) return false;
-    if (hex_decode((struct slice){nonce.p, TIME_DIGITS}, bytes, sizeof bytes) != ERR_OK) return false;
-    for (unsigned i = 0; i < 8; i++)
-        ms = ms << 8 | bytes[i];
-    made->ms = (int64_t)ms;
+    if (digest_nonce_read(nonce, &parts) != ERR_OK) return false;
+    *made = parts.made;
     return true;
 }
 
@@ -176,7 +191,7 @@ enum digest_verdict digest_verify(const struct digest_nonces *nonces, const stru
     unsigned char theirs[HASH_MAX];
     if (digest_algorithm(c, &a) != ERR_OK) return DIGEST_UNSUPPORTED;
     if (!slice_eq_nocase(c->qop, SLICE("auth")) || c->cnonce.n == 0 || !nc_ok(c->nc)) return DIGEST_UNSUPPORTED;
-    if (!slice_eq(c->realm, nonces->realm) || !nonce_read(nonces, c->nonce, &made)) return DIGEST_BAD_NONCE;
+    if (!slice_eq(c->realm, nonces->realm) || !nonce_is_ours(nonces, c->nonce, &made)) return DIGEST_BAD_NONCE;
     if (!nonce_fresh(made, now)) return DIGEST_STALE;
     struct request_part r = {method, c->uri, c->nonce, c->nc, c->cnonce, c->qop};
     if (response_hash(nonces->hashers[a], a, ha1, &r, own) != ERR_OK) return DIGEST_UNSUPPORTED;

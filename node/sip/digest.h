@@ -1,9 +1,9 @@
 /* digest: server side of digest access authentication (RFC 7616, RFC 8760) with stateless nonces.
  *
- * A nonce carries its time and a keyed hash (key derived from the cluster key) over it and the client that it was given
- * to, so any node accepts any node's nonce from that client until it is too old. Whoever answers to a nonce has thereby
- * shown that what is sent to his address reaches him: failures can be charged to that address. Pure: the caller passes
- * the time. Replay protection by nonce-count is the edge's. */
+ * A nonce carries its time, who made it, and a keyed hash (key derived from the cluster key) over these and the client
+ * that it was given to, so any node knows any node's nonce from that client until it is too old. Whoever answers to a
+ * nonce has thereby shown that what is sent to his address reaches him: failures can be charged to that address. Pure:
+ * the caller passes the time. Replay protection by nonce-count is the edge's (node/edge/replay.h). */
 #ifndef TANDEM_SIP_DIGEST_H
 #define TANDEM_SIP_DIGEST_H
 
@@ -27,6 +27,7 @@ MUST_CHECK enum err digest_algorithm_named(struct slice name, enum hash_algorith
 struct digest_nonces {
     struct mac *key;
     struct mac *other; /* another key whose nonces are taken too; NULL: none */
+    uint32_t maker;    /* who makes them: what counts their uses */
     struct slice realm;
     struct slice client;                          /* bytes that stand for the client's address */
     struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* what spares libcrypto its look-ups; NULL: it makes them */
@@ -46,6 +47,13 @@ enum digest_verdict { DIGEST_OK, DIGEST_STALE, DIGEST_BAD_NONCE, DIGEST_WRONG, D
  * method as in the request. */
 enum digest_verdict digest_verify(const struct digest_nonces *nonces, const struct sip_credentials *c,
                                   const unsigned char *ha1, struct slice method, struct wall now);
+/* What a nonce says that digest_verify has taken. */
+struct digest_nonce {
+    struct wall made;
+    uint32_t maker;
+};
+/* ERR_SYNTAX: it has not the shape of one of ours. */
+MUST_CHECK enum err digest_nonce_read(struct slice nonce, struct digest_nonce *out);
 /* Which stored hash the credentials want; ERR_SYNTAX when none that we have. */
 MUST_CHECK enum err digest_algorithm(const struct sip_credentials *c, enum hash_algorithm *out);
 

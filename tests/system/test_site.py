@@ -4,7 +4,7 @@ import re
 import pytest
 
 from harness.cluster import Cluster
-from harness.digest import Client, code
+from harness.digest import Client, challenges, code, proof
 from harness.raw import Message, Peer
 from harness.wait import until
 
@@ -133,3 +133,47 @@ def test_a_call_follows_its_device(site):
             again.enrol(expires=0)
         b.enrol(expires=0)
         known(site, 0)
+
+
+def proof_for(client, node, count=1):
+    """Once more with what the client knows, at that node."""
+    client.node = node
+    contact = f"Contact: <sip:6001@{client.source}:{client.port}>\r\n"
+    return client.ask("6001", proof(client.challenge, "6001", "right", "REGISTER", "sip:test.example", count, client.cnonce),
+                      contact)
+
+
+def test_a_proof_is_good_once(site):
+    """At the node that made the nonce by its count; at the other one, and after a restart, the first one alone."""
+    one, two = site.nodes["one"], site.nodes["two"]
+    with Client(ONE, PHONE) as c:
+        assert c.learn("6001")
+        c.cnonce = "first"
+        assert [code(proof_for(c, ONE, count)) for count in (1, 1, 2)] == [200, 401, 200]
+        before = two.counter("edge", "auth_elsewhere")
+        for count in (2, 3):  # read off the wire
+            answer = proof_for(c, TWO, count)
+            assert code(answer) == 401 and "stale=true" in answer
+        assert two.counter("edge", "auth_elsewhere") == before + 2
+        # a client whose answer is led to the other node, by a name with two addresses or by what stands before them
+        for first, second in ((ONE, TWO), (TWO, ONE)):
+            c.node = first
+            assert c.learn("6001")
+            assert [code(proof_for(c, second)) for _ in range(2)] == [200, 401]
+        # challenged once more, it goes on with a nonce of that node
+        c.node = ONE
+        assert c.learn("6001")
+        answer = proof_for(c, TWO, 7)
+        c.challenge = challenges(answer)[0]
+        assert [code(proof_for(c, TWO, count)) for count in (1, 2)] == [200, 200]
+        c.node = ONE
+        assert c.learn("6001")
+        assert code(proof_for(c, ONE)) == 200
+        one.kill()
+        one.start()
+        site.wait_linked()
+        assert code(proof_for(c, ONE, 2)) == 401
+        contact = f"Contact: <sip:6001@{c.source}:{c.port}>;expires=0\r\n"
+        for c.node in (ONE, TWO):
+            assert code(c.register("6001", "right", contact=contact)) == 200
+    known(site, 0)

@@ -133,6 +133,39 @@ static enum digest_verdict verdict(struct exchange *x, struct wall at)
     return digest_verify(&x->nonces, &x->c, x->ha1[a], SLICE("REGISTER"), at);
 }
 
+/* What a nonce says of itself cannot be changed. */
+static void a_nonce_names_its_maker(void **state)
+{
+    struct exchange x;
+    struct digest_nonce nonce;
+    char changed[128];
+    (void)state;
+    exchange_open(&x, 0, "secret", now);
+    assert_int_equal(digest_nonce_read(x.c.nonce, &nonce), ERR_OK);
+    assert_int_equal(nonce.made.ms, now.ms);
+    assert_int_equal(nonce.maker, 0);
+    exchange_close(&x);
+    exchange_open(&x, 0, "secret", now);
+    x.nonces.maker = 0xdeadbeef; /* another node: it takes it, and sees that it is not its own */
+    assert_int_equal(verdict(&x, now), DIGEST_OK);
+    buf_reset(&x.challenge);
+    assert_int_equal(digest_challenge(&x.nonces, &offer, false, false, now, &x.challenge), ERR_OK);
+    struct sip_challenge c;
+    struct slice line;
+    struct slice name;
+    (void)slice_cut(buf_view(&x.challenge), '\r', &line);
+    line = slice_trim(slice_cut(line, ':', &name));
+    assert_int_equal(sip_challenge_parse(&x.arena, line, &c), ERR_OK);
+    assert_int_equal(digest_nonce_read(c.nonce, &nonce), ERR_OK);
+    assert_int_equal(nonce.maker, 0xdeadbeef);
+    (void)snprintf(changed, sizeof changed, "%.*s", SLICE_ARG(x.c.nonce));
+    changed[20] = changed[20] == '0' ? '1' : '0';
+    x.c.nonce = slice_of(changed);
+    assert_int_equal(verdict(&x, now), DIGEST_BAD_NONCE);
+    assert_int_equal(digest_nonce_read(SLICE("0123"), &nonce), ERR_SYNTAX);
+    exchange_close(&x);
+}
+
 static void exchanges(void **state)
 {
     static const int64_t ages[] = {0, SIP_NONCE_LIFE_MS, -SIP_NONCE_LIFE_MS, SIP_NONCE_LIFE_MS + 1,
@@ -291,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_examples),
         cmocka_unit_test(unusable_challenges),
+        cmocka_unit_test(a_nonce_names_its_maker),
         cmocka_unit_test(exchanges),
         cmocka_unit_test(refusals),
         cmocka_unit_test(another_key_is_another_cluster),
