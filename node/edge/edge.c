@@ -251,6 +251,7 @@ static enum err init_memory(struct edge *e)
     list_init(&e->calls);
     rng_init(&e->rng, e->o.seed);
     e->nonce_maker = (uint32_t)rng_next(&e->rng);
+    overload_init(&e->overload);
     e->armed = MONO_NEVER;
     e->relay_pool.kept_max = POOL_KEPT;
     e->branch_pool.kept_max = POOL_KEPT;

@@ -30,11 +30,12 @@ bool proxy_arrival_admitted(struct arrival *a)
     char digits[DECIMAL_TEXT];
     struct sock_key key;
     uint64_t turn_ms = uv_hrtime() / 1000000 - uv_now(e->loop); /* since the loop woke */
-    overload_sense(&e->overload, a->from->transport == PLAN_UDP ? transport_age_ms(e->transport) : 0, turn_ms);
+    uint64_t age_ms = a->from->transport == PLAN_UDP ? transport_age_ms(e->transport) : OVERLOAD_NO_AGE;
+    overload_sense(&e->overload, age_ms, turn_ms, edge_now(e));
     uint64_t chance = overload_on(&e->overload) ? rng_next(&e->rng) : 0;
     sock_key_source(&key, &a->from->remote);
     uint64_t source = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});
-    if (overload_admit(&e->overload, source, edge_now(e), chance)) return true;
+    if (overload_admit(&e->overload, source, chance)) return true;
     buf_reset(&e->lines);
     buf_text(&e->lines, "Retry-After: ");
     buf_slice(&e->lines, decimal_text(overload_retry_s(chance), digits));
