@@ -1,4 +1,5 @@
 """Rows of the edge group beside CPU per call: delay, memory and number of calls held, dearest messages, a large plan."""
+import contextlib
 import itertools
 import os
 import pathlib
@@ -15,14 +16,48 @@ import rows
 
 DECISION_HOLDS = {"lookup_decided_p50": 2000, "lookup_decided_p99": 5000}  # ns
 
+# ---- calls by a program of our own ----
+
+FIRST = ["chrt", "--fifo", "20"]  # before everything else that runs on the machine
+
+
+def allowed(*command):
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def put_first(pids):
+    """Lets these go before what else runs on the machine, and returns what does so for a program that is started; where
+    it may not be had, nothing."""
+    if not allowed(*FIRST, "true"):
+        return []
+    for pid in pids:
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            subprocess.run(["chrt", "--fifo", "--pid", "10", thread.name], check=True, capture_output=True)
+    return FIRST
+
+
+def load_command(number, rate, seconds, before=(), caller=rivals.CALLER, callee=rivals.CALLEE):
+    return [*before, BUILD / "tests" / "bench" / "bench_delay", rivals.PROXY, caller, callee, "5060", number, str(rate), str(seconds)]
+
+
+def read_load(text):
+    return {name: float(value) for _, name, value, _ in map(str.split, text.splitlines())}
+
+
+def one_load(*arguments, **keys):
+    """What became of calls at a rate."""
+    return read_load(subprocess.run(load_command(*arguments, **keys), capture_output=True, text=True, check=True).stdout)
+
+
 # ---- delay ----
 
 DELAY_ROUNDS, DELAY_RATE, DELAY_SECONDS = 5, 1000, 5
 
 
 def delay(row):
-    """Added: what remains when the bare forwarder's own, of the same minute, is taken away. Of the rounds the least
-    disturbed one counts for each: the tail of the others is what else the machine did."""
+    """Added: what remains when the bare forwarder's own, of the same minute, is taken away. All of them go before what
+    else runs on the machine, where that may be had. Of the rounds the least disturbed one counts for each: the tail of
+    the others is what else the machine did."""
     number = f"{rivals.prefixes()[0]}000"
     seen = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -30,15 +65,13 @@ def delay(row):
         for _ in range(DELAY_ROUNDS):
             for rival in everyone:
                 rival.start()
+                first = put_first(rival.pids())
                 try:
-                    out = subprocess.run([BUILD / "tests" / "bench" / "bench_delay", rivals.PROXY, rivals.CALLER,
-                                          rivals.CALLEE, "5060", number, str(DELAY_RATE), str(DELAY_SECONDS)],
-                                         capture_output=True, text=True, check=True).stdout
+                    result = one_load(number, DELAY_RATE, DELAY_SECONDS, before=first)
                 finally:
                     rival.stop()
-                for line in out.splitlines():
-                    _, name, value, _ = line.split()
-                    seen.setdefault((rival.name, name), []).append(float(value))
+                for name, value in result.items():
+                    seen.setdefault((rival.name, name), []).append(value)
     least = {key: min(values) for key, values in seen.items()}
     for name in ("forwarder", "tandem"):
         for what in ("p50", "p99"):
@@ -174,12 +207,8 @@ def worst(row):
 
 # ---- overload ----
 
-BUSY = 9  # programs beside the node on its processor: what it can carry becomes small enough to exceed
-
-
-def put_on(pid, cpu):
-    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {cpu})
+SLICE_NS, TURN_NS = 1_000_000, 10_000_000  # of the processor: what the node can carry becomes small enough to exceed
+BUSY = 9  # where a slice cannot be had: programs beside the node on its processor
 
 
 def spinners():
@@ -187,12 +216,27 @@ def spinners():
             for _ in range(BUSY)]
 
 
-def calls_at(rate, seconds):
-    """What became of calls at that rate, which are made on the other processor."""
-    out = subprocess.run(["taskset", "-c", "1", BUILD / "tests" / "bench" / "bench_delay", rivals.PROXY, rivals.CALLER, rivals.CALLEE,
-                          "5060", f"{rivals.prefixes()[0]}000", str(rate), str(seconds)], capture_output=True, text=True,
-                         check=True).stdout
-    return {name: float(value) for _, name, value, _ in map(str.split, out.splitlines())}
+def put_on(pid, cpu):
+    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {cpu})
+
+
+@contextlib.contextmanager
+def slowed(pid):
+    """The thread that forwards gets a tenth of a processor: as a slice that the kernel grants and enforces, whatever else
+    runs; else, by other programs beside it. Yields what a program is started with that makes calls."""
+    one = ["chrt", "--deadline", "--sched-runtime", str(SLICE_NS), "--sched-deadline", str(TURN_NS), "--sched-period", str(TURN_NS)]
+    if allowed(*FIRST, "true") and allowed(*one, "--pid", "0", str(pid)):
+        yield FIRST
+        return
+    put_on(pid, 0)
+    busy = spinners()
+    try:
+        yield ["taskset", "-c", "1"]
+    finally:
+        for other in busy:
+            other.kill()
+            other.wait()
 
 
 def completed(seen, first=0):
@@ -200,36 +244,49 @@ def completed(seen, first=0):
     return statistics.mean(n for name, n in seen.items() if name.startswith("done_") and int(name[5:]) >= first)
 
 
-def sustainable():
-    """The highest rate of which all calls come to their end, by steps of a quarter."""
-    rate, good = 200, None
-    while rate < 20000:
-        seen = calls_at(rate, 4)
-        if completed(seen) < 0.99 * rate:
-            if good:
-                return good
-            raise SystemExit(f"not even {rate} calls/s: {seen}")
-        good, rate = rate, int(rate * 1.25)
-    raise SystemExit("no rate is too high")
+class Load:
+    """Calls that one trunk makes to another."""
+
+    def __init__(self, before):
+        self.before = before
+        self.number = f"{rivals.prefixes()[0]}000"
+
+    def at(self, rate, seconds):
+        return one_load(self.number, rate, seconds, before=self.before)
+
+    def carried(self, rate):
+        """Whether all came to their end, in one of two tries: the machine may have stood still in the other."""
+        return any(completed(self.at(rate, 3)) >= 0.99 * rate for _ in range(2))
+
+    def sustainable(self):
+        """The highest rate of which all calls come to their end, to an eighth."""
+        rate = 200
+        if not self.carried(rate):
+            raise SystemExit(f"not even {rate} calls/s")
+        for step in (1.5, 1.25, 1.125):
+            while self.carried(int(rate * step)):
+                rate = int(rate * step)
+                if rate > 20000:
+                    raise SystemExit("no rate is too high")
+        return rate
+
+    def rounds(self, rate):
+        """What the node carries at rate, at twice that and at less again, in rounds: the machine is never the same for
+        long. Counted are the rounds in which it carried the rate."""
+        for number in range(2 * OVERLOAD_ROUNDS):
+            before, twice, after = self.at(rate, 3), self.at(2 * rate, 5), self.at(int(rate * 0.8), 5)
+            print(f"# round {number + 1}: {completed(before):.0f} of {rate} calls/s, {completed(twice, 1):.0f} of {2 * rate}",
+                  flush=True)
+            if completed(before) >= 0.97 * rate:
+                yield before, twice, after
 
 
 OVERLOAD_ROUNDS = 5
 
 
-def overload_rounds(rate):
-    """What the node carries at rate, at twice that and at less again, in rounds: what it can carry is what the other
-    programs leave of the processor, which is never the same for long. Counted are the rounds in which it carried the
-    rate."""
-    for number in range(3 * OVERLOAD_ROUNDS):
-        before, twice, after = calls_at(rate, 3), calls_at(2 * rate, 6), calls_at(int(rate * 0.8), 6)
-        print(f"# round {number + 1}: {completed(before):.0f} of {rate} calls/s, {completed(twice, 1):.0f} of {2 * rate}", flush=True)
-        if completed(before) >= 0.97 * rate:
-            yield before, twice, after
-
-
 def recovered_s(after, rate):
     """The first second of which all calls came to their end again."""
-    well = [i for i in range(6) if after[f"done_{i}"] >= 0.99 * rate]
+    well = [i for i in range(5) if after[f"done_{i}"] >= 0.99 * rate]
     return well[0] + 1 if well else 99
 
 
@@ -239,25 +296,54 @@ def overload(row):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         tandem = rivals.Tandem(pathlib.Path(folder))
         tandem.start()
-        busy = spinners()
+        tandem.node.apply(FLOOD_PLAN, "bench", "--allow", "all")
         try:
-            put_on(tandem.pids()[0], 0)
-            rate = sustainable()
-            rounds = list(itertools.islice(overload_rounds(rate), OVERLOAD_ROUNDS))
+            with slowed(tandem.pids()[0]) as before:
+                load = Load(before)
+                rate = load.sustainable()
+                rounds = list(itertools.islice(load.rounds(rate), OVERLOAD_ROUNDS))
+                floods = [flood(before, load.number, rate) for _ in range(FLOOD_ROUNDS)]
         finally:
-            for one in busy:
-                one.kill()
-                one.wait()
             tandem.stop()
     assert rounds, "what the node can carry was never the same for two seconds"
     median = {what: statistics.median(values) for what, values in {
         "goodput": [100 * completed(twice, 1) / completed(before) for before, twice, _ in rounds],  # the first second fills the queue
-        "lost": [100 * twice["delay_calls_lost"] / (12 * rate) for _, twice, _ in rounds],
-        "recovery": [recovered_s(after, int(rate * 0.8)) for _, _, after in rounds]}.items()}
+        "lost": [100 * twice["delay_calls_lost"] / (10 * rate) for _, twice, _ in rounds],
+        "recovery": [recovered_s(after, int(rate * 0.8)) for _, _, after in rounds],
+        "others": [100 * completed(others, FLOOD_SETTLED) / int(rate * FLOOD_OTHERS) for others, _ in floods],
+        "flooder": [100 * completed(flooder, FLOOD_SETTLED) / rate for _, flooder in floods]}.items()}
     row("edge", "calls/s that the node can carry here, slowed down on purpose", rate, "/s")
     row("edge", "at twice that: calls that come to their end", median["goodput"], "%", 80, at_most=False)
     row("edge", "at twice that: calls that are lost, neither done nor refused", median["lost"], "%")
     row("edge", "and afterwards: seconds until all calls come to their end again", median["recovery"], "s", 5)
+    row("edge", "one source floods with twice that: calls of another that come to their end", median["others"], "%", 99, at_most=False)
+    row("edge", "and of the flooding source, of what the node can carry", median["flooder"], "%")
+
+
+# ---- one source floods ----
+
+FLOODER, FLOODED, FLOOD_NUMBER = "127.0.9.4", "127.0.9.5", "05000"
+FLOOD_ROUNDS = 3
+FLOOD_TIMES, FLOOD_OTHERS = 2, 0.15  # of what the node can carry
+FLOOD_SECONDS, FLOOD_SETTLED = 6, 2  # the queue of its first moments does not count
+FLOOD_PLAN = f"""plan: 1
+trunks:
+  flooder: {{ site: bench, address: ["{FLOODER}:5060"], trust: ["{FLOODER}/32"] }}
+  flooded: {{ site: bench, address: ["{FLOODED}:5060"], trust: ["{FLOODED}/32"] }}
+routes:
+  - {{ match: "{FLOOD_NUMBER}", to: trunk/flooded }}
+"""
+
+
+def flood(before, number, rate):
+    """What became of the calls of a source that asks for little, and of those of one that floods."""
+    keys = {"stdout": subprocess.PIPE, "text": True}
+    flooder = subprocess.Popen(load_command(FLOOD_NUMBER, FLOOD_TIMES * rate, FLOOD_SECONDS, before, FLOODER, FLOODED), **keys)
+    others = subprocess.Popen(load_command(number, int(rate * FLOOD_OTHERS), FLOOD_SECONDS, before), **keys)
+    seen = [read_load(process.communicate()[0]) for process in (others, flooder)]
+    print(f"# flood: {completed(seen[0], FLOOD_SETTLED):.0f} of {int(rate * FLOOD_OTHERS)} calls/s, of the flooder "
+          f"{completed(seen[1], FLOOD_SETTLED):.0f} of {FLOOD_TIMES * rate}", flush=True)
+    return seen
 
 
 # ---- a decision, without the edge: the store's own benchmark, read for these rows ----
