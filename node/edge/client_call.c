@@ -1,7 +1,8 @@
 /* client_call: calls through a registrar: those that it sends to our contact, and its question who we are when we call.
  *
  * A call to our contact is a trunk's only when both hold: the URI carries the contact's parameter, which nobody can
- * guess, and it comes from an address of the registrar or over the connection on which we registered. What it then may
+ * guess, and it comes from an address of the registrar, from the proxy that its Path names next to us, or over the
+ * connection on which we registered. What it then may
  * do is what any trunk may.
  *
  * Whom it is for: a registrar puts the contact in place of the number that was called. Where it keeps the contact's

@@ -45,7 +45,7 @@ struct line {
     union sock_address found[LINE_ADDRESSES];
     uint8_t found_count;
     uint8_t found_at;
-    union sock_address peers[LINE_PEERS]; /* every address found since the start: calls may come from there */
+    union sock_address peers[LINE_PEERS]; /* of every place and Path since the start: calls may come from there */
     uint8_t peer_count;
 
     /* as registered */

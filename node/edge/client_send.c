@@ -58,19 +58,58 @@ static bool redirect_to(struct line *l, struct slice text)
     return usable;
 }
 
-static void note_peers(struct line *l)
+static void note_peers(struct line *l, const union sock_address *list, size_t count)
 {
-    for (size_t i = 0; i < l->found_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         bool known = false;
         for (size_t k = 0; k < l->peer_count && !known; k++)
-            known = sock_address_same_host(&l->peers[k], &l->found[i]);
+            known = sock_address_same_host(&l->peers[k], &list[i]);
         if (known) continue;
         if (l->peer_count == LINE_PEERS) { /* the oldest goes */
             memmove(l->peers, l->peers + 1, (LINE_PEERS - 1) * sizeof l->peers[0]);
             l->peer_count--;
         }
-        l->peers[l->peer_count++] = l->found[i];
+        l->peers[l->peer_count++] = list[i];
     }
+}
+
+/* Whose proxy is looked up; by its token, since the line may be gone by then. */
+struct proxy_question {
+    struct edge *edge;
+    char token[SIP_LINE_TOKEN];
+};
+
+static void proxy_found(void *ctx, enum err err, const union sock_address *addresses, size_t count)
+{
+    struct proxy_question *q = ctx;
+    struct list_node *list = &q->edge->registrations->list;
+    for (struct list_node *n = list->next; err == ERR_OK && n != list; n = n->next) {
+        struct line *l = CONTAINER_OF(n, struct line, node);
+        if (strcmp(l->token, q->token) == 0) note_peers(l, addresses, count);
+    }
+    if (err != ERR_OK) lines_tally(q->edge->registrations, CC_unresolved);
+    free(q);
+}
+
+/* Calls to our contact come by the proxy that is next to us, which need not be where we register (RFC 3327). */
+static void note_proxy(struct line *l, const struct sip_register_answer *a)
+{
+    union sock_address address;
+    if (a->path_host.n == 0) return;
+    if (sock_address_parse(a->path_host, 1, &address) == ERR_OK) {
+        note_peers(l, &address, 1);
+        return;
+    }
+    struct proxy_question *q = malloc(sizeof *q);
+    if (q == NULL) {
+        lines_tally(l->lines, CC_no_memory);
+        return;
+    }
+    q->edge = l->lines->edge;
+    memcpy(q->token, l->token, sizeof q->token);
+    if (dns_resolve(q->edge->dns, a->path_host, a->path_port, l->transport, proxy_found, q) == ERR_OK) return;
+    lines_tally(l->lines, CC_unresolved);
+    free(q);
 }
 
 /* ---- the request ---- */
@@ -213,7 +252,7 @@ static void set_found(struct line *l, const union sock_address *addresses, size_
     l->found_count = (uint8_t)(count < LINE_ADDRESSES ? count : LINE_ADDRESSES);
     l->found_at = 0;
     if (l->found_count > 0) memcpy(l->found, addresses, l->found_count * sizeof l->found[0]);
-    note_peers(l);
+    note_peers(l, l->found, l->found_count);
 }
 
 static const char *nowhere(struct line *l)
@@ -300,6 +339,7 @@ static void registered(struct line *l, const struct flow *from, const struct sip
     (void)snprintf(l->at_host, sizeof l->at_host, "%.*s", SLICE_ARG(l->host.host));
     buf_reset(&l->route);
     buf_slice(&l->route, a->service_route);
+    note_proxy(l, a);
     keep_alive_later(l);
 }
 

@@ -90,6 +90,24 @@ static enum err service_route(struct arena *arena, const struct sip_view *v, str
     return e;
 }
 
+/* Each proxy puts itself before those that our request passed earlier: the last one is next to us. */
+static enum err path(struct arena *arena, const struct sip_view *v, struct sip_register_answer *a)
+{
+    struct slice last = SLICE_NONE;
+    struct sip_name_addr proxy;
+    a->path_host = SLICE("");
+    for (unsigned i = v->first[SIP_PATH]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice rest = sip_line_value(v, i);
+        struct slice value;
+        while (sip_value_next(&rest, &value))
+            last = value;
+    }
+    if (last.p == NULL || sip_name_addr_parse(arena, last, &proxy) != ERR_OK || proxy.star) return ERR_OK;
+    a->path_host = arena_copy(arena, proxy.uri.host);
+    a->path_port = proxy.uri.port;
+    return a->path_host.p != NULL ? ERR_OK : ERR_NOMEM;
+}
+
 /* The first contact that is a SIP URI. */
 static struct slice redirect(struct arena *arena, const struct sip_view *v)
 {
@@ -125,6 +143,7 @@ enum err sip_register_read(struct arena *arena, const struct sip_view *v, struct
     if (v->code >= 200 && v->code < 300) {
         a.plain.granted_s = granted(arena, v, token, asked_s);
         e = service_route(arena, v, &a.service_route);
+        if (e == ERR_OK) e = path(arena, v, &a);
     } else if (v->code >= 300 && v->code < 400) {
         a.redirect = redirect(arena, v);
         a.plain.redirects = a.redirect.n > 0;

@@ -35,6 +35,8 @@ MUST_CHECK enum err sip_register_build(const struct sip_register *m, struct buf 
 struct sip_register_answer {
     struct registration_answer plain;
     struct slice service_route; /* 2xx: the values as one list (RFC 3608), "" none */
+    struct slice path_host;     /* 2xx: of the proxy next to us by which its calls come (RFC 3327), "" none */
+    uint16_t path_port;         /* 0: not said */
     struct slice redirect;      /* 3xx: URI of the first contact */
     bool translated;            /* our request came from another address than we gave: a NAT stands between */
 };

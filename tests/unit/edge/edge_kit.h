@@ -488,9 +488,10 @@ struct ua {
     struct sip_view kept_v;
 };
 
-static inline void ua_open(struct ua *u)
+static inline void ua_open_at(struct ua *u, const char *host)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    assert_int_equal(inet_pton(AF_INET, host, &a.sin_addr), 1);
     socklen_t len = sizeof a;
     memset(u, 0, sizeof *u);
     u->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -498,6 +499,11 @@ static inline void ua_open(struct ua *u)
     assert_int_equal(bind(u->fd, (struct sockaddr *)&a, sizeof a), 0);
     assert_int_equal(getsockname(u->fd, (struct sockaddr *)&a, &len), 0);
     u->port = ntohs(a.sin_port);
+}
+
+static inline void ua_open(struct ua *u)
+{
+    ua_open_at(u, "127.0.0.1");
 }
 
 static inline void ua_close(struct ua *u)

@@ -352,6 +352,44 @@ static void whom_a_call_is_for(void **state)
     assert_int_equal(w->n.questions, questions);
 }
 
+/* RFC 3327: the registrar calls by the proxies that its Path names, the last of which is next to us. */
+static void calls_by_a_proxy_of_the_path(void **state)
+{
+    static const char *const paths[] = {"", "Path: <sip:127.0.0.2;lr>, <sip:127.0.0.3;lr>\r\n",
+                                        "Path: <sip:127.0.0.3;lr>\r\nPath: <sip:127.0.0.2;lr>\r\n",
+                                        "Path: <sip:nowhere.invalid;lr>\r\n"};
+    static const unsigned codes[] = {407, 407, 486, 407};
+    struct world *w = *state;
+    struct ua proxy;
+    char contact[256];
+    ua_open_at(&proxy, "127.0.0.2");
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        char branch[16];
+        (void)snprintf(branch, sizeof branch, "p%zu", i);
+        struct edge_registration o = settings(w->c.port, 0, PLAN_UDP);
+        o.expires_s = 600 + (uint32_t)i; /* other settings: it begins anew */
+        assert_int_equal(edge_registrations_set(w->n.edge, NULL, 0), ERR_OK);
+        if (i > 0) {
+            ua_expect(&w->k, &w->c, "REGISTER");
+            ua_reply(&w->c, 200, "");
+        }
+        assert_int_equal(edge_registrations_set(w->n.edge, &o, 1), ERR_OK);
+        ua_expect(&w->k, &w->c, "REGISTER");
+        accept_it(&w->c, 600, paths[i]);
+        kit_until(&w->k, view(w).state == TRUNK_REGISTERED);
+        if (i == 3) kit_until(&w->k, kit_count(&w->n, "client", "unresolved") == 1);
+        contact_uri(w, contact, sizeof contact);
+        invite(w, &proxy, contact, NULL, branch, NULL);
+        if (codes[i] == 486) {
+            ua_expect(&w->k, &w->b, "INVITE");
+            assert_string_equal(w->n.source_name, "carrier");
+            ua_reply(&w->b, 486, "");
+        }
+        ua_expect_code(&w->k, &proxy, codes[i]);
+    }
+    ua_close(&proxy);
+}
+
 static void once_given_back_nobody_is_called(void **state)
 {
     struct world *w = *state;
@@ -494,6 +532,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(given_back_in_a_hurry, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_connection_that_is_lost, world_open, world_close),
         cmocka_unit_test_setup_teardown(whom_a_call_is_for, world_open, world_close),
+        cmocka_unit_test_setup_teardown(calls_by_a_proxy_of_the_path, world_open, world_close),
         cmocka_unit_test_setup_teardown(once_given_back_nobody_is_called, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_challenge_is_answered, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_refusal_of_ours_moves_on, world_open, world_close),

@@ -151,6 +151,31 @@ static void service_routes_are_kept(void **state)
     rig_close(&g);
 }
 
+static void the_proxy_next_to_us_is_the_last_of_the_path(void **state)
+{
+    static const struct {
+        const char *lines;
+        const char *host;
+        uint16_t port;
+    } cases[] = {
+        {"", "", 0},
+        {"Path: <sip:p1;lr>, <sip:p2:5080;lr>\r\n", "p2", 5080},
+        {"Path: <sip:p1:5080;lr>\r\nPath: <sip:[2001:db8::7];lr>\r\n", "2001:db8::7", 0},
+        {"Path: <sip:p1;lr>, *\r\n", "", 0},
+        {"Path: <sip:p1;lr>, nonsense <\r\n", "", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig g;
+        rig_open(&g, 600);
+        (void)event(&g, REGISTRATION_START);
+        (void)answer(&g, 200, cases[i].lines);
+        if (!slice_is(g.last.path_host, cases[i].host) || g.last.path_port != cases[i].port)
+            fail_msg("%s: %.*s:%u", cases[i].lines, SLICE_ARG(g.last.path_host), g.last.path_port);
+        rig_close(&g);
+    }
+}
+
 /* ---- who we are ---- */
 
 static const struct {
@@ -608,6 +633,7 @@ int main(void)
         cmocka_unit_test(it_is_refreshed_in_time),
         cmocka_unit_test(what_is_granted),
         cmocka_unit_test(service_routes_are_kept),
+        cmocka_unit_test(the_proxy_next_to_us_is_the_last_of_the_path),
         cmocka_unit_test(each_algorithm_is_answered),
         cmocka_unit_test(the_first_known_algorithm_is_taken),
         cmocka_unit_test(a_wrong_password),
