@@ -143,6 +143,13 @@ enum err edge_send_hop(struct edge *e, struct flow *to, struct slice host, bool 
     return transport_send_host(e->transport, to, host, data, token);
 }
 
+const char *edge_unsent_words(const struct edge *e, char out[EDGE_UNSENT_WORDS])
+{
+    const char *why = transport_unsent_why(e->transport);
+    (void)snprintf(out, EDGE_UNSENT_WORDS, "cannot be reached%s%s", why[0] != '\0' ? ": " : "", why);
+    return out;
+}
+
 void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN])
 {
     const unsigned char *v4 = (const unsigned char *)&a->v4.sin_addr;

@@ -407,10 +407,11 @@ static struct line *next_line(const struct lines *c, struct list_node **at)
 
 bool lines_on_send_failed(struct lines *c, uint64_t token)
 {
+    char words[EDGE_UNSENT_WORDS];
     struct list_node *at = c->list.next;
     for (struct line *l = NULL; (l = next_line(c, &at)) != NULL;) {
         if (l->id != token) continue;
-        failed(l, REGISTRATION_UNREACHABLE, CC_unsent, "cannot be reached");
+        failed(l, REGISTRATION_UNREACHABLE, CC_unsent, edge_unsent_words(c->edge, words));
         return true;
     }
     return false;

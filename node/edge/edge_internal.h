@@ -208,6 +208,9 @@ MUST_CHECK enum err edge_flow_to(const struct edge *e, enum plan_transport trans
  * the name that it is called by. */
 MUST_CHECK enum err edge_send_hop(struct edge *e, struct flow *to, struct slice host, bool expect_member,
                                   struct slice data, uint64_t token);
+/* What is said of a place that could not be reached, inside of on_send_failed. */
+#define EDGE_UNSENT_WORDS 128
+const char *edge_unsent_words(const struct edge *e, char out[EDGE_UNSENT_WORDS]);
 /* The address alone, as the received parameter wants it. */
 void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN]);
 /* A plan number, or an account's name, as the user part of a URI: '#' must be escaped (RFC 3261 §25.1). */

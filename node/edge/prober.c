@@ -356,10 +356,11 @@ bool prober_on_response(struct prober *p, const struct sip_view *v)
 
 bool prober_on_send_failed(struct prober *p, uint64_t token)
 {
+    char words[EDGE_UNSENT_WORDS];
     for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
         struct probe *b = CONTAINER_OF(n, struct probe, node);
         if (b->waiting && b->id == token) {
-            missed(b, PC_unsent, "cannot be reached");
+            missed(b, PC_unsent, edge_unsent_words(p->edge, words));
             return true;
         }
     }

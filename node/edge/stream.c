@@ -20,6 +20,7 @@ static void on_connected(uv_connect_t *req, int status)
     if (s->state == STREAM_CLOSED) return;
     if (status != 0) {
         transport_count(s->t, TC_stream_connect_failed);
+        s->why = uv_strerror(status);
         stream_close(s);
         return;
     }

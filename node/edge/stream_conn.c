@@ -121,6 +121,8 @@ static void report_unsent(struct stream *s, struct list_node *list)
 {
     struct transport *t = s->t;
     struct list_node *n = NULL;
+    const char *tls = s->tls != NULL ? tls_session_error(s->tls) : "";
+    t->unsent_why = s->why != NULL ? s->why : tls;
     while ((n = list_pop(list)) != NULL) {
         struct stream_out *out = CONTAINER_OF(n, struct stream_out, node);
         uint64_t token = out->token;
@@ -130,6 +132,7 @@ static void report_unsent(struct stream *s, struct list_node *list)
         transport_count(t, TC_stream_send_failed);
         t->options.on_send_failed(t->options.ctx, &s->flow, token);
     }
+    t->unsent_why = "";
 }
 
 static void on_closed(uv_handle_t *handle)

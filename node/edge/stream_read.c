@@ -107,6 +107,7 @@ static void handshaken(struct stream *s)
         log_event(t->log, LOG_WARN, "edge", "tls-name",
                   "remote=%s expected=%s reason=\"its certificate is for another\"",
                   sock_address_text(&s->flow.remote, text), s->host);
+        s->why = "its certificate is for another name";
         stream_close(s);
         return;
     }

@@ -37,9 +37,10 @@ struct stream {
     enum stream_state state;
     struct flow flow;
     bool expect_member;
-    char *host;  /* our own connection: the name that the peer must prove; NULL: none */
-    bool opened; /* it was OPEN once */
-    bool heard;  /* a complete message came */
+    char *host;      /* our own connection: the name that the peer must prove; NULL: none */
+    const char *why; /* it was closed, where its TLS does not say it; NULL: not known */
+    bool opened;     /* it was OPEN once */
+    bool heard;      /* a complete message came */
 
     bool listed;
     struct map_node by_id;

@@ -317,6 +317,7 @@ static struct transport *transport_new(const struct transport_options *options)
     struct transport *t = calloc(1, sizeof *t);
     if (t == NULL) return NULL;
     t->options = *options;
+    t->unsent_why = "";
     t->loop = options->loop;
     t->log = options->log;
     transport_limits_default(&t->limits);
@@ -409,6 +410,11 @@ uint64_t transport_domain(const struct transport *t, struct slice host)
     }
     uint64_t domain = map_hash(&t->streams.by_remote, (struct slice){text, host.n}); /* for its secret seed */
     return domain != 0 ? domain : 1;
+}
+
+const char *transport_unsent_why(const struct transport *t)
+{
+    return t->unsent_why;
 }
 
 uint64_t transport_age_ms(const struct transport *t)

@@ -64,7 +64,8 @@ struct transport_options {
     /* A message that the view refused; answerable says whether v can be answered. */
     void (*on_fault)(void *ctx, const struct flow *from, struct sip_view *v, enum sip_fault fault, bool answerable);
     /* What was sent to this address cannot have arrived (connect failed, connection lost with bytes unsent, ICMP
-     * unreachable). token as given to transport_send, 0 when the failure concerns the address as a whole. */
+     * unreachable). token as given to transport_send, 0 when the failure concerns the address as a whole. Why is
+     * transport_unsent_why meanwhile. */
     void (*on_send_failed)(void *ctx, const struct flow *to, uint64_t token);
     void (*on_connection_lost)(void *ctx, const struct flow *flow);
     void *ctx;
@@ -86,6 +87,8 @@ void transport_close(struct transport *t, void (*closed)(void *ctx), void *ctx);
 
 /* How long the datagrams that are being delivered had to wait; 0 for what came by a connection. */
 uint64_t transport_age_ms(const struct transport *t);
+/* Inside on_send_failed: why, in words; "" not known. */
+const char *transport_unsent_why(const struct transport *t);
 size_t transport_listener_count(const struct transport *t);
 struct transport_listener {
     enum plan_transport transport;

@@ -147,6 +147,7 @@ struct transport {
     size_t udp_free_count;
 
     struct stream_table streams;
+    const char *unsent_why; /* "" not known */
 
     _Atomic uint64_t counts[TC_COUNT];
     struct counter_table table;
