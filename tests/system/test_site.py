@@ -8,8 +8,8 @@ from harness.digest import Client, challenges, code, proof
 from harness.raw import Message, Peer
 from harness.wait import until
 
-ONE, TWO = "127.0.71.1", "127.0.71.2"
-PBX, PHONE = "127.0.71.10", "127.0.71.20"
+ONE, TWO = "127.0.73.1", "127.0.73.2"
+PBX, PHONE = "127.0.73.10", "127.0.73.20"
 PLAN = f"""plan: 1
 defaults: {{ domain: test.example, digest: [sha-256, md5] }}
 sites:

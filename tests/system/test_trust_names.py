@@ -3,11 +3,11 @@ worth nothing."""
 import re
 import socket
 import ssl
-import subprocess
 import threading
 
 import pytest
 
+from harness.certificates import authority, certificate
 from harness.cluster import Cluster
 from harness.raw import Message, Peer
 
@@ -23,27 +23,6 @@ trunks:
 routes:
   - {{ match: "6", to: trunk/pbx }}
 """
-
-
-def openssl(*args):
-    subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
-
-
-def authority(folder, name):
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / f"{name}.key",
-            "-subj", f"/CN={name}", "-days", 10, "-addext", "basicConstraints=critical,CA:TRUE",
-            "-addext", "keyUsage=critical,keyCertSign", "-out", folder / f"{name}.pem")
-
-
-def certificate(folder, ca, name):
-    """(certificate, key) for a SIP domain."""
-    request, key, made, extensions = (folder / f"{ca}-{name}.{n}" for n in ("request", "key", "pem", "extensions"))
-    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-subj", "/CN=x",
-            "-out", request)
-    extensions.write_text(f"basicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:{name}\nextendedKeyUsage=serverAuth\n")
-    openssl("x509", "-req", "-in", request, "-CA", folder / f"{ca}.pem", "-CAkey", folder / f"{ca}.key", "-CAcreateserial",
-            "-days", 10, "-extfile", extensions, "-out", made)
-    return made, key
 
 
 class TlsCaller:

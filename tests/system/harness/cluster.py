@@ -44,6 +44,7 @@ class Node:
         self.binary = TANDEMD
         self.told = None  # the process that was told to end
         self.environment = {}  # beside ours, for the next start
+        self.prefix = []  # what it is started by
         if config is None:
             self.write_config(mesh, seeds, extra)
 
@@ -67,7 +68,7 @@ class Node:
     def start(self, wait=True):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([str(self.binary), str(self.config)], stdout=log, stderr=log, cwd=self.folder,
+            self.process = subprocess.Popen([*self.prefix, str(self.binary), str(self.config)], stdout=log, stderr=log, cwd=self.folder,
                                             env={**os.environ, **self.environment}, start_new_session=True)
         if wait:
             until(self.ready, f"node {self.name} to be ready", 20)

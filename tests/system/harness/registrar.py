@@ -10,17 +10,22 @@ from .wait import end, until
 
 CONFIG = pathlib.Path(__file__).resolve().parents[1] / "registrar.cfg"
 DEFAULTS = {"ALGORITHM": "", "EXPIRES_MIN": 1, "EXPIRES_MAX": 3600, "NONCE_EXPIRE": 300, "LOGIN": "u49301",
-            "PASSWORD": "secret", "DOMAIN": "carrier.example"}
+            "PASSWORD": "secret", "DOMAIN": "carrier.example", "DEFINES": ""}
 
 
 class Registrar:
     """One Kamailio. words replace those of the configuration; start again to give it others."""
 
     def __init__(self, folder, address, phone, nodes, **words):
-        self.folder = pathlib.Path(folder) / "registrar"
+        self.folder = pathlib.Path(folder) / f"registrar-{address}"
         self.folder.mkdir(exist_ok=True)
         self.address, self.process = address, None
         self.words = {**DEFAULTS, "OWN": address, "PHONE": phone, "NODES": nodes, **words}
+
+    def secure(self, certificate, key):
+        """By TLS as well, with that certificate."""
+        self.words.update(DEFINES="#!define WITH_TLS", CERTIFICATE=certificate, PRIVATE_KEY=key)
+        return self
 
     def start(self, **words):
         self.words.update(words)
