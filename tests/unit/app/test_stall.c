@@ -52,7 +52,7 @@ static void a_busy_callback_is_seen_and_waiting_is_not(void **state)
     assert_int_equal(uv_timer_start(&timer, now_only, 300, 0), 0);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert_in_range(stall_longest(&s, STALL_SECONDS).own_us, 0, 29999);
-    assert_int_equal(counted(&s, STALL_turns_over_100ms), 0); /* it waited for 300 ms */
+    assert_true(stall_longest(&s, STALL_SECONDS).wall_us < 300000); /* it waited for 300 ms */
     assert_int_equal(uv_timer_start(&timer, keeps_the_loop, 1, 0), 0);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_timer_start(&timer, now_only, 1, 0), 0); /* a turn is over when the next begins */
