@@ -1,23 +1,31 @@
-"""Two nodes of one site, and accounts that register at either: the address of one device leads to it wherever it is."""
+"""Two nodes of one site, and who registers there: devices that are called by an address of their own, sipp, and Kamailio as a
+gateway through its uac module."""
+import pathlib
 import re
+import subprocess
 
 import pytest
 
 from harness.cluster import Cluster
 from harness.digest import Client, challenges, code, proof
-from harness.raw import Message, Peer
-from harness.wait import until
+from harness.raw import Call, Message, Peer
+from harness.sipp import Sipp, listening
+from harness.wait import end, until
 
 ONE, TWO = "127.0.73.1", "127.0.73.2"
-PBX, PHONE = "127.0.73.10", "127.0.73.20"
+PBX, PHONE, GATEWAY, BEHIND, SIPP = "127.0.73.10", "127.0.73.20", "127.0.73.30", "127.0.73.31", "127.0.73.40"
+HERE = pathlib.Path(__file__).resolve().parent
+MANY = range(7000, 7050)
 PLAN = f"""plan: 1
-defaults: {{ domain: test.example, digest: [sha-256, md5] }}
+defaults: {{ domain: test.example, digest: [md5, sha-256] }}
 sites:
   hq: {{ blocks: ["6"] }}
 trunks:
   pbx: {{ site: hq, address: ["{PBX}:5060"], trust: ["{PBX}/32"] }}
 accounts:
   "6001": {{ password: "right", max_contacts: 4 }}
+  gateway: {{ password: "right", numbers: ["65"] }}
+{chr(10).join(f'  "{name}": {{ password: "right", max_contacts: 2 }}' for name in MANY)}
 routes:
   - {{ match: "6", to: trunk/pbx }}
 """
@@ -180,3 +188,64 @@ def test_a_proof_is_good_once(site):
         for c.node in (ONE, TWO):
             assert code(c.register("6001", "right", contact=contact)) == 200
     known(site, 0)
+
+
+def test_registrations_by_sipp(site, tmp_path):
+    """Fifty accounts at once, each from its first contact to the last: 423, two contacts, a query, the wildcard."""
+    one = site.nodes["one"]
+    before = one.counters("registrar")
+    accounts = tmp_path / "accounts.csv"
+    accounts.write_text("SEQUENTIAL\n" + "".join(
+        f"{name};[authentication username={name} password=right];\n" for name in MANY))
+    with Sipp("registrar", SIPP, 5060, one.sip, calls=len(MANY), args=["-r", "100", "-inf", accounts]) as run:
+        run.wait()
+    after = one.counters("registrar")
+    for name, times in (("registered", 2), ("removed", 1), ("queries", 1), ("refused_too_brief", 1)):
+        assert after[name] - before[name] == times * len(MANY), name
+    assert one.ctl("registrations") == []
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """Kamailio, which registers by itself."""
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    shipped = pathlib.Path("/usr/share/kamailio/dbtext/kamailio")
+    (tables / "version").write_text((shipped / "version").read_text())
+    columns = (shipped / "uacreg").read_text().splitlines()[0].replace("(string)", "(string,null)")
+    values = {"id": "1", "l_uuid": "one", "l_username": "gateway", "l_domain": "test.example", "r_username": "gateway",
+              "r_domain": "test.example", "realm": "test.example", "auth_username": "gateway", "auth_password": "right",
+              "auth_ha1": "", "auth_proxy": f"sip\\:{ONE}\\:5060", "expires": "60", "flags": "0", "reg_delay": "0",
+              "contact_addr": "", "socket": ""}
+    (tables / "uacreg").write_text(columns + "\n" + ":".join(values[name] for name in re.findall(r"(\w+)\(", columns)) + "\n")
+    text = (HERE / "uac.cfg").read_text()
+    for word, value in (("OWN", GATEWAY), ("NODE", ONE), ("PHONE", BEHIND), ("USER", "gateway"), ("PASSWORD", "right"),
+                        ("DOMAIN", "test.example"), ("TABLES", str(tables))):
+        text = re.sub(rf"\b{word}\b", value, text)
+    (tmp_path / "kamailio.cfg").write_text(text)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(["kamailio", "-f", tmp_path / "kamailio.cfg", "-DD", "-E", "-w", tmp_path, "-Y", tmp_path,
+                                    "-P", tmp_path / "pid", "-m", "64"], stdout=log, stderr=log)
+    try:
+        until(lambda: listening(GATEWAY, 5060) or process.poll() is not None, "kamailio to listen", 20)
+        assert process.poll() is None, (tmp_path / "log").read_text(errors="replace")[-2000:]
+        yield process
+    finally:
+        end(process)
+
+
+def test_kamailio_registers(site, gateway):
+    """Its numbers are called by way of either node, and it calls with its own credentials."""
+    one, two = site.nodes["one"], site.nodes["two"]
+    until(lambda: [r["account"] for r in two.ctl("registrations")] == ["gateway"], "kamailio to be registered", 20)
+    with Peer(BEHIND, node=GATEWAY) as phone:
+        for node in (ONE, TWO):
+            with Peer(PBX, node=node) as pbx:
+                call = Call(pbx, phone, "6512")
+                assert call.invite.uri.startswith("sip:6512@"), call.invite.uri
+                call.end()
+        with Peer(PBX, node=ONE) as pbx:
+            call = Call(phone, pbx, "6100")
+            assert call.invite.get("P-Asserted-Identity") == "<sip:gateway@test.example>"
+            call.end()
+        assert one.ctl("calls")[0]["source"] == "account/gateway"
