@@ -10,14 +10,31 @@ static enum plan_transport transport_of(const struct sip_uri *uri)
     return slice_eq_nocase(named, SLICE("tcp")) ? PLAN_TCP : PLAN_UDP;
 }
 
+/* What stands next to us: the first of its Path, or the contact itself. False: it cannot be read. */
+static bool next_to_us(struct arena *arena, const struct binding *b, const struct sip_uri *contact, struct sip_uri *out)
+{
+    struct sip_name_addr proxy;
+    struct slice rest = b->path;
+    struct slice first;
+    if (!sip_value_next(&rest, &first)) {
+        *out = *contact;
+        return true;
+    }
+    if (sip_name_addr_parse(arena, first, &proxy) != ERR_OK || proxy.star) return false;
+    *out = proxy.uri;
+    return true;
+}
+
 enum err reach_of(struct arena *arena, const struct binding *b, struct reach *out)
 {
+    struct sip_uri contact;
     struct sip_uri uri;
     struct reach made = {.nat = true};
     enum err err = listen_parse(b->received, &made.transport, &made.remote, NULL);
     if (err != ERR_OK) return err;
-    if (sip_uri_parse(arena, b->contact, &uri) == ERR_OK) {
-        made.bulk = sip_uri_param(&uri, "bnc").p != NULL;
+    bool readable = sip_uri_parse(arena, b->contact, &contact) == ERR_OK;
+    if (readable) made.bulk = sip_uri_param(&contact, "bnc").p != NULL;
+    if (readable && next_to_us(arena, b, &contact, &uri)) {
         uint16_t port = uri.port != 0 ? uri.port : sip_default_port(made.transport);
         bool same =
             sock_address_parse(uri.host, port, &made.own) == ERR_OK && sock_address_same_host(&made.own, &made.remote);

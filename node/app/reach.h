@@ -1,5 +1,7 @@
 /* reach: how the contact of a binding is reached: at its own address, through the NAT that it is behind, or by the
- * connection that it made. Decides from the binding alone; whether a connection is up is the edge's to say. */
+ * connection that it made. One that registered through a proxy is reached by that (Path, RFC 3327), whose address is
+ * then what counts, where the REGISTER came from that very host: a Path from elsewhere leads nobody anywhere. Decides
+ * from the binding alone; whether a connection is up is the edge's to say. */
 #ifndef TANDEM_APP_REACH_H
 #define TANDEM_APP_REACH_H
 
@@ -8,11 +10,11 @@
 struct reach {
     enum plan_transport transport; /* that the REGISTER came by */
     union sock_address remote;     /* where it came from */
-    bool nat;                      /* the contact names another host, or one that is no address: RFC 3581's received */
-    bool direct;                   /* UDP: the contact's own address is used */
+    bool nat;                      /* it names another host, or one that is no address: RFC 3581's received */
+    bool direct;                   /* UDP: its own address is used */
     bool has_own;                  /* own is set */
     bool bulk;                     /* it stands for all numbers of its account (RFC 6140) */
-    union sock_address own;        /* what the contact names, where that is the host that it came from */
+    union sock_address own;        /* what it names, where that is the host that it came from */
 };
 
 /* ERR_SYNTAX: received is no address. arena is for what parsing needs. */

@@ -15,23 +15,35 @@ static void how_a_contact_is_reached(void **state)
         const char *contact;
         bool nat, direct, has_own, bulk;
         uint16_t own_port;
+        const char *path;
     } rows[] = {
-        {"udp:192.0.2.7:5060", "sip:a@192.0.2.7:5060", false, true, true, false, 5060},
-        {"udp:192.0.2.7:40000", "sip:a@192.0.2.7", false, true, true, false, 5060},
-        {"udp:192.0.2.7:40000", "sip:a@192.168.1.2:5060", true, false, false, false, 0},
-        {"udp:192.0.2.7:5060", "sip:a@phone.example", true, false, false, false, 0},
-        {"udp:192.0.2.7:5060", "sip:a@192.0.2.7;transport=tcp", false, false, false, false, 0},
-        {"tcp:192.0.2.7:40000", "sip:a@192.0.2.7:5070;transport=TCP", false, false, true, false, 5070},
-        {"tcp:192.0.2.7:40000", "sip:a@192.0.2.7:5070", false, false, false, false, 0},
-        {"tls:192.0.2.7:40000", "sips:a@192.0.2.7", false, false, true, false, 5061},
-        {"tls:192.0.2.7:40000", "sip:a@10.0.0.1;transport=tls", true, false, false, false, 0},
-        {"udp:192.0.2.7:5060", "sip:192.0.2.7:5060;bnc", false, true, true, true, 5060},
-        {"udp:[2001:db8::7]:5060", "sip:a@[2001:db8::7]:5062", false, true, true, false, 5062},
+        {"udp:192.0.2.7:5060", "sip:a@192.0.2.7:5060", false, true, true, false, 5060, ""},
+        {"udp:192.0.2.7:40000", "sip:a@192.0.2.7", false, true, true, false, 5060, ""},
+        {"udp:192.0.2.7:40000", "sip:a@192.168.1.2:5060", true, false, false, false, 0, ""},
+        {"udp:192.0.2.7:5060", "sip:a@phone.example", true, false, false, false, 0, ""},
+        {"udp:192.0.2.7:5060", "sip:a@192.0.2.7;transport=tcp", false, false, false, false, 0, ""},
+        {"tcp:192.0.2.7:40000", "sip:a@192.0.2.7:5070;transport=TCP", false, false, true, false, 5070, ""},
+        {"tcp:192.0.2.7:40000", "sip:a@192.0.2.7:5070", false, false, false, false, 0, ""},
+        {"tls:192.0.2.7:40000", "sips:a@192.0.2.7", false, false, true, false, 5061, ""},
+        {"tls:192.0.2.7:40000", "sip:a@10.0.0.1;transport=tls", true, false, false, false, 0, ""},
+        {"udp:192.0.2.7:5060", "sip:192.0.2.7:5060;bnc", false, true, true, true, 5060, ""},
+        {"udp:[2001:db8::7]:5060", "sip:a@[2001:db8::7]:5062", false, true, true, false, 5062, ""},
+        /* by the proxy next to us */
+        {"udp:192.0.2.9:5060", "sip:a@10.0.0.1:5062", false, true, true, false, 5060,
+         "<sip:192.0.2.9;lr>, <sip:p2;lr>"},
+        {"udp:192.0.2.7:40000", "sip:a@192.0.2.7:5062", false, true, true, false, 5070, "<sip:192.0.2.7:5070;lr>"},
+        {"tcp:192.0.2.9:40000", "sip:a@10.0.0.1", false, false, true, false, 5080,
+         "<sip:192.0.2.9:5080;transport=tcp;lr>"},
+        {"udp:192.0.2.7:5062", "sip:a@192.0.2.7:5062", true, false, false, false, 0, "<sip:edge.example.org;lr>"},
+        {"udp:192.0.2.7:5062", "sip:a@192.0.2.7:5062", true, false, false, false, 0, "<sip:192.0.2.66;lr>"},
+        {"udp:192.0.2.7:5062", "sip:a@192.0.2.7:5062", true, false, false, false, 0, "nonsense <"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena arena = {0};
         struct reach r;
-        struct binding b = {.received = slice_of(rows[i].received), .contact = slice_of(rows[i].contact)};
+        struct binding b = {.received = slice_of(rows[i].received),
+                            .contact = slice_of(rows[i].contact),
+                            .path = slice_of(rows[i].path)};
         assert_int_equal(reach_of(&arena, &b, &r), ERR_OK);
         if (r.nat != rows[i].nat || r.direct != rows[i].direct || r.has_own != rows[i].has_own ||
             r.bulk != rows[i].bulk || (r.has_own && sock_address_port(&r.own) != rows[i].own_port))
