@@ -1,6 +1,6 @@
 /* hops: the ways to a target: the addresses of a trunk, the contacts of an account registered here, the SIP addresses
  * of a member. Request-URIs are made here. It chooses nothing. */
-#include "node/app/devices.h"
+#include "node/app/registered.h"
 #include "node/app/reach.h"
 
 #include <stdlib.h>
@@ -266,7 +266,7 @@ static enum err account_hops(struct node *n, struct arena *arena, struct edge_ta
     struct binding *aside = arena_alloc(arena, count * sizeof *aside);
     if (hops == NULL || aside == NULL) return ERR_NOMEM;
     if (device != NULL) {
-        count = device_bindings(device, list, count);
+        count = registered_device(device, list, count);
     } else if (count > 1) {
         qsort(list, count, sizeof *list, by_preference);
     }

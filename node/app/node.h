@@ -3,10 +3,10 @@
  * One loop thread owns everything here. Rooms: replica.c drives the replication core (missing.c answers its peers),
  * registrations*.c own this node's bindings, maps.c knows what numbers are called behind a gateway, bans.c who is not
  * listened to, trunks.c knows which trunks are up and uac_registration.c who holds their registrations, plan_*.c,
- * routing.c, devices.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits, calls.c
- * knows the live calls, records.c writes their records and trace.c how they were decided, card.c says what this node
- * is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes over
- * a changed configuration, confirm.c undoes what nobody confirms.
+ * routing.c, registered.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits,
+ * calls.c knows the live calls, records.c writes their records and trace.c how they were decided, card.c says what this
+ * node is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes
+ * over a changed configuration, confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped

@@ -3,7 +3,7 @@
  * It gathers what the replica holds for a number and what is observed of each target, lets plan_decide decide, and
  * turns the decision into targets (hops.c knows the ways to them). "route explain" reads the same struct
  * routing_result. It decides nothing itself. */
-#include "node/app/devices.h"
+#include "node/app/registered.h"
 #include "node/app/trace.h"
 
 #include <stdio.h>
@@ -14,10 +14,10 @@
 #define CANDIDATES_MAX 96 /* room for a number that matches more than ROUTING_USUAL */
 #define NAMED_SPECIFICITY (LIMIT_NUMBER + 2)
 
-/* ---- which nodes can serve a target: "" is this one ---- */
+/* ---- which nodes serve a site: "" is this one ---- */
 
 /* In the order in which they are tried. Who is last when there are too many is left out. */
-enum rank { RANK_SELF, RANK_ALIVE, RANK_SUSPECT, RANK_STALE, RANK_COUNT };
+enum rank { RANK_SELF, RANK_ALIVE, RANK_SUSPECT, RANK_COUNT };
 
 struct offers {
     struct slice names[RANK_COUNT][DECIDE_NODE_MAX];
@@ -36,11 +36,11 @@ static void offer(struct offers *o, enum rank rank, struct slice name)
 static void take_offers(struct candidate *c, const struct offers *o)
 {
     for (enum rank rank = RANK_SELF; rank < RANK_COUNT; rank++) {
-        if (rank == RANK_STALE) c->fresh_count = c->node_count;
         for (size_t i = 0; i < o->counts[rank] && c->node_count < DECIDE_NODE_MAX; i++) {
             c->nodes[c->node_count++] = o->names[rank][i];
         }
     }
+    c->fresh_count = c->node_count;
 }
 
 static enum target_health health_of(const struct candidate *c, const struct offers *o, enum target_health none)
@@ -100,57 +100,6 @@ static void leave_out_down(struct node *n, struct arena *arena, struct candidate
     c->fresh_count = fresh;
 }
 
-struct binding_walk {
-    struct node *n;
-    struct arena *arena;
-    struct offers offers;
-    enum err err;
-};
-
-/* Bindings at other nodes. What this node owns it knows better than by its public half. */
-static bool visit_binding(void *ctx, const struct state_record *record)
-{
-    struct binding_walk *w = ctx;
-    enum rank rank = RANK_STALE;
-    if (node_name_eq(&record->owner, &w->n->self)) return true;
-    switch (repl_member_status(w->n->repl, &record->owner)) {
-    case MEMBER_ALIVE: rank = RANK_ALIVE; break;
-    case MEMBER_SUSPECT: rank = RANK_SUSPECT; break;
-    case MEMBER_DEAD: break;
-    case MEMBER_LEFT:
-    case MEMBER_EVICTED: return true; /* they will never be met again */
-    }
-    if (rank != RANK_STALE && node_is_drained(w->n, &record->owner)) {
-        w->offers.drained = true;
-        return true;
-    }
-    struct slice name = arena_copy(w->arena, node_name_slice(&record->owner));
-    if (name.p == NULL) {
-        w->err = ERR_NOMEM;
-        return false;
-    }
-    offer(&w->offers, rank, name);
-    return true;
-}
-
-static enum err account_nodes(struct node *n, struct arena *arena, struct candidate *c, struct slice account)
-{
-    char key[LIMIT_NAME + 1];
-    struct binding_walk w = {.n = n, .arena = arena};
-    struct offers *o = &w.offers;
-    memcpy(key, account.p, account.n);
-    key[account.n] = '\0';
-    if (registrations_live(n, account)) offer_self(n, o);
-    enum err e = ERR_OK;
-    if (registrations_elsewhere(n, account))
-        e = store_state_find(n->read, STATE_BINDING, (struct slice){key, account.n + 1}, visit_binding, &w);
-    if (e == ERR_OK) e = w.err;
-    take_offers(c, o);
-    c->stale = c->fresh_count == 0 && c->node_count > 0;
-    c->health = health_of(c, o, TARGET_NO_BINDING);
-    return e;
-}
-
 /* What is known of the candidate's target. One that is not in the plan stays TARGET_UNKNOWN. */
 static enum err observe(struct node *n, struct arena *arena, const struct edge_query *q, struct candidate *c)
 {
@@ -177,7 +126,7 @@ static enum err observe(struct node *n, struct arena *arena, const struct edge_q
         c->target_disabled = account.disabled;
         c->target_site = account.site.n > 0 ? arena_copy(arena, account.site) : SLICE("");
         if (c->target_site.p == NULL) return ERR_NOMEM;
-        e = q->device != NULL ? device_nodes(n, arena, c, name, q->device) : account_nodes(n, arena, c, name);
+        e = registered_nodes(n, arena, c, name, q->device);
         if (e == ERR_OK && q->call) limits_candidate(n, c, account.calls, 0);
         return e;
     }

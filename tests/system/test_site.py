@@ -146,6 +146,23 @@ def test_a_call_follows_its_device(site):
         known(site, 0)
 
 
+def test_who_moved_is_called_where_it_is_now(site):
+    """The registration that it left at the first node holds for a while, and is tried last."""
+    with Client(ONE, PHONE) as first, Client(TWO, PHONE) as second, Peer(PHONE, 5081) as old, Peer(PHONE, 5082) as new:
+        for client, port in ((first, 5081), (second, 5082)):
+            assert code(client.register("7000", "right", contact=f"Contact: <sip:7000@{PHONE}:{port}>\r\n")) == 200
+        until(lambda: len(site.nodes["one"].ctl("registrations")) == 2, "both to be known")
+        for node in (ONE, TWO):
+            with Peer(PBX, node=node) as pbx:
+                text = pbx.request("INVITE", "sip:7000@test.example")
+                pbx.send(text)
+                new.reply(new.expect("INVITE", call_id=Message(text.encode()).get("Call-ID")), 486)
+                pbx.ack(text, pbx.expect(486))
+        assert old.receive(0.1) is None
+        for client, port in ((first, 5081), (second, 5082)):
+            client.register("7000", "right", contact=f"Contact: <sip:7000@{PHONE}:{port}>;expires=0\r\n")
+
+
 def proof_for(client, node, count=1):
     """Once more with what the client knows, at that node."""
     client.node = node

@@ -154,7 +154,8 @@ static void the_source_chooses_rules_and_is_not_called_back(void **state)
     assert_string_equal(route_query(&q), "trunk/pbx=113[sip:113@10.1.0.10:5060 sip:113@[2001:db8::7]:5070]");
 }
 
-/* Live owners, then suspects, then the dead; who was evicted or is none of us is a different matter. */
+/* Live owners, the newest binding first, then suspects, then the dead; who was evicted or is none of us is a different
+ * matter. */
 static void bindings_of_other_owners(void **state)
 {
     (void)state;
@@ -169,6 +170,11 @@ static void bindings_of_other_owners(void **state)
     struct binding b = kit_binding("6002", "sip:6002@192.0.2.7", 60000);
     assert_int_equal(kit_write(&kit, &b, 1, NULL, 0), ERR_OK);
     assert_string_equal(route("6002"), "account/6002=6002[sip:6002@192.0.2.7] account/6002@live=6002[10.9.0.2] "
+                                       "account/6002@slow=6002[10.9.0.3] account/6002@gone=6002[10.9.0.1] "
+                                       "account/6002@stranger=6002[10.9.0.4]");
+    b.since.ms = 999; /* it went over to the other node since */
+    assert_int_equal(kit_write(&kit, &b, 1, NULL, 0), ERR_OK);
+    assert_string_equal(route("6002"), "account/6002@live=6002[10.9.0.2] account/6002=6002[sip:6002@192.0.2.7] "
                                        "account/6002@slow=6002[10.9.0.3] account/6002@gone=6002[10.9.0.1] "
                                        "account/6002@stranger=6002[10.9.0.4]");
     assert_int_equal(kit_write(&kit, NULL, 0, &b, 1), ERR_OK);
