@@ -194,6 +194,8 @@ bool sip_scan_addr(struct slice text, struct sip_addr_shape *out)
         p = close + 1;
     } else {
         out->uri = slice_trim((struct slice){start, (size_t)(p - start)});
+        /* RFC 3261 §20.10: what has a question mark stands in brackets. */
+        if (out->uri.n > 0 && memchr(out->uri.p, '?', out->uri.n) != NULL) return false;
     }
     if (!addr_uri_ok(out->uri)) return false;
     p = sip_skip_space(p, end);

@@ -254,6 +254,8 @@ static void bad_addresses(void **state)
         "<tel:>",
         "sip:a;b@h",
         "< sip:a@h>",
+        "sip:a@h?Route=%3Csip:b%3E",
+        "sip:a@h?x=y;tag=1",
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
