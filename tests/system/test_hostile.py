@@ -1,10 +1,12 @@
 """Inputs that broke other SIP servers and their tools: each gets its answer, and the node and clusterctl work on."""
+import signal
 import socket
+import time
 
 import pytest
 
 from harness.cluster import Node
-from harness.raw import Message, Peer
+from harness.raw import Call, Message, Peer
 from harness.sipp import Sipp
 from harness.wait import until
 
@@ -185,3 +187,40 @@ def test_sixty_idle_connections(world):
     finally:
         for s in idle:
             s.close()
+
+
+def test_what_waited_too_long_is_refused(world):
+    """The node stands still while a source floods: what is then too old gets 503 with Retry-After and leaves no trace, but
+    for as little as the source had a moment ago; a call in progress is ended all the same. Then all is as before."""
+    node, other, pbx = world
+    call = Call(other, pbx, "6100")
+    flood = [other.request("INVITE", f"sip:6100@{NODE}") for _ in range(100)]  # as many as a socket holds
+    left = {Message(text.encode()).get("Call-ID"): text for text in flood}
+    before = {name: node.counter("edge", name) for name in ("refused_overload", "calls_started")}
+    node.process.send_signal(signal.SIGSTOP)
+    try:
+        for text in flood:
+            other.send(text)
+        other.send(call.in_dialog("BYE", cseq=9))
+        time.sleep(0.5)  # time itself is what is tested
+    finally:
+        node.process.send_signal(signal.SIGCONT)
+    refused, ended = [], []
+
+    def all_answered():
+        while came := pbx.receive(0):
+            if came.method in ("INVITE", "BYE"):
+                pbx.reply(came, 200 if came.method == "BYE" else 486)
+        while got := other.receive(0.05):
+            ended.extend([got] if got.code == 200 and got.get("Call-ID") == call.call_id else [])
+            if got.code and got.code >= 300 and got.get("Call-ID") in left:
+                other.ack(left.pop(got.get("Call-ID")), got)
+                refused.extend([got] if got.code == 503 else [])
+        return ended and not left
+
+    until(all_answered, "the call to end and all to be answered", 20)
+    assert len(refused) >= 80
+    assert {m.get("Retry-After") for m in refused} == set("12345")
+    assert node.counter("edge", "refused_overload") == before["refused_overload"] + len(refused)
+    assert node.counter("edge", "calls_started") == before["calls_started"] + len(flood) - len(refused)
+    settle(other, pbx, other.request("INVITE", f"sip:6100@{NODE}"), PASSES)
