@@ -52,6 +52,7 @@
     X(refused_proxy_require)                                                                                           \
     X(refused_register_elsewhere)                                                                                      \
     X(refused_no_target)                                                                                               \
+    X(without_tls)                                                                                                     \
     X(refused_own_address)                                                                                             \
     X(refused_flow_lost)                                                                                               \
     X(refused_session_interval)                                                                                        \

@@ -66,6 +66,7 @@ struct relay {
     bool in_dialog;
     bool forms_dialog; /* gets our Record-Route */
     bool to_member;    /* inside a dialog: the next hop is another node */
+    bool secure;       /* a sips URI was called: by TLS or not at all */
     bool cancelled;
     bool final_sent;
     enum plan_transport chosen; /* of a hop with any_transport, once it is resolved */

@@ -205,7 +205,7 @@ static struct slice transit_uri(struct edge *e, const struct forward *f)
 {
     struct slice domain = e->o.hooks.domain(e->o.hooks.ctx);
     size_t from = e->via.n;
-    buf_text(&e->via, "sip:");
+    buf_text(&e->via, f->relay != NULL && f->relay->secure ? "sips:" : "sip:");
     edge_add_user(&e->via, f->target->number);
     buf_text(&e->via, "@");
     buf_slice(&e->via, domain.n > 0 ? domain : f->target->node);

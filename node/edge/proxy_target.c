@@ -279,6 +279,11 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     const struct edge_hop *hop = &t->hops[r->hop_at - 1];
     struct flow to;
     enum plan_transport transport = hop->any_transport ? r->chosen : hop_transport(hop);
+    if (r->secure && transport != PLAN_TLS) { /* RFC 3261 §26.2.2, RFC 5630 §4 */
+        edge_count(e, EC_without_tls);
+        proxy_relay_note(r, 480, "a sips URI is not called without TLS", t->text);
+        return false;
+    }
     if (edge_flow_to(e, transport, address, &r->from, &to) != ERR_OK) {
         proxy_relay_note(r, 503, "no listener for the transport of", t->text);
         return false;

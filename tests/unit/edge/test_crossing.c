@@ -121,14 +121,19 @@ static struct edge_target *through(struct crossing *x, size_t listener)
     return t;
 }
 
-static void invite(struct crossing *x, const char *branch, const char *lines)
+static void invite_to(struct crossing *x, const char *scheme, const char *branch, const char *lines)
 {
     ua_send(&x->a, x->n1.port,
-            "INVITE sip:8123@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP "
+            "INVITE %s:8123@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP "
             "127.0.0.1:%u;branch=z9hG4bK%s;rport\r\nMax-Forwards: 70\r\n"
             "From: <sip:100@pbx>;tag=caller\r\nTo: <sip:8123@example.org>\r\nCall-ID: call-%s\r\nCSeq: 1 INVITE\r\n"
             "Contact: <sip:ua@127.0.0.1:%u>\r\n%sContent-Length: 0\r\n\r\n",
-            x->n1.port, x->a.port, branch, branch, x->a.port, lines);
+            scheme, x->n1.port, x->a.port, branch, branch, x->a.port, lines);
+}
+
+static void invite(struct crossing *x, const char *branch, const char *lines)
+{
+    invite_to(x, "sip", branch, lines);
 }
 
 static void in_dialog(struct ua *from, uint16_t node, const struct ua *to, const char *method, const char *routes,
@@ -195,6 +200,19 @@ static void over_tcp(void **state)
 static void over_tls(void **state)
 {
     a_call_over(*state, TLS);
+}
+
+/* The second node is told that it is a sips URI which was called: its trunk is one of UDP. */
+static void sips_over_tls_and_then_not(void **state)
+{
+    struct crossing *x = *state;
+    (void)through(x, TLS);
+    invite_to(x, "sips", "i1", "");
+    ua_expect_code(&x->k, &x->a, 480);
+    ua_has(&x->a, "a sips URI is not called without TLS: trunk/factory");
+    assert_int_equal(kit_count(&x->n1, "edge", "without_tls"), 0);
+    assert_int_equal(kit_count(&x->n2, "edge", "without_tls"), 1);
+    assert_string_equal(x->n2.dialled, "8123");
 }
 
 /* The second node's trunk is shown nothing of the first; what it sends back still finds the first as a member. */
@@ -373,6 +391,7 @@ int main(void)
         WITH_NODES(over_udp),
         WITH_NODES(over_tcp),
         WITH_NODES(over_tls),
+        WITH_NODES(sips_over_tls_and_then_not),
         WITH_NODES(over_tls_to_a_hidden_side),
         WITH_NODES(a_number_with_special_characters),
         WITH_NODES(cancelled_across),

@@ -185,6 +185,20 @@ static void no_transport_for_it(void **state)
     ua_expect_code(&w->k, &w->a, 503);
 }
 
+static void sips_goes_by_tls_or_not_at_all(void **state)
+{
+    struct world *w = *state;
+    char uri[64];
+    (void)snprintf(uri, sizeof uri, "SIPS:8123@127.0.0.1:%u", w->n.port);
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "s1", .uri = uri});
+    ua_expect_code(&w->k, &w->a, 480);
+    ua_has(&w->a, "Reason: SIP;cause=480;text=\"a sips URI is not called without TLS: trunk/factory\"");
+    assert_int_equal(kit_count(&w->n, "edge", "without_tls"), 2);
+    assert_int_equal(kit_count(&w->n, "edge", "forwarded"), 0);
+    acknowledge(w, "s1", NULL);
+}
+
 /* One target's 503 says nothing of us: 500, with the cause. */
 static void all_503_is_500(void **state)
 {
@@ -509,6 +523,7 @@ int main(void)
         WITH_WORLD(nothing_reachable_is_503),
         WITH_WORLD(a_name_that_does_not_resolve),
         WITH_WORLD(no_transport_for_it),
+        WITH_WORLD(sips_goes_by_tls_or_not_at_all),
         WITH_WORLD(all_503_is_500),
         WITH_WORLD(the_best_of_several),
         WITH_WORLD(silence_moves_on_and_a_late_answer_counts),
