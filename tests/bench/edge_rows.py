@@ -1,6 +1,5 @@
 """Rows of the edge group beside CPU per call: delay, memory and number of calls held, dearest messages, a large plan."""
 import contextlib
-import itertools
 import os
 import pathlib
 import socket
@@ -255,8 +254,13 @@ class Load:
         return one_load(self.number, rate, seconds, before=self.before)
 
     def carried(self, rate):
-        """Whether all came to their end, in one of two tries: the machine may have stood still in the other."""
-        return any(completed(self.at(rate, 3)) >= 0.99 * rate for _ in range(2))
+        """Whether all came to their end, in two of three tries: the machine may have stood still in the other."""
+        well = 0
+        for left in (2, 1, 0):
+            well += completed(self.at(rate, 2)) >= 0.99 * rate
+            if well == 2 or well + left < 2:
+                break
+        return well == 2
 
     def sustainable(self):
         """The highest rate of which all calls come to their end, to an eighth."""
@@ -272,13 +276,15 @@ class Load:
 
     def rounds(self, rate):
         """What the node carries at rate, at twice that and at less again, in rounds: the machine is never the same for
-        long. Counted are the rounds in which it carried the rate."""
-        for number in range(2 * OVERLOAD_ROUNDS):
-            before, twice, after = self.at(rate, 3), self.at(2 * rate, 5), self.at(int(rate * 0.8), 5)
-            print(f"# round {number + 1}: {completed(before):.0f} of {rate} calls/s, {completed(twice, 1):.0f} of {2 * rate}",
-                  flush=True)
-            if completed(before) >= 0.97 * rate:
-                yield before, twice, after
+        long. Counted are the rounds in which it carried the rate; where there are none, all: in those twice the rate was
+        more than twice of what it could carry."""
+        seen, good = [], []
+        while len(seen) < 2 * OVERLOAD_ROUNDS and len(good) < OVERLOAD_ROUNDS:
+            seen.append((self.at(rate, 3), self.at(2 * rate, 5), self.at(int(rate * 0.8), 5)))
+            before, twice, _ = seen[-1]
+            print(f"# round {len(seen)}: {completed(before):.0f} of {rate} calls/s, {completed(twice, 1):.0f} of {2 * rate}", flush=True)
+            good += seen[-1:] if completed(before) >= 0.97 * rate else []
+        return good or seen
 
 
 OVERLOAD_ROUNDS = 5
@@ -301,11 +307,10 @@ def overload(row):
             with slowed(tandem.pids()[0]) as before:
                 load = Load(before)
                 rate = load.sustainable()
-                rounds = list(itertools.islice(load.rounds(rate), OVERLOAD_ROUNDS))
+                rounds = load.rounds(rate)
                 floods = [flood(before, load.number, rate) for _ in range(FLOOD_ROUNDS)]
         finally:
             tandem.stop()
-    assert rounds, "what the node can carry was never the same for two seconds"
     median = {what: statistics.median(values) for what, values in {
         "goodput": [100 * completed(twice, 1) / completed(before) for before, twice, _ in rounds],  # the first second fills the queue
         "lost": [100 * twice["delay_calls_lost"] / (10 * rate) for _, twice, _ in rounds],
