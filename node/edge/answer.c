@@ -191,24 +191,45 @@ void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_T
     hex_encode(bytes, sizeof bytes, out);
 }
 
-enum err edge_response(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
-                       struct slice extra)
+static enum err respond(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
+                        const char *tag, struct slice extra)
 {
-    char tag[EDGE_TAG] = "";
     char address[INET6_ADDRSTRLEN];
     edge_address_text(&from->remote, address);
-    if (code > 100) edge_to_tag(e, v, tag);
     buf_reset(&e->out);
     return sip_response_build(v, code, SLICE(""), slice_of(tag), slice_of(address), sock_address_port(&from->remote),
                               extra, &e->out);
 }
 
+enum err edge_response(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
+                       struct slice extra)
+{
+    char tag[EDGE_TAG] = "";
+    if (code > 100) edge_to_tag(e, v, tag);
+    return respond(e, from, v, code, tag, extra);
+}
+
+/* No digit: the tag of an INVITE that was refused without a transaction says so in its ACK. */
+#define STATELESS_MARK 'x'
+
+bool edge_refused_stateless(const struct edge *e, const struct sip_view *ack)
+{
+    char tag[EDGE_TAG];
+    struct slice own = ack->to_tag;
+    if (own.n != EDGE_TAG - 1 || own.p[own.n - 1] != STATELESS_MARK) return false;
+    edge_to_tag(e, ack, tag);
+    return memcmp(own.p, tag, own.n - 1) == 0;
+}
+
 void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
                            struct slice extra)
 {
+    char tag[EDGE_TAG];
     struct flow to = *from;
     sock_address_set_port(&to.remote, edge_reply_port(from, v));
-    if (edge_response(e, from, v, code, extra) != ERR_OK) {
+    edge_to_tag(e, v, tag);
+    if (v->method == SIP_INVITE) tag[EDGE_TAG - 2] = STATELESS_MARK;
+    if (respond(e, from, v, code, tag, extra) != ERR_OK) {
         edge_count(e, EC_no_memory);
         return;
     }

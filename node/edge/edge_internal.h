@@ -225,6 +225,8 @@ MUST_CHECK enum err edge_response(struct edge *e, const struct flow *from, const
 /* Answers without a transaction: what is refused at the door costs no memory (RFC 3261 §8.2.7). */
 void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
                            struct slice extra);
+/* Whether the ACK is that of such an answer: it belongs to no transaction, and nobody has to be looked for. */
+bool edge_refused_stateless(const struct edge *e, const struct sip_view *ack);
 /* Appends to e->lines a Reason header (RFC 3326) with words that may be anybody's; nothing when there are none. */
 void edge_reason_line(struct edge *e, unsigned cause, struct slice words);
 

@@ -118,6 +118,10 @@ static void send_by_name(struct arrival *a, const struct ack_way *way)
 /* True: it belongs to a failure that was sent here. */
 static bool absorbed(struct arrival *a)
 {
+    if (edge_refused_stateless(a->e, a->v)) {
+        edge_count(a->e, EC_acks_absorbed);
+        return true;
+    }
     struct sip_tx *tx = sip_tx_find_server(&a->e->tx, a->v, SIP_INVITE);
     if (tx == NULL || tx->state == SIP_TX_ACCEPTED) return false;
     struct relay *r = CONTAINER_OF(tx, struct relay, server);

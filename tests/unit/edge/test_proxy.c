@@ -454,6 +454,22 @@ static void strangers_get_one_answer(void **state)
     assert_int_equal(edge_load(w->n.edge).transactions, 0); /* refused at the door: no memory spent */
 }
 
+/* It is known by its To tag, which only we can make, and nobody is looked for. */
+static void the_ack_of_a_refusal(void **state)
+{
+    struct world *w = world_of(state);
+    char to[256];
+    w->n.trunk_port = 0;
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "r1"});
+    ua_expect_code(&w->k, &w->a, 407);
+    (void)snprintf(to, sizeof to, "%.*s", SLICE_ARG(sip_view_value(&w->a.v, SIP_TO)));
+    ua_request(&w->a, &w->n, &(struct request){.method = "ACK", .branch = "r1", .to = to});
+    kit_until(&w->k, kit_count(&w->n, "edge", "acks_absorbed") == 1);
+    ua_request(&w->a, &w->n, &(struct request){.method = "ACK", .branch = "r2", .to = to}); /* of another INVITE */
+    kit_until(&w->k, kit_count(&w->n, "edge", "acks_dropped") == 1);
+    assert_int_equal(kit_count(&w->n, "edge", "acks_absorbed"), 1);
+}
+
 static void draining(void **state)
 {
     struct world *w = world_of(state);
@@ -493,6 +509,7 @@ int main(void)
         WITH_WORLD(malformed),
         WITH_WORLD(an_account_calls),
         WITH_WORLD(strangers_get_one_answer),
+        WITH_WORLD(the_ack_of_a_refusal),
         WITH_WORLD(draining),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
