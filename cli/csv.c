@@ -130,6 +130,7 @@ static enum err suspect(struct import *im, const struct plan_csv_row *row, struc
                                    .id = "lost-characters",
                                    .object = key,
                                    .line = row->object.line,
+                                   .column = row->object.column,
                                    .text = slice_of(text)};
     return plan_run_finding(&im->run, im->m, &f);
 }
@@ -137,8 +138,8 @@ static enum err suspect(struct import *im, const struct plan_csv_row *row, struc
 static int take_removal(struct import *im, const struct plan_csv_row *row, struct slice key, bool stored)
 {
     if (!stored) {
-        return cli_fail(im->run.c, CLI_FINDINGS, "%s:%u: %.*s is not in the plan, so it cannot be removed",
-                        im->run.file.name, row->object.line, SLICE_ARG(key));
+        return cli_fail(im->run.c, CLI_FINDINGS, "%s:%u:%u: %.*s is not in the plan, so it cannot be removed",
+                        im->run.file.name, row->object.line, row->object.column, SLICE_ARG(key));
     }
     im->remove[im->remove_count] = arena_copy(&im->run.file.arena, key);
     if (im->remove[im->remove_count].p == NULL) return cli_fail_err(im->run.c, ERR_NOMEM, NULL);

@@ -276,6 +276,7 @@ static enum err warn(struct large *l, const struct note *note)
                                                    .id = "lost-characters",
                                                    .object = k,
                                                    .line = note->line,
+                                                   .column = row.object.column,
                                                    .text = slice_of(text)});
 }
 

@@ -14,12 +14,14 @@ struct entry {
     struct slice key;
     const struct plan_object *object; /* NULL: it is removed */
     unsigned line;
+    unsigned column;
 };
 
 /* The digits behind PLAN_DIGEST_COMMENT among the comment lines at the top. */
 static struct slice digest_of(struct slice text)
 {
     struct slice line;
+    if (slice_starts(text, SLICE("\xef\xbb\xbf"))) text = (struct slice){text.p + 3, text.n - 3};
     while (text.n > 0 && text.p[0] == '#') {
         text = slice_cut(text, '\n', &line);
         if (!slice_starts(line, SLICE(PLAN_DIGEST_COMMENT))) continue;
@@ -33,11 +35,12 @@ static struct slice digest_of(struct slice text)
 
 /* ---- looking up ---- */
 
-static enum err index_add(struct plan_file *f, struct slice key, const struct plan_object *object, unsigned line)
+static enum err index_add(struct plan_file *f, struct slice key, const struct plan_object *object, unsigned line,
+                          unsigned column)
 {
     struct entry *entry = arena_alloc(&f->arena, sizeof *entry);
     if (entry == NULL) return ERR_NOMEM;
-    *entry = (struct entry){.key = key, .object = object, .line = line};
+    *entry = (struct entry){.key = key, .object = object, .line = line, .column = column};
     map_insert(&f->by_key, &entry->node, map_hash(&f->by_key, key));
     return ERR_OK;
 }
@@ -50,10 +53,10 @@ static enum err index_all(struct plan_file *f)
         const struct plan_object *o = &f->doc.objects[i];
         char text[PLAN_KEY_MAX];
         struct slice key = arena_copy(&f->arena, (struct slice){text, plan_object_key_text(o, text)});
-        e = key.p != NULL ? index_add(f, key, o, o->line) : ERR_NOMEM;
+        e = key.p != NULL ? index_add(f, key, o, o->line, o->column) : ERR_NOMEM;
     }
     for (size_t i = 0; e == ERR_OK && i < f->doc.remove_count; i++) {
-        e = index_add(f, f->doc.remove[i], NULL, f->doc.remove_line[i]);
+        e = index_add(f, f->doc.remove[i], NULL, f->doc.remove_line[i], 0);
     }
     return e;
 }
@@ -79,9 +82,10 @@ bool plan_file_has(const struct plan_file *f, struct slice key)
     return find(f, key) != NULL || plan_bulk_line(&f->bulk, key) > 0;
 }
 
-unsigned plan_file_line(const struct plan_file *f, struct slice key)
+unsigned plan_file_line(const struct plan_file *f, struct slice key, unsigned *column)
 {
     const struct entry *entry = find(f, key);
+    *column = entry != NULL ? entry->column : 0;
     return entry != NULL ? entry->line : plan_bulk_line(&f->bulk, key);
 }
 
@@ -300,8 +304,9 @@ int plan_file_hash_passwords(struct cli *c, struct plan_file *f)
         }
         enum err e = plan_account_hash_password(&o->account, realm.domain);
         if (e != ERR_OK) {
-            return cli_fail(c, CLI_REFUSED, "%s:%u: the password of account %.*s cannot be hashed: %s",
-                            f->name != NULL ? f->name : "", o->line, SLICE_ARG(o->account.name), err_name(e));
+            return cli_fail(c, CLI_REFUSED, "%s:%u:%u: the password of account %.*s cannot be hashed: %s",
+                            f->name != NULL ? f->name : "", o->line, o->column, SLICE_ARG(o->account.name),
+                            err_name(e));
         }
         wipe(o->account.password);
         o->account.password = SLICE_NONE;

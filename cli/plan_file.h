@@ -61,7 +61,8 @@ struct conn_bulk plan_file_bulk(const struct plan_file *f);
 const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key);
 /* Whether the document describes or removes the object with this key. */
 bool plan_file_has(const struct plan_file *f, struct slice key);
-/* Where the object or removal with this key stands in the document, 0 when nowhere. */
-unsigned plan_file_line(const struct plan_file *f, struct slice key);
+/* The line where the object or removal with this key stands in the document, 0 when nowhere; *column 0 when it is not
+ * known, as with removals and the routes of a large document. */
+unsigned plan_file_line(const struct plan_file *f, struct slice key, unsigned *column);
 
 #endif

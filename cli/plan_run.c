@@ -14,15 +14,17 @@ static void paint(const struct cli *c, struct buf *out, const char *code, struct
     if (c->color) buf_text(out, "\033[m");
 }
 
-/* "plan.yaml:12: error: route//6/trunk/x: no such trunk [unknown-target]" */
+/* "plan.yaml:12:5: error: route//6/trunk/x: no such trunk [unknown-target]" */
 static void finding_line(void *ctx, const struct control_record *r, struct buf *out)
 {
     struct plan_run *p = ctx;
     int64_t line = control_get_int(r, "line", 0);
+    int64_t column = control_get_int(r, "column", 0);
     struct slice severity = control_get_text(r, "severity");
     if (p->file.name != NULL) {
         text_safe(out, slice_of(p->file.name));
         if (line > 0) buf_printf(out, ":%lld", (long long)line);
+        if (line > 0 && column > 0) buf_printf(out, ":%lld", (long long)column);
         buf_text(out, ": ");
     }
     paint(p->c, out, slice_is(severity, "error") ? "31" : "33", severity);
@@ -171,11 +173,14 @@ enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const 
     struct arena arena = {0};
     struct control_builder b;
     struct control_record r;
+    unsigned column = f->column;
+    if (column == 0) (void)plan_file_line(&p->file, f->object, &column);
     control_record_start(&b, &arena, "finding");
     control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
     control_text(&b, "id", slice_of(f->id));
     control_text(&b, "file", slice_of(p->file.name));
     control_int(&b, "line", f->line);
+    control_int(&b, "column", column);
     control_text(&b, "object", f->object);
     control_text(&b, "text", f->text);
     enum err e = control_record_done(&b, &r);
@@ -195,18 +200,23 @@ int plan_run_verdict(struct plan_run *p, bool truncated)
 
 /* ---- what the node says ---- */
 
-/* A finding with its line in the document, which the node does not know. */
+/* A finding with its place in the document, which the node does not know. */
 static void send_finding_at(struct plan_run *p, const struct control_record *r)
 {
     struct control_field fields[16];
     struct control_record with = *r;
-    unsigned line = plan_file_line(&p->file, control_get_text(r, "object"));
-    if (r->field_count <= 16 && control_get_int(r, "line", 0) == 0 && line > 0) {
-        memcpy(fields, r->fields, r->field_count * sizeof *fields);
+    unsigned column = 0;
+    unsigned line = plan_file_line(&p->file, control_get_text(r, "object"), &column);
+    if (r->field_count < 16 && control_get_int(r, "line", 0) == 0) {
         for (size_t i = 0; i < r->field_count; i++) {
-            if (slice_is(fields[i].name, "line") && fields[i].type == CONTROL_INT) fields[i].integer = line;
+            struct control_field *f = &fields[i];
+            *f = r->fields[i];
+            if (slice_is(f->name, "line") && f->type == CONTROL_INT) f->integer = line;
         }
+        fields[r->field_count] =
+            (struct control_field){.name = SLICE("column"), .type = CONTROL_INT, .integer = (int64_t)column};
         with.fields = fields;
+        with.field_count = r->field_count + 1;
     }
     output_record(p->c->output, &with);
 }

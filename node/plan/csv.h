@@ -6,10 +6,10 @@
  *   a blank cell    leaves what is stored (with replace: the default, except for a password)
  *   REMOVE          takes the default; in the column action it removes the object
  *   (set)           leaves the password; no password is ever written, only this
- *   '...            the text behind the apostrophe, whatever it looks like
+ *   '...  ="..."    the text behind the apostrophe, or between the quotes, whatever it looks like
  * Items of a list stand between spaces. The writer puts the apostrophe before what a spreadsheet would run as a formula
  * or rewrite as a number or date (+49, =6001, 0049, 4-15, long numbers); the reader says so when it finds the traces of
- * one that did (8.61E+12, #NAME?). Pure: no file is opened here. Specification: README.md "The plan". */
+ * one that did (8.61E+12, 6001.0, #NAME?). Pure: no file is opened here. Specification: README.md "The plan". */
 #ifndef TANDEM_PLAN_CSV_H
 #define TANDEM_PLAN_CSV_H
 

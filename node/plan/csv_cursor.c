@@ -122,9 +122,19 @@ static enum err take_quoted(struct csv_cursor *c, struct csv_cell *cell)
     return end_quoted(c, cell);
 }
 
+/* The length of ="...", by which tables tell a spreadsheet that a cell is text; 0 when it is none. */
+static size_t text_formula(struct slice s)
+{
+    if (!slice_starts(s, SLICE("=\""))) return 0;
+    for (size_t n = 2; n < s.n && !is_end(s.p[n]); n++) {
+        if (s.p[n] == '"') return n + 1;
+    }
+    return 0;
+}
+
 static enum err take_plain(struct csv_cursor *c, struct csv_cell *cell)
 {
-    size_t n = 0;
+    size_t n = text_formula(c->rest);
     while (n < c->rest.n && c->rest.p[n] != c->separator && !is_end(c->rest.p[n])) {
         if (c->rest.p[n] == '"') {
             return fail(c, cell, c->rest.p + n,

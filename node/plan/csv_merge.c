@@ -19,6 +19,7 @@ enum err plan_csv_merge(const struct plan_csv *csv, const struct plan_csv_row *r
     if (stored != NULL) {
         o = *stored;
         o.line = row->object.line;
+        o.column = row->object.column;
     }
     void *base = schema_base(&o);
     for (size_t k = 0; k < s->count; k++) {
@@ -30,7 +31,7 @@ enum err plan_csv_merge(const struct plan_csv *csv, const struct plan_csv_row *r
             field_value_clear(f, base);
     }
     enum err e = plan_object_validate(&o, &detail);
-    if (e != ERR_OK) return err_fail_at(info, e, o.line, 1, "%s", detail.text);
+    if (e != ERR_OK) return err_fail_at(info, e, o.line, o.column, "%s", detail.text);
     *out = o;
     return ERR_OK;
 }

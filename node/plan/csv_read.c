@@ -12,6 +12,7 @@
 #include "node/base/map.h"
 #include "node/plan/csv_cursor.h"
 #include "node/plan/csv_names.h"
+#include "node/plan/csv_suspect.h"
 #include "node/plan/field_value.h"
 #include "node/plan/pattern.h"
 #include "node/plan/text.h"
@@ -183,56 +184,13 @@ static enum err read_header(struct plan_csv_reader *r)
 
 /* ---- cells ---- */
 
-static size_t digits_at(struct slice s, size_t at)
+/* ="0049": how a table tells a spreadsheet that a cell is text. */
+static bool is_text_formula(struct slice s)
 {
-    size_t n = 0;
-    while (at + n < s.n && s.p[at + n] >= '0' && s.p[at + n] <= '9')
-        n++;
-    return n;
+    return s.n > 3 && slice_starts(s, SLICE("=\"")) && memchr(s.p + 2, '"', s.n - 2) == s.p + s.n - 1;
 }
 
-/* "8.61E+12" in whatever language. */
-static bool is_scientific(struct slice s)
-{
-    size_t at = s.n > 0 && (s.p[0] == '-' || s.p[0] == '+');
-    size_t n = digits_at(s, at);
-    if (n == 0) return false;
-    at += n;
-    if (at < s.n && (s.p[at] == '.' || s.p[at] == ',')) at += 1 + digits_at(s, at + 1);
-    if (at + 2 >= s.n || (s.p[at] != 'E' && s.p[at] != 'e') || (s.p[at + 1] != '+' && s.p[at + 1] != '-')) return false;
-    return digits_at(s, at + 2) > 0 && at + 2 + digits_at(s, at + 2) == s.n;
-}
-
-/* "15. Apr", "Apr 15", "04/15/2026", "15.4.": what becomes of 4-15. */
-static bool is_date(struct slice s)
-{
-    static const char *const months[] = {"jan", "feb", "mar", "apr", "may", "mai", "jun", "jul",
-                                         "aug", "sep", "oct", "okt", "nov", "dec", "dez"};
-    size_t n = digits_at(s, 0);
-    if (n > 0 && n + 1 < s.n && (s.p[n] == '/' || s.p[n] == '.') && digits_at(s, n + 1) > 0) return true;
-    for (size_t at = 0; at + 3 <= s.n; at++) {
-        bool digit_near = digits_at(s, 0) > 0 || digits_at(s, s.n - 1) > 0;
-        for (size_t i = 0; digit_near && i < sizeof months / sizeof months[0]; i++) {
-            if (slice_eq_nocase((struct slice){s.p + at, 3}, slice_of(months[i]))) return true;
-        }
-    }
-    return false;
-}
-
-/* What a spreadsheet may have made of a value that is none. NULL: it looks innocent. */
-static const char *spreadsheet_trace(struct slice s)
-{
-    static const char *const errors[] = {"#NAME?", "#REF!", "#VALUE!", "#NUM!", "#N/A", "#DIV/0!", "####"};
-    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-        if (slice_starts(s, slice_of(errors[i]))) return "a spreadsheet has run this cell as a formula";
-    }
-    if (slice_starts(s, SLICE("Err:"))) return "a spreadsheet has run this cell as a formula";
-    if (is_scientific(s)) return "a spreadsheet has made this of a long number, and its last digits are lost";
-    if (is_date(s)) return "a spreadsheet has taken this for a date";
-    return NULL;
-}
-
-/* What a cell says; *literal when an apostrophe stood before it. */
+/* What a cell says; *literal when an apostrophe stood before it, or it was ="...". */
 static struct slice cell_text(struct plan_csv_reader *r, size_t k, bool *literal)
 {
     struct slice text = r->cells[k].raw;
@@ -241,9 +199,31 @@ static struct slice cell_text(struct plan_csv_reader *r, size_t k, bool *literal
         csv_text(&r->cells[k], &r->text);
         text = buf_view(&r->text);
     }
+    *literal = true;
+    if (is_text_formula(text)) return (struct slice){text.p + 2, text.n - 3};
     *literal = text.n > 0 && text.p[0] == '\'';
     if (*literal) text = (struct slice){text.p + 1, text.n - 1};
     return text;
+}
+
+/* What a spreadsheet has done to a cell that would otherwise pass; a note may say what it likes. */
+static const char *damage(const struct field *f, struct slice text, bool literal)
+{
+    if (literal || f->type == FIELD_PASSWORD || strcmp(f->name, "note") == 0) return NULL;
+    return csv_damage(text);
+}
+
+/* A cell that is no value of its column. */
+static enum err fail_value(const struct plan_csv_reader *r, size_t k, enum err e, const struct field *f,
+                           struct slice text, const char *detail)
+{
+    char shown[TEXT_SHOWN];
+    if (!text_is_utf8(r->cells[k].raw))
+        return fail_cell(r, k, ERR_SYNTAX, "%s: this is not UTF-8 text; save the table as CSV UTF-8", f->name);
+    const char *trace = f->type != FIELD_PASSWORD ? csv_trace(text) : NULL;
+    if (trace == NULL) return fail_cell(r, k, e, "%s", detail);
+    return fail_cell(r, k, e, "%s: %s: %s; make the column text there before you fill it in", f->name,
+                     text_shown(text, shown), trace);
 }
 
 static enum err read_field(struct plan_csv_reader *r, size_t k, struct plan_csv_row *row)
@@ -268,16 +248,19 @@ static enum err read_field(struct plan_csv_reader *r, size_t k, struct plan_csv_
         return ERR_OK;
     }
     if (!literal && f->type == FIELD_PASSWORD && slice_is(text, "(set)")) return ERR_OK;
+    const char *damaged = damage(f, text, literal);
+    if (damaged != NULL) {
+        char shown[TEXT_SHOWN];
+        return fail_cell(r, k, ERR_SYNTAX,
+                         "%s: %s: %s; make the column text there, or write what is meant behind an apostrophe", f->name,
+                         text_shown(text, shown), damaged);
+    }
     r->fields.info = &detail;
     enum err e = field_value_read(&r->fields, f, schema_base(&row->object), text, literal);
     row->given |= bit;
     if (e == ERR_OK) return ERR_OK;
     if (e == ERR_NOMEM) return no_memory(r);
-    const char *trace = f->type != FIELD_PASSWORD ? spreadsheet_trace(text) : NULL;
-    if (trace == NULL) return fail_cell(r, k, e, "%s", detail.text);
-    char shown[TEXT_SHOWN];
-    return fail_cell(r, k, e, "%s: %s: %s; make the column text there before you fill it in", f->name,
-                     text_shown(text, shown), trace);
+    return fail_value(r, k, e, f, text, detail.text);
 }
 
 static enum err read_name(struct plan_csv_reader *r, size_t k, struct plan_csv_row *row)
@@ -286,8 +269,14 @@ static enum err read_name(struct plan_csv_reader *r, size_t k, struct plan_csv_r
     bool literal = false;
     struct slice text = cell_text(r, k, &literal);
     if (r->text.failed) return no_memory(r);
+    const char *damaged = literal ? NULL : csv_damage(text);
+    if (damaged != NULL) {
+        return fail_cell(r, k, ERR_SYNTAX,
+                         "%s: %s: %s; make the column text there, or write what is meant behind an apostrophe",
+                         CSV_NAME, text_shown(text, shown), damaged);
+    }
     if (!plan_name_valid(text)) {
-        const char *trace = spreadsheet_trace(text);
+        const char *trace = csv_trace(text);
         return fail_cell(r, k, ERR_SYNTAX, "%s is no name; use 1 to %d letters, digits, '.', '_' and '-'%s%s",
                          text_shown(text, shown), LIMIT_NAME, trace != NULL ? ": " : "", trace != NULL ? trace : "");
     }
@@ -325,6 +314,11 @@ static enum err read_cell(struct plan_csv_reader *r, size_t k, struct plan_csv_r
 
 /* ---- rows ---- */
 
+static const char *separator_name(char c)
+{
+    return c == '\t' ? "tabs" : c == ';' ? "semicolons" : "commas";
+}
+
 /* The place of a column in the row, for errors. */
 static size_t column_of(const struct plan_csv_reader *r, enum column_role role, size_t field)
 {
@@ -332,6 +326,16 @@ static size_t column_of(const struct plan_csv_reader *r, enum column_role role, 
         if (r->columns[k].role == role && (role != COLUMN_FIELD || r->columns[k].field == field)) return k;
     }
     return 0;
+}
+
+/* The column of what the row is about: its name, or its match. */
+static size_t identity_column(const struct plan_csv_reader *r)
+{
+    size_t match = 0;
+    if (r->out->kind != PLAN_ROUTE) return column_of(r, COLUMN_NAME, 0);
+    while (r->schema->fields[match].offset != offsetof(struct plan_route, match))
+        match++;
+    return column_of(r, COLUMN_FIELD, match);
 }
 
 static enum err check_identity(const struct plan_csv_reader *r, const struct plan_csv_row *row)
@@ -355,10 +359,7 @@ static enum err check_length(const struct plan_csv_reader *r, const struct plan_
     const struct plan_route *route = &row->object.route;
     if (r->out->kind != PLAN_ROUTE || row->remove || pattern_parse(route->match, &p, NULL) != ERR_OK) return ERR_OK;
     if (p.kind != PATTERN_EXACT || p.low.n >= route->length_min) return ERR_OK;
-    size_t match = 0;
-    while (r->schema->fields[match].offset != offsetof(struct plan_route, match))
-        match++;
-    return fail_cell(r, column_of(r, COLUMN_FIELD, match), ERR_SYNTAX,
+    return fail_cell(r, identity_column(r), ERR_SYNTAX,
                      "match: %.*s has %zu digits, but length says %u at least: if a spreadsheet took zeros from its "
                      "front, write them again behind an apostrophe ('=0...)",
                      SLICE_ARG(route->match), p.low.n, route->length_min);
@@ -382,16 +383,30 @@ static enum err enter_key(struct plan_csv_reader *r, const struct plan_csv_row *
     return ERR_OK;
 }
 
+/* "88,trunk/x" in a table whose first row has semicolons between its cells. */
+static enum err check_separator(const struct plan_csv_reader *r)
+{
+    const struct csv_cell *cell = &r->cells[0];
+    if (r->cell_count > 1 || r->column_count < 2 || cell->quoted) return ERR_OK;
+    for (const char *other = ",;\t"; *other != '\0'; other++) {
+        if (*other == r->cursor.separator || memchr(cell->raw.p, *other, cell->raw.n) == NULL) continue;
+        return fail_cell(r, 0, ERR_SYNTAX, "%s stand between the cells of this row, but %s between those of the first",
+                         separator_name(*other), separator_name(r->cursor.separator));
+    }
+    return ERR_OK;
+}
+
 static enum err read_row(struct plan_csv_reader *r, struct plan_csv_row *row)
 {
     plan_object_init(&row->object, r->out->kind);
     row->object.line = r->cells[0].line;
-    for (size_t k = 0; k < r->cell_count; k++) {
-        enum err e = read_cell(r, k, row);
-        if (e != ERR_OK) return e;
-    }
-    enum err e = check_identity(r, row);
-    if (e == ERR_OK) e = check_length(r, row);
+    enum err e = check_separator(r);
+    for (size_t k = 0; e == ERR_OK && k < r->cell_count; k++)
+        e = read_cell(r, k, row);
+    if (e == ERR_OK) e = check_identity(r, row);
+    if (e != ERR_OK) return e;
+    row->object.column = csv_column(&r->cells[identity_column(r)]);
+    e = check_length(r, row);
     return e == ERR_OK && !r->passing ? enter_key(r, row) : e;
 }
 

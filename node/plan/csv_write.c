@@ -2,6 +2,7 @@
 #include "node/plan/csv.h"
 
 #include "node/plan/csv_names.h"
+#include "node/plan/csv_suspect.h"
 #include "node/plan/document_write.h"
 #include "node/plan/field_value.h"
 
@@ -30,7 +31,7 @@ static bool needs_apostrophe(const struct field *f, struct slice s)
 {
     if (s.n == 0) return false;
     if (f != NULL && f->type == FIELD_PASSWORD) return false; /* it is the sign itself */
-    if (memchr("=+-@'\t\r", s.p[0], 7) != NULL || slice_is(s, CSV_REMOVE)) return true;
+    if (memchr("=+-@'\t\r", s.p[0], 7) != NULL || slice_is(s, CSV_REMOVE) || csv_damage(s) != NULL) return true;
     bool digit = (s.p[0] >= '0' && s.p[0] <= '9') || s.p[0] == '.';
     return digit && !is_safe_number(s);
 }

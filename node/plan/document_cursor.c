@@ -1,6 +1,10 @@
 /* document_cursor: see document_cursor.h. libyaml's marks count from 0, ours from 1. */
 #include "node/plan/document_cursor.h"
 
+#include <stdio.h>
+
+static const struct slice byte_order_mark = {"\xef\xbb\xbf", 3};
+
 /* The position of byte at in the input, for the reader's errors, which libyaml gives only as an offset. */
 static void locate(struct slice input, size_t at, unsigned *line, unsigned *column)
 {
@@ -16,17 +20,37 @@ static void locate(struct slice input, size_t at, unsigned *line, unsigned *colu
     }
 }
 
-/* Whether the character at a position is a tab: the commonest way to break a YAML file, and hard to see. */
-static bool is_tab(struct slice input, unsigned line, unsigned column)
+/* The byte at a position; input.n when there is none. */
+static size_t offset_of(struct slice input, unsigned line, unsigned column)
 {
     size_t i = 0;
     for (unsigned l = 1; l < line && i < input.n; i++)
         l += input.p[i] == '\n';
-    while (column > 1 && i < input.n && input.p[i] != '\n') {
-        i++;
-        column--;
+    for (; column > 1 && i < input.n && input.p[i] != '\n'; i++)
+        column -= i + 1 == input.n || ((unsigned char)input.p[i + 1] & 0xc0) != 0x80;
+    return i;
+}
+
+/* Whether in the line before a comment begins where a value should, and takes what closes the braces with it. */
+static bool hides_end(struct slice input, unsigned line)
+{
+    if (line < 2) return false;
+    for (size_t i = offset_of(input, line - 1, 1); i + 2 < input.n && input.p[i] != '\n'; i++) {
+        bool value = input.p[i] == ':' || input.p[i] == ',' || input.p[i] == '[';
+        if (value && input.p[i + 1] == ' ' && input.p[i + 2] == '#') return true;
     }
-    return i < input.n && input.p[i] == '\t';
+    return false;
+}
+
+/* What to do, where libyaml's words do not say it. */
+static const char *yaml_hint(struct slice input, unsigned line, unsigned column)
+{
+    size_t i = offset_of(input, line, column);
+    if (i > 0 && input.p[i - 1] == '*') return "; put a number that begins with * in quotes, \"*21\"";
+    if (hides_end(input, line))
+        return "; what follows a # is a comment, put a number that holds one in quotes, \"#31\"";
+    if (i < input.n && input.p[i] == ':') return "; put a text that holds \": \" in quotes";
+    return "";
 }
 
 static enum err yaml_problem(struct cursor *c)
@@ -38,14 +62,28 @@ static enum err yaml_problem(struct cursor *c)
     if (c->parser.error == YAML_MEMORY_ERROR) return err_fail(c->info, ERR_NOMEM, "no memory to read the document");
     if (c->parser.error == YAML_READER_ERROR) {
         locate(c->input, c->parser.problem_offset, &line, &column);
+        if (strstr(problem, "control") != NULL) {
+            return err_fail_at(c->info, ERR_SYNTAX, line, column, "a control character stands here; take it out");
+        }
         return err_fail_at(c->info, ERR_SYNTAX, line, column, "this is not UTF-8 text (%s); save the file as UTF-8",
                            problem);
     }
-    if (is_tab(c->input, line, column)) {
+    size_t at = offset_of(c->input, line, column);
+    if (at < c->input.n && c->input.p[at] == '\t')
         return err_fail_at(c->info, ERR_SYNTAX, line, column, "YAML: a tab stands here; indent with spaces");
-    }
-    return err_fail_at(c->info, ERR_SYNTAX, line, column, "YAML: %s%s%s", problem, context != NULL ? " " : "",
-                       context != NULL ? context : "");
+    char since[48] = "";
+    unsigned begin = (unsigned)c->parser.context_mark.line + 1;
+    if (context != NULL && begin < line) (void)snprintf(since, sizeof since, " that begins in line %u", begin);
+    return err_fail_at(c->info, ERR_SYNTAX, line, column, "YAML: %s%s%s%s%s", problem, context != NULL ? " " : "",
+                       context != NULL ? context : "", since, yaml_hint(c->input, line, column));
+}
+
+bool cursor_at_comment(const struct cursor *c, const struct yaml_node *at)
+{
+    size_t i = offset_of(c->input, at->line, at->column);
+    while (i < c->input.n && (c->input.p[i] == ' ' || c->input.p[i] == '\t'))
+        i++;
+    return i < c->input.n && c->input.p[i] == '#';
 }
 
 static enum err next_event(struct cursor *c)
@@ -90,6 +128,7 @@ enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info
 {
     enum err e = prepare(c, info);
     if (e != ERR_OK) return e;
+    if (slice_starts(input, byte_order_mark)) input = (struct slice){input.p + 3, input.n - 3};
     c->input = input;
     yaml_parser_set_input_string(&c->parser, (const unsigned char *)(input.p != NULL ? input.p : ""), input.n);
     return begin(c);
@@ -98,7 +137,15 @@ enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info
 static int read_more(void *ctx, unsigned char *out, size_t cap, size_t *len)
 {
     struct cursor *c = ctx;
-    return c->read(c->read_ctx, out, cap, len) ? 1 : 0;
+    bool begins = !c->begun;
+    c->begun = true;
+    if (!c->read(c->read_ctx, out, cap, len)) return 0;
+    if (begins && slice_starts((struct slice){(const char *)out, *len}, byte_order_mark)) {
+        *len -= byte_order_mark.n;
+        memmove(out, out + byte_order_mark.n, *len);
+        if (*len == 0) return c->read(c->read_ctx, out, cap, len) ? 1 : 0;
+    }
+    return 1;
 }
 
 enum err cursor_open_stream(struct cursor *c, cursor_read *read, void *ctx, struct err_info *info)
@@ -162,7 +209,10 @@ enum err cursor_next(struct cursor *c, struct yaml_node *out)
         out->kind = NODE_END;
         return ERR_OK;
     case YAML_DOCUMENT_END_EVENT: return end_document(c, out);
-    case YAML_ALIAS_EVENT: return refuse(c, ERR_SYNTAX, "aliases (*) are not used in a plan; write the value itself");
+    case YAML_ALIAS_EVENT:
+        return refuse(
+            c, ERR_SYNTAX,
+            "to YAML this is an alias (*), which a plan does not use; put a number that begins with * in quotes");
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
     case YAML_STREAM_END_EVENT:

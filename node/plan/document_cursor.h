@@ -1,7 +1,8 @@
 /* document_cursor: walks the nodes of one YAML document, one at a time, over libyaml's events.
  *
- * It refuses what the plan document does not use (anchors, aliases, tags, more than one document, deep nesting) and
- * turns libyaml's complaints into one error with line and column. It knows no keys. Internal to node/plan. */
+ * It refuses what the plan document does not use (anchors, aliases, tags, more than one document, deep nesting), takes
+ * a byte order mark for what it is, and turns libyaml's complaints into one error with line and column. It knows no
+ * keys. Internal to node/plan. */
 #ifndef TANDEM_PLAN_DOCUMENT_CURSOR_H
 #define TANDEM_PLAN_DOCUMENT_CURSOR_H
 
@@ -38,6 +39,7 @@ struct cursor {
     struct slice input; /* empty: it comes from read */
     cursor_read *read;
     void *read_ctx;
+    bool begun; /* something was read */
     struct err_info *info;
 };
 
@@ -50,5 +52,8 @@ MUST_CHECK enum err cursor_open_stream(struct cursor *c, cursor_read *read, void
 void cursor_close(struct cursor *c);
 /* ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM, with info filled. After NODE_DOCUMENT_END it must not be called again. */
 MUST_CHECK enum err cursor_next(struct cursor *c, struct yaml_node *out);
+
+/* Whether a comment stands where a node without text was found: "match: #31". Not known of text that came in pieces. */
+bool cursor_at_comment(const struct cursor *c, const struct yaml_node *at);
 
 #endif

@@ -31,7 +31,12 @@ static enum err wrong_value(struct field_reader *r, const struct field *f, const
     if (v->kind != NODE_SCALAR) {
         return fields_fail(r, v, ERR_SYNTAX, "one value is wanted here; write %s: %s", f->name, f->example);
     }
-    if (node_is_empty(v)) return fields_fail(r, v, ERR_SYNTAX, "has no value; write %s: %s", f->name, f->example);
+    if (node_is_empty(v)) {
+        return fields_fail(
+            r, v, ERR_SYNTAX, "has no value%s; write %s: %s",
+            cursor_at_comment(&r->cursor, v) ? ", since a # begins a comment: what holds one needs quotes" : "",
+            f->name, f->example);
+    }
     return fields_fail(r, v, ERR_SYNTAX, "%s is no value for it; write %s: %s", text_shown(v->text, shown), f->name,
                        f->example);
 }

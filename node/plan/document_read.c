@@ -69,7 +69,7 @@ static enum err begin_object(struct reader *r, enum plan_kind kind, const struct
     struct entry *e = passes ? &r->route : entry_new(r);
     if (e == NULL) return no_memory(r);
     r->begin = *begin;
-    *e = (struct entry){.line = begin->line, .object = {.kind = kind, .line = begin->line}};
+    *e = (struct entry){.line = begin->line, .object = {.kind = kind, .line = begin->line, .column = begin->column}};
     *out = e;
     return ERR_OK;
 }

@@ -19,6 +19,7 @@ struct lint_finding {
     const char *id;      /* stable: "unknown-target" */
     struct slice object; /* key of the object concerned */
     unsigned line;       /* in its document, 0 when it is not from one */
+    unsigned column;     /* 0: not known */
     struct slice text;   /* why, and what to do */
 };
 

@@ -148,6 +148,7 @@ struct plan_route {
 struct plan_object {
     enum plan_kind kind;
     unsigned line; /* where it began in its document, 0 when it did not come from one */
+    unsigned column;
     union {
         struct plan_defaults defaults;
         struct plan_site site;

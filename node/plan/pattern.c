@@ -29,10 +29,11 @@ static enum err parse_range(struct slice text, struct slice low, struct slice hi
                             struct err_info *info)
 {
     char shown[TEXT_SHOWN];
+    char odd[TEXT_ODD];
     (void)text_shown(text, shown);
     if (!number_valid(low) || !number_valid(high)) {
-        return err_fail(info, ERR_SYNTAX, "%s is no range; write the first and the last number, as in 8150-8379",
-                        shown);
+        return err_fail(info, ERR_SYNTAX, "%s is no range%s; write the first and the last number, as in 8150-8379",
+                        shown, text_odd(text, odd));
     }
     if (low.n != high.n) {
         return err_fail(info, ERR_SYNTAX, "%s: both bounds of a range need the same number of digits, as in 8150-8379",
@@ -54,6 +55,7 @@ static enum err parse_range(struct slice text, struct slice low, struct slice hi
 enum err pattern_parse(struct slice text, struct pattern *p, struct err_info *info)
 {
     char shown[TEXT_SHOWN];
+    char odd[TEXT_ODD];
     struct slice low;
     bool exact = text.n > 0 && text.p[0] == '=';
     if (text.n > 2 * LIMIT_NUMBER + 1) {
@@ -70,8 +72,8 @@ enum err pattern_parse(struct slice text, struct pattern *p, struct err_info *in
     if (!number_valid(number)) {
         return err_fail(
             info, ERR_SYNTAX,
-            "%s is no match; write a prefix like 6 or +49, one number like =6001, or a range like 8150-8379",
-            text_shown(text, shown));
+            "%s is no match%s; write a prefix like 6 or +49, one number like =6001, or a range like 8150-8379",
+            text_shown(text, shown), text_odd(text, odd));
     }
     *p = (struct pattern){exact ? PATTERN_EXACT : PATTERN_PREFIX, number, SLICE_NONE};
     return ERR_OK;

@@ -5,10 +5,20 @@
 
 #include "node/base/bytes.h"
 
-/* s in double quotes for an error text: anything that a terminal could act on becomes '?', and what is long is cut with
- * "...". Returns out. */
+/* s in double quotes for an error text: anything that a terminal could act on becomes '?', what is neither ASCII nor a
+ * letter of a Latin alphabet is named, <U+00A0>, since it may look like something else or like nothing, and what is
+ * long is cut with "...". Returns out. */
 #define TEXT_SHOWN 72
 const char *text_shown(struct slice s, char out[TEXT_SHOWN]);
+
+/* Why a number that looks well is none, and what to do: the first character in it that is hard to tell from one that
+ * belongs there, or that people put between digits. ": U+00A0 is a blank, take it out", or "" when it is nothing of the
+ * kind. Returns out. */
+#define TEXT_ODD 80
+const char *text_odd(struct slice s, char out[TEXT_ODD]);
+
+/* Well-formed UTF-8 (RFC 3629), whatever it says. */
+bool text_is_utf8(struct slice s);
 
 /* Well-formed UTF-8 (RFC 3629) without control characters, noncharacters U+FFFE and U+FFFF, or a byte order mark. */
 bool text_valid(struct slice s);

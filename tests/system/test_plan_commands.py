@@ -159,7 +159,7 @@ def test_lint_findings_of_a_table_have_its_lines(node):
     result = node.run("plan", "import", table(node, "lint.csv", "match,to\n6,trunk/pbx\n\n7,trunk/nobody\n"), "-m", "x",
                       check=False)
     assert result.returncode == 3
-    assert "lint.csv:4: error: route//7/trunk/nobody" in result.stdout, result.stdout
+    assert "lint.csv:4:1: error: route//7/trunk/nobody" in result.stdout, result.stdout
 
 
 def test_a_dry_run_only_looks(node):

@@ -114,9 +114,9 @@ static void test_refused(void **state)
         {"match,to\n8.61E+12,trunk/a\n", "plan import % -m x", 3, "", "t.csv:2:1: cell A2: match: \"8.61E+12\""},
         {"match,to\n", "plan import % -m x --mode replace", 1, "", "there is no row in it"},
         {"match,to,action\n9,trunk/a,REMOVE\n", "plan import % -m x", 3, "",
-         "t.csv:2: route//9/trunk/a is not in the plan"},
+         "t.csv:2:1: route//9/trunk/a is not in the plan"},
         {"match,to\n49,trunk/a\n", "plan import % -m x", 3,
-         "t.csv:2: warning: route//49/trunk/a: it is new, but the plan has route//+49/trunk/a", "1 finding stands"},
+         "t.csv:2:1: warning: route//49/trunk/a: it is new, but the plan has route//+49/trunk/a", "1 finding stands"},
         {"name,calls\n71,2\n", "plan import % -m x", 3, "account/71: it is new, but the plan has account/0071", ""},
         {"plan: 1\n", "plan import % -m x", 2, "", "'plan apply "},
         {"match,to\n7,trunk/a\n", "plan import %", 2, "", "-m MESSAGE"},
@@ -244,7 +244,7 @@ static void test_large(void **state)
         gone++;
     assert_int_equal(gone, 2); /* and the one that the table does not name */
     write_large(&p, "9,trunk/a,,,REMOVE\r\n");
-    plan_node_run(&p, "plan import % -m large", 3, "", ":4502: route//9/trunk/a is not in the plan");
+    plan_node_run(&p, "plan import % -m large", 3, "", ":4502:1: route//9/trunk/a is not in the plan");
     write_large(&p, "700007,trunk/a,,,\r\n");
     plan_node_run(&p, "plan import % -m large", 3, "",
                   ":4502:1: cell A4502: route//700007/trunk/a is already in line 9");

@@ -189,10 +189,10 @@ static void test_check(void **state)
     } rows[] = {
         {"plan: 1\nsites: { hq: {} }\n", "plan check %", 0, "p.yaml: 1 object, 0 errors, 0 warnings\n", ""},
         {"plan: 1\nroutes:\n  - { match: \"6\", to: trunk/x }\n", "plan check %", 3,
-         "p.yaml:3: error: route//6/trunk/x: ", "1 finding stands in the way"},
+         "p.yaml:3:5: error: route//6/trunk/x: ", "1 finding stands in the way"},
         {"plan: 1\nsites: { hq: {} }\ntrunks: { x: { site: hq, address: [\"10.0.0.1\"] } }\nroutes: [ {match: \"6\", "
          "to: trunk/x} ]\n",
-         "plan check %", 3, "p.yaml:3: warning: trunk/x: ", "1 finding stands"},
+         "plan check %", 3, "p.yaml:3:11: warning: trunk/x: ", "1 finding stands"},
         {"plan: 1\nsites: { hq: {} }\ntrunks: { x: { site: hq, address: [\"10.0.0.1\"] } }\nroutes: [ {match: \"6\", "
          "to: trunk/x} ]\n",
          "plan check % --allow x,no-trust", 0, "[no-trust]\n", ""},
@@ -223,7 +223,7 @@ static void test_apply(void **state)
     size_t used = 0;
     bench_open(&b, document);
     (void)snprintf(want, sizeof want,
-                   "%s:5: warning: trunk/pbx: it has none [no-trust]\n"
+                   "%s:5:3: warning: trunk/pbx: it has none [no-trust]\n"
                    "change here/1/7: 5 added, 0 changed, 1 removed; the plan is now 001122334455\n\n"
                    "NODE   HAS IT  AFTER MS  NOTE\n"
                    "here   yes            4  this node\n"

@@ -19,14 +19,14 @@ static void test_check(void **state)
         const char *out;
     } rows[] = {
         {"plan: 1\nroutes:\n- {match: \"6\", to: trunk/a}\n", 0, "p.yaml: 1 object, 0 errors, 0 warnings"},
-        {"plan: 1\nroutes:\n- {match: \"6\", to: trunk/b}\n", 3, "p.yaml:3: error: route//6/trunk/b"},
+        {"plan: 1\nroutes:\n- {match: \"6\", to: trunk/b}\n", 3, "p.yaml:3:3: error: route//6/trunk/b"},
         {"plan: 1\nremove: [site/hq]\n", 3, "error: trunk/a: it is at site/hq, which is not in the plan"},
         {"plan: 1\naccounts: { \"6001\": {password: (set)}, \"6002\": {password: x} }\n", 0,
          "2 objects, 0 errors, 0 w"},
         {"plan: 1\naccounts:\n  \"6003\": {password: (set)}\n", 3,
-         "p.yaml:3: warning: account/6003: it has no password"},
+         "p.yaml:3:3: warning: account/6003: it has no password"},
         {"plan: 1\ndefaults: {domain: b.example}\naccounts: { \"6001\": {password: (set)}, \"6002\": {password: x} }\n",
-         3, "p.yaml:2: warning: defaults: the domain changes from a.example to b.example, and 1 account (6001) keeps"},
+         3, "p.yaml:2:11: warning: defaults: the domain changes from a.example to b.example, and 1 account (6001) keeps"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct plan_node p;

@@ -55,6 +55,10 @@ static void test_read(void **state)
         {"to\tmatch\rtrunk/a\t+49", "routes:\n- {match: \"+49\", to: trunk/a}\n"},
         {"\xef\xbb\xbfMatch , TO\n\n'=6001,trunk/a\n,,\n", "routes:\n- {match: \"=6001\", to: trunk/a}\n"},
         {"sep=;\nmatch;to\n6;trunk/a\n", "routes:\n- {match: \"6\", to: trunk/a}\n"},
+        {"match,to\n=\"0049\",trunk/a\n\"=\"\"0050\"\"\",trunk/a\n",
+         "routes:\n- {match: \"0049\", to: trunk/a}\n- {match: \"0050\", to: trunk/a}\n"},
+        {"match,to\n'####,trunk/a\n", "routes:\n- {match: \"####\", to: trunk/a}\n"},
+        {"match,to,note\n6,trunk/a,8.61E+12\n", "routes:\n- {match: \"6\", to: trunk/a, note: \"8.61E+12\"}\n"},
         {"match,to,\n6,trunk/a,\n", "routes:\n- {match: \"6\", to: trunk/a}\n"},
         {"match,to,note\n6,trunk/a,\"a \"\"b\"\", c\"\n7,trunk/a,''tis\n8,trunk/a,'REMOVE\n9,trunk/a,\" x \"",
          "routes:\n- {match: \"6\", to: trunk/a, note: \"a \\\"b\\\", c\"}\n- {match: \"7\", to: trunk/a, note: "
@@ -96,6 +100,7 @@ static void test_signs(void **state)
     assert_int_equal(csv.row_count, 3);
     assert_true(slice_is(csv.rows[0].object.account.password, "new"));
     assert_int_equal(csv.rows[0].object.line, 2);
+    assert_int_equal(csv.rows[0].object.column, 1);
     assert_int_equal(csv.rows[0].given & csv.columns, csv.columns);
     assert_int_equal(csv.rows[0].cleared, 0);
     assert_false(csv.rows[1].object.account.password_keep); /* blank and (set) both leave it alone */
@@ -132,7 +137,21 @@ static void test_refused(void **state)
         {"match,to,length\n6,trunk/a,15. Apr\n", 2, 11,
          "cell C2: length: \"15. Apr\": a spreadsheet has taken this for a"},
         {"match,to,length\n6,trunk/a,04/15/2026\n", 2, 11, "for a date"},
-        {"name\n1.2E+05\n", 2, 1, "\"1.2E+05\" is no name; "},
+        {"name\n1.2E+05\n", 2, 1, "cell A2: name: \"1.2E+05\": a spreadsheet has made this of a long number"},
+        {"name\n8.61E12\n", 2, 1, "last digits are lost; make the column text there, or write what is meant behind an"},
+        {"name\n6001.0\n", 2, 1, "cell A2: name: \"6001.0\": a spreadsheet has made a decimal number of it"},
+        {"match,to\n6001.0,trunk/a\n", 2, 1, "a decimal number of it"},
+        {"match;to\n6.001;trunk/a\n", 2, 1, "a decimal number of it"},
+        {"match,to\n####,trunk/a\n", 2, 1, "its column was too narrow in a spreadsheet"},
+        {"match,to\n2026-04-15,trunk/a\n", 2, 1, "for a date"},
+        {"match,to\n030/123,trunk/a\n", 2, 1, "a / stands between digits, take it out"},
+        {"match,to\n6 001,trunk/a\n", 2, 1, "there is a blank in it, take it out"},
+        {"match,to\n6001\xc2\xa0,trunk/a\n", 2, 1, "\"6001<U+00A0>\" is no match: U+00A0 is a blank, take it out"},
+        {"to,match\ntrunk/a,\xef\xbc\x96\n", 2, 9, "\"<U+FF16>\" is no match: U+FF16 is a full-width character"},
+        {"match,to,note\n6,trunk/a,B\xfcro\n", 2, 11,
+         "cell C2: note: this is not UTF-8 text; save the table as CSV UTF-8"},
+        {"match;to\n6,trunk/a\n", 2, 1, "cell A2: commas stand between the cells of this row, but semicolons between"},
+        {"match,to\n=\"6\"1,trunk/a\n", 2, 1, "is no match"},
         {"match,length,to\n'=615,4-15,trunk/a\n", 2, 1,
          "cell A2: match: =615 has 3 digits, but length says 4 at least"},
         {"match,to\n6,trunk/a\n8x,trunk/a\n", 3, 1, "cell A3: match: "},

@@ -47,10 +47,42 @@ static void test_shown(void **state)
     char much[500];
     assert_string_equal(text_shown(SLICE("6001"), out), "\"6001\"");
     assert_string_equal(text_shown(SLICE("\x1b[2J\"\0"), out), "\"?[2J??\"");
+    assert_string_equal(text_shown(SLICE("B\xc3\xbcro\xc2\xa0\xef\xbc\x96\xff"), out),
+                        "\"B\xc3\xbcro<U+00A0><U+FF16>?\"");
+    for (size_t i = 0; i < sizeof much; i += 2)
+        memcpy(much + i, "\xc2\xa0", 2);
+    (void)text_shown((struct slice){much, sizeof much}, out);
+    assert_true(strlen(out) < TEXT_SHOWN && strcmp(out + strlen(out) - 5, ">...\"") == 0);
     memset(much, 'x', sizeof much);
     (void)text_shown((struct slice){much, sizeof much}, out);
     assert_int_equal(strlen(out), TEXT_SHOWN - 1);
     assert_string_equal(out + strlen(out) - 4, "...\"");
+}
+
+static void test_odd(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *number;
+        const char *text;
+    } table[] = {
+        {"6001", ""},
+        {"", ""},
+        {"6x", ""},
+        {"8.61E+12", ""},
+        {"6\xff\xa0", ""}, /* no text at all */
+        {"6 1", ": there is a blank in it, take it out"},
+        {"6\t1", ": there is a blank in it, take it out"},
+        {"\xe2\x80\x8b\x36", ": U+200B is a blank, take it out"},
+        {"6\xe2\x80\x93\x37", ": U+2013 is another dash, write -"},
+        {"\xef\xbc\x96", ": U+FF16 is a full-width character, type it anew"},
+        {"\xd9\xa6", ": U+0666 is none of 0 to 9, + * #, type it anew"},
+        {"(030)", ": a ( stands between digits, take it out"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char out[TEXT_ODD];
+        assert_string_equal(text_odd(slice_of(table[i].number), out), table[i].text);
+    }
 }
 
 static void test_near(void **state)
@@ -88,6 +120,6 @@ static void test_near(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_valid), cmocka_unit_test(test_shown),
-                                       cmocka_unit_test(test_near)};
+                                       cmocka_unit_test(test_odd), cmocka_unit_test(test_near)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
