@@ -13,6 +13,7 @@ static const struct tree_option common[] = {
      .repeated = true,
      .help = "accept warnings of this name, as the findings show it; may be given several times"},
     {.name = "dry-run", .help = "say what would be done, and do nothing"},
+    {.name = "effect", .help = "say also which calls of the last day would have gone elsewhere"},
     {.name = "confirm-within",
      .value = "TIME",
      .help = "undo the change everywhere, unless 'plan confirm' comes within this time: 90s, 5m"},

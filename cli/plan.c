@@ -155,11 +155,7 @@ static int change_run(struct cli *c, const struct tree_match *m, struct plan_sen
     if (status == CLI_DONE && plan_file_count(&p.file) == 0) {
         status = cli_fail(c, CLI_REFUSED, "%s: there is nothing in it", p.file.name);
     }
-    if (status == CLI_DONE) {
-        status = plan_send(&p, m, &o);
-        bool decided = status == CLI_DONE || status == CLI_FINDINGS;
-        if (decided && o.dry_run && tree_given(m, "effect")) status = plan_effect(&p, status);
-    }
+    if (status == CLI_DONE) status = plan_send(&p, m, &o);
     return plan_run_close(&p, status);
 }
 
@@ -183,6 +179,9 @@ int plan_rollback_run(struct cli *c, const struct tree_match *m)
     if (status != CLI_DONE) return status;
     status = plan_run_open(&p, c);
     if (status == CLI_DONE && plan_file_take(&p.file, NULL, 0, NULL, NULL, 0, SLICE_NONE) != ERR_OK) {
+        status = cli_fail_err(c, ERR_NOMEM, NULL);
+    }
+    if (status == CLI_DONE && tree_given(m, "effect") && (p.kept = plan_kept_new()) == NULL) {
         status = cli_fail_err(c, ERR_NOMEM, NULL);
     }
     if (status == CLI_DONE) status = plan_send(&p, m, &o);

@@ -223,8 +223,10 @@ int plan_effect(struct plan_run *p, int status)
     struct control_builder b;
     struct control_record args;
     int asked = CLI_DONE;
+    enum err kept = p->kept != NULL ? plan_kept_take(p) : ERR_OK;
     control_record_start(&b, &arena, "");
-    if (x == NULL || plan_file_args(&p->file, &b) != ERR_OK || control_record_done(&b, &args) != ERR_OK) {
+    if (x == NULL || kept != ERR_OK || plan_file_args(&p->file, &b) != ERR_OK ||
+        control_record_done(&b, &args) != ERR_OK) {
         asked = cli_fail_err(p->c, ERR_NOMEM, NULL);
     } else {
         x->p = p;

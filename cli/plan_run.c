@@ -148,6 +148,7 @@ int plan_run_close(struct plan_run *p, int status)
 {
     status = cli_finish(p->c, status);
     plan_file_fini(&p->file);
+    plan_kept_free(p->kept);
     return status;
 }
 
@@ -207,18 +208,29 @@ static void send_finding_at(struct plan_run *p, const struct control_record *r)
     struct control_record with = *r;
     unsigned column = 0;
     unsigned line = plan_file_line(&p->file, control_get_text(r, "object"), &column);
-    if (r->field_count < 16 && control_get_int(r, "line", 0) == 0) {
-        for (size_t i = 0; i < r->field_count; i++) {
-            struct control_field *f = &fields[i];
-            *f = r->fields[i];
-            if (slice_is(f->name, "line") && f->type == CONTROL_INT) f->integer = line;
-        }
-        fields[r->field_count] =
+    with.fields = fields;
+    with.field_count = 0;
+    for (size_t i = 0; i < r->field_count && with.field_count + 1 < 16; i++) {
+        struct control_field *f = &fields[with.field_count++];
+        *f = r->fields[i];
+        if (!slice_is(f->name, "line") || f->type != CONTROL_INT) continue;
+        if (f->integer == 0) f->integer = line;
+        fields[with.field_count++] =
             (struct control_field){.name = SLICE("column"), .type = CONTROL_INT, .integer = (int64_t)column};
-        with.fields = fields;
-        with.field_count = r->field_count + 1;
     }
     output_record(p->c->output, &with);
+}
+
+/* An op without the object itself: that is for programs, and holds the hashes of passwords. */
+static void send_op(struct plan_run *p, const struct control_record *r)
+{
+    struct control_field fields[16];
+    struct control_record shown = {.kind = r->kind, .fields = fields};
+    for (size_t i = 0; i < r->field_count && shown.field_count < 16; i++) {
+        if (r->fields[i].type != CONTROL_BYTES) fields[shown.field_count++] = r->fields[i];
+    }
+    if (p->kept != NULL) plan_kept_op(p->kept, r);
+    output_record(p->c->output, &shown);
 }
 
 void plan_run_reply(void *ctx, const struct control_record *r)
@@ -229,6 +241,8 @@ void plan_run_reply(void *ctx, const struct control_record *r)
     p->findings += finding;
     if (finding)
         send_finding_at(p, r);
+    else if (slice_is(r->kind, "op"))
+        send_op(p, r);
     else
         output_record(p->c->output, r);
 }

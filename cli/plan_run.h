@@ -7,11 +7,12 @@
 
 struct plan_run {
     struct cli *c;
-    struct plan_file file; /* what shall be; the caller fills it */
-    size_t findings;       /* of the node */
-    size_t blocking;       /* of those found here: that stand in the way */
-    bool domain;           /* new-domain is among them */
-    bool moved;            /* the node refused, since its plan is not the one that was looked at */
+    struct plan_file file;  /* what shall be; the caller fills it */
+    size_t findings;        /* of the node */
+    size_t blocking;        /* of those found here: that stand in the way */
+    bool domain;            /* new-domain is among them */
+    bool moved;             /* the node refused, since its plan is not the one that was looked at */
+    struct plan_kept *kept; /* of a change that is known to the node alone: what it would do; NULL: not asked for */
     struct output_view views[11];
 };
 
@@ -48,9 +49,17 @@ int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const 
 /* Hashes the passwords of p->file and sends it. What stands in the way is shown. */
 int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o);
 
+/* plan_kept.c: what a dry run says that it would do, as objects, where the sender does not have them. */
+struct plan_kept *plan_kept_new(void); /* NULL: no memory */
+void plan_kept_free(struct plan_kept *k);
+/* Takes an op of the node's reply. */
+void plan_kept_op(struct plan_kept *k, const struct control_record *r);
+/* Makes p->file of what p->kept holds, which keeps it alive. ERR_NOMEM, ERR_SYNTAX. */
+MUST_CHECK enum err plan_kept_take(struct plan_run *p);
+
 /* plan_effect.c */
-/* After a dry run of p->file: which calls of the last day it would have sent elsewhere, asked of every node; status is
- * returned, or CLI_PARTIAL where it was CLI_DONE and a node could not be asked. */
+/* After a dry run of p->file, or of p->kept: which calls of the last day it would have sent elsewhere, asked of every
+ * node; status is returned, or CLI_PARTIAL where it was CLI_DONE and a node could not be asked. */
 int plan_effect(struct plan_run *p, int status);
 void plan_effect_line(void *ctx, const struct control_record *r, struct buf *out);
 extern const struct output_column plan_effect_columns[];

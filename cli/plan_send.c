@@ -169,5 +169,7 @@ int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_
     enum err e = build_args(p, m, o, &arena, &args);
     status = e == ERR_OK ? plan_send_args(p, o, &args) : cli_fail_err(p->c, e, NULL);
     arena_fini(&arena);
-    return status == CLI_DONE && p->blocking > 0 ? CLI_FINDINGS : status;
+    if (status == CLI_DONE && p->blocking > 0) status = CLI_FINDINGS;
+    const bool decided = status == CLI_DONE || status == CLI_FINDINGS;
+    return decided && o->dry_run && tree_given(m, "effect") ? plan_effect(p, status) : status;
 }

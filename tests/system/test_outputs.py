@@ -93,6 +93,7 @@ class Recorder:
         if line[:2] == ["-o", "json"] and line[2:] != ["version"] and "export" not in line:
             assert json.loads(result.stdout)
             self.parsed += 1
+        assert '"packed"' not in result.stdout, f"{line}: an object as it is stored, with the hashes of its password"
         printed = edit(result.stdout) + result.stderr
         self.seen.setdefault(name, "")
         self.seen[name] += plain(f"$ clusterctl {' '.join(line)}\n{printed}", self.folder) + status
@@ -195,6 +196,7 @@ def change(r, cluster):
            json_line=["account", "passwd", "60022", "--password-file", "secret"])
     r.both("site_set", "site", "set", "depot", "--media", "relay", "--allow", "all",
            json_line=["site", "set", "depot", "--media", "direct", "--allow", "all"])
+    r.both("plan_rollback_dry", "plan", "rollback", next(c["id"] for c in cluster.nodes["hq"].changes() if "6002" in c["summary"]), "--dry-run")
     r.both("plan_show_change", "plan", "show", change_id())
     r.both("plan_rollback", "plan", "rollback", change_id(), "-m", "back", "--allow", "all",
            json_line=["plan", "rollback", change_id(), "-m", "back", "--allow", "all"])
@@ -285,18 +287,25 @@ def effect(hq):
         f"  caller: {{ site: hq, address: [\"{CALLER}:5060\"], trust: [\"{CALLER}/32\"], in: [ {{ match: \"+49\", strip: 3 }},"
         " { match: \"61\", strip: 2, prepend: \"73\" } ] }\nroutes:\n  - { match: \"71\", to: reject/486 }\n"
         "  - { match: \"7000-7099\", to: reject/403 }\n")
-    foretold = {}
+    foretold, before = {}, {}
     for r in hq.ctl("plan", "apply", hq.folder / "move.yaml", "--dry-run", "--effect", "--allow", "all"):
         if r["kind"] == "effect":
             foretold.update({e["call_id"]: r["to"] for e in r["examples"]})
+            before.update({e["call_id"]: r["from"] for e in r["examples"]})
     hq.run("plan", "apply", hq.folder / "move.yaml", "-m", "move", "--allow", "all")
+    back = {}
+    for r in hq.ctl("plan", "rollback", hq.changes()[0]["id"], "--dry-run", "--effect", "--allow", "all"):
+        if r["kind"] == "effect":
+            back.update({e["call_id"]: (r["from"], r["to"]) for e in r["examples"]})
+    edit = [r for r in hq.ctl("trunk", "set", "far", "--disabled", "yes", "--dry-run", "--effect", "--allow", "all")
+            if r["kind"] == "effect_total"]
     traced = {}
     for call_id in foretold:
         rows = hq.ctl("trace", call_id)
         first = [c for c in rows if c["kind"] == "candidate_today" and c["place"] == 1]
         code = [d["code"] for d in rows if d["kind"] == "today"]
         traced[call_id] = f"answer {code[0]}" if code[0] else first[0]["target"]
-    return foretold, traced
+    return foretold, traced, {k: (foretold[k], before[k]) for k in foretold}, back, edit
 
 
 @pytest.fixture(scope="module")
@@ -335,9 +344,11 @@ def test_tables_fit_the_terminal(recorded):
 
 
 def test_the_effect_is_what_happens(recorded):
-    foretold, traced = recorded.effect
+    foretold, traced, undone, back, edit = recorded.effect
     assert set(foretold) == {"second@out", "far@out", "gone@out"}
     assert {k: v.split(" as ")[0] for k, v in foretold.items()} == traced
+    assert back == undone  # a rollback would bring them back
+    assert edit and edit[0]["calls"] >= 3
 
 
 def test_a_difference_is_seen():
