@@ -26,7 +26,8 @@ static void test_check(void **state)
         {"plan: 1\naccounts:\n  \"6003\": {password: (set)}\n", 3,
          "p.yaml:3:3: warning: account/6003: it has no password"},
         {"plan: 1\ndefaults: {domain: b.example}\naccounts: { \"6001\": {password: (set)}, \"6002\": {password: x} }\n",
-         3, "p.yaml:2:11: warning: defaults: the domain changes from a.example to b.example, and 1 account (6001) keeps"},
+         3,
+         "p.yaml:2:11: warning: defaults: the domain changes from a.example to b.example, and 1 account (6001) keeps"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct plan_node p;
