@@ -7,6 +7,9 @@
 
 #include "plan.pb-c.h"
 #include "proto/arena_alloc.h"
+#include "proto/wire.h"
+
+#define FIELD_OPS 7
 
 /* False: no memory. */
 static bool seen_out(struct arena *scratch, const struct change_op *op, Tandem__Plan__Op *m)
@@ -99,11 +102,29 @@ static enum err seen_in(struct arena *arena, const Tandem__Plan__Op *m, struct c
     return ERR_OK;
 }
 
+static struct slice put_text(char **room, ProtobufCBinaryData in)
+{
+    struct slice text = {*room, in.len};
+    if (in.len == 0) return SLICE_NONE;
+    memcpy(*room, in.data, in.len);
+    *room += in.len;
+    return text;
+}
+
+/* The texts of an operation in one piece: there may be a million. False: no memory. */
+static bool texts_in(struct arena *arena, const Tandem__Plan__Op *m, struct change_op *op)
+{
+    char *room = arena_alloc(arena, m->key.len + m->value.len + m->before.len);
+    if (room == NULL) return false;
+    op->key = put_text(&room, m->key);
+    op->value = put_text(&room, m->value);
+    op->before = put_text(&room, m->before);
+    return true;
+}
+
 static enum err op_in(struct arena *arena, const Tandem__Plan__Op *m, struct change_op *op, struct err_info *info)
 {
-    op->key = bytes_in(m->key);
-    op->value = bytes_in(m->value);
-    op->before = bytes_in(m->before);
+    if (!texts_in(arena, m, op)) return ERR_NOMEM;
     if (!key_valid(op->key)) return err_fail(info, ERR_SYNTAX, "an operation's key is empty, too long or not text");
     size_t largest = op->value.n > op->before.n ? op->value.n : op->before.n;
     if (largest > LIMIT_OBJECT) {
@@ -128,10 +149,6 @@ static enum err envelope_in(const Tandem__Plan__ChangeSet *m, struct changeset *
     if (m->epoch == 0 || m->seq == 0) return err_fail(info, ERR_SYNTAX, "a change-set without epoch or number");
     if (m->author.len > LIMIT_TEXT || m->message.len > LIMIT_TEXT) {
         return err_fail(info, ERR_LIMIT, "author or message of a change-set is over %d bytes", LIMIT_TEXT);
-    }
-    if (m->n_ops > LIMIT_CHANGE_OPS) {
-        return err_fail(info, ERR_LIMIT, "%zu operations in one change-set; %d are allowed", m->n_ops,
-                        LIMIT_CHANGE_OPS);
     }
     c->id.epoch = m->epoch;
     c->id.seq = m->seq;
@@ -165,25 +182,73 @@ static enum err terms_in(const Tandem__Plan__ChangeSet *m, struct change_terms *
     return ERR_OK;
 }
 
+/* Everything but the operations, which are counted. What is broken in it protobuf-c tells. */
+static enum err split(struct slice packed, struct buf *envelope, size_t *op_count)
+{
+    enum err e = ERR_OK;
+    while (e == ERR_OK && packed.n > 0) {
+        const char *at = packed.p;
+        uint64_t number = 0;
+        bool delimited = false;
+        struct slice body;
+        e = wire_element(&packed, &number, &delimited, &body);
+        if (e == ERR_OK && number == FIELD_OPS && delimited)
+            ++*op_count;
+        else if (e == ERR_OK)
+            buf_add(envelope, at, (size_t)(packed.p - at));
+    }
+    return e == ERR_OK && envelope->failed ? ERR_NOMEM : e;
+}
+
+/* One by one: as protobuf-c's structs they take three times as much as what they become. */
+static enum err ops_in(struct arena *arena, struct slice packed, struct change_op *ops, struct err_info *info)
+{
+    struct arena scratch = {0};
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && packed.n > 0;) {
+        uint64_t number = 0;
+        bool delimited = false;
+        struct slice body;
+        void *raw = NULL;
+        e = wire_element(&packed, &number, &delimited, &body);
+        if (e != ERR_OK || number != FIELD_OPS || !delimited) continue;
+        arena_reset(&scratch);
+        e = proto_unpack(&scratch, &tandem__plan__op__descriptor, body, &raw);
+        if (e == ERR_SYNTAX) (void)err_fail(info, e, "the bytes are not a change-set");
+        if (e == ERR_OK) e = op_in(arena, raw, &ops[i++], info);
+    }
+    arena_fini(&scratch);
+    return e;
+}
+
+static enum err envelope_unpack(struct arena *arena, struct slice packed, struct changeset *c, size_t *op_count,
+                                struct err_info *info)
+{
+    struct buf envelope = {0};
+    void *raw = NULL;
+    enum err e = split(packed, &envelope, op_count);
+    if (e == ERR_OK) e = proto_unpack(arena, &tandem__plan__change_set__descriptor, buf_view(&envelope), &raw);
+    buf_fini(&envelope);
+    if (e == ERR_SYNTAX) return err_fail(info, e, "the bytes are not a change-set");
+    if (e != ERR_OK) return e;
+    e = envelope_in(raw, c, info);
+    return e == ERR_OK ? terms_in(raw, &c->terms, info) : e;
+}
+
 enum err changeset_unpack(struct arena *arena, struct slice packed, struct changeset *c, struct err_info *info)
 {
     struct changeset made = {.packed = packed};
-    void *raw = NULL;
-    enum err e = proto_unpack(arena, &tandem__plan__change_set__descriptor, packed, &raw);
-    if (e == ERR_SYNTAX) return err_fail(info, e, "the bytes are not a change-set");
+    enum err e = envelope_unpack(arena, packed, &made, &made.op_count, info);
     if (e != ERR_OK) return e;
-    const Tandem__Plan__ChangeSet *m = raw;
-    e = envelope_in(m, &made, info);
-    if (e == ERR_OK) e = terms_in(m, &made.terms, info);
-    if (e != ERR_OK) return e;
-    struct change_op *ops = arena_array(arena, m->n_ops, sizeof *ops);
-    if (ops == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < m->n_ops; i++) {
-        e = op_in(arena, m->ops[i], &ops[i], info);
-        if (e != ERR_OK) return e;
+    if (made.op_count > LIMIT_CHANGE_OPS) {
+        return err_fail(info, ERR_LIMIT, "%zu operations in one change-set; %d are allowed", made.op_count,
+                        LIMIT_CHANGE_OPS);
     }
+    struct change_op *ops = arena_array(arena, made.op_count, sizeof *ops);
+    if (ops == NULL) return ERR_NOMEM;
+    e = ops_in(arena, packed, ops, info);
+    if (e != ERR_OK) return e;
     made.ops = ops;
-    made.op_count = m->n_ops;
     *c = made;
     return ERR_OK;
 }

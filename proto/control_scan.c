@@ -2,6 +2,8 @@
  * by its length. Wire format: https://protobuf.dev/programming-guides/encoding/ */
 #include "proto/control_scan.h"
 
+#include "proto/wire.h"
+
 /* What unpacking costs, in units of about 50 bytes of memory: a scalar or an unknown field one, a message four. A frame
  * has a free allowance, and then one unit for each 4 bytes that it brings along. An honest row needs 5 bytes for a
  * unit; without the bound, two bytes would become about two hundred. */
@@ -28,52 +30,6 @@ static enum scan_kind child_of(enum scan_kind parent, uint64_t number)
     }
 }
 
-/* A varint of at most bytes_max bytes; s moves behind it. */
-static enum err take_varint(struct slice *s, size_t bytes_max, uint64_t *value)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < s->n && i < bytes_max; i++) {
-        unsigned char byte = (unsigned char)s->p[i];
-        v |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if ((byte & 0x80) != 0) continue;
-        *value = v;
-        *s = (struct slice){s->p + i + 1, s->n - i - 1};
-        return ERR_OK;
-    }
-    return ERR_SYNTAX;
-}
-
-static enum err skip_bytes(struct slice *s, uint64_t n)
-{
-    if (n > s->n) return ERR_SYNTAX;
-    *s = (struct slice){s->p + n, s->n - n};
-    return ERR_OK;
-}
-
-/* One element of a message: its number, and its bytes when it is length-delimited. protobuf-c reads tags and lengths of
- * five bytes at most; a tag that it would cut to 32 bits is refused, so that both see the same fields. */
-static enum err take_element(struct slice *s, uint64_t *number, bool *delimited, struct slice *body)
-{
-    uint64_t tag = 0;
-    uint64_t value = 0;
-    enum err e = take_varint(s, 5, &tag);
-    if (e != ERR_OK) return e;
-    if (tag > UINT32_MAX || tag >> 3 == 0) return ERR_SYNTAX;
-    *number = tag >> 3;
-    *delimited = (tag & 7) == 2;
-    switch (tag & 7) {
-    case 0: return take_varint(s, 10, &value);
-    case 1: return skip_bytes(s, 8);
-    case 5: return skip_bytes(s, 4);
-    case 2: break;
-    default: return ERR_SYNTAX; /* groups */
-    }
-    e = take_varint(s, 5, &value);
-    if (e != ERR_OK) return e;
-    *body = (struct slice){s->p, (size_t)value};
-    return skip_bytes(s, value);
-}
-
 /* Recursion is bounded: records by CONTROL_DEPTH_MAX, and between two records lie a field and a list. */
 static enum err scan_message(struct scan *scan, enum scan_kind kind, struct slice s, unsigned depth)
 {
@@ -83,7 +39,7 @@ static enum err scan_message(struct scan *scan, enum scan_kind kind, struct slic
         uint64_t number = 0;
         bool delimited = false;
         struct slice body = SLICE_NONE;
-        enum err e = take_element(&s, &number, &delimited, &body);
+        enum err e = wire_element(&s, &number, &delimited, &body);
         if (e != ERR_OK) return e;
         enum scan_kind child = delimited ? child_of(kind, number) : SCAN_LEAF;
         size_t cost = child == SCAN_LEAF ? SCAN_COST_LEAF : SCAN_COST_MESSAGE;

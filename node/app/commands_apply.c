@@ -201,11 +201,13 @@ static void send_accepted(struct apply *a, const struct log_id *id)
 }
 
 /* In what a changed object differs: "  priority: 10 -> 20\n". What differs and has no text is a sealed password. */
-static void op_detail(struct control_builder *b, const struct plan_edit *edit)
+static void op_detail(struct apply *a, size_t i, struct arena *arena, struct control_builder *b)
 {
     struct buf text = {0};
-    if (edit->before == NULL || edit->after == NULL || edit->before->kind != edit->after->kind) return;
-    enum err e = plan_object_diff(edit->before, edit->after, &text);
+    struct plan_edit edit;
+    enum err e = plan_change_edit(&a->change, i, arena, &edit);
+    if (e != ERR_OK || edit.before == NULL || edit.after == NULL || edit.before->kind != edit.after->kind) return;
+    e = plan_object_diff(edit.before, edit.after, &text);
     if (e == ERR_OK && text.n == 0) buf_text(&text, "  password: (set) -> (set, new)\n");
     if (e == ERR_OK && !text.failed) control_text(b, "detail", buf_view(&text));
     buf_fini(&text);
@@ -219,7 +221,7 @@ static void send_op(struct apply *a, size_t i)
     control_record_start(&b, &arena, "op");
     control_text(&b, "action", slice_of(action));
     control_text(&b, "object", a->change.ops[i].key);
-    op_detail(&b, &a->change.op_edits[i]);
+    op_detail(a, i, &arena, &b);
     if (a->change.fill != NULL) control_bytes(&b, "packed", a->change.ops[i].value); /* for an older clusterctl */
     command_record(a->reply, &b);
     arena_fini(&arena);
@@ -343,6 +345,49 @@ static struct slice author_of(struct apply *a)
     return slice_of(arena_printf(&a->change_arena, "%.*s@%s", SLICE_ARG(user), a->n->config.node));
 }
 
+/* What the store has copied; to be freed by a thread that nobody waits for. */
+struct leftovers {
+    uv_work_t work;
+    struct node *n;
+    struct arena request;
+    struct arena change;
+};
+
+static void leftovers_work(uv_work_t *work)
+{
+    struct leftovers *l = CONTAINER_OF(work, struct leftovers, work);
+    arena_fini(&l->request);
+    arena_fini(&l->change);
+    (void)malloc_trim(0);
+}
+
+static void leftovers_free(uv_work_t *work, int status)
+{
+    struct leftovers *l = CONTAINER_OF(work, struct leftovers, work);
+    (void)status;
+    node_work_done(l->n);
+    free(l);
+}
+
+/* Takes the objects of a large change off a, so that they do not lie about while it is stored. NULL: it is none. */
+static struct leftovers *leftovers_take(struct apply *a)
+{
+    bool heavy = a->change_arena.used_total + a->arena.used_total > HEAVY;
+    struct leftovers *l = heavy ? calloc(1, sizeof *l) : NULL;
+    if (l == NULL) return NULL;
+    *l = (struct leftovers){.n = a->n, .request = a->arena, .change = a->change_arena};
+    a->arena = a->change_arena = (struct arena){0};
+    return l;
+}
+
+static void leftovers_let_go(struct leftovers *l)
+{
+    if (l == NULL || (!l->n->stopping && node_work(l->n, &l->work, leftovers_work, leftovers_free) == ERR_OK)) return;
+    arena_fini(&l->request);
+    arena_fini(&l->change);
+    free(l);
+}
+
 static void hand_over(struct apply *a)
 {
     a->state = APPLY_STORING;
@@ -354,14 +399,17 @@ static void hand_over(struct apply *a)
     if (a->terms.confirm_within_ms > 0) {
         a->terms.confirm_by = (struct wall){node_wall().ms + (int64_t)a->terms.confirm_within_ms};
     }
+    struct slice author = author_of(a);
+    struct leftovers *l = leftovers_take(a);
     replica_change(a->n, &a->wait,
-                   &(struct change_request){.author = author_of(a),
+                   &(struct change_request){.author = author,
                                             .message = a->message,
                                             .ops = a->change.ops,
                                             .op_count = a->change.op_count,
                                             .terms = a->terms,
                                             .after = a->change.after,
                                             .exactly = a->exactly});
+    leftovers_let_go(l); /* a may be gone */
 }
 
 static bool base_moved(const struct apply *a)

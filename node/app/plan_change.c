@@ -12,19 +12,23 @@
 struct want {
     struct map_node by_key;
     struct slice key;
-    struct plan_object *object; /* NULL: delete */
-    struct slice packed;
-    const struct plan_object *stored; /* what stands there, where that is something else */
-    const struct stamp *seen;         /* of what is there, and of what was overridden there */
+    struct slice packed; /* what is put; empty: delete */
+    struct plan_object
+        *object;              /* the same; NULL with a route of a large change, which is unpacked where it is wanted */
+    struct slice stored;      /* packed: what stands there, where that is something else */
+    const struct stamp *seen; /* of what is there, and of what was overridden there */
     size_t seen_count;
-    struct slice before; /* where it is to be kept: what stands there */
-    bool keep;           /* its password stays as it is, so there must be one */
+    bool put;  /* else delete */
+    bool keep; /* its password stays as it is, so there must be one */
     bool existed;
     bool same;
 };
 
+/* A large change is held once, packed: a route takes six times as much as an object. */
 struct work {
     struct arena *arena;
+    struct arena scratch; /* of one object */
+    bool large;
     struct plan_change *c;
     struct err_info *info;
     struct map wants;
@@ -42,14 +46,14 @@ static struct want *find_want(const struct work *w, struct slice key)
     return NULL;
 }
 
-static enum err add_want(struct work *w, struct slice key, struct plan_object *object, struct slice packed, bool keep)
+static enum err add_want(struct work *w, const struct want *wanted)
 {
-    if (find_want(w, key) != NULL) {
-        return err_fail(w->info, ERR_SYNTAX, "%.*s: given twice in one change; keep one", SLICE_ARG(key));
+    if (find_want(w, wanted->key) != NULL) {
+        return err_fail(w->info, ERR_SYNTAX, "%.*s: given twice in one change; keep one", SLICE_ARG(wanted->key));
     }
     struct want *want = &w->list[w->list_count++];
-    *want = (struct want){.key = key, .object = object, .packed = packed, .keep = keep};
-    map_insert(&w->wants, &want->by_key, map_hash(&w->wants, key));
+    *want = *wanted;
+    map_insert(&w->wants, &want->by_key, map_hash(&w->wants, want->key));
     return ERR_OK;
 }
 
@@ -79,80 +83,82 @@ static enum err seal_registration(struct work *w, struct slice key, struct plan_
     return e;
 }
 
+/* Unpacks and checks what is put; the object is kept unless it is a route of a large change. */
+static enum err read_object(struct work *w, struct slice packed, struct plan_object *checked, struct plan_object **kept)
+{
+    arena_reset(&w->scratch);
+    enum err e = plan_object_unpack(&w->scratch, packed, checked, w->info);
+    if (e != ERR_OK || (w->large && checked->kind == PLAN_ROUTE)) return e;
+    *kept = arena_alloc(w->arena, sizeof **kept);
+    if (*kept == NULL) return ERR_NOMEM;
+    e = plan_object_unpack_stored(w->arena, packed, *kept, w->info);
+    (*kept)->line = 0;
+    return e;
+}
+
 static enum err read_put(struct work *w, const struct wanted_put *put)
 {
-    struct buf key_text = {0};
-    struct slice packed = put->packed;
-    struct plan_object *o = arena_alloc(w->arena, sizeof *o);
-    if (o == NULL) return ERR_NOMEM;
-    enum err e = plan_object_unpack(w->arena, put->packed, o, w->info);
+    char text[PLAN_KEY_MAX];
+    struct plan_object o;
+    struct want want = {.packed = put->packed, .put = true};
+    enum err e = read_object(w, put->packed, &o, &want.object);
     if (e != ERR_OK) return e;
-    o->line = 0;
-    plan_object_key(o, &key_text);
-    struct slice key = arena_copy(w->arena, buf_view(&key_text));
-    buf_fini(&key_text);
-    if (key.p == NULL) return ERR_NOMEM;
-    if (o->kind == PLAN_TRUNK && put->secret.n > 0) {
-        e = seal_registration(w, key, o, put->secret);
-        if (e == ERR_OK) e = pack_again(w->arena, o, &packed);
+    want.keep = put->keep && (o.kind == PLAN_ACCOUNT || o.kind == PLAN_TRUNK);
+    want.key = arena_copy(w->arena, (struct slice){text, plan_object_key_text(&o, text)});
+    if (want.key.p == NULL) return ERR_NOMEM;
+    if (o.kind == PLAN_TRUNK && put->secret.n > 0) {
+        e = seal_registration(w, want.key, want.object, put->secret);
+        if (e == ERR_OK) e = pack_again(w->arena, want.object, &want.packed);
     }
-    return e == ERR_OK ? add_want(w, key, o, packed, put->keep) : e;
+    return e == ERR_OK ? add_want(w, &want) : e;
 }
 
 static enum err read_wants(struct work *w)
 {
     struct plan_change *c = w->c;
-    w->list = arena_alloc(w->arena, (c->put_count + c->delete_count) * sizeof *w->list);
+    w->list = calloc(c->put_count + c->delete_count + 1, sizeof *w->list);
+    w->large = c->put_count > LINT_EDITS_MAX;
     enum err e = map_init(&w->wants, c->put_count + c->delete_count, 1);
     if (w->list == NULL || e != ERR_OK) return ERR_NOMEM;
     for (size_t i = 0; i < c->put_count && e == ERR_OK; i++)
         e = read_put(w, &c->puts[i]);
     for (size_t i = 0; i < c->delete_count && e == ERR_OK; i++)
-        e = add_want(w, c->deletes[i], NULL, SLICE_NONE, false);
+        e = add_want(w, &(struct want){.key = c->deletes[i]});
     return e;
 }
 
 /* ---- against what there is ---- */
 
 /* An account keeps its password where the document says so; a trunk's registration does where it brings none. */
-static enum err keep_secret(struct work *w, struct want *want, const struct plan_object *stored)
+static enum err keep_secret(struct work *w, struct want *want, struct slice packed)
 {
+    struct plan_object stored;
     struct plan_object *o = want->object;
-    if (o->kind == PLAN_ACCOUNT && want->keep) {
-        o->account.secret = stored->account.secret;
-    } else if (o->kind == PLAN_TRUNK && o->trunk.registration.set && o->trunk.registration.sealed.n == 0) {
-        o->trunk.registration.sealed = stored->trunk.registration.sealed;
+    const bool account = o->kind == PLAN_ACCOUNT && want->keep;
+    const bool trunk = o->kind == PLAN_TRUNK && o->trunk.registration.set && o->trunk.registration.sealed.n == 0;
+    if (!account && !trunk) return ERR_OK;
+    arena_reset(&w->scratch);
+    enum err e = plan_object_unpack_stored(&w->scratch, packed, &stored, w->info);
+    if (e != ERR_OK || stored.kind != o->kind) return e;
+    if (account) {
+        o->account.secret = stored.account.secret;
     } else {
-        return ERR_OK;
+        o->trunk.registration.sealed = arena_copy(w->arena, stored.trunk.registration.sealed);
+        if (o->trunk.registration.sealed.p == NULL) return ERR_NOMEM;
     }
     return pack_again(w->arena, o, &want->packed);
 }
 
-/* What stands where something is wanted. */
-static enum err meet(struct work *w, struct want *want, const struct plan_object *o, struct slice packed)
-{
-    enum err e = ERR_OK;
-    want->existed = true;
-    want->stored = o;
-    if (w->c->keep_before) want->before = arena_copy(w->arena, packed);
-    if (w->c->keep_before && want->before.p == NULL) e = ERR_NOMEM;
-    if (e == ERR_OK && want->object != NULL && want->object->kind == o->kind) {
-        e = keep_secret(w, want, o);
-        want->same = slice_eq(want->packed, packed);
-    }
-    return e;
-}
-
-/* An object that stands there byte for byte is not unpacked: a document of a million that are there costs no memory. */
+/* What stands where something is wanted: bytes, that are unpacked where somebody asks. A document of a million objects
+ * that are there costs no memory. */
 static enum err meet_stored(struct work *w, struct want *want, struct slice packed)
 {
-    if (want->object != NULL && !want->keep && slice_eq(want->packed, packed)) {
-        want->existed = want->same = true;
-        return ERR_OK;
-    }
-    struct plan_object *o = arena_alloc(w->arena, sizeof *o);
-    enum err e = o != NULL ? plan_object_unpack_stored(w->arena, packed, o, w->info) : ERR_NOMEM;
-    return e == ERR_OK ? meet(w, want, o, packed) : e;
+    enum err e = want->object != NULL ? keep_secret(w, want, packed) : ERR_OK;
+    if (e != ERR_OK) return e;
+    want->existed = true;
+    want->same = want->put && slice_eq(want->packed, packed);
+    if (!want->same) want->stored = arena_copy(w->arena, packed);
+    return want->same || want->stored.p != NULL ? ERR_OK : ERR_NOMEM;
 }
 
 static enum err meet_all(struct work *w, struct store_read *read)
@@ -176,11 +182,11 @@ static bool password_is_there(const struct want *want)
 
 static enum err check_want(struct work *w, const struct want *want)
 {
-    if (want->object == NULL && !want->existed) {
+    if (!want->put && !want->existed) {
         return err_fail(w->info, ERR_NOTFOUND, "remove %.*s: the plan has no such object; see \"clusterctl plan show\"",
                         SLICE_ARG(want->key));
     }
-    if (want->object != NULL && !password_is_there(want)) {
+    if (want->put && !password_is_there(want)) {
         return err_fail(w->info, ERR_SYNTAX,
                         "%.*s: \"(set)\" keeps the password as it is, and the plan has none for it: write the password",
                         SLICE_ARG(want->key));
@@ -194,14 +200,14 @@ static enum err make_op(struct work *w, const struct want *want)
     enum err e = check_want(w, want);
     if (e != ERR_OK || want->same) return e;
     c->added += !want->existed;
-    c->changed += want->existed && want->object != NULL;
-    c->removed += want->object == NULL;
+    c->changed += want->existed && want->put;
+    c->removed += !want->put;
     c->op_added[c->op_count] = !want->existed;
-    c->op_edits[c->op_count] = (struct plan_edit){want->key, want->stored, want->object};
-    c->ops[c->op_count++] = (struct change_op){.kind = want->object != NULL ? CHANGE_PUT : CHANGE_DELETE,
+    c->op_stored[c->op_count] = want->stored;
+    c->ops[c->op_count++] = (struct change_op){.kind = want->put ? CHANGE_PUT : CHANGE_DELETE,
                                                .key = want->key,
                                                .value = want->packed,
-                                               .before = want->before,
+                                               .before = c->keep_before ? want->stored : SLICE_NONE,
                                                .seen = want->seen,
                                                .seen_count = want->seen_count};
     return ERR_OK;
@@ -244,10 +250,34 @@ static enum err make_ops(struct work *w)
     enum err e = ERR_OK;
     c->ops = arena_alloc(w->arena, w->list_count * sizeof *c->ops);
     c->op_added = arena_alloc(w->arena, w->list_count * sizeof *c->op_added);
-    c->op_edits = arena_alloc(w->arena, (w->list_count + 1) * sizeof *c->op_edits);
-    if (c->ops == NULL || c->op_added == NULL || c->op_edits == NULL) return ERR_NOMEM;
+    c->op_stored = arena_alloc(w->arena, w->list_count * sizeof *c->op_stored);
+    if (c->ops == NULL || c->op_added == NULL || c->op_stored == NULL) return ERR_NOMEM;
     for (size_t i = 0; e == ERR_OK && i < w->list_count; i++)
         e = make_op(w, &w->list[i]);
+    return e;
+}
+
+/* ---- what an operation makes of what ---- */
+
+static enum err unpack_new(struct arena *arena, struct slice packed, struct plan_object **out)
+{
+    struct plan_object *o = NULL;
+    enum err e = ERR_OK;
+    if (packed.n > 0) {
+        o = arena_alloc(arena, sizeof *o);
+        e = o != NULL ? plan_object_unpack_stored(arena, packed, o, NULL) : ERR_NOMEM;
+    }
+    *out = o;
+    return e;
+}
+
+enum err plan_change_edit(const struct plan_change *c, size_t i, struct arena *arena, struct plan_edit *out)
+{
+    struct plan_object *before = NULL;
+    struct plan_object *after = NULL;
+    enum err e = unpack_new(arena, c->op_stored[i], &before);
+    if (e == ERR_OK) e = unpack_new(arena, c->ops[i].value, &after);
+    *out = (struct plan_edit){c->ops[i].key, before, after};
     return e;
 }
 
@@ -264,7 +294,10 @@ static enum err lint_near(struct work *w, const struct plan_view *view)
     const size_t count = w->c->op_count;
     struct plan_edit *edits = arena_alloc(w->arena, count * sizeof *edits);
     if (edits == NULL) return ERR_NOMEM;
-    memcpy(edits, w->c->op_edits, count * sizeof *edits);
+    for (size_t i = 0; i < count; i++) {
+        enum err e = plan_change_edit(w->c, i, w->arena, &edits[i]);
+        if (e != ERR_OK) return e;
+    }
     qsort(edits, count, sizeof *edits, compare_edits);
     return plan_lint_edits(w->arena, view, edits, count, &w->c->report);
 }
@@ -310,6 +343,16 @@ static bool visit_object(void *ctx, struct slice key, struct slice packed)
     return b->err == ERR_OK;
 }
 
+static enum err take_wanted(struct both *b, const struct want *want)
+{
+    struct plan_object o;
+    if (want->object != NULL) return plan_lint_take(b->after, want->object);
+    enum err e = plan_object_unpack_stored(&b->route, want->packed, &o, b->w->info);
+    if (e == ERR_OK) e = plan_lint_take(b->after, &o);
+    arena_reset(&b->route);
+    return e;
+}
+
 static enum err take_both(struct both *b, struct store_read *read)
 {
     struct work *w = b->w;
@@ -319,7 +362,7 @@ static enum err take_both(struct both *b, struct store_read *read)
     store_read_end(read);
     if (e == ERR_OK) e = b->err;
     for (size_t i = 0; e == ERR_OK && i < w->list_count; i++) {
-        if (w->list[i].object != NULL) e = plan_lint_take(b->after, w->list[i].object);
+        if (w->list[i].put) e = take_wanted(b, &w->list[i]);
     }
     return e;
 }
@@ -354,7 +397,7 @@ enum err plan_change_prepare(struct store_read *read, struct arena *arena, struc
     struct work w = {.arena = arena, .c = c, .info = info};
     c->ops = NULL;
     c->op_added = NULL;
-    c->op_edits = NULL;
+    c->op_stored = NULL;
     c->op_count = c->added = c->changed = c->removed = 0;
     c->report = (struct lint_report){.count = 0};
     c->after = (struct hlc){0};
@@ -371,5 +414,7 @@ enum err plan_change_prepare(struct store_read *read, struct arena *arena, struc
     store_read_end(read);
 out:
     map_fini(&w.wants);
+    arena_fini(&w.scratch);
+    free(w.list);
     return e;
 }

@@ -34,11 +34,11 @@ struct plan_change {
     size_t added;
     size_t changed;
     size_t removed;
-    bool *op_added;             /* per op: the object is new */
-    struct plan_edit *op_edits; /* per op: what it makes of what */
-    struct lint_report report;  /* only what the plan did not have before */
-    struct plan_digest digest;  /* of the snapshot that was read */
-    struct hlc after;           /* the newest stamp there of what the operations are about, deleted objects included */
+    bool *op_added;            /* per op: the object is new */
+    struct slice *op_stored;   /* per op: what stands there, packed; empty when it is new */
+    struct lint_report report; /* only what the plan did not have before */
+    struct plan_digest digest; /* of the snapshot that was read */
+    struct hlc after;          /* the newest stamp there of what the operations are about, deleted objects included */
 };
 
 /* May be called again for another look: everything below "out" is made anew. ERR_SYNTAX (an object that does not stand
@@ -46,5 +46,8 @@ struct plan_change {
  * nothing), ERR_NOMEM, what the store says. */
 MUST_CHECK enum err plan_change_prepare(struct store_read *read, struct arena *arena, struct plan_change *c,
                                         struct err_info *info);
+
+/* What the i-th operation makes of what, unpacked into arena. ERR_NOMEM, ERR_SYNTAX. */
+MUST_CHECK enum err plan_change_edit(const struct plan_change *c, size_t i, struct arena *arena, struct plan_edit *out);
 
 #endif

@@ -96,6 +96,7 @@ def imported(node, folder):
     assert node.digest() != before and node.status()["routes"] == MANY + 2, "not all of it is there"
     row(GROUP, f"plan import of {MANY} routes by CSV, as one change", took, "s", 30)
     memory_row("plan import", mib)
+    row(GROUP, "plan import: the most that the node had resident", resident_kib(node.process.pid) / 1024, "MiB", 1024)
 
 
 def one_line(node):

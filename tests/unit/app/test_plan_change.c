@@ -25,7 +25,7 @@ struct rig {
     struct store_read *read;
     struct arena arena;
     struct plan_change change;
-    struct wanted_put puts[32];
+    struct wanted_put puts[LINT_EDITS_MAX + 200];
     struct err_info info;
 };
 
@@ -219,6 +219,56 @@ static void old_warnings_stand_in_nobodys_way(void **state)
     rig_close(&r);
 }
 
+/* ---- a change that is too large to be held unpacked ---- */
+
+#define MANY (LINT_EDITS_MAX + 100)
+
+static const char *many(struct buf *out, const char *head, unsigned odd)
+{
+    buf_reset(out);
+    buf_printf(out, "plan: 1\n%sroutes:\n", head);
+    for (unsigned i = 0; i < MANY; i++)
+        buf_printf(out, "  - { match: \"9%04u\", to: trunk/%s, priority: %u }\n", i, i == odd ? "nobody" : "pbx",
+                   i < 2 ? 7 + odd % 2 : 5);
+    buf_add(out, "", 1);
+    assert_false(out->failed);
+    return out->p;
+}
+
+static void a_large_change_is_like_a_small_one(void **state)
+{
+    struct rig r;
+    struct buf yaml = {0};
+    struct plan_edit edit;
+    (void)state;
+    rig_open(&r, BASE);
+    ask(&r, many(&yaml, "accounts: { \"6001\": { password: (set), max_contacts: 3 } }\n", 1001), MANY, 1, 0);
+    assert_true(has_finding(&r, "unknown-target")); /* of a route that was never held */
+    assert_int_equal(r.change.report.error_count, 1);
+    assert_true(op_object(&r, 0).account.secret.set);
+    assert_true(slice_is(op_object(&r, 2).route.match, "90001"));
+    assert_int_equal(plan_change_edit(&r.change, 0, &r.arena, &edit), ERR_OK);
+    assert_int_equal(edit.after->account.max_contacts, 3);
+    assert_non_null(edit.before);
+    assert_int_equal(plan_change_edit(&r.change, 2, &r.arena, &edit), ERR_OK);
+    assert_null(edit.before);
+    kit_store_plan(r.store, many(&yaml, "", MANY));
+    ask(&r, many(&yaml, "", MANY), 0, 0, 0);
+    ask(&r, many(&yaml, "remove: [account/6001]\n", MANY + 1), 0, 2, 1); /* few of many: what is near is looked at */
+    assert_int_equal(plan_change_edit(&r.change, 1, &r.arena, &edit), ERR_OK);
+    assert_int_equal(edit.before->route.priority + edit.after->route.priority, 15);
+    assert_int_equal(plan_change_edit(&r.change, 2, &r.arena, &edit), ERR_OK);
+    assert_null(edit.after);
+    struct wanted_put *twice = arena_alloc(&r.arena, (r.change.put_count + 1) * sizeof *twice);
+    memcpy(twice, r.puts, r.change.put_count * sizeof *twice);
+    twice[r.change.put_count++] = r.puts[5];
+    r.change.puts = twice;
+    assert_int_equal(plan_change_prepare(r.read, &r.arena, &r.change, &r.info), ERR_SYNTAX);
+    assert_non_null(strstr(r.info.text, "route//90005/trunk/pbx: given twice in one change"));
+    buf_fini(&yaml);
+    rig_close(&r);
+}
+
 static void mistakes_are_named(void **state)
 {
     struct rig r;
@@ -330,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_password_that_is_not_there_cannot_be_kept),
         cmocka_unit_test(a_registration_password_is_sealed_and_kept),
         cmocka_unit_test(old_warnings_stand_in_nobodys_way),
+        cmocka_unit_test(a_large_change_is_like_a_small_one),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(what_is_near_says_what_the_whole_says),
     };
