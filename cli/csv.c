@@ -1,73 +1,11 @@
-/* csv: plan export and plan import: routes or accounts as a table, out of the node's plan and into it. What a row does
- * to the stored object is plan/csv.h's; here it meets the node, and becomes the same request as plan apply. */
-#include <errno.h>
-
+/* csv: plan import: routes or accounts as a table, into the node's plan. What a row does to the stored object is
+ * plan/csv.h's; here it meets the node, and becomes the same request as plan apply. */
 #include "cli/commands.h"
 #include "cli/csv_large.h"
 #include "cli/plan_run.h"
 #include "cli/plan_stored.h"
 #include "node/plan/csv.h"
 #include "proto/plan_codec.h"
-
-/* ---- export ---- */
-
-static enum plan_kind kind_of(const char *name)
-{
-    return strcmp(name, "accounts") == 0 ? PLAN_ACCOUNT : PLAN_ROUTE;
-}
-
-static char separator_of(const char *name)
-{
-    if (name == NULL || strcmp(name, "comma") == 0) return ',';
-    return strcmp(name, "tab") == 0 ? '\t' : ';';
-}
-
-static int write_file(struct cli *c, const char *path, struct slice text)
-{
-    if (path == NULL || strcmp(path, "-") == 0) {
-        (void)fwrite(text.p, 1, text.n, c->out); /* cli_run looks at the stream */
-        return CLI_DONE;
-    }
-    FILE *f = fopen(path, "wb");
-    if (f == NULL) return cli_fail(c, CLI_REFUSED, "%s: %s", path, strerror(errno));
-    bool written = fwrite(text.p, 1, text.n, f) == text.n;
-    int error = written ? 0 : errno;
-    if (fclose(f) != 0 && error == 0) error = errno;
-    if (error != 0) return cli_fail(c, CLI_REFUSED, "%s: %s; it is not complete", path, strerror(error));
-    return CLI_DONE;
-}
-
-static void say_exported(struct cli *c, size_t count, const char *what, const char *path)
-{
-    char text[512];
-    if (path == NULL || strcmp(path, "-") == 0) return;
-    (void)snprintf(text, sizeof text, "%zu %.*s%s are in %s", count, (int)(strlen(what) - 1), what,
-                   count == 1 ? "" : "s", path);
-    cli_note(c, slice_of(text));
-}
-
-int plan_export_run(struct cli *c, const struct tree_match *m)
-{
-    const char *what = tree_value(m, "csv");
-    struct plan_stored stored;
-    struct buf table = {0};
-    if (what == NULL) return cli_fail(c, CLI_USAGE, "say what: --csv routes or --csv accounts");
-    c->raw = true;
-    enum plan_kind kind = kind_of(what);
-    enum err e = plan_stored_init(&stored);
-    int status = e == ERR_OK ? plan_stored_fetch(c, kind == PLAN_ROUTE ? "route/" : "account/", &stored) : CLI_DONE;
-    if (e == ERR_OK && status == CLI_DONE) {
-        e = plan_csv_write(kind, stored.objects, stored.count, separator_of(tree_value(m, "separator")), &table);
-        if (e == ERR_OK) status = write_file(c, tree_arg(m, 0), buf_view(&table));
-        if (e == ERR_OK && status == CLI_DONE) say_exported(c, stored.count, what, tree_arg(m, 0));
-    }
-    if (e != ERR_OK) status = cli_fail_err(c, e, NULL);
-    buf_fini(&table);
-    plan_stored_fini(&stored);
-    return status;
-}
-
-/* ---- import ---- */
 
 struct import {
     struct plan_run run;

@@ -1,13 +1,12 @@
-/* plan: plan check, plan diff, plan apply and plan rollback. The first needs no node, but takes the plan of one into
- * account if it is told to; the next two send the document and let the node judge it against its plan; the last names a
+/* plan: plan check, plan diff, plan apply and plan rollback. The first needs no node, but asks one about its plan if it
+ * is told to; the next two send the document and let the node judge it against its plan; the last names a
  * change, and the node knows what it was. */
 #include "cli/commands.h"
 #include "cli/plan_run.h"
-#include "cli/plan_stored.h"
 
 /* ---- plan check ---- */
 
-static enum err send_checked(struct plan_run *p, size_t objects, const struct lint_report *report)
+static enum err send_checked(struct plan_run *p, size_t objects, size_t errors, size_t findings, bool truncated)
 {
     struct arena arena = {0};
     struct control_builder b;
@@ -15,42 +14,13 @@ static enum err send_checked(struct plan_run *p, size_t objects, const struct li
     control_record_start(&b, &arena, "checked");
     control_text(&b, "file", slice_of(p->file.name));
     control_int(&b, "objects", (int64_t)objects);
-    control_int(&b, "errors", (int64_t)report->error_count);
-    control_int(&b, "warnings", (int64_t)(report->count - report->error_count));
-    control_bool(&b, "truncated", report->truncated);
+    control_int(&b, "errors", (int64_t)errors);
+    control_int(&b, "warnings", (int64_t)(findings - errors));
+    control_bool(&b, "truncated", truncated);
     enum err e = control_record_done(&b, &r);
     if (e == ERR_OK) output_record(p->c->output, &r);
     arena_fini(&arena);
     return e;
-}
-
-/* The document's own object as it would be stored: what it keeps is taken from the stored one, if there is one. */
-static void keep_secret(struct plan_object *o, const struct plan_object *stored)
-{
-    if (o->kind != PLAN_ACCOUNT || !o->account.password_keep) return;
-    o->account.password_keep = false;
-    if (stored != NULL) o->account.secret = stored->account.secret;
-}
-
-/* The plan of the node with the document over it: what the change would make worse. */
-static enum err lint_over(struct plan_run *p, const struct plan_stored *stored, struct lint_report *report)
-{
-    struct plan_document *doc = &p->file.doc;
-    size_t n = 0;
-    const struct plan_object **after = arena_alloc(&p->file.arena, (doc->object_count + stored->count) * sizeof *after);
-    if (after == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < doc->object_count; i++) {
-        char key[PLAN_KEY_MAX];
-        struct slice k = {key, plan_object_key_text(&doc->objects[i], key)};
-        keep_secret(&doc->objects[i], plan_stored_find(stored, k, NULL));
-        after[n++] = &doc->objects[i];
-    }
-    for (size_t i = 0; i < stored->count; i++) {
-        char key[PLAN_KEY_MAX];
-        struct slice k = {key, plan_object_key_text(stored->objects[i], key)};
-        if (!plan_file_has(&p->file, k)) after[n++] = stored->objects[i];
-    }
-    return plan_lint_change(&p->file.arena, stored->objects, stored->count, after, n, report);
 }
 
 static enum err lint_alone(struct plan_run *p, struct lint_report *report)
@@ -66,19 +36,23 @@ static enum err lint_alone(struct plan_run *p, struct lint_report *report)
 static int check_file(struct plan_run *p, const struct tree_match *m)
 {
     struct lint_report report = {.count = 0};
-    struct plan_stored stored;
-    int status = CLI_DONE;
-    enum err e = plan_stored_init(&stored);
-    if (e == ERR_OK && p->c->socket != NULL) status = plan_stored_fetch(p->c, "", &stored);
-    if (e == ERR_OK && status == CLI_DONE) {
-        e = p->c->socket != NULL ? lint_over(p, &stored, &report) : lint_alone(p, &report);
-        for (size_t i = 0; e == ERR_OK && i < report.count; i++)
-            e = plan_run_finding(p, m, &report.findings[i]);
-        if (e == ERR_OK) e = send_checked(p, p->file.doc.object_count, &report);
-    }
-    plan_stored_fini(&stored);
-    if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
-    return status == CLI_DONE ? plan_run_verdict(p, report.truncated) : status;
+    enum err e = lint_alone(p, &report);
+    for (size_t i = 0; e == ERR_OK && i < report.count; i++)
+        e = plan_run_finding(p, m, &report.findings[i]);
+    if (e == ERR_OK) e = send_checked(p, p->file.doc.object_count, report.error_count, report.count, report.truncated);
+    return e == ERR_OK ? plan_run_verdict(p, report.truncated) : cli_fail_err(p->c, e, NULL);
+}
+
+/* Over the plan of a node, which looks at it as plan diff has it do: that plan may be too large to be fetched. */
+static int check_over(struct plan_run *p, const struct tree_match *m, const char *path)
+{
+    struct plan_send_options o = {.command = "plan diff", .dry_run = true, .findings_only = true};
+    int status = plan_file_read_passing(p->c, path, &p->file);
+    const size_t objects = plan_file_count(&p->file) - p->file.doc.remove_count;
+    if (status == CLI_DONE) status = plan_send(p, m, &o);
+    if (status != CLI_DONE && (status != CLI_FINDINGS || p->findings + p->domain == 0)) return status;
+    enum err e = send_checked(p, objects, p->errors, p->findings + p->domain, false);
+    return e == ERR_OK ? plan_run_verdict(p, false) : cli_fail_err(p->c, e, NULL);
 }
 
 /* ---- a document that is too large to be held, and no node ---- */
@@ -125,7 +99,9 @@ static int check_large(struct plan_run *p, const struct tree_match *m, bool *don
     *done = lint_large(p, tree_arg(m, 0), &l, &report);
     for (size_t i = 0; *done && e == ERR_OK && i < report.count; i++)
         e = plan_run_finding(p, m, &report.findings[i]);
-    if (*done && e == ERR_OK) e = send_checked(p, p->file.doc.object_count + l.routes, &report);
+    if (*done && e == ERR_OK) {
+        e = send_checked(p, p->file.doc.object_count + l.routes, report.error_count, report.count, report.truncated);
+    }
     plan_lint_free(l.lint);
     if (!*done) plan_file_fini(&p->file);
     if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
@@ -135,9 +111,10 @@ static int check_large(struct plan_run *p, const struct tree_match *m, bool *don
 int plan_check_run(struct cli *c, const struct tree_match *m)
 {
     struct plan_run p;
-    bool done = false;
+    bool done = c->socket != NULL;
     int status = plan_run_open(&p, c);
-    if (status == CLI_DONE && c->socket == NULL) status = check_large(&p, m, &done);
+    if (status == CLI_DONE && done) status = check_over(&p, m, tree_arg(m, 0));
+    if (status == CLI_DONE && !done) status = check_large(&p, m, &done);
     if (status == CLI_DONE && !done) status = plan_file_read(c, tree_arg(m, 0), &p.file);
     if (status == CLI_DONE && !done) status = check_file(&p, m);
     return plan_run_close(&p, status);

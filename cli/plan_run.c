@@ -155,7 +155,7 @@ int plan_run_close(struct plan_run *p, int status)
 /* ---- findings ---- */
 
 /* Whether --allow names a warning. */
-static bool allowed(const struct tree_match *m, const char *id)
+static bool allowed(const struct tree_match *m, struct slice id)
 {
     for (size_t k = 0;; k++) {
         struct slice list = slice_of(tree_value_at(m, "allow", k));
@@ -164,7 +164,7 @@ static bool allowed(const struct tree_match *m, const char *id)
             struct slice item;
             list = slice_cut(list, ',', &item);
             item = slice_trim(item);
-            if (slice_is(item, id) || slice_is(item, "all")) return true;
+            if (slice_eq(item, id) || slice_is(item, "all")) return true;
         }
     }
 }
@@ -187,7 +187,7 @@ enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const 
     enum err e = control_record_done(&b, &r);
     if (e == ERR_OK) output_record(p->c->output, &r);
     arena_fini(&arena);
-    p->blocking += f->severity == LINT_ERROR || !allowed(m, f->id);
+    p->blocking += f->severity == LINT_ERROR || !allowed(m, slice_of(f->id));
     return e;
 }
 
@@ -238,7 +238,12 @@ void plan_run_reply(void *ctx, const struct control_record *r)
     struct plan_run *p = ctx;
     bool finding = slice_is(r->kind, "finding");
     if (finding && p->domain && slice_is(control_get_text(r, "id"), "new-domain")) return; /* found here already */
+    if (p->findings_only != NULL && !finding) return;
+    const struct slice id = control_get_text(r, "id");
+    const bool error = finding && slice_is(control_get_text(r, "severity"), "error");
     p->findings += finding;
+    p->errors += error;
+    if (p->findings_only != NULL) p->blocking += error || !allowed(p->findings_only, id);
     if (finding)
         send_finding_at(p, r);
     else if (slice_is(r->kind, "op"))

@@ -7,11 +7,13 @@
 
 struct plan_run {
     struct cli *c;
-    struct plan_file file;  /* what shall be; the caller fills it */
-    size_t findings;        /* of the node */
-    size_t blocking;        /* of those found here: that stand in the way */
-    bool domain;            /* new-domain is among them */
-    bool moved;             /* the node refused, since its plan is not the one that was looked at */
+    struct plan_file file;                  /* what shall be; the caller fills it */
+    size_t findings;                        /* of the node */
+    size_t errors;                          /* of these */
+    size_t blocking;                        /* of those found here, or all with findings_only: that stand in the way */
+    const struct tree_match *findings_only; /* ops and totals are not shown; it says what is allowed */
+    bool domain;                            /* new-domain is among them */
+    bool moved;                             /* the node refused, since its plan is not the one that was looked at */
     struct plan_kept *kept; /* of a change that is known to the node alone: what it would do; NULL: not asked for */
     struct output_view views[11];
 };
@@ -23,6 +25,7 @@ struct plan_send_options {
     bool message_optional;
     const char *allow; /* a warning that is allowed besides those of --allow, NULL: none */
     bool dry_run;
+    bool findings_only;         /* nothing is shown but what is found wrong */
     bool try_again;             /* a plan that moved is not said: the caller looks again */
     uint64_t timeout_ms;        /* 0: the node's */
     uint64_t confirm_within_ms; /* 0: the change stands */

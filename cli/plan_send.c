@@ -62,6 +62,7 @@ static enum err build_args(struct plan_run *p, const struct tree_match *m, const
     control_text(&b, "message", slice_of(o->message));
     control_text(&b, "allow", buf_view(&allow));
     control_bool(&b, "dry_run", o->dry_run);
+    if (o->findings_only) control_bool(&b, "findings_only", true);
     control_bool(&b, "force", tree_given(m, "force"));
     if (tree_value(m, "wait") != NULL) control_text(&b, "wait", slice_of(tree_value(m, "wait")));
     if (o->timeout_ms > 0) control_int(&b, "timeout_ms", (int64_t)o->timeout_ms);
@@ -163,6 +164,7 @@ int plan_send(struct plan_run *p, const struct tree_match *m, const struct plan_
     struct arena arena = {0};
     struct control_record args;
     int status = plan_file_hash_passwords(p->c, &p->file);
+    if (o->findings_only) p->findings_only = m;
     if (status == CLI_DONE) status = check_domain(p, m);
     if (status == CLI_DONE && !o->dry_run) status = plan_run_verdict(p, false);
     if (status != CLI_DONE) return status;

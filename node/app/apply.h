@@ -46,6 +46,7 @@ struct apply {
     struct slice allow;
     struct slice object; /* plan accept: a key or the beginning of one */
     bool dry_run;
+    bool findings_only; /* of a dry run: its operations are not asked for */
     bool force;
     /* receipts */
     struct mono started;

@@ -83,6 +83,7 @@ enum err apply_take_request(struct apply *a, const struct control_request *reque
     a->message = control_get_text(args, "message");
     a->allow = control_get_text(args, "allow");
     a->dry_run = control_get_int(args, "dry_run", 0) != 0 || slice_is(request->command, "plan diff");
+    a->findings_only = control_get_int(args, "findings_only", 0) != 0;
     a->force = control_get_int(args, "force", 0) != 0;
     receipts_arguments(&a->receipts, args);
     if (a->message.n > LIMIT_TEXT)

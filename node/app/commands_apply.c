@@ -441,6 +441,7 @@ static void apply_decide(struct apply *a)
     if (a->dry_run) {
         a->state = APPLY_SAYING;
         a->dry_run_status = blocking + later > 0 ? 3 : 0;
+        if (a->findings_only) a->said = a->change.op_count;
         send_ops(a, a->reply);
     } else if (later > 0) {
         (void)snprintf(text, sizeof text, "later changes have touched %zu of its objects: --force takes those back too",

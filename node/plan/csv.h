@@ -65,6 +65,12 @@ const char *plan_csv_front(unsigned front);
 const struct plan_object *plan_csv_original(const struct plan_csv_row *row,
                                             const struct plan_object *(*find)(void *ctx, struct slice key), void *ctx);
 
+/* The header row, and one object as a row; lines end in CRLF. A table whose rows are not all ASCII must begin with
+ * PLAN_CSV_MARK, since a spreadsheet would misread them without. cell is for work. ERR_NOMEM. */
+#define PLAN_CSV_MARK "\xef\xbb\xbf"
+void plan_csv_head(enum plan_kind kind, char separator, struct buf *out);
+MUST_CHECK enum err plan_csv_line(const struct plan_object *o, char separator, struct buf *cell, struct buf *out);
+
 /* All objects of that kind among those given, in the order of a document, with a header row; lines end in CRLF. It
  * begins with a byte order mark when there is text that a spreadsheet would misread without. Sorts objects. ERR_NOMEM.
  */

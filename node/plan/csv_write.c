@@ -50,7 +50,7 @@ static void put_cell(struct slice s, bool apostrophe, char separator, struct buf
     if (quote) buf_add(out, "\"", 1);
 }
 
-static enum err put_object(const struct plan_object *o, char separator, struct buf *cell, struct buf *out)
+enum err plan_csv_line(const struct plan_object *o, char separator, struct buf *cell, struct buf *out)
 {
     const struct schema *s = schema_of(o->kind);
     const void *base = schema_base_const(o);
@@ -69,10 +69,10 @@ static enum err put_object(const struct plan_object *o, char separator, struct b
         buf_add(out, &separator, 1);
     }
     buf_text(out, "\r\n"); /* behind the empty cell of the last column, the action */
-    return ERR_OK;
+    return out->failed ? ERR_NOMEM : ERR_OK;
 }
 
-static void put_header(enum plan_kind kind, char separator, struct buf *out)
+void plan_csv_head(enum plan_kind kind, char separator, struct buf *out)
 {
     const char *name = NULL;
     for (size_t i = 0; (name = csv_column_name(kind, i)) != NULL; i++) {
@@ -97,12 +97,12 @@ enum err plan_csv_write(enum plan_kind kind, const struct plan_object **objects,
     struct buf cell = {0};
     enum err e = ERR_OK;
     document_sort(objects, count);
-    put_header(kind, separator, &rows);
+    plan_csv_head(kind, separator, &rows);
     for (size_t i = 0; i < count && e == ERR_OK; i++) {
-        if (objects[i]->kind == kind) e = put_object(objects[i], separator, &cell, &rows);
+        if (objects[i]->kind == kind) e = plan_csv_line(objects[i], separator, &cell, &rows);
     }
     if (e == ERR_OK) {
-        if (!is_ascii(buf_view(&rows))) buf_text(out, "\xef\xbb\xbf");
+        if (!is_ascii(buf_view(&rows))) buf_text(out, PLAN_CSV_MARK);
         buf_slice(out, buf_view(&rows));
         if (rows.failed || out->failed) e = ERR_NOMEM;
     }

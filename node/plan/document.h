@@ -34,6 +34,8 @@ struct plan_document_stream {
 };
 MUST_CHECK enum err plan_document_read(struct arena *arena, const struct plan_document_stream *stream,
                                        struct plan_document *out, struct err_info *info);
+/* Which of two objects stands first in a document: < 0 the first one, 0 none (they have one key). */
+int plan_document_order(const struct plan_object *a, const struct plan_object *b);
 /* Objects in any order (sorted here). ERR_NOMEM. */
 MUST_CHECK enum err plan_document_write(const struct plan_object *const *objects, size_t count, struct buf *out);
 

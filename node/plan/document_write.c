@@ -286,14 +286,17 @@ static int compare_routes(const struct plan_object *a, const struct plan_object 
                      (struct slice){key_b, plan_object_key_text(b, key_b)});
 }
 
-static int compare_objects(const void *left, const void *right)
+int plan_document_order(const struct plan_object *a, const struct plan_object *b)
 {
-    const struct plan_object *a = *(const struct plan_object *const *)left;
-    const struct plan_object *b = *(const struct plan_object *const *)right;
     if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
     if (a->kind == PLAN_ROUTE) return compare_routes(a, b);
     if (a->kind == PLAN_DEFAULTS) return 0;
     return slice_cmp(*(const struct slice *)schema_base_const(a), *(const struct slice *)schema_base_const(b));
+}
+
+static int compare_objects(const void *left, const void *right)
+{
+    return plan_document_order(*(const struct plan_object *const *)left, *(const struct plan_object *const *)right);
 }
 
 void document_sort(const struct plan_object **objects, size_t count)

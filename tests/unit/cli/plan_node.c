@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "node/plan/lint.h"
 #include "proto/plan_codec.h"
 
 static void send_object(struct control_reply *r, struct slice key, const struct plan_object *o)
@@ -56,17 +57,77 @@ static void do_apply(void *ctx, const struct control_request *q, struct control_
     control_reply_end(r, 0, SLICE_NONE);
 }
 
+/* The plan with the request's objects over it; what they say of themselves is taken as it is. */
+static size_t after_of(const struct plan_node *p, const struct control_request *q, struct arena *arena,
+                       const struct plan_object **after)
+{
+    const struct control_field *puts = control_find(&q->args, "puts");
+    const struct control_field *deletes = control_find(&q->args, "deletes");
+    size_t n = 0;
+    for (size_t i = 0; i < puts->item_count; i++) {
+        struct plan_object *o = arena_alloc(arena, sizeof *o);
+        if (o == NULL || plan_object_unpack(arena, control_get_text(&puts->items[i], "packed"), o, NULL) != ERR_OK)
+            abort();
+        if (control_get_int(&puts->items[i], "keep", 0) != 0) o->account.secret.set = true;
+        after[n++] = o;
+    }
+    for (size_t i = 0; i < p->plan.object_count; i++) {
+        char key[PLAN_KEY_MAX];
+        struct slice k = {key, plan_object_key_text(&p->plan.objects[i], key)};
+        bool over = false;
+        for (size_t j = 0; j < puts->item_count; j++)
+            over = over || slice_eq(control_get_text(&puts->items[j], "key"), k);
+        for (size_t j = 0; j < deletes->item_count; j++)
+            over = over || slice_eq(control_get_text(&deletes->items[j], "key"), k);
+        if (!over) after[n++] = &p->plan.objects[i];
+    }
+    return n;
+}
+
+static void do_diff(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    struct plan_node *p = ctx;
+    struct arena arena = {0};
+    struct lint_report report;
+    const struct plan_object *before[64];
+    const struct plan_object *after[64];
+    for (size_t i = 0; i < p->plan.object_count; i++)
+        before[i] = &p->plan.objects[i];
+    size_t count = after_of(p, q, &arena, after);
+    if (plan_lint_change(&arena, before, p->plan.object_count, after, count, &report) != ERR_OK) abort();
+    for (size_t i = 0; i < report.count; i++) {
+        const struct lint_finding *f = &report.findings[i];
+        fake_say(r, "finding", "severity", f->severity == LINT_ERROR ? "error" : "warning", "id", f->id, "object",
+                 arena_printf(&arena, "%.*s", SLICE_ARG(f->object)), "line", "#0", "text",
+                 arena_printf(&arena, "%.*s", SLICE_ARG(f->text)), NULL);
+    }
+    fake_say(r, "op", "action", "add", "object", "an/operation", NULL);
+    control_reply_end(r, report.count > 0 ? 3 : 0, SLICE_NONE);
+    arena_fini(&arena);
+}
+
 void plan_node_file(struct plan_node *p, const char *name)
 {
     (void)snprintf(p->file, sizeof p->file, "%s/%s", p->dir, name);
 }
 
+static int by_key(const void *left, const void *right)
+{
+    char a[PLAN_KEY_MAX];
+    char b[PLAN_KEY_MAX];
+    struct slice key_a = {a, plan_object_key_text(left, a)};
+    struct slice key_b = {b, plan_object_key_text(right, b)};
+    return slice_cmp(key_a, key_b);
+}
+
 void plan_node_start(struct plan_node *p, const char *yaml)
 {
-    static const struct control_command commands[] = {{"plan show", do_show}, {"plan apply", do_apply}};
+    static const struct control_command commands[] = {
+        {"plan show", do_show}, {"plan apply", do_apply}, {"plan diff", do_diff}};
     struct err_info info = {.text = ""};
     *p = (struct plan_node){.applies = 0};
     if (plan_document_parse(&p->arena, slice_of(yaml), &p->plan, &info) != ERR_OK) fail_msg("%s", info.text);
+    qsort(p->plan.objects, p->plan.object_count, sizeof *p->plan.objects, by_key);
     for (size_t i = 0; i < p->plan.object_count; i++) {
         struct plan_object *o = &p->plan.objects[i];
         if (o->kind != PLAN_ACCOUNT || o->account.password.n == 0) continue;

@@ -23,8 +23,9 @@ static void test_check(void **state)
         {"plan: 1\nremove: [site/hq]\n", 3, "error: trunk/a: it is at site/hq, which is not in the plan"},
         {"plan: 1\naccounts: { \"6001\": {password: (set)}, \"6002\": {password: x} }\n", 0,
          "2 objects, 0 errors, 0 w"},
-        {"plan: 1\naccounts:\n  \"6003\": {password: (set)}\n", 3,
-         "p.yaml:3:3: warning: account/6003: it has no password"},
+        {"plan: 1\naccounts:\n  \"6003\": {}\n", 3, "p.yaml:3:3: warning: account/6003: it has no password"},
+        {"plan: 1\naccounts:\n  \"6003\": {}\nroutes:\n- {match: \"6\", to: trunk/b}\n", 3,
+         "p.yaml: 2 objects, 1 error, 1 warning"},
         {"plan: 1\ndefaults: {domain: b.example}\naccounts: { \"6001\": {password: (set)}, \"6002\": {password: x} }\n",
          3,
          "p.yaml:2:11: warning: defaults: the domain changes from a.example to b.example, and 1 account (6001) keeps"},
@@ -37,6 +38,11 @@ static void test_check(void **state)
         plan_node_write(&p, rows[i].yaml);
         (void)snprintf(line, sizeof line, "plan check %% -s %s", p.node.path);
         plan_node_run(&p, line, rows[i].status, rows[i].out, "");
+        struct run r;
+        (void)snprintf(line, sizeof line, "plan check %s -s %s", p.file, p.node.path);
+        run_cli(&r, p.node.path, line);
+        assert_null(strstr(r.out, "an/operation"));
+        run_end(&r);
         plan_node_stop(&p);
     }
 }
