@@ -2,7 +2,6 @@
  * asked. */
 #include "cli/commands.h"
 #include "cli/conn.h"
-#include "cli/watch.h"
 
 #define OWNERS_MAX 64
 
@@ -23,16 +22,11 @@ static void each(void *ctx, const struct control_record *r)
     output_record(c->output, r);
 }
 
-static int bans_once(struct cli *c, const struct tree_match *m)
+int bans_run(struct cli *c, const struct tree_match *m)
 {
     (void)m;
     if (!cli_output(c, ban_views)) return CLI_REFUSED;
     return conn_ask(c, &(struct conn_request){.command = "bans", .each = each, .ctx = c});
-}
-
-int bans_run(struct cli *c, const struct tree_match *m)
-{
-    return tree_given(m, "watch") ? watch_run(c, m, bans_once) : bans_once(c, m);
 }
 
 /* ---- ban remove ---- */

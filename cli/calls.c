@@ -3,7 +3,6 @@
 #include "cli/conn.h"
 #include "cli/explain.h"
 #include "cli/members.h"
-#include "cli/watch.h"
 #include "node/base/time.h"
 
 static const struct output_column call_columns[] = {
@@ -100,7 +99,7 @@ static int ask(struct cli *c, const char *command, struct control_builder *b)
     return conn_ask(c, &(struct conn_request){.command = command, .args = &args, .each = each, .ctx = c});
 }
 
-static int calls_once(struct cli *c, const struct tree_match *m)
+int calls_run(struct cli *c, const struct tree_match *m)
 {
     struct arena arena = {0};
     struct control_builder b;
@@ -123,11 +122,6 @@ static int calls_once(struct cli *c, const struct tree_match *m)
     int status = ask(c, "calls", &b);
     arena_fini(&arena);
     return status;
-}
-
-int calls_run(struct cli *c, const struct tree_match *m)
-{
-    return tree_given(m, "watch") ? watch_run(c, m, calls_once) : calls_once(c, m);
 }
 
 /* ---- trace ---- */

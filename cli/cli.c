@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/manual.h"
 #include "cli/text.h"
+#include "cli/watch.h"
 
 /* ---- saying ---- */
 
@@ -136,7 +137,7 @@ static int run_match(struct cli *c, const struct tree_match *m)
 {
     if (tree_given(m, "version")) return manual_version(c);
     if (tree_given(m, "help")) return manual_help(c, m->group);
-    return m->command->run(c, m);
+    return tree_given(m, "watch") ? watch_run(c, m, m->command->run) : m->command->run(c, m);
 }
 
 int cli_finish(struct cli *c, int status)

@@ -72,6 +72,11 @@ static const struct tree_arg plan_what[] = {
         .help = "undo the change everywhere, unless 'plan confirm' comes within this time: 90s, 5m"                    \
     }
 
+#define WATCH_OPTION                                                                                                   \
+    {                                                                                                                  \
+        .name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"                              \
+    }
+
 #define EFFECT_OPTION                                                                                                  \
     {                                                                                                                  \
         .name = "effect", .help = "say also which calls of the last day would have gone elsewhere"                     \
@@ -145,6 +150,7 @@ static const struct tree_option plan_log_options[] = {
     {.name = "object",
      .value = "KEY",
      .help = "only changes of this object, or of those whose keys begin so (trunk/hq-pbx, route/)"},
+    WATCH_OPTION,
     END,
 };
 
@@ -173,12 +179,11 @@ static const struct tree_arg object_name[] = {{.name = "NAME", .help = "its name
 
 /* ---- state ---- */
 
-static const struct tree_option watch_options[] = {
-    {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"}, END};
+static const struct tree_option watch_options[] = {WATCH_OPTION, END};
 
 static const struct tree_option registrations_options[] = {
     {.name = "failed", .help = "the wrong proofs of the last while at this node instead"},
-    {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"},
+    WATCH_OPTION,
     END,
 };
 static const struct tree_arg ban_source[] = {
@@ -189,7 +194,7 @@ static const struct tree_option calls_options[] = {
     {.name = "since", .value = "TIME", .help = "only calls that began within this time: 30m, 2h, 7d"},
     {.name = "number", .value = "NUMBER", .help = "only calls from or to numbers that begin so"},
     {.name = "limit", .letter = 'n', .value = "N", .help = "so many, the newest first; 100 without it, 0 for all"},
-    {.name = "watch", .letter = 'w', .help = "show it anew every second, until Ctrl-C"},
+    WATCH_OPTION,
     END,
 };
 static const struct tree_arg trace_call[] = {
@@ -264,6 +269,7 @@ static const struct tree_command commands[] = {
              "it has everything that was here so long ago. LINK: what keeps our link to it from working.\n\n"
              "Of a node that is dead this is what was known when it was last heard. -o json shows more."},
     {.name = "doctor",
+     .options = watch_options,
      .run = doctor_run,
      .summary = "find what is wrong around a node, and what to do about it",
      .text =
@@ -296,6 +302,7 @@ static const struct tree_command commands[] = {
          "up: nobody saw its end. '-o csv' and '-o json' export them."},
     {.name = "trace",
      .args = trace_call,
+     .options = watch_options,
      .run = trace_run,
      .summary = "what was decided for a call, and what would be today",
      .text = "Every candidate is shown with its place, or why it had none: first as the plan was then, then as it is "
@@ -317,6 +324,7 @@ static const struct tree_command commands[] = {
      .summary = "accounts, whether they are registered, and their calls",
      .text = "Calls are those of this node; 0 as a limit is none."},
     {.name = "counters",
+     .options = watch_options,
      .run = show_run,
      .summary = "every counter of the node",
      .text = "The same values as /metrics. A counter of drops or refusals that grows says where to look."},

@@ -2,7 +2,6 @@
  * same for all: records, and no arguments but the name of one node. */
 #include "cli/commands.h"
 #include "cli/conn.h"
-#include "cli/watch.h"
 
 #define PLAIN FORM_PLAIN
 
@@ -177,7 +176,7 @@ static int show_one_node(struct cli *c, const char *name)
     return status;
 }
 
-static int show_once(struct cli *c, const struct tree_match *m)
+int show_run(struct cli *c, const struct tree_match *m)
 {
     const struct output_view *views = NULL;
     for (size_t i = 0; i < sizeof shows / sizeof shows[0]; i++) {
@@ -192,9 +191,4 @@ static int show_once(struct cli *c, const struct tree_match *m)
     }
     if (!cli_output(c, views)) return CLI_REFUSED;
     return conn_ask(c, &(struct conn_request){.command = command, .each = each, .ctx = c});
-}
-
-int show_run(struct cli *c, const struct tree_match *m)
-{
-    return tree_given(m, "watch") ? watch_run(c, m, show_once) : show_once(c, m);
 }

@@ -138,7 +138,8 @@ static int loop(struct watch *w, int (*frame)(struct cli *c, const struct tree_m
         bool ok = run_once(w, frame, &b);
         int status = b.status;
         bool end = stopped(w->c, 0);
-        bool first_failed = !w->started && (!ok || status != CLI_DONE);
+        /* findings are what somebody may want to see go away */
+        bool first_failed = !w->started && (!ok || (status != CLI_DONE && status != CLI_FINDINGS));
         if (ok && !end && first_failed)
             (void)fwrite(b.err, 1, b.err_n, w->c->err);
         else if (ok && !end && w->c->out_terminal)
