@@ -1,5 +1,8 @@
 /* completion: the command table as a completion script for bash. Words and options are plain lists in it; for names it
- * asks the node that the command would ask, by 'names KIND'. What is a name shows by what the table calls its value. */
+ * asks the node that the command would ask, by 'names KIND'. What is a name shows by what the table calls its value.
+ *
+ * Names come from others: a Call-ID may hold `...`. They are read line by line and compared as text, for compgen -W
+ * would run them; bash quotes what it puts into the line, since they pass for names of files. */
 #include "cli/manual.h"
 
 /* The kind of names that a value called so stands for, NULL: none. */
@@ -71,9 +74,9 @@ static void value_case(struct buf *out, const struct tree_option *o)
         }
         buf_text(out, "\" -- \"$cur\")); ");
     } else if (strcmp(o->value, "FILE") == 0) {
-        buf_text(out, "COMPREPLY=($(compgen -f -- \"$cur\")); ");
+        buf_text(out, "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); ");
     } else if (strcmp(o->value, "DIR") == 0) {
-        buf_text(out, "COMPREPLY=($(compgen -d -- \"$cur\")); ");
+        buf_text(out, "mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); ");
     } else if (names_kind(o->value) != NULL) {
         buf_printf(out, "names=%s; break ;;\n", names_kind(o->value));
         return;
@@ -148,11 +151,14 @@ void manual_bash_text(const struct tree *t, struct buf *out)
     buf_printf(out,
                "# bash completion for %s, made by '%s completion bash'\n_%s() {\n"
                "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-               "    local words= next= opts= files= names= ask=() i=1\n    COMPREPLY=()\n",
+               "    local words= next= opts= files= names= ask=() i=1 name typed=${cur//\\\\/}\n"
+               "    typed=${typed#[\\\"\\']}\n    COMPREPLY=()\n",
                t->program, t->program, t->program);
     value_cases(t, out);
     words_loop(t, out);
     buf_text(out, "    if [[ -z $names ]]; then\n    case $words in\n    \"\") next=\"");
+    next_words(t, "", 0, out);
+    buf_text(out, "\" ;;\n    \"help\") next=\"");
     next_words(t, "", 0, out);
     buf_text(out, "\" ;;\n");
     group_cases(t, out);
@@ -164,8 +170,9 @@ void manual_bash_text(const struct tree *t, struct buf *out)
         out,
         "\" -- \"$cur\"))\n    elif [[ -n $next ]]; then\n        COMPREPLY=($(compgen -W \"$next\" -- \"$cur\"))\n"
         "    elif [[ -n $names ]]; then\n"
-        "        COMPREPLY=($(compgen -W \"$(%s \"${ask[@]}\" names $names -- \"$cur\" 2>/dev/null)\" -- \"$cur\"))\n"
-        "    elif [[ -n $files ]]; then\n        COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi\n}\n"
+        "        while IFS= read -r name; do\n            [[ $name == \"$typed\"* ]] && COMPREPLY+=(\"$name\")\n"
+        "        done < <(%s \"${ask[@]}\" names $names -- \"$typed\" 2>/dev/null)\n"
+        "    elif [[ -n $files ]]; then\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n    fi\n}\n"
         "complete -o filenames -F _%s %s\n",
         t->program, t->program, t->program);
 }
