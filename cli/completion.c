@@ -12,8 +12,14 @@ static const char *names_kind(const char *value)
         const char *value;
         const char *kind;
     } rows[] = {
-        {"NODE", "node"},  {"SITE", "site"},     {"SOURCE", "source"},        {"TARGET", "target"},
-        {"KEY", "object"}, {"OBJECT", "object"}, {"OBJECT|CHANGE", "object"}, {"CHANGE", "change"},
+        {"NODE", "node"},
+        {"SITE", "site"},
+        {"SOURCE", "source"},
+        {"TARGET", "target"},
+        {"KEY", "object"},
+        {"OBJECT", "object"},
+        {"OBJECT|CHANGE", "object change"},
+        {"CHANGE", "change"},
         {"CALL", "call"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -78,7 +84,7 @@ static void value_case(struct buf *out, const struct tree_option *o)
     } else if (strcmp(o->value, "DIR") == 0) {
         buf_text(out, "mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); ");
     } else if (names_kind(o->value) != NULL) {
-        buf_printf(out, "names=%s; break ;;\n", names_kind(o->value));
+        buf_printf(out, "names=\"%s\"; break ;;\n", names_kind(o->value));
         return;
     }
     buf_text(out, "return ;;\n");
@@ -108,7 +114,7 @@ static void command_case(const struct tree_command *c, struct buf *out)
     buf_printf(out, "    \"%s\"*) opts=\"", c->name);
     option_words(out, c->options);
     buf_printf(out, "\"%s", file ? " files=1" : "");
-    if (arg_kind(c) != NULL) buf_printf(out, " names=%s", arg_kind(c));
+    if (arg_kind(c) != NULL) buf_printf(out, " names=\"%s\"", arg_kind(c));
     buf_text(out, " ;;\n");
 }
 
@@ -139,10 +145,12 @@ static void value_cases(const struct tree *t, struct buf *out)
 static void words_loop(const struct tree *t, struct buf *out)
 {
     buf_text(out, "    while ((i < COMP_CWORD)); do\n        case ${COMP_WORDS[i]} in\n"
-                  "        -s|--socket|--node) ((i + 1 < COMP_CWORD)) && ask+=(\"${COMP_WORDS[i]}\" "
-                  "\"${COMP_WORDS[i+1]}\"); ((i++)) ;;\n        --none");
+                  "        -s|--socket|--node) option=${COMP_WORDS[i]}\n"
+                  "            [[ ${COMP_WORDS[i+1]} == = ]] && ((i++)) # bash takes --node=NAME for three words\n"
+                  "            ((i + 1 < COMP_CWORD)) && ask+=(\"$option\" \"${COMP_WORDS[i+1]}\"); ((i++)) ;;\n"
+                  "        --none");
     each_value(t, value_pattern, out);
-    buf_text(out, ") ((i++)) ;;\n        -*) ;;\n"
+    buf_text(out, ") [[ ${COMP_WORDS[i+1]} == = ]] && ((i++)); ((i++)) ;;\n        -*) ;;\n"
                   "        *) words+=\"${words:+ }${COMP_WORDS[i]}\" ;;\n        esac\n        ((i++))\n    done\n");
 }
 
@@ -151,8 +159,9 @@ void manual_bash_text(const struct tree *t, struct buf *out)
     buf_printf(out,
                "# bash completion for %s, made by '%s completion bash'\n_%s() {\n"
                "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-               "    local words= next= opts= files= names= ask=() i=1 name typed=${cur//\\\\/}\n"
-               "    typed=${typed#[\\\"\\']}\n    COMPREPLY=()\n",
+               "    local words= next= opts= files= names= ask=() i=1 name kind option\n"
+               "    [[ $cur == = ]] && cur=\n    [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+               "    local typed=${cur//\\\\/}\n    typed=${typed#[\\\"\\']}\n    COMPREPLY=()\n",
                t->program, t->program, t->program);
     value_cases(t, out);
     words_loop(t, out);
@@ -170,8 +179,9 @@ void manual_bash_text(const struct tree *t, struct buf *out)
         out,
         "\" -- \"$cur\"))\n    elif [[ -n $next ]]; then\n        COMPREPLY=($(compgen -W \"$next\" -- \"$cur\"))\n"
         "    elif [[ -n $names ]]; then\n"
-        "        while IFS= read -r name; do\n            [[ $name == \"$typed\"* ]] && COMPREPLY+=(\"$name\")\n"
-        "        done < <(%s \"${ask[@]}\" names $names -- \"$typed\" 2>/dev/null)\n"
+        "        for kind in $names; do\n            while IFS= read -r name; do\n"
+        "                [[ $name == \"$typed\"* ]] && COMPREPLY+=(\"$name\")\n"
+        "            done < <(%s \"${ask[@]}\" names $kind -- \"$typed\" 2>/dev/null)\n        done\n"
         "    elif [[ -n $files ]]; then\n        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n    fi\n}\n"
         "complete -o filenames -F _%s %s\n",
         t->program, t->program, t->program);

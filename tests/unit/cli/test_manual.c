@@ -144,7 +144,8 @@ static void test_completion(void **state)
                       "try clusterctl pl\ntry clusterctl plan ''\ntry clusterctl -o json plan a\ntry clusterctl -o ''\n"
                       "try clusterctl plan apply f --d\ntry clusterctl node join --da\ntry clusterctl status --ve\n"
                       "try clusterctl trunk set x --transport ''\ntry clusterctl account set x --max\n"
-                      "try clusterctl help pla\n"
+                      "try clusterctl help pla\ntry clusterctl plan import f --mode = r\n"
+                      "try clusterctl plan import f --mode =\ntry clusterctl --node = n plan ro\n"
                       /* a name that a shell would run, and one that it would take for a comment */
                       "clusterctl() { printf '%s\\n' '`echo run`@host' '$(echo run)' '#31' '*21'; }\n"
                       "try clusterctl trace ''\ntry clusterctl trace '\\#3'\ntry clusterctl route set '\\*2'\n");
@@ -154,7 +155,8 @@ static void test_completion(void **state)
     assert_string_equal(
         said, "plan\nshow check diff apply confirm export import log rollback conflicts\napply\ntable json yaml "
               "csv\n--dry-run\n--data\n--version\n"
-              "udp tcp tls\n--max-contacts\nplan\n`echo run`@host $(echo run) #31 *21\n#31\n*21\n");
+              "udp tcp tls\n--max-contacts\nplan\nreplace\nmerge replace\nrollback\n`echo run`@host $(echo run) #31 "
+              "*21\n#31\n*21\n");
     buf_fini(&script);
 }
 
