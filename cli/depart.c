@@ -144,7 +144,10 @@ int node_evict_run(struct cli *c, const struct tree_match *m)
     char question[LIMIT_TEXT];
     int status = CLI_DONE;
     if (!cli_output(c, NULL)) return CLI_REFUSED;
-    if (!tree_given(m, "yes") && at_terminal(c)) {
+    if (!tree_given(m, "yes") && !at_terminal(c)) {
+        return cli_fail(c, CLI_USAGE, "'node evict' is for good, and there is no terminal to ask at: give --yes");
+    }
+    if (!tree_given(m, "yes")) {
         (void)snprintf(question, sizeof question,
                        "%.200s is shut out: its registrations go, and what only it has. Go on?", tree_arg(m, 0));
         status = ask(c, slice_of(question));

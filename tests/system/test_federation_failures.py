@@ -240,7 +240,7 @@ def test_an_evicted_node_stays_out(fed):
     until(lambda: "3100" in registrations(a), "the registration at a")
     b.kill()  # learns it later
     fed.wait_status(b, ("suspect", "dead"), at=[a])
-    a.run("node", "evict", "c")
+    a.run("node", "evict", "c", "--yes")
     until(lambda: not any(r["linked"] for n, r in c.nodes().items() if n == "a"), "c to lose its link", 10)
     until(lambda: "evicted" in c.nodes()["a"]["link"], "c to be told why", 15)
     b.start()

@@ -200,7 +200,7 @@ def test_an_evicted_name_is_taken_up_again(fed):
     a, b, c = fed.all()
     b.kill()
     fed.wait_status(b, ("suspect", "dead"), at=[a])
-    a.run("node", "evict", "c")
+    a.run("node", "evict", "c", "--yes")
     until(lambda: "evicted" in seen(c, a)["link"], "c to be told why", 15)
     assert c.stop() == 0
     assert "was evicted" in return_with(fed, c, "--force", fresh=False)
@@ -214,7 +214,7 @@ def test_an_evicted_name_is_taken_up_again(fed):
                 for i, n in enumerate(fed.all())]
     fed.wait_same()
     fed.check_log(messages)
-    a.run("node", "evict", "c")  # and once more
+    a.run("node", "evict", "c", "--yes")  # and once more
     for node in (a, b):
         until(lambda: seen(node, c)["status"] == "evicted", f"{node.name} to know of it", 15)
 

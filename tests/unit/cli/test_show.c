@@ -168,7 +168,8 @@ static void test_arguments(void **state)
     start(&n, &s);
     expect_run(n.path, "route explain 06123 --from trunk/a --at here", 0, NULL, "");
     expect_run(n.path, "plan log -n 5", 0, NULL, "");
-    expect_run(n.path, "node evict campus-1", 0, "", "");
+    expect_run_has(n.path, "node evict campus-1", 2, "", "no terminal to ask at: give --yes");
+    expect_run(n.path, "node evict campus-1 --yes", 0, "", "");
     expect_run(n.path, "--node there status", 5, "",
                "clusterctl: node there cannot be asked from here: use its own control socket\n");
     expect_run_has(n.path, "route explain 1 --at there", 5, "", "node there cannot be asked");
