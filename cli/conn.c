@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/progress.h"
 #include "cli/text.h"
 
 #define READ_CHUNK 65536
@@ -23,6 +24,8 @@ struct conn {
     int fd;
     struct buf in;
     bool progress_shown;
+    struct progress progress; /* of records */
+    uint64_t records;
     bool told; /* the node says itself how far it is */
     unsigned waited_s;
 };
@@ -231,6 +234,12 @@ static int end_of_reply(struct conn *n, const struct control_frame *f)
     return CLI_DONE;
 }
 
+static void take_record(struct conn *n, const struct control_record *r)
+{
+    if (n->request->each != NULL) n->request->each(n->request->ctx, r);
+    if (n->request->progress != NULL) progress_step(n->c, &n->progress, n->request->progress, ++n->records);
+}
+
 /* Whole frames of n->in. *ended with the status when the end was among them. */
 static int take_frames(struct conn *n, bool *ended)
 {
@@ -250,8 +259,7 @@ static int take_frames(struct conn *n, bool *ended)
                 show_progress(n, &f);
             else
                 clear_progress(n);
-            if (f.type == CONTROL_FRAME_RECORD && n->request->each != NULL)
-                n->request->each(n->request->ctx, &f.record);
+            if (f.type == CONTROL_FRAME_RECORD) take_record(n, &f.record);
             *ended = f.type == CONTROL_FRAME_END;
             if (*ended) status = end_of_reply(n, &f);
         }
@@ -275,6 +283,7 @@ int conn_ask(struct cli *c, const struct conn_request *request)
         if (status == CLI_DONE) status = take_frames(&n, &ended);
     }
     clear_progress(&n);
+    progress_end(c, &n.progress);
     if (n.fd >= 0) (void)close(n.fd);
     buf_fini(&n.in);
     return status;

@@ -23,6 +23,7 @@ struct conn_request {
     uint64_t patience_ms; /* 0: CONN_PATIENCE_MS */
     conn_record *each;    /* NULL: records are ignored */
     void *ctx;
+    const char *progress; /* what is said, with the count of records, while they come; NULL: nothing */
     bool quiet;           /* a failure is not said: the caller has another way */
     struct buf *end_text; /* NULL: the text of the reply's end is said; else it is appended here, and not said */
 };

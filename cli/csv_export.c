@@ -116,12 +116,15 @@ static int walk(struct export *x)
     struct control_builder b;
     struct control_record args;
     struct buf end = {0};
+    const char *progress = !x->writing ? "read" : x->out != x->c->out ? "written" : NULL; /* not between the rows */
     control_record_start(&b, &arena, "");
     control_text(&b, "object", x->kind == PLAN_ROUTE ? SLICE("route/") : SLICE("account/"));
     int status = control_record_done(&b, &args) == ERR_OK ? CLI_DONE : cli_fail_err(x->c, ERR_NOMEM, NULL);
     if (status == CLI_DONE) {
-        status = conn_ask(x->c, &(struct conn_request){
-                                    .command = "plan show", .args = &args, .each = each, .ctx = x, .end_text = &end});
+        status = conn_ask(
+            x->c,
+            &(struct conn_request){
+                .command = "plan show", .args = &args, .each = each, .ctx = x, .progress = progress, .end_text = &end});
         const bool none = status == CLI_REFUSED && slice_starts(buf_view(&end), SLICE("no such object"));
         if (none)
             status = CLI_DONE;

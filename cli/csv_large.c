@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "cli/conn.h"
+#include "cli/progress.h"
 #include "node/plan/csv.h"
 #include "proto/plan_codec.h"
 
@@ -42,6 +43,7 @@ struct large {
     struct note *notes;
     size_t count;
     size_t cap;
+    struct progress progress;
     unsigned since; /* rows since pages were let go of */
     struct buf removed;
     struct arena stored; /* of one route of the node */
@@ -119,7 +121,9 @@ static enum err note_rows(struct large *l)
             l, (struct note){
                    .hash = hash_of(key), .at = (uint32_t)at, .line = row.object.line & 0x7ffffffu, .front = NO_FRONT});
         let_go(l);
+        progress_step(l->p->c, &l->progress, "rows read", l->count);
     }
+    progress_end(l->p->c, &l->progress);
     if (e != ERR_NOTFOUND || l->count == 0) return e == ERR_OK || e == ERR_NOTFOUND ? ERR_SYNTAX : e;
     qsort(l->notes, l->count, sizeof *l->notes, compare);
     for (size_t i = 1; i < l->count; i++) {
@@ -219,10 +223,13 @@ static enum err meet_stored(struct large *l)
     control_text(&b, "object", SLICE("route/"));
     enum err e = control_record_done(&b, &args);
     if (e == ERR_OK) {
-        const int status = conn_ask(
-            l->p->c,
-            &(struct conn_request){
-                .command = "plan show", .args = &args, .each = each_stored, .ctx = l, .quiet = true, .end_text = &end});
+        const int status = conn_ask(l->p->c, &(struct conn_request){.command = "plan show",
+                                                                    .args = &args,
+                                                                    .each = each_stored,
+                                                                    .ctx = l,
+                                                                    .progress = "routes of the plan compared",
+                                                                    .quiet = true,
+                                                                    .end_text = &end});
         const bool none = status == CLI_REFUSED && slice_starts(buf_view(&end), SLICE("no such object"));
         e = status == CLI_DONE || none ? l->err : ERR_UNREACHABLE;
     }
@@ -237,6 +244,7 @@ static enum err take_new(struct large *l)
 {
     struct plan_csv_row row;
     struct err_info info = {0};
+    size_t done = 0;
     enum err e = ERR_OK;
     plan_csv_close(l->reader);
     l->reader = NULL;
@@ -245,6 +253,7 @@ static enum err take_new(struct large *l)
         char text[PLAN_KEY_MAX];
         const struct note *note = find(l, (struct slice){text, plan_object_key_text(&row.object, text)});
         let_go(l);
+        progress_step(l->p->c, &l->progress, "rows compared", ++done);
         if (note == NULL) return ERR_EXISTS; /* the file has changed */
         if (note->met != 0) continue;
         e = row.remove ? ERR_NOTFOUND : merge(l, &row, NULL, SLICE_NONE);
@@ -327,6 +336,7 @@ static enum err read_all(struct large *l)
     if (e == ERR_OK) e = plan_bulk_open(&l->p->file.bulk);
     if (e == ERR_OK) e = meet_stored(l);
     if (e == ERR_OK) e = take_new(l);
+    progress_end(l->p->c, &l->progress);
     if (e == ERR_OK) e = publish(l);
     if (e == ERR_OK) e = warn_all(l);
     free(l->notes); /* before the routes of the bulk are sorted */

@@ -84,7 +84,7 @@ static bool is_refused(const struct plan_file *f, const struct lint_report *repo
 /* False: it is not one of those, or is to be read as a whole to say what is wrong with it. */
 static bool lint_large(struct plan_run *p, const char *path, struct large *l, struct lint_report *report)
 {
-    if (plan_lint_new(&l->lint) != ERR_OK || !plan_file_pass(&p->file, path, take_route, l)) return false;
+    if (plan_lint_new(&l->lint) != ERR_OK || !plan_file_pass(p->c, &p->file, path, take_route, l)) return false;
     for (size_t i = 0; i < p->file.doc.object_count; i++) {
         if (plan_lint_take(l->lint, &p->file.doc.objects[i]) != ERR_OK) return false;
     }

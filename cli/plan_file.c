@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli/conn.h"
+#include "cli/progress.h"
 #include "node/base/list.h"
 #include "proto/plan_codec.h"
 
@@ -123,6 +124,9 @@ struct passage {
     FILE *in;
     enum err (*take)(void *ctx, const struct plan_object *route);
     void *ctx;
+    struct cli *c;
+    struct progress progress;
+    size_t count;
     char head[HEAD_MAX];
     size_t head_len;
 };
@@ -140,7 +144,8 @@ static bool read_piece(void *ctx, void *out, size_t cap, size_t *len)
 
 static enum err take_one(void *ctx, const struct plan_object *route)
 {
-    const struct passage *p = ctx;
+    struct passage *p = ctx;
+    progress_step(p->c, &p->progress, "routes read", ++p->count);
     return p->take(p->ctx, route);
 }
 
@@ -158,15 +163,16 @@ static enum err pass(struct plan_file *f, struct passage *p)
     return f->digest.p != NULL ? ERR_OK : ERR_NOMEM;
 }
 
-bool plan_file_pass(struct plan_file *f, const char *path, enum err (*take)(void *ctx, const struct plan_object *route),
-                    void *ctx)
+bool plan_file_pass(struct cli *c, struct plan_file *f, const char *path,
+                    enum err (*take)(void *ctx, const struct plan_object *route), void *ctx)
 {
     struct stat st;
-    struct passage p = {.in = is_table(path) ? NULL : fopen(path, "rb"), .take = take, .ctx = ctx};
+    struct passage p = {.in = is_table(path) ? NULL : fopen(path, "rb"), .take = take, .ctx = ctx, .c = c};
     f->name = path;
     bool large = p.in != NULL && fstat(fileno(p.in), &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= LARGE_FROM &&
                  st.st_size <= PLAN_FILE_MAX;
     bool done = large && pass(f, &p) == ERR_OK;
+    progress_end(c, &p.progress);
     if (p.in != NULL) (void)fclose(p.in);
     secret_wipe(p.head, sizeof p.head);
     return done;
@@ -189,7 +195,7 @@ static bool contradicts(const struct plan_file *f)
 int plan_file_read_passing(struct cli *c, const char *path, struct plan_file *f)
 {
     *f = (struct plan_file){.name = path};
-    if (plan_bulk_open(&f->bulk) == ERR_OK && plan_file_pass(f, path, take_route, &f->bulk) &&
+    if (plan_bulk_open(&f->bulk) == ERR_OK && plan_file_pass(c, f, path, take_route, &f->bulk) &&
         plan_bulk_close(&f->bulk) == ERR_OK && !contradicts(f)) {
         return CLI_DONE;
     }

@@ -33,8 +33,8 @@ int plan_file_read_passing(struct cli *c, const char *path, struct plan_file *f)
 /* Hands the routes of a large document to take, one by one and valid during the call, and keeps the rest; false: it is
  * none, or something is wrong with it, which plan_file_read then tells. That each route stands there once is not seen.
  */
-bool plan_file_pass(struct plan_file *f, const char *path, enum err (*take)(void *ctx, const struct plan_object *route),
-                    void *ctx);
+bool plan_file_pass(struct cli *c, struct plan_file *f, const char *path,
+                    enum err (*take)(void *ctx, const struct plan_object *route), void *ctx);
 /* Objects and removals in it. */
 size_t plan_file_count(const struct plan_file *f);
 /* Takes these objects and keys to remove, and the digest of the plan that they were made from, instead of reading them.

@@ -181,8 +181,10 @@ static int ask_objects(struct show *s, const char *what)
     if (what != NULL) control_text(&b, "object", slice_of(what));
     int status = CLI_DONE;
     if (control_record_done(&b, &args) == ERR_OK) {
-        status = conn_ask(s->c,
-                          &(struct conn_request){.command = "plan show", .args = &args, .each = each_object, .ctx = s});
+        status = conn_ask(
+            s->c,
+            &(struct conn_request){
+                .command = "plan show", .args = &args, .each = each_object, .ctx = s, .progress = "objects read"});
     } else {
         status = cli_fail_err(s->c, ERR_NOMEM, NULL);
     }

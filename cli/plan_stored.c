@@ -81,8 +81,12 @@ int plan_stored_fetch(struct cli *c, const char *prefix, struct plan_stored *s)
     control_text(&b, "object", slice_of(prefix));
     int status = control_record_done(&b, &args) == ERR_OK ? CLI_DONE : cli_fail_err(c, ERR_NOMEM, NULL);
     if (status == CLI_DONE) {
-        status = conn_ask(
-            c, &(struct conn_request){.command = "plan show", .args = &args, .each = each, .ctx = s, .end_text = &end});
+        status = conn_ask(c, &(struct conn_request){.command = "plan show",
+                                                    .args = &args,
+                                                    .each = each,
+                                                    .ctx = s,
+                                                    .progress = "objects read",
+                                                    .end_text = &end});
         /* the node refuses to show what is not there; here that is an answer like others */
         bool none =
             status == CLI_REFUSED && s->count == before && slice_starts(buf_view(&end), SLICE("no such object"));

@@ -1,4 +1,5 @@
 /* test_show: whole runs of clusterctl against a fake node: listing, errors on the way, and how they end. */
+#include "cli/progress.h"
 #include "tests/unit/cli/fake_node.h"
 
 #include <stdio.h>
@@ -293,11 +294,34 @@ static void test_which_socket(void **state)
     fake_node_stop(&n);
 }
 
+static void test_progress(void **state)
+{
+    (void)state;
+    struct progress p = {0};
+    char *said = NULL;
+    size_t n = 0;
+    struct cli c = {.err = open_memstream(&said, &n)};
+    progress_at(&c, &p, "rows", 1, 1);
+    progress_at(&c, &p, "rows", 2, 5000); /* no terminal */
+    p = (struct progress){0};
+    c.err_terminal = true;
+    progress_at(&c, &p, "rows", 1, 1);
+    progress_at(&c, &p, "rows", 2, 1000); /* not yet a second */
+    progress_at(&c, &p, "rows", 3, 1001);
+    progress_at(&c, &p, "rows", 4, 1900);
+    progress_at(&c, &p, "rows", 5, 2001);
+    progress_end(&c, &p);
+    progress_end(&c, &p); /* it is gone */
+    (void)fclose(c.err);
+    assert_string_equal(said, "\r\033[Krows: 3\r\033[Krows: 5\r\033[K");
+    free(said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tables),     cmocka_unit_test(test_json),         cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_rude_nodes), cmocka_unit_test(test_which_socket),
+        cmocka_unit_test(test_progress),  cmocka_unit_test(test_tables),     cmocka_unit_test(test_json),
+        cmocka_unit_test(test_arguments), cmocka_unit_test(test_rude_nodes), cmocka_unit_test(test_which_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
