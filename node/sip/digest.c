@@ -16,12 +16,14 @@ static const char *const algorithm_names[HASH_ALGORITHM_COUNT] = {
 
 /* ---- nonces ---- */
 
-/* The client's length is in the hash, so that no other client and realm give the same bytes. */
-static enum err nonce_mac(struct mac *key, const struct digest_nonces *n, const char *head, char out[2 * MAC_BYTES + 1])
+/* The client's length is in the hash, so that no other client and realm give the same bytes. With a realm of up to 13
+ * characters it is one block of the hash. */
+static enum err nonce_mac(struct mac *key, const struct digest_nonces *n, const unsigned char *head,
+                          char out[2 * MAC_BYTES + 1])
 {
     unsigned char full[HASH_SHA256_LEN];
     char client_len = (char)n->client.n;
-    struct slice parts[] = {SLICE("nonce"), {head, HEAD_DIGITS}, {&client_len, 1}, n->client, n->realm};
+    struct slice parts[] = {SLICE("nonce"), {(const char *)head, HEAD_BYTES}, {&client_len, 1}, n->client, n->realm};
     enum err e = mac_parts(key, parts, 5, full);
     if (e == ERR_OK) hex_encode(full, MAC_BYTES, out);
     return e;
@@ -47,33 +49,36 @@ static enum err nonce_make(const struct digest_nonces *n, struct wall now, char 
     put_bytes((uint64_t)now.ms, head, 8);
     put_bytes(n->maker, head + 8, 4);
     hex_encode(head, sizeof head, out);
-    return nonce_mac(n->key, n, out, out + HEAD_DIGITS);
+    return nonce_mac(n->key, n, head, out + HEAD_DIGITS);
 }
 
-static bool made_with(struct mac *key, const struct digest_nonces *n, struct slice nonce)
+static bool head_read(struct slice nonce, unsigned char head[HEAD_BYTES])
+{
+    return nonce.n == NONCE_LEN && hex_decode((struct slice){nonce.p, HEAD_DIGITS}, head, HEAD_BYTES) == ERR_OK;
+}
+
+static bool made_with(struct mac *key, const struct digest_nonces *n, const unsigned char *head, struct slice nonce)
 {
     char own[2 * MAC_BYTES + 1];
-    return key != NULL && nonce_mac(key, n, nonce.p, own) == ERR_OK &&
+    return key != NULL && nonce_mac(key, n, head, own) == ERR_OK &&
            secret_equal(own, nonce.p + HEAD_DIGITS, 2 * MAC_BYTES);
+}
+
+static bool nonce_is_ours(const struct digest_nonces *n, struct slice nonce, struct wall *made)
+{
+    unsigned char head[HEAD_BYTES];
+    if (!head_read(nonce, head)) return false;
+    if (!made_with(n->key, n, head, nonce) && !made_with(n->other, n, head, nonce)) return false;
+    made->ms = (int64_t)number_of(head, 8);
+    return true;
 }
 
 enum err digest_nonce_read(struct slice nonce, struct digest_nonce *out)
 {
     unsigned char head[HEAD_BYTES];
-    if (nonce.n != NONCE_LEN) return ERR_SYNTAX;
-    if (hex_decode((struct slice){nonce.p, HEAD_DIGITS}, head, sizeof head) != ERR_OK) return ERR_SYNTAX;
+    if (!head_read(nonce, head)) return ERR_SYNTAX;
     *out = (struct digest_nonce){.made = {(int64_t)number_of(head, 8)}, .maker = (uint32_t)number_of(head + 8, 4)};
     return ERR_OK;
-}
-
-static bool nonce_is_ours(const struct digest_nonces *n, struct slice nonce, struct wall *made)
-{
-    struct digest_nonce parts;
-    if (nonce.n != NONCE_LEN) return false;
-    if (!made_with(n->key, n, nonce) && !made_with(n->other, n, nonce)) return false;
-    if (digest_nonce_read(nonce, &parts) != ERR_OK) return false;
-    *made = parts.made;
-    return true;
 }
 
 /* A nonce from a node whose clock is ahead is as good as one that is late. */
