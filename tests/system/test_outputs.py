@@ -268,7 +268,7 @@ def record(folder):
             until(lambda: all(n["states_in_step"] and not n["own_states_behind"] for n in hq.ctl("nodes")),
                   "both to know that their registrations agree")
             look(r, folder)
-            r.wide = {(" ".join(line), width): on_terminal(line, folder, hq.socket, width) for line in FITS for width in (80, 120)}
+            r.wide = {(" ".join(line), width): on_terminal(line, folder, hq.socket, width) for line in FITS for width in (80, 120, 200)}
             conflict(cluster, cuts)
             r.both("plan_conflicts", "plan", "conflicts")
             r.both("plan_conflicts_accept", "plan", "conflicts", "--accept")
