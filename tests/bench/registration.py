@@ -65,6 +65,7 @@ class Profiled(Tandem):
 
 class Kamailio(rivals.Kamailio):
     def __init__(self, folder):
+        self.at = rivals.HERE_ALONE
         self.folder = pathlib.Path(folder) / "kamailio"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "kamailio.cfg"
