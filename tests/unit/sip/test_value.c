@@ -362,6 +362,37 @@ static void credentials(void **state)
     arena_fini(&arena);
 }
 
+/* Plain credentials are read without libosip2; one more parameter makes it read the same. */
+static void plain_credentials(void **state)
+{
+    static const char *const rows[] = {
+        "Digest username=\"6001\", realm=\"example.org\", nonce=\"0123abcd\", uri=\"sip:example.org\", "
+        "response=\"00ff\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c0ffee\", opaque=\"o p\"",
+        "DIGEST  USERNAME=\"u,v\",Realm=\"a=b;c\" , nonce=\"n\",uri = \"sip:h;x=1?y\",response=\"y\" ",
+        "Digest response=\"y\",uri=\"x\",nonce=\"n\",realm=\"r\",username=\"\xc3\xa4\",nc=1",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena arena = {0};
+        struct sip_credentials plain, other;
+        struct buf longer = {0};
+        buf_text(&longer, rows[i]);
+        buf_text(&longer, ",more=1");
+        assert_int_equal(sip_credentials_parse(&arena, slice_of(rows[i]), &plain), ERR_OK);
+        assert_null(arena.head); /* it took no memory */
+        assert_int_equal(sip_credentials_parse(&arena, buf_view(&longer), &other), ERR_OK);
+        assert_non_null(arena.head);
+        const struct slice *a = (const struct slice *)&plain;
+        const struct slice *b = (const struct slice *)&other;
+        for (size_t k = 0; k < sizeof plain / sizeof *a; k++) {
+            if (!slice_eq(a[k], b[k])) fail_msg("%s: %zu: %.*s", rows[i], k, SLICE_ARG(a[k]));
+            assert_int_equal(a[k].p == NULL, b[k].p == NULL);
+        }
+        buf_fini(&longer);
+        arena_fini(&arena);
+    }
+}
+
 static void bad_credentials(void **state)
 {
     static const char *const rows[] = {
@@ -380,6 +411,8 @@ static void bad_credentials(void **state)
         "Digest username=\"u\" realm=\"r\",nonce=\"n\",uri=\"x\",response=\"y\"",
         "Digest username,realm=\"r\",nonce=\"n\",uri=\"x\",response=\"y\"",
         "Digest =\"u\",realm=\"r\",nonce=\"n\",uri=\"x\",response=\"y\"",
+        "Digest username=\"u\",realm=\"r\",nonce=\"n\",uri=\"x\",response=",
+        "Digest username=\"u\",realm=\"r\",nonce=\"n\",uri=\"\",response=\"y\"",
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -427,9 +460,16 @@ int main(void)
 {
     sip_library_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(uris),       cmocka_unit_test(bad_uris),      cmocka_unit_test(uri_params),
-        cmocka_unit_test(addresses),  cmocka_unit_test(bad_addresses), cmocka_unit_test(caps),
-        cmocka_unit_test(lists),      cmocka_unit_test(credentials),   cmocka_unit_test(bad_credentials),
+        cmocka_unit_test(uris),
+        cmocka_unit_test(bad_uris),
+        cmocka_unit_test(uri_params),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(bad_addresses),
+        cmocka_unit_test(caps),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(credentials),
+        cmocka_unit_test(plain_credentials),
+        cmocka_unit_test(bad_credentials),
         cmocka_unit_test(challenges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
