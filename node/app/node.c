@@ -145,6 +145,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .route = routing_hook,
                   .account = routing_account_hook,
                   .bindings = registrations_own,
+                  .bindings_known = registrations_known,
                   .bindings_write = registrations_write,
                   .domain = routing_domain_hook,
                   .digests = routing_digests_hook,

@@ -265,6 +265,8 @@ void registrations_found(struct node *n, const struct state_record *records, siz
 void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                          size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
 enum err registrations_own(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
+enum err registrations_known(void *ctx, struct arena *arena, struct slice account, struct slice call_id,
+                             struct binding **list, size_t *count);
 size_t registrations_count(const struct node *n);
 /* Another node's binding is on its way to the disk, or there. */
 void registrations_heard(struct node *n, struct slice key);

@@ -93,6 +93,11 @@ struct entry *entry_add(struct registrations *r, struct slice key)
     return e;
 }
 
+struct entry_known entry_known(const struct registrations *r, const struct binding *b)
+{
+    return (struct entry_known){.since = b->since, .call_hash = map_hash(&r->entries, b->call_id), .cseq = b->cseq};
+}
+
 void entry_forget(struct registrations *r, struct entry *e)
 {
     wheel_stop(&r->wheel, &e->timer);
@@ -186,6 +191,42 @@ enum err registrations_own(void *ctx, struct arena *arena, struct slice account,
     }
     if (room > 0) node_read_end(n);
     if (err != ERR_OK) return err;
+    if (found > 1) qsort(made, found, sizeof *made, by_age);
+    *list = made;
+    *count = found;
+    return ERR_OK;
+}
+
+enum err registrations_known(void *ctx, struct arena *arena, struct slice account, struct slice call_id,
+                             struct binding **list, size_t *count)
+{
+    struct node *n = ctx;
+    struct registrations *r = n->registrations;
+    struct mono now = node_mono();
+    struct wall wall = node_wall();
+    size_t room = 0;
+    size_t found = 0;
+    for (struct entry *e = entry_first(r, account); e != NULL; e = entry_next(e)) {
+        if (e->of_flow) return registrations_own(ctx, arena, account, list, count);
+        room += is_live(e, now);
+    }
+    struct binding *made = arena_alloc(arena, room * sizeof *made);
+    if (made == NULL) return ERR_NOMEM;
+    uint64_t call_hash = map_hash(&r->entries, call_id);
+    for (struct entry *e = entry_first(r, account); e != NULL; e = entry_next(e)) {
+        if (!is_live(e, now)) continue;
+        /* A copy: what is said about it may be used after the entry has ended. */
+        struct slice key = arena_copy(arena, entry_key(e));
+        if (key.p == NULL) return ERR_NOMEM;
+        made[found++] = (struct binding){
+            .account = {key.p, e->account_len},
+            .contact = {key.p + e->account_len + 1, (size_t)(key.n - e->account_len - 1)},
+            .since = e->known.since,
+            .call_id = e->known.call_hash == call_hash ? call_id : SLICE(""),
+            .cseq = e->known.cseq,
+            .expires = {wall.ms + (int64_t)mono_ms_between(now, e->expires)},
+        };
+    }
     if (found > 1) qsort(made, found, sizeof *made, by_age);
     *list = made;
     *count = found;
@@ -339,6 +380,8 @@ static bool visit_private(void *ctx, struct slice key, struct slice value)
         e->expires = entry_deadline(b.expires);
         e->lease_log2 = lease_log2(b.lease_s);
         e->recovered = b.call_id.n == 0;
+        e->known = entry_known(w->r, &b);
+        e->of_flow = b.reg_id > 0;
         entry_set_shown(w->r, e, false, map_hash(&w->r->entries, public_half));
         wheel_start(&w->r->wheel, &e->timer, e->live ? e->expires : node_mono());
     }
@@ -404,6 +447,8 @@ void registrations_stop(struct node *n)
         entry_forget(r, CONTAINER_OF(m, struct entry, by_account));
     map_fini(&r->entries);
     flaps_free(r->flaps);
+    arena_fini(&r->spare);
+    buf_fini(&r->packed);
     free(r);
     n->registrations = NULL;
 }

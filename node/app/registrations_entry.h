@@ -6,12 +6,20 @@
 #include "node/app/flaps.h"
 #include "node/app/node.h"
 
+/* What the next REGISTER needs of the last: of nearly all, so that it need not be read from the disk. */
+struct entry_known {
+    struct wall since;
+    uint64_t call_hash; /* of the Call-ID */
+    uint32_t cseq;
+};
+
 struct entry {
     struct map_node by_account;
     struct list_node unshown; /* linked: the public half is to be reported again */
     struct wheel_timer timer; /* expiry, or the next try of a removal; stopped while writing */
     struct mono expires;
     uint64_t public_hash; /* of the public half that the others know */
+    struct entry_known known;
     struct edge_way *way; /* NULL: there is nothing to be kept open or watched */
     bool shown : 1;       /* public_hash is valid */
     bool live : 1;        /* offered to callers */
@@ -20,6 +28,7 @@ struct entry {
     bool hidden : 1;      /* not shown on purpose: its account came and went too often */
     bool lost : 1;        /* its way was lost while it was being written */
     bool wants_way : 1;   /* when the edge is open */
+    bool of_flow : 1;     /* it has a reg-id: known is not enough */
     uint8_t lease_log2;   /* of its public half's lease_s */
     uint16_t account_len;
     uint16_t key_len;
@@ -39,6 +48,8 @@ struct registrations {
     struct list_node writes;
     struct list_node shows;
     struct flaps *flaps;
+    struct arena spare;  /* for the next write */
+    struct buf packed;   /* of one binding */
     size_t taken_back;   /* of one answer of the peers */
     uint64_t generation; /* of the core's state epoch: what was reported in an older one does not count */
     size_t expired;      /* in this tick */
@@ -59,6 +70,7 @@ uint8_t lease_log2(uint32_t lease_s);
 MUST_CHECK enum err entry_binding(struct node *n, struct arena *arena, const struct entry *e, struct binding *b);
 /* A new entry that is neither live nor shown. NULL: no memory. */
 struct entry *entry_add(struct registrations *r, struct slice key);
+struct entry_known entry_known(const struct registrations *r, const struct binding *b);
 void entry_forget(struct registrations *r, struct entry *e);
 /* Whether the others know the public half of this hash; if not, it is reported again within the next ticks. */
 void entry_set_shown(struct registrations *r, struct entry *e, bool shown, uint64_t hash);

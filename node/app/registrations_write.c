@@ -15,10 +15,12 @@ struct part {
     struct entry *entry;
     struct mono expires;
     uint64_t public_hash;
+    struct entry_known known;
     bool removal;
     bool expiry;    /* a removal that must come about in the end */
     bool hidden;    /* its public half is kept back: flaps.h */
     bool recovered; /* what other nodes gave back: it says nothing of its way */
+    bool of_flow;
     bool has_way;
     uint8_t lease_log2;
     struct edge_way_spec way;
@@ -72,6 +74,8 @@ static void settle_put(struct registrations *r, const struct write *w, struct pa
         e->recovered = p->recovered;
         e->expires = p->expires;
         e->lease_log2 = p->lease_log2;
+        e->known = p->known;
+        e->of_flow = p->of_flow;
         e->hidden = p->hidden;
         bool said = !p->hidden && !p->recovered;
         entry_set_shown(r, e, said && w->generation == r->generation, p->public_hash);
@@ -195,17 +199,16 @@ static uint8_t told_lease(const struct entry *e, const struct binding *b)
 }
 
 /* The private half is the public one and what follows it: it is packed once. */
-static enum err both_halves(struct arena *arena, const struct binding *b, struct slice *private_half,
-                            struct slice *public_half)
+static enum err both_halves(struct registrations *r, struct arena *arena, const struct binding *b,
+                            struct slice *private_half, struct slice *public_half)
 {
-    struct buf bytes = {0};
-    enum err e = binding_pack(b, true, &bytes);
-    size_t public_len = bytes.n;
-    if (e == ERR_OK) e = binding_pack_private(b, &bytes);
-    if (e == ERR_OK) *private_half = arena_copy(arena, buf_view(&bytes));
+    buf_reset(&r->packed);
+    enum err e = binding_pack(b, true, &r->packed);
+    size_t public_len = r->packed.n;
+    if (e == ERR_OK) e = binding_pack_private(b, &r->packed);
+    if (e == ERR_OK) *private_half = arena_copy(arena, buf_view(&r->packed));
     if (e == ERR_OK && private_half->p == NULL) e = ERR_NOMEM;
     if (e == ERR_OK) *public_half = (struct slice){private_half->p, public_len};
-    buf_fini(&bytes);
     return e;
 }
 
@@ -221,13 +224,15 @@ static enum err begin_put(struct write *w, struct arena *arena, const struct bin
     struct entry *found = entry_find(r, key);
     uint8_t lease = told_lease(found, b);
     told.lease_s = UINT32_C(1) << lease;
-    enum err err = both_halves(arena, &told, &private_half, &public_half);
+    enum err err = both_halves(r, arena, &told, &private_half, &public_half);
     if (err == ERR_OK) err = hold(w, key, found, &e);
     if (err != ERR_OK || e == NULL) return err;
     struct part *p = part_add(w, e);
     p->lease_log2 = lease;
     p->expires = entry_deadline(b->expires);
     p->public_hash = map_hash(&r->entries, public_half);
+    p->known = entry_known(r, b);
+    p->of_flow = b->reg_id > 0;
     p->recovered = b->call_id.n == 0;
     p->has_way = !p->recovered && way_wanted(r->n, arena, b, &p->way);
     p->hidden = (e->hidden || (!e->live && !e->shown)) && flaps_damped(r->flaps, b->account, node_mono());
@@ -239,17 +244,32 @@ static enum err begin_put(struct write *w, struct arena *arena, const struct bin
     return ERR_OK;
 }
 
+/* Memory for one write, warm of the last one. One that begins while another is being begun gets its own. */
+static struct arena arena_take(struct registrations *r)
+{
+    struct arena arena = r->spare;
+    r->spare = (struct arena){0};
+    return arena;
+}
+
+static void arena_give_back(struct registrations *r, struct arena *arena)
+{
+    arena_reset(arena);
+    if (r->spare.head != NULL) arena_fini(arena);
+    if (r->spare.head == NULL) r->spare = *arena;
+}
+
 void registrations_write(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                          size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx)
 {
     struct node *n = ctx;
-    struct arena arena = {0};
+    struct arena arena = arena_take(n->registrations);
     size_t count = put_count + remove_count;
     struct store_private_put *halves = arena_alloc(&arena, count * sizeof *halves);
     struct write *w = halves != NULL ? write_new(n->registrations, count) : NULL;
     enum err e = ERR_OK;
     if (w == NULL) {
-        arena_fini(&arena);
+        arena_give_back(n->registrations, &arena);
         if (done != NULL) done(done_ctx, ERR_NOMEM);
         return;
     }
@@ -265,7 +285,7 @@ void registrations_write(void *ctx, const struct binding *puts, size_t put_count
         if (entry != NULL) begin_removal(w, entry, false, &halves[w->part_count]);
     }
     if (w->part_count > 0) write_private(n, w, halves, w->part_count);
-    arena_fini(&arena);
+    arena_give_back(n->registrations, &arena);
     part_done(w, e);
 }
 

@@ -221,6 +221,16 @@ bool edge_refused_stateless(const struct edge *e, const struct sip_view *ack)
     return memcmp(own.p, tag, own.n - 1) == 0;
 }
 
+enum err edge_response_lines(struct edge *e, const struct flow *from, const struct sip_view *v)
+{
+    char tag[EDGE_TAG];
+    char address[INET6_ADDRSTRLEN];
+    edge_address_text(&from->remote, address);
+    edge_to_tag(e, v, tag);
+    buf_reset(&e->out);
+    return sip_response_lines(v, slice_of(tag), slice_of(address), sock_address_port(&from->remote), &e->out);
+}
+
 void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
                            struct slice extra)
 {

@@ -201,6 +201,10 @@ struct edge_hooks {
     enum err (*account)(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
     /* At once. This node's own bindings of the account, private halves included. */
     enum err (*bindings)(void *ctx, struct arena *arena, struct slice account, struct binding **list, size_t *count);
+    /* The same, as far as a REGISTER with this Call-ID needs them: account, contact, since, CSeq, expires, and of flows
+     * instance and reg_id. call_id is the one given where it is the same, else another or "". */
+    enum err (*bindings_known)(void *ctx, struct arena *arena, struct slice account, struct slice call_id,
+                               struct binding **list, size_t *count);
     /* Stores puts and removes (keys by account and contact) of one REGISTER; done once, when durable or not. */
     void (*bindings_write)(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                            size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);

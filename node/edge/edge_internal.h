@@ -222,6 +222,8 @@ void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_T
 /* Builds our own response to v in e->out. extra: header lines or "". ERR_NOMEM. */
 MUST_CHECK enum err edge_response(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
                                   struct slice extra);
+/* The lines that a final response to v repeats, in e->out. ERR_NOMEM. */
+MUST_CHECK enum err edge_response_lines(struct edge *e, const struct flow *from, const struct sip_view *v);
 /* Answers without a transaction: what is refused at the door costs no memory (RFC 3261 §8.2.7). */
 void edge_answer_stateless(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,
                            struct slice extra);

@@ -13,17 +13,24 @@ struct registration {
     struct list_node node;
     struct map_node by_account;
     struct edge *edge;
-    struct relay *relay; /* its server transaction; NULL once the edge has let go */
-    struct arena arena;
-    struct wanted wanted;
-    const struct update *update; /* what is being written, in arena */
+    struct relay *relay;         /* its server transaction; NULL once the edge has let go */
+    struct arena arena;          /* of the rest */
+    const struct wanted *wanted; /* what it asks for */
+    struct slice lines;          /* of its 200, that repeat its own */
+    const struct update *update; /* what is being written */
     uint64_t turn;               /* order of arrival */
     bool committing;
     bool removal;
 };
 
+/* So many keep their memory for those that come next. */
+#define SPARE_MAX (POOL_KEEPS * 128)
+
 struct registrar {
+    struct arena reading; /* the request that is being read */
     struct list_node all;
+    struct list_node spare;
+    size_t spare_count;
     struct map by_account;
     size_t count;
     uint64_t turns;
@@ -48,6 +55,7 @@ enum err registrar_new(struct edge *e, struct registrar **out)
         return ERR_NOMEM;
     }
     list_init(&r->all);
+    list_init(&r->spare);
     r->table = (struct counter_table){"registrar", names, r->counts, RC_COUNT};
     *out = r;
     return ERR_OK;
@@ -55,7 +63,14 @@ enum err registrar_new(struct edge *e, struct registrar **out)
 
 void registrar_free(struct registrar *r)
 {
+    struct list_node *n = NULL;
     if (r == NULL) return;
+    while ((n = list_pop(&r->spare)) != NULL) {
+        struct registration *g = CONTAINER_OF(n, struct registration, node);
+        arena_fini(&g->arena);
+        free(g);
+    }
+    arena_fini(&r->reading);
     map_fini(&r->by_account);
     free(r);
 }
@@ -70,14 +85,44 @@ const struct counter_table *registrar_counters(const struct registrar *r)
     return &r->table;
 }
 
+/* Takes over the memory that its request was read into, and leaves what it had before. NULL: no memory. */
+static struct registration *begin(struct registrar *r, struct arena *arena)
+{
+    struct list_node *spare = list_pop(&r->spare);
+    struct registration *g = NULL;
+    struct arena had = {0};
+    if (spare != NULL) {
+        g = CONTAINER_OF(spare, struct registration, node);
+        r->spare_count--;
+        had = g->arena;
+    } else {
+        g = malloc(sizeof *g);
+        if (g == NULL) return NULL;
+    }
+    *g = (struct registration){.arena = *arena};
+    *arena = had;
+    return g;
+}
+
+static void put_by(struct registrar *r, struct registration *g)
+{
+    if (r->spare_count >= SPARE_MAX) {
+        arena_fini(&g->arena);
+        free(g);
+        return;
+    }
+    arena_reset(&g->arena);
+    list_append(r->spare.next, &g->node); /* in front: the last one used is the first one used again, warm */
+    r->spare_count++;
+}
+
 static void end(struct registration *g)
 {
     struct registrar *r = g->edge->registrar;
     map_remove(&r->by_account, &g->by_account);
     list_remove(&g->node);
     r->count--;
-    arena_fini(&g->arena);
-    free(g);
+    put_by(r, g);
 }
 
 void registrar_close(struct registrar *r)
@@ -116,28 +161,34 @@ static enum err list_bindings(struct edge *e, struct slice account, bool gruu, s
 static void add_service_route(const struct edge *e, uint8_t listener, struct buf *lines)
 {
     const struct edge_place *p = &e->places[listener];
-    if (p->reachable) buf_printf(lines, "Service-Route: <%s;lr>\r\n", p->uri);
+    if (!p->reachable) return;
+    buf_text(lines, "Service-Route: <");
+    buf_text(lines, p->uri);
+    buf_text(lines, ";lr>\r\n");
 }
 
 /* made: what the update made of the bindings, where that is all of them; else they are read once more. */
 static void answer_ok(struct registration *g, const struct update *made)
 {
-    struct buf lines = {0};
+    struct edge *e = g->edge;
     enum err err = ERR_OK;
-    outbound_answer(&g->wanted, &lines);
-    add_service_route(g->edge, g->relay->from.listener, &lines);
+    buf_reset(&e->out);
+    buf_text(&e->out, "SIP/2.0 200 OK\r\n");
+    buf_slice(&e->out, g->lines);
+    outbound_answer(g->wanted, &e->out);
+    add_service_route(e, g->relay->from.listener, &e->out);
     if (made != NULL && made->whole) {
-        registrar_update_list(made->puts, made->put_count, edge_wall(), g->wanted.gruu ? g->edge : NULL, &lines);
-        if (lines.failed) err = ERR_NOMEM;
+        registrar_update_list(made->puts, made->put_count, edge_wall(), g->wanted->gruu ? e : NULL, &e->out);
     } else {
-        err = list_bindings(g->edge, g->wanted.account, g->wanted.gruu, &lines);
+        err = list_bindings(e, g->wanted->account, g->wanted->gruu, &e->out);
     }
-    if (err == ERR_OK) {
-        answer(g->relay, 200, buf_view(&lines));
+    buf_text(&e->out, "Content-Length: 0\r\n\r\n");
+    if (err == ERR_OK && !e->out.failed) {
+        proxy_relay_send(g->relay, 200, buf_view(&e->out));
+        proxy_relay_settle(g->relay);
     } else {
         answer(g->relay, 500, SLICE("Retry-After: 10\r\n"));
     }
-    buf_fini(&lines);
 }
 
 /* ---- one after the other ---- */
@@ -154,7 +205,7 @@ static struct registration *of_account(const struct registrar *r, struct slice a
     struct map_node *n = map_first(&r->by_account, account_hash(r, account));
     for (; n != NULL; n = map_next(n)) {
         struct registration *g = CONTAINER_OF(n, struct registration, by_account);
-        if (!slice_eq(g->wanted.account, account) || g->committing != busy) continue;
+        if (!slice_eq(g->wanted->account, account) || g->committing != busy) continue;
         if (first == NULL || g->turn < first->turn) first = g;
     }
     return first;
@@ -167,8 +218,8 @@ static void finish(struct registration *g)
 {
     struct edge *e = g->edge;
     char name[LIMIT_NAME + 1];
-    struct slice account = {name, g->wanted.account.n};
-    memcpy(name, g->wanted.account.p, account.n);
+    struct slice account = {name, g->wanted->account.n};
+    memcpy(name, g->wanted->account.p, account.n);
     end(g);
     struct registration *next = e->closing ? NULL : of_account(e->registrar, account, false);
     if (next != NULL && of_account(e->registrar, account, true) == NULL) serve(next);
@@ -184,7 +235,7 @@ static void on_written(void *ctx, enum err err)
     } else if (g->relay != NULL) {
         count(e, RC_write_failed);
         log_event(e->log, LOG_WARN, "registrar", "write-failed", "account=%.*s err=\"%s\"",
-                  SLICE_ARG(g->wanted.account), err_name(err));
+                  SLICE_ARG(g->wanted->account), err_name(err));
         answer(g->relay, 500, SLICE("Retry-After: 10\r\n"));
     }
     finish(g);
@@ -204,10 +255,12 @@ static void serve(struct registration *g)
     struct binding *old = NULL;
     size_t old_count = 0;
     struct update *u = arena_alloc(&g->arena, sizeof *u);
+    const struct edge_hooks *h = &e->o.hooks;
+    const struct wanted *w = g->wanted;
     enum err err =
-        u != NULL ? e->o.hooks.bindings(e->o.hooks.ctx, &g->arena, g->wanted.account, &old, &old_count) : ERR_NOMEM;
+        u != NULL ? h->bindings_known(h->ctx, &g->arena, w->account, w->call_id, &old, &old_count) : ERR_NOMEM;
     if (err == ERR_NOTFOUND) err = ERR_OK;
-    if (err == ERR_OK) err = registrar_update_make(&g->arena, &g->wanted, old, old_count, edge_wall(), u);
+    if (err == ERR_OK) err = registrar_update_make(&g->arena, w, old, old_count, edge_wall(), u);
     if (err == ERR_CONFLICT) {
         refuse_and_end(g, RC_refused_order, 500, SLICE(""));
     } else if (err != ERR_OK) {
@@ -221,7 +274,7 @@ static void serve(struct registration *g)
         g->removal = u->put_count == 0;
         g->update = u;
         g->committing = true;
-        e->o.hooks.bindings_write(e->o.hooks.ctx, u->puts, u->put_count, u->removes, u->remove_count, on_written, g);
+        h->bindings_write(h->ctx, u->puts, u->put_count, u->removes, u->remove_count, on_written, g);
     }
 }
 
@@ -231,7 +284,7 @@ struct register_request {
     struct edge *e;
     const struct flow *from;
     struct sip_view *v;
-    struct arena arena;
+    struct arena *arena; /* of the registrar, until a registration takes it over */
     struct plan_account account;
 };
 
@@ -243,7 +296,7 @@ static void refuse(struct register_request *q, enum registrar_counter why, unsig
 
 static bool proved(struct register_request *q)
 {
-    enum auth_verdict verdict = edge_auth(q->e, &q->arena, q->from, q->v, SIP_AUTHORIZATION, &q->account);
+    enum auth_verdict verdict = edge_auth(q->e, q->arena, q->from, q->v, SIP_AUTHORIZATION, &q->account);
     if (verdict == AUTH_OK) return true;
     if (verdict == AUTH_REFUSED) {
         refuse(q, RC_refused_auth, 403, SLICE(""));
@@ -257,7 +310,7 @@ static bool proved(struct register_request *q)
 static bool permitted(struct register_request *q)
 {
     struct sip_name_addr to;
-    bool parsed = sip_name_addr_parse(&q->arena, sip_view_value(q->v, SIP_TO), &to) == ERR_OK;
+    bool parsed = sip_name_addr_parse(q->arena, sip_view_value(q->v, SIP_TO), &to) == ERR_OK;
     if (!parsed || !slice_eq(to.uri.number, q->account.name) || q->account.name.n > LIMIT_NAME) {
         refuse(q, RC_refused_other_account, 403, SLICE(""));
         return false;
@@ -312,23 +365,26 @@ static bool crowded(const struct registrar *r, struct slice account)
 /* Takes the request in; it is served now or when the account's turn comes. */
 static void enter(struct register_request *q, const struct wanted *wanted)
 {
-    struct registrar *r = q->e->registrar;
+    struct edge *e = q->e;
+    struct registrar *r = e->registrar;
     if (crowded(r, wanted->account)) {
         refuse(q, RC_refused_waiting, 503, SLICE("Retry-After: 10\r\n"));
         return;
     }
-    struct registration *g = calloc(1, sizeof *g);
-    struct relay *relay = g != NULL ? proxy_relay_new(q->e, q->from, q->v) : NULL;
-    if (relay == NULL) {
-        edge_count(q->e, EC_no_memory);
-        free(g);
+    struct slice lines = SLICE_NONE;
+    if (edge_response_lines(e, q->from, q->v) == ERR_OK) lines = arena_copy(&r->reading, buf_view(&e->out));
+    struct relay *relay = lines.p != NULL ? proxy_relay_new(e, q->from, q->v) : NULL;
+    struct registration *g = relay != NULL ? begin(r, &r->reading) : NULL;
+    if (g == NULL) {
+        edge_count(e, EC_no_memory);
+        if (relay != NULL) proxy_relay_drop(relay);
+        if (relay != NULL) proxy_relay_settle(relay);
         return;
     }
-    g->edge = q->e;
+    g->edge = e;
     g->relay = relay;
-    g->wanted = *wanted;
-    g->arena = q->arena;
-    q->arena = (struct arena){0};
+    g->wanted = wanted;
+    g->lines = lines;
     g->turn = ++r->turns;
     bool busy = of_account(r, wanted->account, true) != NULL;
     map_insert(&r->by_account, &g->by_account, account_hash(r, wanted->account));
@@ -345,18 +401,18 @@ static void handle(struct register_request *q)
 {
     enum registrar_counter why = RC_refused_contact;
     if (!proved(q) || !supported(q) || !permitted(q)) return;
-    struct wanted *w = arena_alloc(&q->arena, sizeof *w);
+    struct wanted *w = arena_alloc(q->arena, sizeof *w);
     if (w == NULL) {
         edge_count(q->e, EC_no_memory);
         return;
     }
-    w->account = arena_copy(&q->arena, q->account.name);
+    w->account = arena_copy(q->arena, q->account.name);
     w->max_contacts = q->account.max_contacts > 0 ? q->account.max_contacts : 1;
     w->has_numbers = q->account.number_count > 0;
     w->gruu = gruu_is_wanted(q->v);
     w->keepalive = q->account.keepalive;
     w->keepalive_every_ms = q->account.keepalive_every_ms;
-    unsigned code = w->account.p != NULL ? registrar_wanted_read(q->e, &q->arena, q->from, q->v, w, &why) : 500;
+    unsigned code = w->account.p != NULL ? registrar_wanted_read(q->e, q->arena, q->from, q->v, w, &why) : 500;
     size_t adds = 0;
     for (size_t i = 0; i < w->contact_count; i++)
         adds += w->contacts[i].expires_s > 0;
@@ -378,8 +434,8 @@ static void handle(struct register_request *q)
 
 void registrar_on_request(struct edge *e, const struct flow *from, struct sip_view *v)
 {
-    struct register_request q = {.e = e, .from = from, .v = v};
+    struct register_request q = {.e = e, .from = from, .v = v, .arena = &e->registrar->reading};
     count(e, RC_requests);
     handle(&q);
-    arena_fini(&q.arena);
+    arena_reset(q.arena);
 }

@@ -64,6 +64,19 @@ static uint32_t spread(const struct edge *e, uint32_t expires_s, struct slice co
     return expires_s - (uint32_t)(map_hash(&e->tx.servers, contact) % (expires_s / 10));
 }
 
+/* Room for one more contact: most phones have one. */
+static bool contact_room(struct arena *arena, struct wanted *w)
+{
+    if (w->contact_count < w->contact_room) return true;
+    size_t room = w->contact_room == 0 ? 1 : 4 * w->contact_room;
+    struct wanted_contact *grown = arena_alloc(arena, room * sizeof *grown);
+    if (grown == NULL) return false;
+    if (w->contact_count > 0) memcpy(grown, w->contacts, w->contact_count * sizeof *grown);
+    w->contacts = grown;
+    w->contact_room = room;
+    return true;
+}
+
 static unsigned read_contact(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
                              struct slice value, struct wanted *w, enum registrar_counter *why)
 {
@@ -85,6 +98,7 @@ static unsigned read_contact(struct edge *e, struct arena *arena, const struct f
     if (bulk && a.uri.user.n > 0) return refuse(why, RC_refused_contact, 400);
     if (bulk && !w->has_numbers) return refuse(why, RC_refused_contact, 403);
     if (w->contact_count == REGISTRAR_CONTACTS_MAX) return refuse(why, RC_refused_too_many, 403);
+    if (!contact_room(arena, w)) return refuse(why, RC_write_failed, 500);
     struct slice own = sip_name_addr_param(&a, "expires");
     struct slice q = sip_name_addr_param(&a, "q");
     struct wanted_contact *c = &w->contacts[w->contact_count];
@@ -104,6 +118,7 @@ static unsigned read_contact(struct edge *e, struct arena *arena, const struct f
 static struct slice joined(struct arena *arena, const struct sip_view *v, enum sip_header id)
 {
     struct buf b = {0};
+    if (v->first[id] == SIP_NO_LINE) return SLICE("");
     for (unsigned i = v->first[id]; i != SIP_NO_LINE; i = v->lines[i].next) {
         if (b.n > 0) buf_text(&b, ", ");
         buf_slice(&b, sip_line_value(v, i));
@@ -113,16 +128,28 @@ static struct slice joined(struct arena *arena, const struct sip_view *v, enum s
     return all;
 }
 
+/* "udp:192.0.2.7:5060" */
+static struct slice received_from(struct arena *arena, const struct flow *from)
+{
+    char address[SOCK_ADDRESS_TEXT];
+    struct slice transport = slice_of(plan_transport_name(from->transport));
+    struct slice remote = slice_of(sock_address_text(&from->remote, address));
+    char *p = arena_alloc(arena, transport.n + 1 + remote.n);
+    if (p == NULL) return SLICE_NONE;
+    memcpy(p, transport.p, transport.n);
+    p[transport.n] = ':';
+    memcpy(p + transport.n + 1, remote.p, remote.n);
+    return (struct slice){p, transport.n + 1 + remote.n};
+}
+
 static unsigned read_flow(struct arena *arena, const struct flow *from, const struct sip_view *v, struct wanted *w,
                           enum registrar_counter *why)
 {
-    char address[SOCK_ADDRESS_TEXT];
     struct slice agent = sip_view_value(v, SIP_USER_AGENT);
     if (agent.n > USER_AGENT_MAX) agent.n = USER_AGENT_MAX;
     w->call_id = arena_copy(arena, v->call_id);
     w->cseq = v->cseq;
-    w->received = slice_of(
-        arena_printf(arena, "%s:%s", plan_transport_name(from->transport), sock_address_text(&from->remote, address)));
+    w->received = received_from(arena, from);
     w->path = joined(arena, v, SIP_PATH);
     w->user_agent = arena_copy(arena, agent);
     if (w->call_id.p == NULL || w->received.p == NULL || w->path.p == NULL || w->user_agent.p == NULL) {
@@ -235,8 +262,9 @@ enum err registrar_update_make(struct arena *arena, const struct wanted *w, cons
                                struct wall now, struct update *u)
 {
     *u = (struct update){0};
-    u->removes = arena_alloc(arena, (old_count + 1) * sizeof *u->removes);
-    if (u->removes == NULL) return ERR_NOMEM;
+    u->puts = arena_alloc(arena, w->contact_count * sizeof *u->puts);
+    u->removes = arena_alloc(arena, old_count * sizeof *u->removes);
+    if (u->puts == NULL || u->removes == NULL) return ERR_NOMEM;
     for (size_t i = 0; w->all && i < old_count; i++) {
         if (order_of(w, &old[i]) == ORDER_OLD) return ERR_CONFLICT;
         u->removes[u->remove_count++] = old[i];
@@ -267,12 +295,14 @@ void registrar_update_list(const struct binding *list, size_t count, struct wall
                            struct buf *out)
 {
     const struct binding *with_path = NULL;
+    char digits[DECIMAL_TEXT];
     for (size_t i = 0; i < count; i++) {
         const struct binding *b = &list[i];
         if (!live(b, now)) continue;
         buf_text(out, "Contact: <");
         buf_slice(out, b->contact);
-        buf_printf(out, ">;expires=%lld", (long long)((b->expires.ms - now.ms + 999) / 1000));
+        buf_text(out, ">;expires=");
+        buf_slice(out, decimal_text((uint64_t)(b->expires.ms - now.ms + 999) / 1000, digits));
         if (b->q_milli < 1000) buf_printf(out, ";q=0.%03u", b->q_milli);
         if (b->instance.n > 0) buf_printf(out, ";+sip.instance=\"%.*s\"", SLICE_ARG(b->instance));
         if (b->reg_id > 0) buf_printf(out, ";reg-id=%u", b->reg_id);

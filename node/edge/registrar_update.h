@@ -21,8 +21,9 @@ struct wanted {
     bool gruu;        /* who registers would be told the GRUUs of its devices */
     enum plan_keepalive keepalive;
     uint32_t keepalive_every_ms;
-    struct wanted_contact contacts[REGISTRAR_CONTACTS_MAX];
+    struct wanted_contact *contacts;
     size_t contact_count;
+    size_t contact_room;
     bool all; /* "*": remove every binding */
     struct slice call_id;
     uint32_t cseq;
@@ -37,9 +38,9 @@ unsigned registrar_wanted_read(struct edge *e, struct arena *arena, const struct
                                struct wanted *w, enum registrar_counter *why);
 
 struct update {
-    struct binding puts[REGISTRAR_CONTACTS_MAX];
+    struct binding *puts; /* in the arena, as removes are */
     size_t put_count;
-    struct binding *removes; /* in the arena */
+    struct binding *removes;
     size_t remove_count;
     bool replaced; /* the oldest binding had to go */
     bool whole;    /* afterwards the account has the puts and no other binding */

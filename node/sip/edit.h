@@ -44,6 +44,10 @@ MUST_CHECK enum err sip_edit_apply(const struct sip_edits *e, struct buf *out);
 MUST_CHECK enum err sip_response_build(const struct sip_view *v, unsigned code, struct slice reason,
                                        struct slice to_tag, struct slice received, uint16_t rport, struct slice extra,
                                        struct buf *out);
+/* The lines that every response to v repeats: Via as above, From, To, Call-ID, CSeq. For who answers when v is gone: a
+ * status line before them, and lines of his own with Content-Length: 0 after them, make the response. ERR_NOMEM. */
+MUST_CHECK enum err sip_response_lines(const struct sip_view *v, struct slice to_tag, struct slice received,
+                                       uint16_t rport, struct buf *out);
 /* The value of the topmost Via as it must look after receipt: received added or replaced, and rport given its value
  * when the client asked for it. Appends to out; for sip_edit_replace(e, v->via.all, ...) and for answers. */
 void sip_via_with_received(const struct sip_view *v, struct slice received, uint16_t rport, struct buf *out);

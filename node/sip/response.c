@@ -161,6 +161,31 @@ static void add_to(struct buf *out, const struct sip_view *v, struct slice to_ta
     buf_text(out, "\r\n");
 }
 
+static void add_identity(struct buf *out, const struct sip_view *v, struct slice to_tag)
+{
+    add_first(out, v, SIP_FROM);
+    add_to(out, v, to_tag);
+    add_first(out, v, SIP_CALL_ID);
+    add_first(out, v, SIP_CSEQ);
+}
+
+/* Nothing half. */
+static enum err ended(struct buf *out, size_t start)
+{
+    if (!out->failed) return ERR_OK;
+    out->n = start;
+    return ERR_NOMEM;
+}
+
+enum err sip_response_lines(const struct sip_view *v, struct slice to_tag, struct slice received, uint16_t rport,
+                            struct buf *out)
+{
+    size_t start = out->n;
+    add_vias(out, v, received, rport);
+    add_identity(out, v, to_tag);
+    return ended(out, start);
+}
+
 enum err sip_response_build(const struct sip_view *v, unsigned code, struct slice reason, struct slice to_tag,
                             struct slice received, uint16_t rport, struct slice extra, struct buf *out)
 {
@@ -178,10 +203,7 @@ enum err sip_response_build(const struct sip_view *v, unsigned code, struct slic
     buf_text(out, "\r\n");
     add_vias(out, v, received, rport);
     if (code > 100 && code < 300) add_all(out, v, SIP_RECORD_ROUTE);
-    add_first(out, v, SIP_FROM);
-    add_to(out, v, to_tag);
-    add_first(out, v, SIP_CALL_ID);
-    add_first(out, v, SIP_CSEQ);
+    add_identity(out, v, to_tag);
     if (timestamp.p != NULL) {
         buf_text(out, "Timestamp: ");
         buf_slice(out, timestamp);
@@ -189,7 +211,5 @@ enum err sip_response_build(const struct sip_view *v, unsigned code, struct slic
     }
     buf_slice(out, extra);
     buf_text(out, "Content-Length: 0\r\n\r\n");
-    if (!out->failed) return ERR_OK;
-    out->n = start;
-    return ERR_NOMEM;
+    return ended(out, start);
 }

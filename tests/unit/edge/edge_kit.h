@@ -234,6 +234,13 @@ static inline enum err kit_bindings(void *ctx, struct arena *arena, struct slice
     return *count > 0 ? ERR_OK : ERR_NOTFOUND;
 }
 
+static inline enum err kit_bindings_known(void *ctx, struct arena *arena, struct slice account, struct slice call_id,
+                                          struct binding **list, size_t *count)
+{
+    (void)call_id;
+    return kit_bindings(ctx, arena, account, list, count);
+}
+
 static inline struct kit_binding *kit_find_binding(struct kit_node *n, struct slice contact)
 {
     for (size_t i = 0; i < KIT_BINDINGS; i++) {
@@ -374,6 +381,7 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
                   .route = kit_route,
                   .account = kit_account,
                   .bindings = kit_bindings,
+                  .bindings_known = kit_bindings_known,
                   .bindings_write = kit_write,
                   .domain = kit_domain,
                   .call = kit_call,
