@@ -123,7 +123,9 @@ struct store {
     void *ctx;
     pthread_mutex_t done_lock;
     bool done_lock_made;
-    struct list_node done; /* jobs whose end was not asked for yet */
+    struct list_node done;  /* jobs whose end was not asked for yet */
+    struct list_node spare; /* of small jobs that are over; done_lock's too */
+    size_t spare_count;
     _Atomic size_t done_count;
     _Atomic uint64_t counts[STORE_COUNTER_COUNT];
     struct counter_table counters;
@@ -131,6 +133,8 @@ struct store {
 
 /* Hands a finished job to store_completed. Any thread. */
 void store_finish(struct store *s, struct job *job);
+/* A job that is over, empty as a new one, with memory that is warm; NULL: there is none. */
+struct job *store_spare_take(struct store *s);
 static inline void store_count(struct store *s, enum store_counter c, uint64_t n)
 {
     counter_add(&s->counts[c], n);

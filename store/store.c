@@ -7,7 +7,9 @@
 #include "store/lock.h"
 #include "store/snapshot.h"
 
-#define STATE_LINGER_US 10000 /* a phone that registers among many others waits so long for its 200 */
+#define STATE_LINGER_US 25000 /* a phone that registers among many others waits so long for its 200 */
+#define SPARE_MAX 256
+#define SPARE_BYTES 4096
 
 static const char *const counter_names[] = {STORE_COUNTERS(COUNTER_NAME)};
 
@@ -54,6 +56,7 @@ static struct store *store_new(const struct store_options *options)
     s->keep.count = options->log_keep_count > 0 ? options->log_keep_count : LOG_KEEP_COUNT;
     s->keep.bytes = options->log_keep_bytes > 0 ? options->log_keep_bytes : LOG_KEEP_BYTES;
     list_init(&s->done);
+    list_init(&s->spare);
     s->done_lock_made = pthread_mutex_init(&s->done_lock, NULL) == 0;
     s->counters = (struct counter_table){
         .module = "store", .names = counter_names, .values = s->counts, .count = STORE_COUNTER_COUNT};
@@ -107,6 +110,8 @@ void store_close(struct store *s)
     for (struct list_node *n = list_pop(&s->done); n != NULL; n = list_pop(&s->done)) {
         job_free(CONTAINER_OF(n, struct job, node));
     }
+    for (struct list_node *n = list_pop(&s->spare); n != NULL; n = list_pop(&s->spare))
+        job_free(CONTAINER_OF(n, struct job, node));
     env_close(&s->plan);
     env_close(&s->state);
     if (s->lock_fd >= 0) (void)close(s->lock_fd);
@@ -153,11 +158,38 @@ enum err store_verify(const char *dir, struct err_info *info)
 
 void store_finish(struct store *s, struct job *job)
 {
-    arena_fini(&job->arena); /* only its end is of interest now */
+    /* Only its end is of interest now. */
+    if (job->bytes > SPARE_BYTES) arena_fini(&job->arena);
     (void)pthread_mutex_lock(&s->done_lock);
     list_append(&s->done, &job->node);
     atomic_fetch_add(&s->done_count, 1);
     (void)pthread_mutex_unlock(&s->done_lock);
+}
+
+struct job *store_spare_take(struct store *s)
+{
+    (void)pthread_mutex_lock(&s->done_lock);
+    struct list_node *n = list_pop(&s->spare);
+    if (n != NULL) s->spare_count--;
+    (void)pthread_mutex_unlock(&s->done_lock);
+    if (n == NULL) return NULL;
+    struct job *job = CONTAINER_OF(n, struct job, node);
+    *job = (struct job){.arena = job->arena};
+    return job;
+}
+
+static void spare_put(struct store *s, struct job *job)
+{
+    bool kept = false;
+    arena_reset(&job->arena);
+    (void)pthread_mutex_lock(&s->done_lock);
+    if (s->spare_count < SPARE_MAX) {
+        list_append(s->spare.next, &job->node); /* in front: the last one used is the first one used again */
+        s->spare_count++;
+        kept = true;
+    }
+    (void)pthread_mutex_unlock(&s->done_lock);
+    if (!kept) job_free(job);
 }
 
 bool store_completed(struct store *s, struct store_completion *out)
@@ -169,6 +201,6 @@ bool store_completed(struct store *s, struct store_completion *out)
     if (n == NULL) return false;
     struct job *job = CONTAINER_OF(n, struct job, node);
     *out = job->done;
-    job_free(job);
+    spare_put(s, job);
     return true;
 }

@@ -4,9 +4,10 @@
 #include "proto/plan_codec.h"
 #include "store/internal.h"
 
-static struct job *job_new(enum job_type type, uint64_t token)
+static struct job *job_new(struct store *s, enum job_type type, uint64_t token)
 {
-    struct job *job = calloc(1, sizeof *job);
+    struct job *job = store_spare_take(s);
+    if (job == NULL) job = calloc(1, sizeof *job);
     if (job == NULL) return NULL;
     job->type = type;
     job->done.token = token;
@@ -46,7 +47,7 @@ static enum err copy_change(struct arena *arena, const struct changeset *c, stru
 
 enum err store_submit_changes(struct store *s, const struct changeset *changes, size_t count, uint64_t token)
 {
-    struct job *job = job_new(JOB_CHANGES, token);
+    struct job *job = job_new(s, JOB_CHANGES, token);
     if (job == NULL) return ERR_NOMEM;
     job->changes = array(&job->arena, count, sizeof *job->changes);
     enum err e = job->changes != NULL ? ERR_OK : ERR_NOMEM;
@@ -102,7 +103,7 @@ enum err store_submit_state(struct store *s, const struct state_record *records,
                             const struct store_private_put *puts, size_t put_count, const struct vector_entry *upto,
                             size_t upto_count, uint64_t token)
 {
-    struct job *job = job_new(JOB_STATE, token);
+    struct job *job = job_new(s, JOB_STATE, token);
     if (job == NULL) return ERR_NOMEM;
     enum err e = copy_records(job, records, count);
     if (e == ERR_OK) e = copy_puts(job, puts, put_count);
@@ -115,7 +116,7 @@ enum err store_submit_state(struct store *s, const struct state_record *records,
 static enum err submit_floor(struct store *s, enum job_type type, struct hlc floor, const struct vector_entry *v,
                              size_t count, uint64_t token)
 {
-    struct job *job = job_new(type, token);
+    struct job *job = job_new(s, type, token);
     if (job == NULL) return ERR_NOMEM;
     job->floor = floor;
     return submit(&s->plan_writer, job, copy_upto(job, v, count));
@@ -161,7 +162,7 @@ static enum err copy_tail(struct job *job, const struct store_piece *piece)
 
 enum err store_submit_piece(struct store *s, const struct store_piece *piece, uint64_t token)
 {
-    struct job *job = job_new(JOB_PIECE, token);
+    struct job *job = job_new(s, JOB_PIECE, token);
     if (job == NULL) return ERR_NOMEM;
     job->piece.first = piece->first;
     enum err e = copy_objects(job, piece);
@@ -181,7 +182,7 @@ static enum err copy_vector(struct job *job, const struct vector_entry *v, size_
 
 enum err store_submit_replacement(struct store *s, const struct store_replacement *r, uint64_t token)
 {
-    struct job *job = job_new(JOB_REPLACEMENT, token);
+    struct job *job = job_new(s, JOB_REPLACEMENT, token);
     if (job == NULL) return ERR_NOMEM;
     job->replacement = *r;
     enum err e = copy_vector(job, r->vector, r->vector_count, &job->replacement.vector);
@@ -194,7 +195,7 @@ enum err store_submit_replacement(struct store *s, const struct store_replacemen
 enum err store_submit_calls(struct store *s, const struct store_call_put *puts, size_t count, uint64_t keep,
                             int64_t oldest_ms, uint64_t token)
 {
-    struct job *job = job_new(JOB_CALLS, token);
+    struct job *job = job_new(s, JOB_CALLS, token);
     if (job == NULL) return ERR_NOMEM;
     job->calls = array(&job->arena, count, sizeof *puts);
     enum err e = job->calls != NULL ? ERR_OK : ERR_NOMEM;
@@ -212,7 +213,7 @@ enum err store_submit_calls(struct store *s, const struct store_call_put *puts, 
 
 enum err store_submit_member(struct store *s, const struct member_note *member, uint64_t token)
 {
-    struct job *job = job_new(JOB_MEMBER, token);
+    struct job *job = job_new(s, JOB_MEMBER, token);
     struct buf b = {0};
     if (job == NULL) return ERR_NOMEM;
     enum err e = member->name.s[0] != '\0' ? member_note_pack(member, &b) : ERR_SYNTAX;
@@ -224,7 +225,7 @@ enum err store_submit_member(struct store *s, const struct member_note *member, 
 
 enum err store_submit_epoch(struct store *s, uint64_t epoch, uint64_t token)
 {
-    struct job *job = job_new(JOB_EPOCH, token);
+    struct job *job = job_new(s, JOB_EPOCH, token);
     if (job == NULL) return ERR_NOMEM;
     job->epoch = epoch;
     return submit(&s->plan_writer, job, ERR_OK);
