@@ -273,6 +273,8 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = make_nobody(e);
     for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
         e->hashers[a] = hasher_new((enum hash_algorithm)a);
+    e->digests = calloc(1, sizeof *e->digests);
+    if (err == ERR_OK && e->digests == NULL) err = ERR_NOMEM;
     if (err == ERR_OK) err = guard_new(e, &e->guard);
     if (err == ERR_OK) err = registrar_new(e, &e->registrar);
     if (err == ERR_OK) err = prober_new(e, &e->prober);
@@ -304,6 +306,7 @@ static void free_memory(struct edge *e)
     cloak_free(e->other_device_cloak);
     for (int a = 0; a < HASH_ALGORITHM_COUNT; a++)
         hasher_free(e->hashers[a]);
+    free(e->digests);
     mac_free(e->other_dialog_mac);
     mac_free(e->other_transit_mac);
     mac_free(e->other_nonce_mac);

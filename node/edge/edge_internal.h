@@ -156,7 +156,8 @@ struct edge {
     struct cloak *device_cloak; /* gruu.h */
     struct cloak *other_device_cloak;
     struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* NULL: the system's policy forbids the algorithm */
-    struct plan_secret nobody;                    /* what a proof of no account is held against: nobody knows it */
+    struct digest_kept *digests;
+    struct plan_secret nobody; /* what a proof of no account is held against: nobody knows it */
     struct pool relay_pool;
     struct pool branch_pool;
     struct pool message_pools[EDGE_MESSAGE_POOLS];

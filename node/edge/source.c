@@ -69,7 +69,8 @@ static struct digest_nonces nonces_for(const struct edge *e, const struct flow *
                                    .other = e->other_nonce_mac,
                                    .maker = e->nonce_maker,
                                    .realm = edge_realm(e),
-                                   .client = {(const char *)key->bytes, sizeof key->bytes}};
+                                   .client = {(const char *)key->bytes, sizeof key->bytes},
+                                   .kept = e->digests};
     memcpy(nonces.hashers, e->hashers, sizeof nonces.hashers);
     return nonces;
 }

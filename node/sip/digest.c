@@ -7,6 +7,7 @@
 
 #define HEAD_BYTES 12 /* the time, 8, and the maker, 4 */
 #define HEAD_DIGITS (2 * HEAD_BYTES)
+#define TIME_DIGITS 16
 #define MAC_BYTES 16
 #define NONCE_LEN (HEAD_DIGITS + 2 * MAC_BYTES)
 #define HASH_MAX 32
@@ -29,6 +30,38 @@ static enum err nonce_mac(struct mac *key, const struct digest_nonces *n, const 
     return e;
 }
 
+/* The slot of such nonces; NULL: they are not kept. Two nonces in one slot: the earlier is worked out again. */
+static struct digest_kept_nonce *slot_of(const struct digest_nonces *n, const char *nonce)
+{
+    _Static_assert(sizeof n->kept->nonces[0].text == NONCE_LEN, "a nonce fits");
+    if (n->kept == NULL || n->client.n > DIGEST_KEPT_CLIENT || n->realm.n > DIGEST_KEPT_TEXT) return NULL;
+    size_t h = 0;
+    for (size_t i = 0; i < n->client.n; i++)
+        h = h * 31 + (unsigned char)n->client.p[i];
+    for (size_t i = TIME_DIGITS - 4; i < TIME_DIGITS; i++)
+        h = h * 31 + (unsigned char)nonce[i];
+    return &n->kept->nonces[h % DIGEST_KEPT_NONCES];
+}
+
+static void keep_nonce(const struct digest_nonces *n, const char *nonce)
+{
+    struct digest_kept_nonce *k = slot_of(n, nonce);
+    if (k == NULL) return;
+    memcpy(k->text, nonce, NONCE_LEN);
+    memcpy(k->client, n->client.p, n->client.n);
+    memcpy(k->realm, n->realm.p, n->realm.n);
+    k->client_len = (uint8_t)n->client.n;
+    k->realm_len = (uint8_t)n->realm.n;
+}
+
+/* Whether this very nonce was made here, for this client and realm. */
+static bool kept_nonce(const struct digest_nonces *n, struct slice nonce)
+{
+    const struct digest_kept_nonce *k = slot_of(n, nonce.p);
+    return k != NULL && slice_eq((struct slice){k->client, k->client_len}, n->client) &&
+           slice_eq((struct slice){k->realm, k->realm_len}, n->realm) && secret_equal(k->text, nonce.p, NONCE_LEN);
+}
+
 static void put_bytes(uint64_t number, unsigned char *out, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -49,7 +82,9 @@ static enum err nonce_make(const struct digest_nonces *n, struct wall now, char 
     put_bytes((uint64_t)now.ms, head, 8);
     put_bytes(n->maker, head + 8, 4);
     hex_encode(head, sizeof head, out);
-    return nonce_mac(n->key, n, head, out + HEAD_DIGITS);
+    enum err e = nonce_mac(n->key, n, head, out + HEAD_DIGITS);
+    if (e == ERR_OK) keep_nonce(n, out);
+    return e;
 }
 
 static bool head_read(struct slice nonce, unsigned char head[HEAD_BYTES])
@@ -68,7 +103,8 @@ static bool nonce_is_ours(const struct digest_nonces *n, struct slice nonce, str
 {
     unsigned char head[HEAD_BYTES];
     if (!head_read(nonce, head)) return false;
-    if (!made_with(n->key, n, head, nonce) && !made_with(n->other, n, head, nonce)) return false;
+    if (!kept_nonce(n, nonce) && !made_with(n->key, n, head, nonce) && !made_with(n->other, n, head, nonce))
+        return false;
     made->ms = (int64_t)number_of(head, 8);
     return true;
 }
@@ -159,16 +195,48 @@ static enum err hash_with(struct hasher *h, enum hash_algorithm a, const struct 
     return h != NULL ? hasher_parts(h, parts, count, out) : hash_parts(a, parts, count, out);
 }
 
+static bool kept_request(const struct digest_kept *k, enum hash_algorithm a, const struct request_part *r)
+{
+    return k != NULL && k->method_len > 0 && k->algorithm == a &&
+           slice_eq((struct slice){k->method, k->method_len}, r->method) &&
+           slice_eq((struct slice){k->uri, k->uri_len}, r->uri);
+}
+
+static void keep_request(struct digest_kept *k, enum hash_algorithm a, const struct request_part *r,
+                         const unsigned char ha2[HASH_MAX])
+{
+    if (k == NULL || r->method.n > sizeof k->method || r->uri.n > sizeof k->uri) return;
+    k->algorithm = a;
+    memcpy(k->method, r->method.p, r->method.n);
+    memcpy(k->uri, r->uri.p, r->uri.n);
+    k->method_len = (uint8_t)r->method.n;
+    k->uri_len = (uint8_t)r->uri.n;
+    memcpy(k->request_hash, ha2, sizeof k->request_hash);
+}
+
+/* The hash of method and URI. h is of the algorithm, or NULL. */
+static enum err request_hash(struct hasher *h, struct digest_kept *k, enum hash_algorithm a,
+                             const struct request_part *r, unsigned char out[HASH_MAX])
+{
+    struct slice parts[] = {r->method, SLICE(":"), r->uri};
+    if (kept_request(k, a, r)) {
+        memcpy(out, k->request_hash, HASH_MAX);
+        return ERR_OK;
+    }
+    enum err e = hash_with(h, a, parts, 3, out);
+    if (e == ERR_OK) keep_request(k, a, r, out);
+    return e;
+}
+
 /* h is of the algorithm, or NULL. */
-static enum err response_hash(struct hasher *h, enum hash_algorithm a, const unsigned char *ha1,
-                              const struct request_part *r, unsigned char out[HASH_MAX])
+static enum err response_hash(struct hasher *h, struct digest_kept *kept, enum hash_algorithm a,
+                              const unsigned char *ha1, const struct request_part *r, unsigned char out[HASH_MAX])
 {
     const struct slice colon = SLICE(":");
-    unsigned char ha2[HASH_MAX];
+    unsigned char ha2[HASH_MAX] = {0};
     char hex1[2 * HASH_MAX + 1];
     char hex2[2 * HASH_MAX + 1];
-    struct slice second[] = {r->method, colon, r->uri};
-    enum err e = hash_with(h, a, second, 3, ha2);
+    enum err e = request_hash(h, kept, a, r, ha2);
     if (e != ERR_OK) return e;
     hex_encode(ha1, hash_len(a), hex1);
     hex_encode(ha2, hash_len(a), hex2);
@@ -199,7 +267,7 @@ enum digest_verdict digest_verify(const struct digest_nonces *nonces, const stru
     if (!slice_eq(c->realm, nonces->realm) || !nonce_is_ours(nonces, c->nonce, &made)) return DIGEST_BAD_NONCE;
     if (!nonce_fresh(made, now)) return DIGEST_STALE;
     struct request_part r = {method, c->uri, c->nonce, c->nc, c->cnonce, c->qop};
-    if (response_hash(nonces->hashers[a], a, ha1, &r, own) != ERR_OK) return DIGEST_UNSUPPORTED;
+    if (response_hash(nonces->hashers[a], nonces->kept, a, ha1, &r, own) != ERR_OK) return DIGEST_UNSUPPORTED;
     if (hex_decode(c->response, theirs, hash_len(a)) != ERR_OK) return DIGEST_WRONG;
     return secret_equal(own, theirs, hash_len(a)) ? DIGEST_OK : DIGEST_WRONG;
 }
@@ -248,7 +316,7 @@ enum err digest_answer(struct arena *arena, struct slice challenge, struct slice
     struct slice identity[] = {user, colon, c.realm, colon, password};
     struct request_part r = {method, uri, c.nonce, slice_of(nc_hex), cnonce, c.qop.n > 0 ? SLICE("auth") : SLICE_NONE};
     e = hash_parts(a, identity, 5, ha1);
-    if (e == ERR_OK) e = response_hash(NULL, a, ha1, &r, response);
+    if (e == ERR_OK) e = response_hash(NULL, NULL, a, ha1, &r, response);
     secret_wipe(ha1, sizeof ha1);
     if (e != ERR_OK) return e;
     hex_encode(response, hash_len(a), response_hex);

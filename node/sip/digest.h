@@ -23,6 +23,29 @@ struct digest_offer digest_offer_all(void);
 /* "SHA-256", "SHA-512-256" or "MD5", in any case. ERR_SYNTAX. */
 MUST_CHECK enum err digest_algorithm_named(struct slice name, enum hash_algorithm *out);
 
+/* What was worked out lately and is asked for again. Begins as zeros, in the caller's storage; goes with one key.
+ *
+ * Nonces of ours: most come back within a second, and to this node. The request's half of a response, which is the same
+ * for all phones of a domain; it holds nothing that is secret. */
+#define DIGEST_KEPT_NONCES 512
+#define DIGEST_KEPT_CLIENT 24
+#define DIGEST_KEPT_TEXT 64
+struct digest_kept {
+    struct digest_kept_nonce {
+        char text[56];
+        char client[DIGEST_KEPT_CLIENT];
+        char realm[DIGEST_KEPT_TEXT];
+        uint8_t client_len;
+        uint8_t realm_len;
+    } nonces[DIGEST_KEPT_NONCES];
+    enum hash_algorithm algorithm;
+    char method[16];
+    char uri[DIGEST_KEPT_TEXT];
+    uint8_t method_len; /* 0: there is none */
+    uint8_t uri_len;
+    unsigned char request_hash[32];
+};
+
 /* Where nonces are good. */
 struct digest_nonces {
     struct mac *key;
@@ -31,6 +54,7 @@ struct digest_nonces {
     struct slice realm;
     struct slice client;                          /* bytes that stand for the client's address */
     struct hasher *hashers[HASH_ALGORITHM_COUNT]; /* what spares libcrypto its look-ups; NULL: it makes them */
+    struct digest_kept *kept;                     /* NULL: everything is worked out */
 };
 
 /* Appends one challenge header line for each algorithm offered: "WWW-Authenticate: Digest realm=...\r\n..." or with

@@ -242,6 +242,24 @@ static enum err second_reader(struct slice part, const struct sip_uri *uri)
     return e;
 }
 
+static void copy_params(struct sip_param *to, const struct sip_param *from, size_t count)
+{
+    if (count > 0) memcpy(to, from, count * sizeof *to);
+}
+
+/* The slots of parameters behind the last are left alone: they are most of it. */
+static void publish_uri(const struct sip_uri *uri, struct sip_uri *out)
+{
+    out->scheme = uri->scheme;
+    out->user = uri->user;
+    out->host = uri->host;
+    out->host_is_v6 = uri->host_is_v6;
+    out->port = uri->port;
+    out->param_count = uri->param_count;
+    copy_params(out->params, uri->params, uri->param_count);
+    out->number = uri->number;
+}
+
 enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *out)
 {
     struct sip_uri_shape shape;
@@ -256,7 +274,7 @@ enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *o
         e = resolve(arena, &uri.params[i].name);
         if (e == ERR_OK) e = resolve(arena, &uri.params[i].value);
     }
-    if (e == ERR_OK) *out = uri;
+    if (e == ERR_OK) publish_uri(&uri, out);
     return e;
 }
 
@@ -307,9 +325,15 @@ enum err sip_name_addr_parse(struct arena *arena, struct slice text, struct sip_
         return ERR_OK;
     }
     if (!sip_scan_addr(trimmed, &shape)) return ERR_SYNTAX;
-    struct sip_name_addr a = {.display = shape.display, .uri_text = shape.uri};
+    struct sip_name_addr a;
+    a.param_count = 0;
     enum err e = split_params(shape.params, &a);
-    if (e == ERR_OK) e = sip_uri_parse(arena, shape.uri, &a.uri);
-    if (e == ERR_OK) *out = a;
-    return e;
+    if (e == ERR_OK) e = sip_uri_parse(arena, shape.uri, &out->uri);
+    if (e != ERR_OK) return e;
+    out->display = shape.display;
+    out->uri_text = shape.uri;
+    out->star = false;
+    out->param_count = a.param_count;
+    copy_params(out->params, a.params, a.param_count);
+    return ERR_OK;
 }

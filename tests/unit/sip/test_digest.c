@@ -78,8 +78,11 @@ static void unusable_challenges(void **state)
     buf_fini(&out);
 }
 
+static bool keeping; /* every test is made without and with what is kept */
+
 struct exchange {
     struct digest_nonces nonces;
+    struct digest_kept *kept;
     struct arena arena;
     struct mac *key;
     struct buf challenge;
@@ -97,7 +100,10 @@ static void exchange_open(struct exchange *x, unsigned line, const char *passwor
     *x = (struct exchange){0};
     x->key = mac_new(secret);
     assert_non_null(x->key);
-    x->nonces = (struct digest_nonces){.key = x->key, .realm = SLICE("example.org"), .client = SLICE("192.0.2.7")};
+    x->kept = keeping ? calloc(1, sizeof *x->kept) : NULL;
+    assert_true(!keeping || x->kept != NULL);
+    x->nonces = (struct digest_nonces){
+        .key = x->key, .realm = SLICE("example.org"), .client = SLICE("192.0.2.7"), .kept = x->kept};
     assert_int_equal(digest_challenge(&x->nonces, &offer, false, false, t, &x->challenge), ERR_OK);
     struct slice rest = buf_view(&x->challenge);
     struct slice value = SLICE_NONE;
@@ -121,6 +127,7 @@ static void exchange_open(struct exchange *x, unsigned line, const char *passwor
 static void exchange_close(struct exchange *x)
 {
     mac_free(x->key);
+    free(x->kept);
     buf_fini(&x->challenge);
     buf_fini(&x->answer);
     arena_fini(&x->arena);
@@ -260,6 +267,8 @@ static void another_key_is_another_cluster(void **state)
     struct mac *another = mac_new(other);
     assert_non_null(another);
     x.nonces.key = another;
+    assert_int_equal(verdict(&x, now), keeping ? DIGEST_OK : DIGEST_BAD_NONCE); /* what is kept goes with one key */
+    x.nonces.kept = NULL;
     assert_int_equal(verdict(&x, now), DIGEST_BAD_NONCE);
     x.nonces.other = x.key; /* while keys are exchanged both are good */
     assert_int_equal(verdict(&x, now), DIGEST_OK);
@@ -279,6 +288,33 @@ static void another_client_has_no_use_for_it(void **state)
     x.nonces.realm = SLICE("xample.org");
     x.c.realm = SLICE("xample.org");
     assert_int_equal(verdict(&x, now), DIGEST_BAD_NONCE);
+    exchange_close(&x);
+}
+
+/* What is kept of one request says nothing of another, and what is pushed out is worked out again. */
+static void only_the_same_is_kept(void **state)
+{
+    (void)state;
+    struct exchange x;
+    exchange_open(&x, 1, "secret", now);
+    assert_int_equal(verdict(&x, now), DIGEST_OK);
+    assert_int_equal(digest_verify(&x.nonces, &x.c, x.ha1[HASH_MD5], SLICE("INVITE"), now), DIGEST_WRONG);
+    assert_int_equal(verdict(&x, now), DIGEST_OK);
+    struct slice uri = x.c.uri;
+    x.c.uri = SLICE("sip:example.or");
+    assert_int_equal(verdict(&x, now), DIGEST_WRONG);
+    x.c.uri = uri;
+    x.c.algorithm = SLICE("SHA-256");
+    assert_int_equal(verdict(&x, now), DIGEST_WRONG);
+    x.c.algorithm = SLICE("MD5");
+    assert_int_equal(verdict(&x, now), DIGEST_OK);
+    struct buf more = {0};
+    for (int i = 1; i < 3000; i++) {
+        buf_reset(&more);
+        assert_int_equal(digest_challenge(&x.nonces, &offer, false, false, (struct wall){now.ms + i}, &more), ERR_OK);
+    }
+    assert_int_equal(verdict(&x, now), DIGEST_OK);
+    buf_fini(&more);
     exchange_close(&x);
 }
 
@@ -329,8 +365,11 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(another_key_is_another_cluster),
         cmocka_unit_test(another_client_has_no_use_for_it),
+        cmocka_unit_test(only_the_same_is_kept),
         cmocka_unit_test(algorithms_have_names_in_any_case),
         cmocka_unit_test(the_form_of_a_challenge),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("all worked out", tests, NULL, NULL);
+    keeping = true;
+    return failed + cmocka_run_group_tests_name("kept", tests, NULL, NULL);
 }
