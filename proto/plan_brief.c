@@ -1,7 +1,8 @@
-/* plan_brief: the few fields of a stored account that routing asks for, read from the bytes without making an object.
+/* plan_brief: a stored account, or the few fields of it that routing asks for, read from the bytes without making an
+ * object of protobuf-c's between.
  *
- * Every call to a registered number asks; making the whole object, with its hashes and lists, took as long as finding
- * it. It knows the wire format of protobuf (varints, lengths, fixed sizes) and skips what it does not know. */
+ * Every call to a registered number and every proof of a password asks; making the object took as long as finding it.
+ * It knows the wire format of protobuf (varints, lengths, fixed sizes) and skips what it does not know. */
 #include "proto/plan_codec.h"
 
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
@@ -31,6 +32,7 @@ static bool take_bytes(struct slice *s, size_t n, struct slice *out)
 
 struct wire_field {
     uint64_t number;
+    enum wire wire;
     uint64_t value;     /* of a varint */
     struct slice bytes; /* of a text, a message */
 };
@@ -42,7 +44,8 @@ static bool take_field(struct slice *s, struct wire_field *f)
     *f = (struct wire_field){.number = 0};
     if (!take_varint(s, &tag)) return false;
     f->number = tag >> 3;
-    switch ((enum wire)(tag & 7)) {
+    f->wire = (enum wire)(tag & 7);
+    switch (f->wire) {
     case WIRE_VARINT: return take_varint(s, &f->value);
     case WIRE_64: return take_bytes(s, 8, &f->bytes);
     case WIRE_BYTES: return take_varint(s, &length) && length <= s->n && take_bytes(s, (size_t)length, &f->bytes);
@@ -72,4 +75,88 @@ enum err plan_account_brief_read(struct slice packed, struct plan_account_brief 
     }
     *out = made;
     return ERR_OK;
+}
+
+/* ---- the whole account ---- */
+
+static bool read_secret(struct slice packed, struct plan_secret *s)
+{
+    unsigned seen = 0;
+    while (packed.n > 0) {
+        struct wire_field f;
+        if (!take_field(&packed, &f) || f.wire != WIRE_BYTES || f.number == 0 || f.number > 3) return false;
+        unsigned char *const places[] = {s->md5, s->sha256, s->sha512_256};
+        size_t n = f.number == 1 ? sizeof s->md5 : sizeof s->sha256;
+        if (f.bytes.n != n || (seen >> f.number & 1) != 0) return false;
+        memcpy(places[f.number - 1], f.bytes.p, n);
+        seen |= 1U << f.number;
+    }
+    s->set = seen == (1U << 1 | 1U << 2 | 1U << 3);
+    return s->set;
+}
+
+static bool set_text(struct plan_account *a, const struct wire_field *f)
+{
+    if (f->wire != WIRE_BYTES) return false;
+    switch (f->number) {
+    case 1: a->name = f->bytes; break;
+    case 2: return !a->secret.set && read_secret(f->bytes, &a->secret);
+    case 3: a->number_count++; break;
+    case 5: a->prepend = f->bytes; break;
+    case 6: a->site = f->bytes; break;
+    default: a->map = f->bytes; break; /* 12 */
+    }
+    return true;
+}
+
+static bool set_number(struct plan_account *a, const struct wire_field *f)
+{
+    uint32_t value = (uint32_t)f->value;
+    if (f->wire != WIRE_VARINT || f->value > UINT32_MAX) return false;
+    switch (f->number) {
+    case 4:
+        if (value > LIMIT_NUMBER) return false;
+        a->strip = (uint8_t)value;
+        break;
+    case 7: a->max_contacts = value; break;
+    case 8: a->calls = value; break;
+    case 9: a->disabled = value != 0; break;
+    case 10: a->keepalive = (enum plan_keepalive)value; break;
+    case 11: a->keepalive_every_ms = value != 0 ? value : PLAN_KEEPALIVE_DEFAULT_MS; break;
+    default: return false;
+    }
+    return true;
+}
+
+static bool is_text(uint64_t number)
+{
+    return number <= 12 && (1U << number & (1U << 1 | 1U << 2 | 1U << 3 | 1U << 5 | 1U << 6 | 1U << 12)) != 0;
+}
+
+static bool set_numbers(struct arena *arena, struct slice account, struct plan_account *a)
+{
+    struct slice *list = a->number_count <= LIMIT_LIST ? arena_alloc(arena, a->number_count * sizeof *list) : NULL;
+    struct wire_field f;
+    size_t n = 0;
+    if (list == NULL) return false;
+    while (take_field(&account, &f)) {
+        if (f.number == 3) list[n++] = f.bytes;
+    }
+    a->numbers = list;
+    return true;
+}
+
+bool plan_account_read(struct arena *arena, struct slice packed, struct plan_account *out)
+{
+    struct plan_account a = {.keepalive_every_ms = PLAN_KEEPALIVE_DEFAULT_MS};
+    struct wire_field f;
+    if (packed.n > LIMIT_OBJECT || !take_field(&packed, &f)) return false;
+    if (f.number != 4 || f.wire != WIRE_BYTES || packed.n > 0) return false;
+    struct slice account = arena_copy(arena, f.bytes);
+    for (struct slice rest = account; rest.n > 0;) {
+        if (!take_field(&rest, &f) || !(is_text(f.number) ? set_text(&a, &f) : set_number(&a, &f))) return false;
+    }
+    if (account.p == NULL || (a.number_count > 0 && !set_numbers(arena, account, &a))) return false;
+    *out = a;
+    return true;
 }

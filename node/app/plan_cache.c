@@ -284,24 +284,34 @@ enum err plan_get(struct node *n, struct arena *arena, enum plan_kind kind, stru
     return e == ERR_OK && out->kind != kind ? ERR_CORRUPT : e;
 }
 
+static enum err unpack_account(struct arena *arena, struct slice packed, struct plan_account *out)
+{
+    struct plan_object o;
+    if (plan_account_read(arena, packed, out)) return ERR_OK;
+    enum err e = plan_object_unpack_stored(arena, packed, &o, NULL);
+    if (e == ERR_OK && o.kind != PLAN_ACCOUNT) e = ERR_CORRUPT;
+    if (e == ERR_OK) *out = o.account;
+    return e;
+}
+
 /* The work that an account is, done for one that does not exist: who measures the time of an answer learns nothing. The
  * hash stands for the checksum of a stored record. */
 static void read_decoy(struct node *n, struct arena *arena)
 {
-    struct plan_object o;
+    struct plan_account a;
     n->cache.decoy_sum += map_hash(&n->jobs, n->cache.decoy);
-    (void)!plan_object_unpack_stored(arena, n->cache.decoy, &o, NULL);
+    (void)!unpack_account(arena, n->cache.decoy, &a);
 }
 
 enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out)
 {
     struct node *n = ctx;
-    struct plan_object o;
+    struct slice packed = SLICE_NONE;
     enum err e = node_read_begin(n);
     if (e != ERR_OK) return e;
-    e = plan_get(n, arena, PLAN_ACCOUNT, name, &o);
+    e = stored_object(n, PLAN_ACCOUNT, name, &packed);
+    if (e == ERR_OK) e = unpack_account(arena, packed, out);
     if (e == ERR_NOTFOUND) read_decoy(n, arena);
     node_read_end(n);
-    if (e == ERR_OK) *out = o.account;
     return e;
 }

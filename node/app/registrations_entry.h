@@ -29,7 +29,9 @@ struct entry {
     bool lost : 1;        /* its way was lost while it was being written */
     bool wants_way : 1;   /* when the edge is open */
     bool of_flow : 1;     /* it has a reg-id: known is not enough */
-    uint8_t lease_log2;   /* of its public half's lease_s */
+    bool wayless : 1;     /* with the keepalive that follows it wants no way, as long as the others know the same */
+    uint8_t keepalive : 2;
+    uint8_t lease_log2; /* of its public half's lease_s */
     uint16_t account_len;
     uint16_t key_len;
     char key[]; /* account NUL contact */

@@ -22,6 +22,8 @@ struct part {
     bool recovered; /* what other nodes gave back: it says nothing of its way */
     bool of_flow;
     bool has_way;
+    bool wayless;
+    uint8_t keepalive : 2; /* of wayless */
     uint8_t lease_log2;
     struct edge_way_spec way;
 };
@@ -76,6 +78,8 @@ static void settle_put(struct registrations *r, const struct write *w, struct pa
         e->lease_log2 = p->lease_log2;
         e->known = p->known;
         e->of_flow = p->of_flow;
+        e->wayless = p->wayless;
+        e->keepalive = p->keepalive;
         e->hidden = p->hidden;
         bool said = !p->hidden && !p->recovered;
         entry_set_shown(r, e, said && w->generation == r->generation, p->public_hash);
@@ -212,6 +216,17 @@ static enum err both_halves(struct registrations *r, struct arena *arena, const 
     return e;
 }
 
+/* What way the binding wants. known: what the others know of it is what they knew; then so is where it is. */
+static void set_way(struct registrations *r, struct part *p, struct arena *arena, const struct binding *b, bool known)
+{
+    const struct entry *e = p->entry;
+    p->keepalive = (uint8_t)((unsigned)b->keepalive & 3U);
+    p->wayless = known && e->wayless && b->keepalive_known && e->keepalive == p->keepalive;
+    if (p->wayless || p->recovered) return;
+    p->has_way = way_wanted(r->n, arena, b, &p->way);
+    p->wayless = !p->has_way && b->keepalive_known;
+}
+
 static enum err begin_put(struct write *w, struct arena *arena, const struct binding *b, struct store_private_put *put)
 {
     struct slice private_half = SLICE_NONE;
@@ -234,10 +249,10 @@ static enum err begin_put(struct write *w, struct arena *arena, const struct bin
     p->known = entry_known(r, b);
     p->of_flow = b->reg_id > 0;
     p->recovered = b->call_id.n == 0;
-    p->has_way = !p->recovered && way_wanted(r->n, arena, b, &p->way);
+    bool known = e->shown && e->public_hash == p->public_hash;
+    set_way(r, p, arena, b, known);
     p->hidden = (e->hidden || (!e->live && !e->shown)) && flaps_damped(r->flaps, b->account, node_mono());
     *put = (struct store_private_put){STATE_BINDING, entry_key(e), private_half};
-    bool known = e->shown && e->public_hash == p->public_hash;
     if (p->recovered && !e->live) e->recovered = true;
     /* What was given back is shown in the epoch that follows, some at a time. */
     if (!known && !p->hidden && !p->recovered) write_public(r->n, w, entry_key(e), public_half, false);

@@ -176,15 +176,14 @@ enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct fl
 
 void edge_challenge(struct edge *e, const struct flow *from, const struct sip_view *v, bool proxy, bool stale)
 {
-    struct buf lines = {0};
     struct digest_offer offer = offer_of(e);
     struct sock_key key;
     struct digest_nonces nonces = nonces_for(e, from, &key);
+    buf_reset(&e->lines);
     edge_count(e, EC_challenged);
-    if (digest_challenge(&nonces, &offer, proxy, stale, edge_wall(), &lines) == ERR_OK) {
-        edge_answer_stateless(e, from, v, proxy ? 407 : 401, buf_view(&lines));
+    if (digest_challenge(&nonces, &offer, proxy, stale, edge_wall(), &e->lines) == ERR_OK) {
+        edge_answer_stateless(e, from, v, proxy ? 407 : 401, buf_view(&e->lines));
     } else {
         edge_count(e, EC_no_memory);
     }
-    buf_fini(&lines);
 }

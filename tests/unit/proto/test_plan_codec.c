@@ -541,15 +541,78 @@ static void brief_and_whole_agree(void **state)
     }
 }
 
+static void assert_same_account(const struct plan_account *a, const struct plan_account *b)
+{
+    assert_slice(a->name, b->name);
+    assert_slice(a->prepend, b->prepend);
+    assert_slice(a->site, b->site);
+    assert_slice(a->map, b->map);
+    assert_memory_equal(&a->secret, &b->secret, sizeof a->secret);
+    assert_int_equal(a->number_count, b->number_count);
+    for (size_t i = 0; i < a->number_count; i++)
+        assert_slice(a->numbers[i], b->numbers[i]);
+    assert_int_equal(a->strip, b->strip);
+    assert_int_equal(a->max_contacts, b->max_contacts);
+    assert_int_equal(a->calls, b->calls);
+    assert_int_equal(a->disabled, b->disabled);
+    assert_int_equal(a->keepalive, b->keepalive);
+    assert_int_equal(a->keepalive_every_ms, b->keepalive_every_ms);
+}
+
+/* Whatever the bytes are: an account that is read without the object is the account that the object has. */
+static void compare_readings(struct slice packed)
+{
+    struct arena arena = {0};
+    struct plan_account read;
+    struct plan_object o;
+    if (plan_account_read(&arena, packed, &read)) {
+        assert_int_equal(plan_object_unpack_stored(&arena, packed, &o, NULL), ERR_OK);
+        assert_int_equal(o.kind, PLAN_ACCOUNT);
+        assert_same_account(&read, &o.account);
+    }
+    arena_fini(&arena);
+}
+
+static void read_and_unpacked_agree(void **state)
+{
+    (void)state;
+    for (enum plan_kind kind = PLAN_DEFAULTS; kind < PLAN_KIND_COUNT; kind++) {
+        struct arena arena = {0};
+        struct buf packed = {0};
+        struct plan_object o = sample(kind);
+        struct plan_account read;
+        assert_int_equal(plan_object_pack(&o, &packed), ERR_OK);
+        assert_int_equal(plan_account_read(&arena, buf_view(&packed), &read), kind == PLAN_ACCOUNT);
+        for (size_t n = 0; n <= packed.n; n++)
+            compare_readings((struct slice){packed.p, n});
+        for (size_t n = 0; n < packed.n; n++) {
+            for (unsigned bit = 0; bit < 8; bit++) {
+                packed.p[n] = (char)(packed.p[n] ^ 1 << bit);
+                compare_readings(buf_view(&packed));
+                packed.p[n] = (char)(packed.p[n] ^ 1 << bit);
+            }
+        }
+        buf_fini(&packed);
+        arena_fini(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_no_clear_text),
-        cmocka_unit_test(test_truncated),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_hostile_bytes),      cmocka_unit_test(test_unknown_field),
-        cmocka_unit_test(test_hash_separates_key), cmocka_unit_test(test_change_round_trip),
-        cmocka_unit_test(test_change_terms),       cmocka_unit_test(brief_and_whole_agree),
-        cmocka_unit_test(test_change_refused),     cmocka_unit_test(test_change_envelope_refused),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_no_clear_text),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_unknown_field),
+        cmocka_unit_test(test_hash_separates_key),
+        cmocka_unit_test(test_change_round_trip),
+        cmocka_unit_test(test_change_terms),
+        cmocka_unit_test(brief_and_whole_agree),
+        cmocka_unit_test(read_and_unpacked_agree),
+        cmocka_unit_test(test_change_refused),
+        cmocka_unit_test(test_change_envelope_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
