@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "proto/plan_codec.h"
+#include "state.pb-c.h"
 
 static void assert_slice(struct slice a, struct slice b)
 {
@@ -136,6 +137,50 @@ static void test_binding(void **state)
         }
         buf_fini(&packed);
         arena_fini(&arena);
+    }
+}
+
+/* Packed by hand, byte for byte what protobuf-c would write. */
+static void test_binding_bytes(void **state)
+{
+    static const struct binding rows[] = {
+        {.account = {"6001", 4}, .contact = {"sip:6001@192.0.2.7", 18}},
+        {.account = {"6001", 4},
+         .contact = {"sip:6001@192.0.2.7", 18},
+         .received = {"udp:192.0.2.7:5062", 18},
+         .path = {"<sip:edge;lr>", 13},
+         .user_agent = {"phone", 5},
+         .since = {1700000000123},
+         .q_milli = 1000,
+         .lease_s = 4096,
+         .instance = {"<urn:uuid:0>", 12},
+         .reg_id = 2147483647,
+         .call_id = {"abc", 3},
+         .cseq = 4294967295,
+         .expires = {1700000600123}},
+        {.account = {"a", 1}, .contact = {"b", 1}, .since = {-1}, .q_milli = 127, .expires = {INT64_MIN}},
+        {.account = {"a", 1}, .contact = {"b", 1}, .since = {INT64_MAX}, .q_milli = 128, .cseq = 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (int public_only = 0; public_only < 2; public_only++) {
+            struct buf packed = {0};
+            assert_int_equal(binding_pack(&rows[i], public_only != 0, &packed), ERR_OK);
+            Tandem__State__Binding *m = tandem__state__binding__unpack(NULL, packed.n, (const uint8_t *)packed.p);
+            assert_non_null(m);
+            size_t n = tandem__state__binding__get_packed_size(m);
+            uint8_t *again = malloc(n);
+            assert_non_null(again);
+            assert_int_equal(tandem__state__binding__pack(m, again), n);
+            assert_int_equal(packed.n, n);
+            assert_memory_equal(packed.p, again, n);
+            assert_int_equal(m->since_ms, rows[i].since.ms);
+            assert_int_equal(m->private_half == NULL, public_only);
+            if (m->private_half != NULL) assert_int_equal(m->private_half->expires_ms, rows[i].expires.ms);
+            free(again);
+            tandem__state__binding__free_unpacked(m, NULL);
+            buf_fini(&packed);
+        }
     }
 }
 
@@ -325,15 +370,11 @@ static void test_source_ban(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record),
-        cmocka_unit_test(test_record_refused),
-        cmocka_unit_test(test_horizon),
-        cmocka_unit_test(test_binding),
-        cmocka_unit_test(test_binding_refused),
-        cmocka_unit_test(test_trunk_health),
-        cmocka_unit_test(test_node_card),
-        cmocka_unit_test(test_member_note),
-        cmocka_unit_test(test_trunk_registration),
+        cmocka_unit_test(test_record),        cmocka_unit_test(test_record_refused),
+        cmocka_unit_test(test_horizon),       cmocka_unit_test(test_binding),
+        cmocka_unit_test(test_binding_bytes), cmocka_unit_test(test_binding_refused),
+        cmocka_unit_test(test_trunk_health),  cmocka_unit_test(test_node_card),
+        cmocka_unit_test(test_member_note),   cmocka_unit_test(test_trunk_registration),
         cmocka_unit_test(test_source_ban),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
