@@ -7,7 +7,7 @@
 #include "store/lock.h"
 #include "store/snapshot.h"
 
-#define STATE_LINGER_US 25000 /* a phone that registers among many others waits so long for its 200 */
+#define STATE_LINGER_US 40000 /* a phone that registers among many others waits so long for its 200 */
 #define SPARE_MAX 256
 #define SPARE_BYTES 4096
 

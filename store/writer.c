@@ -9,6 +9,7 @@
  * started again anything else       each job alone, so that one damaged object does not fail its neighbours */
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -227,6 +228,7 @@ static void *writer_main(void *arg)
 enum err writer_start(struct writer *w, struct store *s, struct env *env, const char *what, unsigned linger_us)
 {
     pthread_condattr_t attr;
+    char name[16]; /* as top and perf show it */
     *w = (struct writer){.store = s, .env = env, .what = what, .linger_us = linger_us};
     list_init(&w->queue);
     if (pthread_condattr_init(&attr) != 0) return ERR_NOMEM;
@@ -237,6 +239,8 @@ enum err writer_start(struct writer *w, struct store *s, struct env *env, const 
     if (rc != 0) return ERR_NOMEM;
     w->sync_made = true;
     w->running = pthread_create(&w->thread, NULL, writer_main, w) == 0;
+    (void)snprintf(name, sizeof name, "write-%s", env->name);
+    if (w->running) (void)pthread_setname_np(w->thread, name);
     return w->running ? ERR_OK : ERR_NOMEM;
 }
 

@@ -79,19 +79,29 @@ def storm():
 # ---- CPU ----
 
 def one_round(rival):
-    """CPU microseconds per registration, its challenge included: everybody refreshes."""
+    """What the refreshes of everybody take, their challenges included."""
     rival.start()
     try:
         with storm() as s:
             users = [user(i) for i in range(USERS)]
             assert s.register(users, timeout=120), "not all are registered"
-            before = rivals.cpu_seconds(rival.pids())
+            before = rivals.spent(rival.pids())
             assert s.register(users, timeout=120, rate=RATE), "not all are refreshed"
-            used = rivals.cpu_seconds(rival.pids()) - before
+            used = rivals.spent(rival.pids()) - before
             assert not s.refused, s.refused
     finally:
         rival.stop()
-    return used / USERS * 1e6
+    return used
+
+
+def us(used):
+    return used.total / USERS * 1e6
+
+
+def share(rounds):
+    """The kernel's part of the time of all rounds."""
+    user, system = sum(r.user for r in rounds), sum(r.system for r in rounds)
+    return system / (user + system or 1)
 
 
 def cpu(arguments):
@@ -101,10 +111,12 @@ def cpu(arguments):
         for number in range(arguments.rounds):
             for rival in everyone:
                 results[rival.name].append(one_round(rival))
-            print(f"# round {number + 1}: " + ", ".join(f"{n} {v[-1]:.0f} us" for n, v in results.items()), flush=True)
-    median = {name: statistics.median(values) for name, values in results.items()}
+            print(f"# round {number + 1}: " + ", ".join(f"{n} {us(v[-1]):.0f} us" for n, v in results.items()), flush=True)
+    median = {name: statistics.median(map(us, rounds)) for name, rounds in results.items()}
     for name, value in median.items():
         row(GROUP, f"cpu per digest registration, both rounds: {name}", value, "us")
+        row(GROUP, f"of these in the kernel: {name}", value * share(results[name]), "us")
+    row(GROUP, "of these for the commit: tandem", statistics.median(r.helpers for r in results["tandem"]) / USERS * 1e6, "us")
     for build, hold in (("tandem", None), ("profiled", 1)):  # what a production node runs has to hold it
         row(GROUP, f"cpu per digest registration: {build} / kamailio (memory)", median[build] / median["kamailio"], "x", hold)
 
