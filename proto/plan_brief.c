@@ -1,8 +1,8 @@
-/* plan_brief: a stored account, or the few fields of it that routing asks for, read from the bytes without making an
- * object of protobuf-c's between.
+/* plan_brief: stored objects read and cut as bytes, without making an object of protobuf-c's between: an account, or
+ * the few fields of it that routing asks for, and a route without its match.
  *
  * Every call to a registered number and every proof of a password asks; making the object took as long as finding it.
- * It knows the wire format of protobuf (varints, lengths, fixed sizes) and skips what it does not know. */
+ * It knows the wire format of protobuf (varints, lengths, fixed sizes) and skips, or keeps, what it does not know. */
 #include "proto/plan_codec.h"
 
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
@@ -159,4 +159,60 @@ bool plan_account_read(struct arena *arena, struct slice packed, struct plan_acc
     if (account.p == NULL || (a.number_count > 0 && !set_numbers(arena, account, &a))) return false;
     *out = a;
     return true;
+}
+
+/* ---- a route without its match ---- */
+
+#define OBJECT_ROUTE 5
+#define ROUTE_MATCH 2
+
+static void put_varint(struct buf *out, uint64_t value)
+{
+    char text[10];
+    size_t n = 0;
+    do {
+        text[n++] = (char)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
+        value >>= 7;
+    } while (value > 0);
+    buf_add(out, text, n);
+}
+
+/* The fields of a route but for its match: counted with out NULL, else written. */
+static enum err other_fields(struct slice route, size_t *n, struct buf *out)
+{
+    struct wire_field f;
+    *n = 0;
+    while (route.n > 0) {
+        const char *begin = route.p;
+        if (!take_field(&route, &f)) return ERR_CORRUPT;
+        size_t size = (size_t)(route.p - begin);
+        if (f.number == ROUTE_MATCH) continue;
+        *n += size;
+        if (out != NULL) buf_add(out, begin, size);
+    }
+    return ERR_OK;
+}
+
+enum err plan_route_form(struct slice packed, struct buf *out)
+{
+    struct wire_field f;
+    bool found = false;
+    while (packed.n > 0) {
+        const char *begin = packed.p;
+        size_t n = 0;
+        if (!take_field(&packed, &f)) return ERR_CORRUPT;
+        if (f.number != OBJECT_ROUTE || f.bytes.p == NULL) {
+            buf_add(out, begin, (size_t)(packed.p - begin));
+            continue;
+        }
+        found = true;
+        enum err e = other_fields(f.bytes, &n, NULL);
+        if (e != ERR_OK) return e;
+        put_varint(out, OBJECT_ROUTE << 3 | WIRE_BYTES);
+        put_varint(out, n);
+        e = other_fields(f.bytes, &n, out);
+        if (e != ERR_OK) return e;
+    }
+    if (!found) return ERR_CORRUPT;
+    return out->failed ? ERR_NOMEM : ERR_OK;
 }

@@ -34,6 +34,11 @@ MUST_CHECK enum err plan_account_brief_read(struct slice packed, struct plan_acc
  * another kind of object, an account with something unusual in it, or memory is out: plan_object_unpack_stored tells.
  */
 MUST_CHECK bool plan_account_read(struct arena *arena, struct slice packed, struct plan_account *out);
+
+/* Appends a stored route without its match: routes that differ in nothing else have equal bytes. What a newer version
+ * put in stays. ERR_CORRUPT: no route, ERR_NOMEM. */
+MUST_CHECK enum err plan_route_form(struct slice packed, struct buf *out);
+
 /* SHA-256 over key, NUL, packed: what plan_digest_add takes. h is of HASH_SHA256, or NULL for one digest alone. */
 MUST_CHECK enum err plan_object_hash(struct hasher *h, struct slice key, struct slice packed,
                                      unsigned char out[HASH_SHA256_LEN]);

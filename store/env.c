@@ -108,37 +108,68 @@ static int open_tables(struct env *e, MDB_txn *txn, const char *const *tables)
     return rc;
 }
 
-static enum err check_format(struct env *e, struct env_write *w, struct err_info *info)
+static enum err put_format(struct env_write *w)
+{
+    char format[4];
+    put_be(format, ENV_FORMAT, sizeof format);
+    return env_put_one(w, ENV_META, SLICE("format"), (struct slice){format, sizeof format});
+}
+
+static enum err other_format(struct env *e, struct env_write *w, uint64_t found, env_upgrade *upgrade,
+                             struct err_info *info)
+{
+    enum err err = upgrade != NULL && found < ENV_FORMAT ? upgrade(w, found) : ERR_VERSION;
+    if (err == ERR_OK) err = put_format(w);
+    if (err == ERR_VERSION) {
+        return err_fail(info, err, "%s has format %llu and this program reads %d: use the version that wrote it",
+                        e->path, (unsigned long long)found, ENV_FORMAT);
+    }
+    if (err == ERR_CORRUPT) {
+        return err_fail(info, err, "%s is damaged: move it away, so that the node fetches it from the other members",
+                        e->path);
+    }
+    return err == ERR_OK ? ERR_OK : env_fail(info, e, w->rc, "cannot be brought up to this version's format");
+}
+
+static enum err check_format(struct env *e, struct env_write *w, env_upgrade *upgrade, struct err_info *info)
 {
     struct slice content;
-    char format[4];
     enum err err = env_get(w, ENV_META, SLICE("format"), &content);
     if (err == ERR_NOTFOUND) {
         char last[ENV_KEY_MAX];
         struct slice key;
         err = env_last_key(w, ENV_META, last, &key);
         if (err == ERR_OK && key.n > 0) err = ERR_CORRUPT;
-        put_be(format, ENV_FORMAT, sizeof format);
-        if (err == ERR_OK) err = env_put_one(w, ENV_META, SLICE("format"), (struct slice){format, sizeof format});
+        if (err == ERR_OK) err = put_format(w);
     } else if (err == ERR_OK && (content.n != 4 || get_be(content.p, 4) != ENV_FORMAT)) {
-        unsigned long long found = content.n == 4 ? get_be(content.p, 4) : 0;
-        return err_fail(info, ERR_VERSION,
-                        "%s has format %llu and this program reads %d: use the version that wrote it", e->path, found,
-                        ENV_FORMAT);
+        return other_format(e, w, content.n == 4 ? get_be(content.p, 4) : 0, upgrade, info);
     }
     if (err == ERR_CORRUPT) return err_fail(info, err, "%s: the format record is damaged", e->path);
     return err == ERR_OK ? ERR_OK : env_fail(info, e, w->rc, "the format record");
 }
 
-static enum err prepare(struct env *e, const char *const *tables, struct err_info *info)
+/* One attempt; *rc is what LMDB said. */
+static enum err try_prepare(struct env *e, const char *const *tables, env_upgrade *upgrade, int *rc,
+                            struct err_info *info)
 {
     struct env_write w;
     enum err err = env_begin(e, &w);
+    *rc = w.rc;
     if (err != ERR_OK) return env_fail(info, e, w.rc, "cannot begin");
-    int rc = open_tables(e, w.txn, tables);
-    err = rc == MDB_SUCCESS ? check_format(e, &w, info) : env_fail(info, e, rc, "cannot open its tables");
+    *rc = open_tables(e, w.txn, tables);
+    err = *rc == MDB_SUCCESS ? check_format(e, &w, upgrade, info) : env_fail(info, e, *rc, "cannot open its tables");
     if (err == ERR_OK && env_commit(&w) != ERR_OK) err = env_fail(info, e, w.rc, "cannot write");
+    if (*rc == MDB_SUCCESS) *rc = w.rc;
     env_abort(&w);
+    return err;
+}
+
+static enum err prepare(struct env *e, const char *const *tables, env_upgrade *upgrade, struct err_info *info)
+{
+    int rc;
+    enum err err = try_prepare(e, tables, upgrade, &rc, info);
+    while (err == ERR_FULL && rc == MDB_MAP_FULL && env_grow(e) == ERR_OK)
+        err = try_prepare(e, tables, upgrade, &rc, info);
     return err;
 }
 
@@ -153,8 +184,8 @@ static int open_mdb(struct env *e, uint64_t map_size)
     return rc;
 }
 
-enum err env_open(struct env *e, const char *dir, const char *name, const char *const *tables, uint64_t map_size,
-                  struct err_info *info)
+enum err env_open(struct env *e, const char *dir, const char *name, const char *const *tables, env_upgrade *upgrade,
+                  uint64_t map_size, struct err_info *info)
 {
     *e = (struct env){.name = name};
     size_t n = strlen(dir) + strlen(name) + 2;
@@ -177,7 +208,7 @@ enum err env_open(struct env *e, const char *dir, const char *name, const char *
         (void)env_reader_check(e);
         err = check_length(e, info);
     }
-    if (err == ERR_OK) err = prepare(e, tables, info);
+    if (err == ERR_OK) err = prepare(e, tables, upgrade, info);
     if (err == ERR_OK && (rc = sync_dir(e->path)) != 0) err = env_fail(info, e, rc, "cannot be synchronised");
     if (err != ERR_OK) env_close(e);
     return err;

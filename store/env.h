@@ -12,7 +12,7 @@
 
 #include "node/base/bytes.h"
 
-#define ENV_FORMAT 3
+#define ENV_FORMAT 4
 #define ENV_TABLE_MAX 16
 #define ENV_KEY_MAX 511 /* LMDB's own, as Debian builds it */
 #define ENV_READERS_MAX 510
@@ -40,10 +40,15 @@ struct env_write {
 
 /* ---- life ---- */
 
-/* Opens DIR/NAME, made with mode 0700 when missing; tables ends with NULL. ERR_VERSION for another format, ERR_CORRUPT
- * for a damaged or truncated file, ERR_FULL, ERR_IO, ERR_NOMEM. On failure e needs no env_close. */
+/* Brings what an older format wrote up to this one, in the transaction that says so. ERR_VERSION: that one is too old;
+ * and the failures of writing. */
+typedef enum err env_upgrade(struct env_write *w, uint64_t from);
+
+/* Opens DIR/NAME, made with mode 0700 when missing; tables ends with NULL; upgrade NULL knows no other format.
+ * ERR_VERSION for a format that it does not know either, ERR_CORRUPT for a damaged or truncated file, ERR_FULL, ERR_IO,
+ * ERR_NOMEM. On failure e needs no env_close. */
 MUST_CHECK enum err env_open(struct env *e, const char *dir, const char *name, const char *const *tables,
-                             uint64_t map_size, struct err_info *info);
+                             env_upgrade *upgrade, uint64_t map_size, struct err_info *info);
 void env_close(struct env *e);
 
 /* The one translation of LMDB's and errno's numbers. MDB_SUCCESS is ERR_OK. */

@@ -52,19 +52,17 @@ static enum err collect_match(struct collector *c, struct slice match)
     struct pattern p;
     /* Every match was checked before it was written; one that is not a pattern now is damage. */
     if (pattern_parse(match, &p, NULL) != ERR_OK) return ERR_CORRUPT;
-    c->model.specificity = (uint8_t)pattern_specificity(&p);
+    c->model.match = match;
     pattern_keys(&p, collect_key, c);
     return c->failed ? ERR_NOMEM : ERR_OK;
 }
 
-/* An account's number as a route, packed like a route's object, so that readers know one form. */
-static enum err pack_account_route(struct arena *arena, const struct plan_account *a, struct slice number,
-                                   struct slice *packed)
+/* An account's numbers as routes, packed like a route's object without its match, so that readers know one form. */
+static enum err pack_account_route(struct arena *arena, const struct plan_account *a, struct slice *packed)
 {
     struct buf b = {0};
     struct plan_object o = {.kind = PLAN_ROUTE,
-                            .route = {.match = number,
-                                      .target = {.kind = PLAN_TO_ACCOUNT, .name = a->name},
+                            .route = {.target = {.kind = PLAN_TO_ACCOUNT, .name = a->name},
                                       .priority = PLAN_PRIORITY_DEFAULT,
                                       .weight = PLAN_WEIGHT_DEFAULT,
                                       .strip = a->strip,
@@ -79,46 +77,41 @@ static enum err pack_account_route(struct arena *arena, const struct plan_accoun
     return e;
 }
 
+/* Where the match stands in the key of a route, which lives longer than the object. */
+static enum err match_in_key(struct slice key, const struct plan_route *r, struct slice *match)
+{
+    size_t at = strlen("route/") + r->scope.n + 1;
+    if (at > key.n || r->match.n > key.n - at) return ERR_CORRUPT;
+    *match = (struct slice){key.p + at, r->match.n};
+    return slice_eq(*match, r->match) ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err collect_account(struct collector *c, const struct plan_account *a)
+{
+    enum err e = ERR_OK;
+    c->model.from_account = true;
+    if (c->model.add && a->number_count > 0) e = pack_account_route(&c->edits->arena, a, &c->model.packed);
+    for (size_t i = 0; e == ERR_OK && i < a->number_count; i++) {
+        struct slice number = a->numbers[i];
+        if (c->model.add) number = arena_copy(&c->edits->arena, number);
+        e = number.p != NULL ? collect_match(c, number) : ERR_NOMEM;
+    }
+    return e;
+}
+
 enum err index_collect(struct index_edits *edits, struct slice key, const struct plan_object *o, struct slice packed,
                        bool add)
 {
     struct collector c = {.edits = edits, .model = {.object = key, .add = add}};
-    if (o->kind == PLAN_ROUTE) {
-        if (add) c.model.packed = packed;
-        return collect_match(&c, o->route.match);
-    }
-    if (o->kind != PLAN_ACCOUNT) return ERR_OK;
-    c.model.from_account = true;
-    for (size_t i = 0; i < o->account.number_count; i++) {
-        struct slice number = o->account.numbers[i];
-        enum err e = add ? pack_account_route(&edits->arena, &o->account, number, &c.model.packed) : ERR_OK;
-        if (e == ERR_OK) e = collect_match(&c, number);
-        if (e != ERR_OK) return e;
-    }
-    return ERR_OK;
+    struct slice match;
+    if (o->kind == PLAN_ACCOUNT) return collect_account(&c, &o->account);
+    if (o->kind != PLAN_ROUTE) return ERR_OK;
+    if (add) c.model.packed = packed;
+    enum err e = match_in_key(key, &o->route, &match);
+    return e == ERR_OK ? collect_match(&c, match) : e;
 }
 
 /* ---- reading ---- */
-
-#define ENTRY_HEAD 8
-#define ENTRY_FROM_ACCOUNT 1
-
-enum err index_entry_take(struct slice *list, struct index_entry *entry)
-{
-    if (list->n == 0) return ERR_NOTFOUND;
-    if (list->n < ENTRY_HEAD) return ERR_CORRUPT;
-    const char *p = list->p;
-    size_t object_len = (size_t)get_be(p + 2, 2);
-    size_t packed_len = (size_t)get_be(p + 4, 4);
-    if (list->n - ENTRY_HEAD < object_len || list->n - ENTRY_HEAD - object_len < packed_len) return ERR_CORRUPT;
-    *entry = (struct index_entry){.object = {p + ENTRY_HEAD, object_len},
-                                  .packed = {p + ENTRY_HEAD + object_len, packed_len},
-                                  .specificity = (unsigned char)p[1],
-                                  .from_account = (p[0] & ENTRY_FROM_ACCOUNT) != 0};
-    size_t used = ENTRY_HEAD + object_len + packed_len;
-    *list = (struct slice){p + used, list->n - used};
-    return ERR_OK;
-}
 
 static size_t common_prefix(struct slice a, struct slice b)
 {
@@ -129,29 +122,55 @@ static size_t common_prefix(struct slice a, struct slice b)
     return i;
 }
 
-void index_cache_clear(struct index_cache *cache)
+enum err index_step(MDB_cursor *cursor, MDB_cursor_op op, struct slice *record, struct index_block *block)
 {
-    if (++cache->generation != 0) return;
-    memset(cache, 0, sizeof *cache); /* the number came round: old slots would look new */
-    cache->generation = 1;
+    struct slice bytes;
+    enum err e = record_step(cursor, op, record, &bytes);
+    return e == ERR_OK ? index_block_open(bytes, block) : e;
 }
 
-/* The list of one short key. ERR_NOTFOUND. */
-static enum err short_key(const struct index_reader *r, struct slice key, struct slice *list)
+/* All of a block's cache lines at once, instead of one after the other. */
+static void fetch(MDB_val v)
 {
-    uint32_t chars = 0;
-    memcpy(&chars, key.p, key.n);
-    uint32_t at = ((chars ^ (uint32_t)key.n) * 2654435761u) >> 22;
-    struct index_cache_slot *slot = &r->cache->slots[at % INDEX_CACHE_SLOTS];
-    if (slot->generation != r->cache->generation || slot->chars != chars || slot->len != key.n) {
-        struct slice found = SLICE_NONE;
-        enum err e = record_step(r->cursor, MDB_SET_KEY, &key, &found);
-        if (e != ERR_OK && e != ERR_NOTFOUND) return e;
-        *slot = (struct index_cache_slot){r->cache->generation, chars, (uint8_t)key.n, .present = e == ERR_OK,
-                                          .list = found};
-    }
-    *list = slot->list;
-    return slot->present ? ERR_OK : ERR_NOTFOUND;
+    const char *p = v.mv_data;
+    size_t n = v.mv_size < INDEX_BLOCK_MAX ? v.mv_size : INDEX_BLOCK_MAX;
+    for (size_t at = 0; at < n; at += 64)
+        __builtin_prefetch(p + at);
+}
+
+/* The last block that begins at or before key. */
+static enum err block_of(MDB_cursor *cursor, struct slice key, struct slice *record, struct index_block *block)
+{
+    MDB_val k = val_of(key);
+    MDB_val v;
+    int rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+    else if (rc == MDB_SUCCESS && !slice_eq(slice_of_val(k), key))
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV);
+    if (rc != MDB_SUCCESS) return env_err(rc);
+    fetch(v);
+    struct slice bytes;
+    *record = slice_of_val(k);
+    enum err e = record_open(*record, v, &bytes);
+    return e == ERR_OK ? index_block_open(bytes, block) : e;
+}
+
+/* In the block where the cursor stands, which begins at or before key, or in the one before it: a block's first keys
+ * may be gone, and its record's key stays. */
+static enum err seek_from(MDB_cursor *cursor, struct slice key, struct slice *record, struct index_block *block,
+                          size_t *at)
+{
+    enum err e = index_block_seek(block, key, at);
+    if (e != ERR_NOTFOUND) return e;
+    e = index_step(cursor, MDB_PREV, record, block);
+    return e == ERR_OK ? index_block_seek(block, key, at) : e;
+}
+
+enum err index_seek(MDB_cursor *cursor, struct slice key, struct slice *record, struct index_block *block, size_t *at)
+{
+    enum err e = block_of(cursor, key, record, block);
+    return e == ERR_OK ? seek_from(cursor, key, record, block, at) : e;
 }
 
 /* ---- walking to shorter and shorter prefixes ---- */
@@ -159,54 +178,89 @@ static enum err short_key(const struct index_reader *r, struct slice key, struct
 struct walk {
     const struct index_reader *reader;
     char search[INDEX_LEN_MAX];
-    size_t len; /* no prefix that is still to come is longer */
+    size_t len;          /* no prefix that is still to come is longer */
+    struct slice record; /* where the cursor stands; none before the first step */
+    struct index_block block;
 };
 
-/* The last key <= search as far as w->len. ERR_NOTFOUND: there is none. */
-static enum err seek(const struct walk *w, struct slice *key, MDB_val *value)
+/* The last key <= search as far as len. Shorter prefixes mostly stand in the block that is at hand. */
+static enum err seek(struct walk *w, size_t *at)
 {
-    MDB_cursor *c = w->reader->cursor;
     struct slice search = {w->search, w->len};
-    MDB_val k = val_of(search);
-    int rc = mdb_cursor_get(c, &k, value, MDB_SET_RANGE);
-    if (rc == MDB_NOTFOUND)
-        rc = mdb_cursor_get(c, &k, value, MDB_LAST);
-    else if (rc == MDB_SUCCESS && !slice_eq(slice_of_val(k), search))
-        rc = mdb_cursor_get(c, &k, value, MDB_PREV);
-    *key = slice_of_val(k);
-    return env_err(rc);
+    MDB_cursor *c = w->reader->cursor;
+    if (w->record.n > 0 && slice_cmp(w->record, search) <= 0) return seek_from(c, search, &w->record, &w->block, at);
+    return index_seek(c, search, &w->record, &w->block, at);
 }
 
-/* The longest prefix that is still to come; w->len becomes its length. ERR_NOTFOUND.
+/* Whether the search as far as w->len is a key; w->len becomes what the search has in common with the last key before
+ * it. ERR_NOTFOUND: there is none before it.
  * Why one seek tells so much: let L be the last key <= search. A key P that is a prefix of search is <= search, and
  * everything from P to search begins with P; L is one of those, so P is no longer than what L and search have in
  * common. */
-static enum err next_prefix(struct walk *w, struct slice *list)
+static enum err look(struct walk *w, bool *found, struct index_list *list)
+{
+    char text[PATTERN_KEY_MAX];
+    struct slice key;
+    size_t at;
+    enum err e = seek(w, &at);
+    if (e == ERR_OK) e = index_block_key(&w->block, at, text, &key);
+    if (e != ERR_OK) return e;
+    w->len = common_prefix(key, (struct slice){w->search, w->len});
+    *found = w->len == key.n;
+    return *found ? index_block_list(&w->block, at, list) : ERR_OK;
+}
+
+void index_cache_clear(struct index_cache *cache)
+{
+    if (++cache->generation != 0) return;
+    memset(cache, 0, sizeof *cache); /* the number came round: old slots would look new */
+    cache->generation = 1;
+}
+
+/* What stands under the search as far as w->len, which is short. */
+static enum err look_short(struct walk *w, bool *found, struct index_list *list)
+{
+    struct index_cache *cache = w->reader->cache;
+    uint32_t chars = 0;
+    size_t len = w->len;
+    memcpy(&chars, w->search, len);
+    uint32_t at = ((chars ^ (uint32_t)len) * 2654435761u) >> 22;
+    struct index_cache_slot *slot = &cache->slots[at % INDEX_CACHE_SLOTS];
+    if (slot->generation != cache->generation || slot->chars != chars || slot->len != len) {
+        bool present = false;
+        struct index_list l = {.width = 0};
+        enum err e = look(w, &present, &l);
+        if (e != ERR_OK && e != ERR_NOTFOUND) return e;
+        present = present && w->len == len; /* a shorter one has a slot of its own */
+        w->len = len;
+        *slot = (struct index_cache_slot){cache->generation, chars, (uint8_t)len, present, l};
+    }
+    *found = slot->present;
+    *list = slot->list;
+    return ERR_OK;
+}
+
+/* The longest prefix that is still to come; w->len becomes its length. ERR_NOTFOUND. */
+static enum err next_prefix(struct walk *w, struct index_list *list)
 {
     while (w->len > 0) {
-        struct slice key;
-        MDB_val value;
-        enum err e;
+        bool found = false;
+        enum err e = ERR_OK;
         if (w->reader->lens[w->len] == 0) {
             w->len--;
-            continue;
+        } else if (w->len > INDEX_SHORT_LEN) {
+            e = look(w, &found, list);
+        } else {
+            e = look_short(w, &found, list);
+            if (!found) w->len--;
         }
-        if (w->len <= INDEX_SHORT_LEN) {
-            e = short_key(w->reader, (struct slice){w->search, w->len}, list);
-            if (e != ERR_NOTFOUND) return e;
-            w->len--;
-            continue;
-        }
-        e = seek(w, &key, &value);
-        if (e != ERR_OK) return e;
-        w->len = common_prefix(key, (struct slice){w->search, w->len});
-        if (w->len == key.n) return record_open(key, value, list);
+        if (e != ERR_OK || found) return e;
     }
     return ERR_NOTFOUND;
 }
 
-enum err index_walk(const struct index_reader *r, struct slice number, enum err (*each)(void *ctx, struct slice list),
-                    void *ctx)
+enum err index_walk(const struct index_reader *r, struct slice number,
+                    enum err (*each)(void *ctx, struct slice key, struct index_list *list), void *ctx)
 {
     struct walk w = {.reader = r};
     enum err e = ERR_OK;
@@ -214,10 +268,10 @@ enum err index_walk(const struct index_reader *r, struct slice number, enum err 
     memcpy(w.search, number.p, number.n);
     w.search[number.n] = '='; /* an exact number's key ends so; see pattern.h */
     for (w.len = number.n + 1; e == ERR_OK && w.len > 0; w.len--) {
-        struct slice list;
+        struct index_list list;
         e = next_prefix(&w, &list);
         if (e == ERR_NOTFOUND) return ERR_OK;
-        if (e == ERR_OK) e = each(ctx, list);
+        if (e == ERR_OK) e = each(ctx, (struct slice){w.search, w.len}, &list);
     }
     return e;
 }

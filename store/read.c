@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-#include "proto/plan_codec.h"
-
 /* ---- slots ---- */
 
 static int slot_open(struct env *env, MDB_txn **txn)
@@ -41,6 +39,7 @@ void store_read_free(struct store_read *r)
     if (r->index != NULL) mdb_cursor_close(r->index);
     if (r->plan != NULL) mdb_txn_abort(r->plan);
     if (r->state != NULL) mdb_txn_abort(r->state);
+    form_cache_fini(&r->forms);
     free(r);
 }
 
@@ -204,6 +203,7 @@ enum err store_snapshot(struct store_read *r, struct slice after,
 /* ---- the prefix index ---- */
 
 struct match {
+    struct store_read *read;
     struct arena *arena;
     size_t number_len;
     struct candidate *out;
@@ -212,34 +212,30 @@ struct match {
     bool more;
 };
 
-static enum err match_entry(struct match *m, const struct index_entry *entry)
+static enum err match_entry(struct match *m, const struct index_entry *entry, unsigned specificity)
 {
-    struct plan_object o;
-    enum err e = plan_object_unpack_stored(m->arena, entry->packed, &o, NULL);
-    if (e == ERR_NOMEM) return e;
-    if (e != ERR_OK || o.kind != PLAN_ROUTE) return ERR_CORRUPT;
-    struct candidate *c = &m->out[m->count++];
-    *c = (struct candidate){.route = o.route,
-                            .specificity = entry->specificity,
-                            .from_account = entry->from_account,
-                            .health = TARGET_UNKNOWN};
-    return ERR_OK;
+    struct candidate *c = &m->out[m->count];
+    *c = (struct candidate){.specificity = specificity, .from_account = entry->from_account, .health = TARGET_UNKNOWN};
+    enum err e = form_route(&m->read->forms, m->arena, entry, &c->route);
+    m->count += e == ERR_OK;
+    return e;
 }
 
-static enum err match_list(void *ctx, struct slice list)
+static enum err match_list(void *ctx, struct slice key, struct index_list *list)
 {
     struct match *m = ctx;
     struct index_entry entry;
     enum err e;
-    while ((e = index_entry_take(&list, &entry)) == ERR_OK) {
+    while ((e = index_list_take(list, key, &entry)) == ERR_OK) {
+        unsigned specificity = index_entry_specificity(&entry);
         /* A range may stand under keys shorter than its bounds; a number with fewer digits than a bound is not in it.
          */
-        if (entry.specificity <= LIMIT_NUMBER && entry.specificity > m->number_len) continue;
+        if (specificity <= LIMIT_NUMBER && specificity > m->number_len) continue;
         if (m->count == m->cap) {
             m->more = true;
             return ERR_NOTFOUND; /* ends the walk */
         }
-        e = match_entry(m, &entry);
+        e = match_entry(m, &entry, specificity);
         if (e != ERR_OK) return e;
     }
     return e == ERR_NOTFOUND ? ERR_OK : e;
@@ -277,7 +273,7 @@ enum err read_index(struct store_read *r, struct index_reader *out)
 enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out, size_t cap,
                      size_t *count, bool *more)
 {
-    struct match m = {.arena = arena, .number_len = number.n, .out = out, .cap = cap};
+    struct match m = {.read = r, .arena = arena, .number_len = number.n, .out = out, .cap = cap};
     *count = 0;
     *more = false;
     struct index_reader reader;

@@ -2,6 +2,7 @@
 #ifndef TANDEM_STORE_READ_H
 #define TANDEM_STORE_READ_H
 
+#include "store/forms.h"
 #include "store/index.h"
 #include "store/internal.h"
 
@@ -19,6 +20,7 @@ struct store_read {
     bool totals_read;
     struct totals totals;
     struct index_cache cache;
+    struct form_cache forms; /* kept for good */
 };
 
 /* r->totals are those of this batch afterwards. */

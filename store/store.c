@@ -6,6 +6,7 @@
 #include "store/internal.h"
 #include "store/lock.h"
 #include "store/snapshot.h"
+#include "store/upgrade.h"
 
 #define STATE_LINGER_US 40000 /* a phone that registers among many others waits so long for its 200 */
 #define SPARE_MAX 256
@@ -85,8 +86,10 @@ enum err store_open(const struct store_options *options, struct store **out, str
         return err_fail(info, ERR_NOMEM, "no memory to open %s", options->dir);
     }
     enum err e = lock_take(options->dir, &s->lock_fd, info);
-    if (e == ERR_OK) e = env_open(&s->plan, options->dir, "plan", plan_tables, options->map_size_initial, info);
-    if (e == ERR_OK) e = env_open(&s->state, options->dir, "state", state_tables, options->map_size_initial, info);
+    if (e == ERR_OK)
+        e = env_open(&s->plan, options->dir, "plan", plan_tables, plan_upgrade, options->map_size_initial, info);
+    if (e == ERR_OK)
+        e = env_open(&s->state, options->dir, "state", state_tables, state_upgrade, options->map_size_initial, info);
     if (e == ERR_OK) e = first_epoch(s, options->wall, info);
     if (e == ERR_OK) e = no_leftovers(s, info);
     if (e == ERR_OK) {

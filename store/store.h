@@ -22,7 +22,8 @@ struct store;
 struct store_read;
 
 /* Opens DIR/plan and DIR/state (made with mode 0700 when missing) and takes the lock DIR/lock. Another live process
- * that holds it: ERR_EXISTS, and the text names its pid. A data directory of another format version: ERR_VERSION. wall
+ * that holds it: ERR_EXISTS, and the text names its pid. A data directory of the format before this one is brought up
+ * to it, which takes some seconds for a million routes; of any other: ERR_VERSION. wall
  * is used for the epoch of a new database. completed(ctx) is called on the writers' threads whenever store_completed
  * has something new: it should wake the loop (uv_async_send) and do nothing else. */
 struct store_options {
@@ -73,8 +74,8 @@ struct store_plan_counts {
 void store_plan_counts(struct store_read *r, struct store_plan_counts *out);
 
 /* The routes (route objects and accounts' numbers) whose match is a prefix of number, longest key first: the prefix
- * index, 1.2 seeks for the first key and about one for each shorter one. Fills route, specificity and from_account of
- * each candidate, texts in arena; *more when cap was too small. A number without a match: count 0, ERR_OK. */
+ * index, about one seek for all keys that are longer than a few characters. Fills route, specificity and from_account
+ * of each candidate, texts in arena; *more when cap was too small. A number without a match: count 0, ERR_OK. */
 MUST_CHECK enum err store_match(struct store_read *r, struct arena *arena, struct slice number, struct candidate *out,
                                 size_t cap, size_t *count, bool *more);
 

@@ -17,9 +17,7 @@ enum plan_table {
     PLAN_META = ENV_META, /* by name: "format", "epoch", "totals", "aside" */
     /* object key -> flags 1, time 8, epoch 8, origin length 1, origin, packed object. A tombstone (flag) has none. */
     PLAN_OBJECTS,
-    /* pattern key -> entries, sorted by object key: flags 1, specificity 1, key length 2, packed length 4, object key,
-     * packed route. One look-up gives all routes of a match. */
-    PLAN_INDEX,
+    PLAN_INDEX, /* pattern key -> a block of keys from there on, and the routes of each: see index.h, index_block.h */
     PLAN_TOMBSTONES, /* time 8, object key -> nothing */
     PLAN_OBJECTS_B,  /* the other side */
     PLAN_INDEX_B,

@@ -365,6 +365,57 @@ static void test_unknown_field(void **state)
     arena_fini(&arena);
 }
 
+/* What the prefix index keeps of a route: the same bytes for two that differ in their match, and all else of them. */
+static void test_route_form(void **state)
+{
+    (void)state;
+    struct plan_object o = sample(PLAN_ROUTE);
+    struct plan_object other = o;
+    struct plan_object back;
+    struct arena arena = {0};
+    struct buf packed = {0};
+    struct buf forms[2] = {{0}, {0}};
+    other.route.match = S("=12345678901234567890123456789012"); /* lengths on the wire differ too */
+    for (int i = 0; i < 2; i++) {
+        buf_reset(&packed);
+        assert_int_equal(plan_object_pack(i == 0 ? &o : &other, &packed), ERR_OK);
+        buf_add(&packed, "\xf2\x06\x03new", 6); /* of a newer version, behind the route */
+        assert_int_equal(plan_route_form(buf_view(&packed), &forms[i]), ERR_OK);
+    }
+    assert_true(slice_eq(buf_view(&forms[0]), buf_view(&forms[1])));
+    assert_memory_equal(forms[0].p + forms[0].n - 6, "\xf2\x06\x03new", 6);
+    assert_int_equal(plan_object_unpack_stored(&arena, buf_view(&forms[0]), &back, NULL), ERR_OK);
+    assert_int_equal(back.route.match.n, 0);
+    back.route.match = o.route.match;
+    assert_object(&o, &back);
+    buf_reset(&packed); /* inside the route: field 110 of it */
+    buf_add(&packed, "\x2a\x0c\x12\x02\x36\x37\xf2\x06\x03new\x40\x05", 14);
+    buf_reset(&forms[0]);
+    assert_int_equal(plan_route_form(buf_view(&packed), &forms[0]), ERR_OK);
+    assert_int_equal(forms[0].n, 10);
+    assert_memory_equal(forms[0].p, "\x2a\x08\xf2\x06\x03new\x40\x05", 10);
+    buf_fini(&packed);
+    buf_fini(&forms[0]);
+    buf_fini(&forms[1]);
+    arena_fini(&arena);
+}
+
+static void test_route_form_hostile(void **state)
+{
+    static const struct slice rows[] = {{"", 0},
+                                        {"\x22\x00", 2},
+                                        {"\x2a\x05\x12\x09", 4},
+                                        {"\x2a\x02\x12\x09", 4},
+                                        {"\x28\x01", 2},
+                                        {"\x2a\xff\xff\xff\xff\x0f", 6}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf out = {0};
+        if (plan_route_form(rows[i], &out) != ERR_CORRUPT) fail_msg("row %zu", i);
+        buf_fini(&out);
+    }
+}
+
 static void test_hash_separates_key(void **state)
 {
     (void)state;
@@ -606,6 +657,8 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_hostile_bytes),
         cmocka_unit_test(test_unknown_field),
+        cmocka_unit_test(test_route_form),
+        cmocka_unit_test(test_route_form_hostile),
         cmocka_unit_test(test_hash_separates_key),
         cmocka_unit_test(test_change_round_trip),
         cmocka_unit_test(test_change_terms),

@@ -554,7 +554,7 @@ uint64_t table_count(const struct fixture *f, unsigned table)
     struct err_info info = {{0}, 0, 0};
     MDB_stat st;
     assert_null(f->store);
-    assert_int_equal(env_open(&env, f->dir, "plan", plan_tables, 0, &info), ERR_OK);
+    assert_int_equal(env_open(&env, f->dir, "plan", plan_tables, NULL, 0, &info), ERR_OK);
     assert_int_equal(env_begin(&env, &w), ERR_OK);
     assert_int_equal(mdb_stat(w.txn, env.tables[table], &st), MDB_SUCCESS);
     env_abort(&w);
