@@ -39,7 +39,7 @@ MUST_CHECK enum err index_collect(struct index_edits *edits, struct slice key, c
                                   struct slice packed, bool add);
 /* Merges them into the table and into t->index_lens. ERR_CORRUPT, and the failures of writing. */
 MUST_CHECK enum err index_apply(struct env_write *w, struct totals *t, struct index_edits *edits);
-/* Makes the index of t's side anew, from its objects. ERR_CORRUPT, and the failures of writing. */
+/* Makes the index of t's side anew, and t->name_lens, from its objects. ERR_CORRUPT, and the failures of writing. */
 MUST_CHECK enum err index_rebuild(struct env_write *w, struct totals *t);
 
 /* What the short keys say, which almost every number asks for, remembered for as long as a reader sees the same

@@ -1,4 +1,5 @@
-/* index_rebuild: the index of one side made anew from its objects, as after a change of its form. */
+/* index_rebuild: the index of one side made anew from its objects, as after a change of its form, and what is counted
+ * beside it. */
 #include "proto/plan_codec.h"
 #include "store/index.h"
 
@@ -28,6 +29,7 @@ static enum err add_object(struct rebuild *r, struct slice key, struct slice con
     if (e != ERR_OK || stored.tombstone) return e;
     e = plan_object_unpack_stored(&r->scratch, stored.packed, &o, NULL);
     if (e == ERR_SYNTAX || e == ERR_LIMIT) e = ERR_CORRUPT;
+    if (e == ERR_OK) e = totals_name(r->totals, &o, true);
     return e == ERR_OK ? index_collect(&r->edits, key, &o, stored.packed, true) : e;
 }
 
@@ -38,6 +40,7 @@ enum err index_rebuild(struct env_write *w, struct totals *t)
     struct slice key = SLICE_NONE;
     struct slice content;
     memset(t->index_lens, 0, sizeof t->index_lens);
+    memset(t->name_lens, 0, sizeof t->name_lens);
     enum err e = env_clear(w, side_table(t, PLAN_INDEX));
     if (e == ERR_OK) e = env_cursor(w, side_table(t, PLAN_OBJECTS), &c);
     if (e != ERR_OK) return e;

@@ -70,7 +70,8 @@ static enum err account_for(struct apply *a, struct slice key, struct slice pack
         if (a->totals->kinds[o.kind] == 0) return ERR_CORRUPT;
         a->totals->kinds[o.kind]--;
     }
-    return index_collect(&a->edits, key, &o, packed, add);
+    e = totals_name(a->totals, &o, add);
+    return e == ERR_OK ? index_collect(&a->edits, key, &o, packed, add) : e;
 }
 
 /* What stands under key. ERR_NOTFOUND. */

@@ -124,6 +124,11 @@ void store_plan_counts(struct store_read *r, struct store_plan_counts *out)
     if (read_totals(r) == ERR_OK) memcpy(out->kinds, r->totals.kinds, sizeof out->kinds);
 }
 
+bool store_name_possible(struct store_read *r, size_t len)
+{
+    return read_totals(r) != ERR_OK || (len <= LIMIT_NUMBER && r->totals.name_lens[len] > 0);
+}
+
 /* ---- objects ---- */
 
 static enum err object_or_tombstone(struct store_read *r, struct slice key, struct stored_object *o)

@@ -60,6 +60,8 @@ void store_read_free(struct store_read *r);
 MUST_CHECK enum err store_read_begin(struct store_read *r);
 void store_read_end(struct store_read *r);
 
+/* False: no account's name is a number of so many characters, and none need be looked for. */
+bool store_name_possible(struct store_read *r, size_t len);
 /* The packed object and, when not NULL, its stamp. ERR_NOTFOUND. */
 MUST_CHECK enum err store_object(struct store_read *r, struct slice key, struct slice *packed, struct stamp *stamp);
 /* The stamp under key, also that of an object that was deleted. ERR_NOTFOUND: never heard of. */

@@ -1,5 +1,7 @@
 #include "store/tables.h"
 
+#include "node/plan/pattern.h"
+
 const char *const plan_tables[] = {"meta",         "objects", "index",   "tombstones", "objects_b", "index_b",
                                    "tombstones_b", "log",     "history", "vector",     "cut",       "tail",
                                    "lost",         "members", "pending", "conflicts",  NULL};
@@ -7,7 +9,8 @@ const char *const state_tables[] = {"meta", "records", "versions", "vector", "pr
 
 /* ---- totals ---- */
 
-#define TOTALS_WORDS (1 + 4 + PLAN_KIND_COUNT + INDEX_LEN_MAX + 1 + 6)
+#define TOTALS_WORDS_OLD (1 + 4 + PLAN_KIND_COUNT + INDEX_LEN_MAX + 1 + 6) /* of format 3, as it is brought up */
+#define TOTALS_WORDS (TOTALS_WORDS_OLD + LIMIT_NUMBER + 1)
 
 static void totals_words(struct totals *t, uint64_t *word[TOTALS_WORDS])
 {
@@ -25,6 +28,8 @@ static void totals_words(struct totals *t, uint64_t *word[TOTALS_WORDS])
     word[n++] = &t->floor.v;
     word[n++] = &t->log_count;
     word[n++] = &t->log_bytes;
+    for (size_t i = 0; i <= LIMIT_NUMBER; i++)
+        word[n++] = &t->name_lens[i];
     ASSERT(n == TOTALS_WORDS);
 }
 
@@ -35,9 +40,9 @@ enum err totals_get(MDB_txn *txn, MDB_dbi meta, const char *name, struct totals 
     *t = (struct totals){0};
     enum err e = record_get(txn, meta, slice_of(name), &content);
     if (e != ERR_OK) return e;
-    if (content.n != TOTALS_WORDS * 8) return ERR_CORRUPT;
+    if (content.n != TOTALS_WORDS * 8 && content.n != TOTALS_WORDS_OLD * 8) return ERR_CORRUPT;
     totals_words(t, word);
-    for (size_t i = 0; i < TOTALS_WORDS; i++)
+    for (size_t i = 0; i < content.n / 8; i++)
         *word[i] = get_be(content.p + i * 8, 8);
     return t->side <= 1 ? ERR_OK : ERR_CORRUPT;
 }
@@ -51,6 +56,15 @@ enum err totals_put(struct env_write *w, const char *name, const struct totals *
     for (size_t i = 0; i < TOTALS_WORDS; i++)
         put_be(out + i * 8, *word[i], 8);
     return env_put_one(w, PLAN_META, slice_of(name), (struct slice){out, sizeof out});
+}
+
+enum err totals_name(struct totals *t, const struct plan_object *o, bool add)
+{
+    if (o->kind != PLAN_ACCOUNT || !number_valid(o->account.name)) return ERR_OK;
+    uint64_t *count = &t->name_lens[o->account.name.n];
+    if (!add && *count == 0) return ERR_CORRUPT;
+    *count = add ? *count + 1 : *count - 1;
+    return ERR_OK;
 }
 
 /* ---- stored objects ---- */

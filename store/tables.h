@@ -60,7 +60,12 @@ struct totals {
     struct hlc floor;
     uint64_t log_count;
     uint64_t log_bytes;
+    /* of the side again: accounts whose names are numbers of so many characters. Most numbers that are called have
+     * another length than the names have, and no account of that name is looked for. */
+    uint64_t name_lens[LIMIT_NUMBER + 1];
 };
+/* Counts o into name_lens, or out of it. ERR_CORRUPT: it never was in. */
+MUST_CHECK enum err totals_name(struct totals *t, const struct plan_object *o, bool add);
 #define TOTALS "totals"
 #define TOTALS_ASIDE "aside" /* of a snapshot that is not complete yet */
 /* ERR_NOTFOUND leaves *t zero: an empty database. ERR_CORRUPT. */

@@ -1,7 +1,8 @@
 /* upgrade: see upgrade.h.
  *
- * Format 4: the prefix index is kept in blocks. Before, each of its keys was a record. It is derived from the objects,
- * and made anew from them; a snapshot that was put aside has an index too, and begins again in any case. */
+ * Format 4: the prefix index is kept in blocks, and totals count the names that are numbers. Before, each key of the
+ * index was a record. Both are derived from the objects, and made anew from them; a snapshot that was put aside has
+ * them too, and begins again in any case. */
 #include "store/upgrade.h"
 
 #include "store/index.h"

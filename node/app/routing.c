@@ -149,6 +149,7 @@ struct slice routing_number(const struct decided_target *t)
 static enum err add_named(struct node *n, struct arena *arena, struct slice name, struct routing_result *out)
 {
     struct plan_object o;
+    if (out->normalised && !store_name_possible(n->read, name.n)) return ERR_OK;
     enum err e = plan_get(n, arena, PLAN_ACCOUNT, name, &o);
     if (e != ERR_OK) return e == ERR_NOTFOUND ? ERR_OK : e;
     struct candidate *c = &out->candidates[out->candidate_count++];

@@ -126,6 +126,38 @@ static void test_account_overlapping_numbers(void **state)
     fixture_close(&f);
 }
 
+/* Which lengths the numbers have that are names: of several, through change and removal. */
+static void test_names(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct change c;
+    fixture_open(&f, NULL, 0);
+    static const struct {
+        const char *put;
+        const char *gone;
+        bool possible; /* of four characters, afterwards */
+    } rows[] = {{"alice", NULL, false},        {"60015", NULL, false},        {"6001", NULL, true},
+                {"6002", NULL, true},          {NULL, "account/6001", true},  {"6002", NULL, true},
+                {NULL, "account/6002", false}, {NULL, "account/6002", false}, {"6002", NULL, true},
+                {NULL, "account/alice", true}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        change_init(&c, "hq-1", 1, i + 1, 10 + i);
+        struct plan_object o = make_account(rows[i].put != NULL ? rows[i].put : "", NULL);
+        o.account.calls = i; /* another account each time */
+        if (rows[i].put != NULL) change_put(&c, &o);
+        if (rows[i].gone != NULL) change_delete(&c, rows[i].gone);
+        assert_int_equal(apply_err(&f, &c), ERR_OK);
+        change_fini(&c);
+        assert_int_equal(store_read_begin(f.read), ERR_OK);
+        if (store_name_possible(f.read, 4) != rows[i].possible) fail_msg("row %u", i);
+        assert_int_equal(store_name_possible(f.read, 5), i > 0);
+        assert_false(store_name_possible(f.read, 6));
+        store_read_end(f.read);
+    }
+    fixture_close(&f);
+}
+
 /* Thousands of routes on one key, scoped to as many sites: added and replaced in one change-set each. */
 static void test_crowded_key(void **state)
 {
@@ -311,7 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefix_exact_range),          cmocka_unit_test(test_candidate),
         cmocka_unit_test(test_account_overlapping_numbers), cmocka_unit_test(test_crowded_key),
-        cmocka_unit_test(test_against_naive_scan),
+        cmocka_unit_test(test_against_naive_scan),          cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

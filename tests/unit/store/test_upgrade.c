@@ -33,6 +33,20 @@ static void put_old_index(struct env_write *w, const char *key, const char *obje
     assert_int_equal(env_put_one(w, PLAN_INDEX, slice_of(key), (struct slice){text, 8 + n + 7}), ERR_OK);
 }
 
+/* In format 3 totals ended before the lengths of names. */
+static void put_old_totals(struct env_write *w)
+{
+    struct slice content;
+    char old[1024];
+    enum err e = env_get(w, PLAN_META, SLICE(TOTALS), &content);
+    if (e == ERR_NOTFOUND) return;
+    assert_int_equal(e, ERR_OK);
+    size_t n = content.n - (LIMIT_NUMBER + 1) * 8;
+    assert_true(n <= sizeof old);
+    memcpy(old, content.p, n);
+    assert_int_equal(env_put_one(w, PLAN_META, SLICE(TOTALS), (struct slice){old, n}), ERR_OK);
+}
+
 /* Makes both environments of f such as that version left them. */
 static void make_old(struct fixture *f, uint32_t format)
 {
@@ -40,6 +54,7 @@ static void make_old(struct fixture *f, uint32_t format)
     struct env_write w;
     open_env(&e, &w, f, "plan", plan_tables);
     assert_int_equal(env_clear(&w, PLAN_INDEX), ERR_OK);
+    put_old_totals(&w);
     put_old_index(&w, "6", "route//6/trunk/six");
     put_old_index(&w, "gone", "route//gone/trunk/none");
     put_format(&w, format);
@@ -56,8 +71,9 @@ static void fill(struct fixture *f)
     struct change c;
     change_init(&c, "hq-1", 1, 1, 10);
     struct plan_object objects[] = {make_route("", "6", "six"), make_route("hq", "=6001", "exact"),
-                                    make_route("", "7", "seven"), make_account("cam", "8150-8379")};
-    for (size_t i = 0; i < 4; i++)
+                                    make_route("", "7", "seven"), make_account("cam", "8150-8379"),
+                                    make_account("4711", NULL)};
+    for (size_t i = 0; i < 5; i++)
         change_put(&c, &objects[i]);
     assert_int_equal(apply_err(f, &c), ERR_OK);
     change_fini(&c);
@@ -76,6 +92,8 @@ static void assert_matches(struct fixture *f)
     }
     assert_int_equal(store_read_begin(f->read), ERR_OK);
     assert_int_equal(store_index_count(f->read, &count), ERR_OK);
+    for (size_t n = 0; n <= LIMIT_NUMBER + 1; n++)
+        assert_int_equal(store_name_possible(f->read, n), n == 4);
     store_read_end(f->read);
     assert_int_equal(count, 16); /* 6, 6001=, and fourteen of the range */
 }
