@@ -56,7 +56,7 @@ static bool take_field(struct slice *s, struct wire_field *f)
 
 enum err plan_account_brief_read(struct slice packed, struct plan_account_brief *out)
 {
-    struct plan_account_brief made = {.site = SLICE("")};
+    struct plan_account_brief made = {.name = SLICE(""), .prepend = SLICE(""), .site = SLICE("")};
     struct wire_field f;
     struct slice account = SLICE_NONE;
     while (packed.n > 0) {
@@ -67,6 +67,12 @@ enum err plan_account_brief_read(struct slice packed, struct plan_account_brief 
     while (account.n > 0) {
         if (!take_field(&account, &f)) return ERR_CORRUPT;
         switch (f.number) {
+        case 1: made.name = f.bytes; break;
+        case 4:
+            if (f.value > LIMIT_NUMBER) return ERR_CORRUPT;
+            made.strip = (uint8_t)f.value;
+            break;
+        case 5: made.prepend = f.bytes; break;
         case 6: made.site = f.bytes; break;
         case 8: made.calls = (uint32_t)f.value; break;
         case 9: made.disabled = f.value != 0; break;

@@ -21,11 +21,14 @@ MUST_CHECK enum err plan_object_unpack(struct arena *arena, struct slice packed,
 MUST_CHECK enum err plan_object_unpack_stored(struct arena *arena, struct slice packed, struct plan_object *o,
                                               struct err_info *info);
 
-/* What routing asks for of a stored account; site points into packed. ERR_NOTFOUND: another kind of object,
+/* What routing asks for of a stored account; texts point into packed. ERR_NOTFOUND: another kind of object,
  * ERR_CORRUPT.
  */
 struct plan_account_brief {
+    struct slice name;
+    struct slice prepend;
     struct slice site;
+    uint8_t strip;
     uint32_t calls;
     bool disabled;
 };

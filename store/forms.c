@@ -86,21 +86,50 @@ static enum err copy(struct arena *arena, const struct plan_route *from, struct 
     return ERR_OK;
 }
 
-enum err form_route(struct form_cache *cache, struct arena *arena, const struct index_entry *entry,
-                    struct plan_route *out)
+/* A number of an account, as a route to it. */
+static enum err account_candidate(struct arena *arena, const struct index_entry *entry, struct slice match,
+                                  struct candidate *c)
 {
-    char text[INDEX_MATCH_MAX];
-    struct slice match = index_entry_match(entry, text);
+    struct plan_account_brief a;
+    enum err e = plan_account_brief_read(entry->packed, &a);
+    if (e != ERR_OK) return ERR_CORRUPT;
+    struct plan_route route = {.target = {.kind = PLAN_TO_ACCOUNT, .name = a.name},
+                               .priority = PLAN_PRIORITY_DEFAULT,
+                               .weight = PLAN_WEIGHT_DEFAULT,
+                               .strip = a.strip,
+                               .prepend = a.prepend,
+                               .disabled = a.disabled};
+    c->target_read = true;
+    c->target_disabled = a.disabled;
+    c->target_calls = a.calls;
+    c->target_site = a.site.n > 0 ? arena_copy(arena, a.site) : SLICE("");
+    return c->target_site.p != NULL ? copy(arena, &route, match, &c->route) : ERR_NOMEM;
+}
+
+static enum err route_candidate(struct form_cache *cache, struct arena *arena, const struct index_entry *entry,
+                                struct slice match, struct candidate *c)
+{
     struct slice packed = entry->packed;
-    if (entry->from_account || packed.n > FORM_KEPT_BYTES) {
-        enum err e = make(arena, packed, out);
-        if (e == ERR_OK) out->match = arena_copy(arena, match);
-        return e == ERR_OK && out->match.p == NULL ? ERR_NOMEM : e;
+    if (packed.n > FORM_KEPT_BYTES) {
+        enum err e = make(arena, packed, &c->route);
+        if (e == ERR_OK) c->route.match = arena_copy(arena, match);
+        return e == ERR_OK && c->route.match.p == NULL ? ERR_NOMEM : e;
     }
     struct form_slot **slot = &cache->slots[XXH3_64bits(packed.p, packed.n) % FORM_SLOTS];
     if (*slot == NULL || !slice_eq(packed, (struct slice){(*slot)->packed, (*slot)->n})) {
         enum err e = fill(slot, packed);
         if (e != ERR_OK) return e;
     }
-    return copy(arena, &(*slot)->route, match, out);
+    return copy(arena, &(*slot)->route, match, &c->route);
+}
+
+enum err form_candidate(struct form_cache *cache, struct arena *arena, const struct index_entry *entry,
+                        struct candidate *out)
+{
+    char text[INDEX_MATCH_MAX];
+    struct slice match = index_entry_match(entry, text);
+    *out = (struct candidate){
+        .specificity = index_entry_specificity(entry), .from_account = entry->from_account, .health = TARGET_UNKNOWN};
+    return entry->from_account ? account_candidate(arena, entry, match, out)
+                               : route_candidate(cache, arena, entry, match, out);
 }

@@ -16,8 +16,8 @@ struct form_cache {
 };
 void form_cache_fini(struct form_cache *cache);
 
-/* The route that an entry says; its texts live in arena. ERR_CORRUPT, ERR_NOMEM. */
-MUST_CHECK enum err form_route(struct form_cache *cache, struct arena *arena, const struct index_entry *entry,
-                               struct plan_route *out);
+/* The candidate that an entry says, of unknown health; its texts live in arena. ERR_CORRUPT, ERR_NOMEM. */
+MUST_CHECK enum err form_candidate(struct form_cache *cache, struct arena *arena, const struct index_entry *entry,
+                                   struct candidate *out);
 
 #endif

@@ -57,17 +57,17 @@ static enum err collect_match(struct collector *c, struct slice match)
     return c->failed ? ERR_NOMEM : ERR_OK;
 }
 
-/* An account's numbers as routes, packed like a route's object without its match, so that readers know one form. */
-static enum err pack_account_route(struct arena *arena, const struct plan_account *a, struct slice *packed)
+/* Of an account what a decision about one of its numbers asks for, packed like the object: plan_account_brief_read. */
+static enum err pack_account_brief(struct arena *arena, const struct plan_account *a, struct slice *packed)
 {
     struct buf b = {0};
-    struct plan_object o = {.kind = PLAN_ROUTE,
-                            .route = {.target = {.kind = PLAN_TO_ACCOUNT, .name = a->name},
-                                      .priority = PLAN_PRIORITY_DEFAULT,
-                                      .weight = PLAN_WEIGHT_DEFAULT,
-                                      .strip = a->strip,
-                                      .prepend = a->prepend,
-                                      .disabled = a->disabled}};
+    struct plan_object o = {.kind = PLAN_ACCOUNT,
+                            .account = {.name = a->name,
+                                        .strip = a->strip,
+                                        .prepend = a->prepend,
+                                        .site = a->site,
+                                        .calls = a->calls,
+                                        .disabled = a->disabled}};
     enum err e = plan_object_pack(&o, &b);
     if (e == ERR_OK) {
         *packed = arena_copy(arena, buf_view(&b));
@@ -90,7 +90,7 @@ static enum err collect_account(struct collector *c, const struct plan_account *
 {
     enum err e = ERR_OK;
     c->model.from_account = true;
-    if (c->model.add && a->number_count > 0) e = pack_account_route(&c->edits->arena, a, &c->model.packed);
+    if (c->model.add && a->number_count > 0) e = pack_account_brief(&c->edits->arena, a, &c->model.packed);
     for (size_t i = 0; e == ERR_OK && i < a->number_count; i++) {
         struct slice number = a->numbers[i];
         if (c->model.add) number = arena_copy(&c->edits->arena, number);

@@ -12,7 +12,8 @@
  *     flags 1, offset of its form W; of a range: match length 1, match
  *   each form: head length 2, tail length 2, packed length 4, head, tail, packed
  * Head and tail are what stands before and behind the match in the object's key; an account's key is the head alone.
- * Packed is the route without its match: the key says that, but for a range. */
+ * Packed is the route without its match: the key says that, but for a range. An account's is what routing asks of it.
+ */
 #ifndef TANDEM_STORE_INDEX_BLOCK_H
 #define TANDEM_STORE_INDEX_BLOCK_H
 

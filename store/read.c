@@ -217,15 +217,6 @@ struct match {
     bool more;
 };
 
-static enum err match_entry(struct match *m, const struct index_entry *entry, unsigned specificity)
-{
-    struct candidate *c = &m->out[m->count];
-    *c = (struct candidate){.specificity = specificity, .from_account = entry->from_account, .health = TARGET_UNKNOWN};
-    enum err e = form_route(&m->read->forms, m->arena, entry, &c->route);
-    m->count += e == ERR_OK;
-    return e;
-}
-
 static enum err match_list(void *ctx, struct slice key, struct index_list *list)
 {
     struct match *m = ctx;
@@ -240,8 +231,9 @@ static enum err match_list(void *ctx, struct slice key, struct index_list *list)
             m->more = true;
             return ERR_NOTFOUND; /* ends the walk */
         }
-        e = match_entry(m, &entry, specificity);
+        e = form_candidate(&m->read->forms, m->arena, &entry, &m->out[m->count]);
         if (e != ERR_OK) return e;
+        m->count++;
     }
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }

@@ -100,11 +100,22 @@ static void leave_out_down(struct node *n, struct arena *arena, struct candidate
     c->fresh_count = fresh;
 }
 
+/* What the plan says of an account; of one whose number led here the index told it. */
+static enum err read_account(struct node *n, struct arena *arena, struct candidate *c)
+{
+    struct plan_account_brief account;
+    enum err e = plan_account_brief(n, c->route.target.name, &account);
+    if (e != ERR_OK) return e;
+    c->target_disabled = account.disabled;
+    c->target_calls = account.calls;
+    c->target_site = account.site.n > 0 ? arena_copy(arena, account.site) : SLICE("");
+    return c->target_site.p != NULL ? ERR_OK : ERR_NOMEM;
+}
+
 /* What is known of the candidate's target. One that is not in the plan stays TARGET_UNKNOWN. */
 static enum err observe(struct node *n, struct arena *arena, const struct edge_query *q, struct candidate *c)
 {
     struct plan_object o;
-    struct plan_account_brief account;
     struct slice name = c->route.target.name;
     enum err e = ERR_OK;
     c->health = TARGET_UNKNOWN;
@@ -121,13 +132,10 @@ static enum err observe(struct node *n, struct arena *arena, const struct edge_q
         if (e == ERR_OK && q->call) limits_candidate(n, c, o.trunk.calls, o.trunk.rate_per_s);
         return e;
     case PLAN_TO_ACCOUNT:
-        e = plan_account_brief(n, name, &account);
+        if (!c->target_read) e = read_account(n, arena, c);
         if (e != ERR_OK) break;
-        c->target_disabled = account.disabled;
-        c->target_site = account.site.n > 0 ? arena_copy(arena, account.site) : SLICE("");
-        if (c->target_site.p == NULL) return ERR_NOMEM;
         e = registered_nodes(n, arena, c, name, q->device);
-        if (e == ERR_OK && q->call) limits_candidate(n, c, account.calls, 0);
+        if (e == ERR_OK && q->call) limits_candidate(n, c, c->target_calls, 0);
         return e;
     }
     return e == ERR_NOTFOUND ? ERR_OK : e;

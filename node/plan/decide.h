@@ -79,6 +79,8 @@ struct candidate {
     /* in: what is known of its target */
     enum target_health health;
     bool target_disabled;
+    bool target_read;                    /* target_disabled, target_site and target_calls are known already */
+    uint32_t target_calls;               /* the target's limit, 0: none; of an account whose number it is */
     struct slice target_site;            /* where the target is, "" when unknown */
     struct slice nodes[DECIDE_NODE_MAX]; /* nodes that can serve it, live ones first; "" name = this node */
     size_t node_count;

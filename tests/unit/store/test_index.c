@@ -65,6 +65,8 @@ static void test_candidate(void **state)
     struct plan_object route = make_route("hq", "8", "pbx");
     account.account.strip = 1;
     account.account.prepend = SLICE("340");
+    account.account.site = SLICE("campus");
+    account.account.calls = 7;
     route.route.priority = 20;
     route.route.hours = SLICE("Mo-Fr 08:00-18:00");
     change_put(&c, &account);
@@ -82,6 +84,10 @@ static void test_candidate(void **state)
     assert_true(slice_is(found[0].route.match, "8150-8379"));
     assert_true(slice_is(found[0].route.prepend, "340"));
     assert_int_equal(found[0].route.strip, 1);
+    assert_true(found[0].target_read && !found[0].target_disabled);
+    assert_int_equal(found[0].target_calls, 7);
+    assert_true(slice_is(found[0].target_site, "campus"));
+    assert_false(found[1].target_read);
     assert_int_equal(found[0].route.priority, PLAN_PRIORITY_DEFAULT);
     assert_false(found[1].from_account);
     assert_int_equal(found[1].specificity, 1);
