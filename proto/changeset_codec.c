@@ -182,17 +182,20 @@ static enum err terms_in(const Tandem__Plan__ChangeSet *m, struct change_terms *
     return ERR_OK;
 }
 
+static bool is_op(const struct wire_field *f)
+{
+    return f->number == FIELD_OPS && f->wire == WIRE_BYTES;
+}
+
 /* Everything but the operations, which are counted. What is broken in it protobuf-c tells. */
 static enum err split(struct slice packed, struct buf *envelope, size_t *op_count)
 {
     enum err e = ERR_OK;
     while (e == ERR_OK && packed.n > 0) {
         const char *at = packed.p;
-        uint64_t number = 0;
-        bool delimited = false;
-        struct slice body;
-        e = wire_element(&packed, &number, &delimited, &body);
-        if (e == ERR_OK && number == FIELD_OPS && delimited)
+        struct wire_field f;
+        e = wire_take_field(&packed, &f);
+        if (e == ERR_OK && is_op(&f))
             ++*op_count;
         else if (e == ERR_OK)
             buf_add(envelope, at, (size_t)(packed.p - at));
@@ -206,14 +209,12 @@ static enum err ops_in(struct arena *arena, struct slice packed, struct change_o
     struct arena scratch = {0};
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && packed.n > 0;) {
-        uint64_t number = 0;
-        bool delimited = false;
-        struct slice body;
+        struct wire_field f;
         void *raw = NULL;
-        e = wire_element(&packed, &number, &delimited, &body);
-        if (e != ERR_OK || number != FIELD_OPS || !delimited) continue;
+        e = wire_take_field(&packed, &f);
+        if (e != ERR_OK || !is_op(&f)) continue;
         arena_reset(&scratch);
-        e = proto_unpack(&scratch, &tandem__plan__op__descriptor, body, &raw);
+        e = proto_unpack(&scratch, &tandem__plan__op__descriptor, f.bytes, &raw);
         if (e == ERR_SYNTAX) (void)err_fail(info, e, "the bytes are not a change-set");
         if (e == ERR_OK) e = op_in(arena, raw, &ops[i++], info);
     }

@@ -4,10 +4,11 @@
  * The request without it is packed as any other. In protobuf, what is added to its last part (the arguments are the
  * last field of a request, and the request the only one of a frame) changes nothing before it but the lengths. */
 #include "proto/control_codec.h"
+#include "proto/wire.h"
 
 #define FRAME_HEAD 4
-#define TAG_LEN(number) (char)((number) << 3 | 2) /* a field of bytes or of a message */
-#define FRAME_REQUEST 1                           /* numbers of fields, as in control.proto */
+#define TAG_LEN(number) (char)((number) << 3 | WIRE_BYTES) /* a field of bytes or of a message */
+#define FRAME_REQUEST 1                                    /* numbers of fields, as in control.proto */
 #define REQUEST_ARGS 4
 #define RECORD_FIELDS 2
 #define FIELD_NAME 1
@@ -23,54 +24,31 @@ static size_t varint_size(uint64_t v)
     return n;
 }
 
-static void put_varint(struct buf *out, uint64_t v)
-{
-    char c;
-    while (v >= 128) {
-        c = (char)(v | 128);
-        buf_add(out, &c, 1);
-        v >>= 7;
-    }
-    c = (char)v;
-    buf_add(out, &c, 1);
-}
-
 static void put_head(struct buf *out, char tag, uint64_t len)
 {
     buf_add(out, &tag, 1);
-    put_varint(out, len);
-}
-
-static uint64_t take_varint(struct slice *s)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; s->n > 0; shift += 7) {
-        unsigned char c = (unsigned char)s->p[0];
-        *s = (struct slice){s->p + 1, s->n - 1};
-        v |= (uint64_t)(c & 127) << shift;
-        if (c < 128) break;
-    }
-    return v;
+    wire_add_varint(out, len);
 }
 
 /* Splits a packed frame into what stands in the request before its arguments, and these. */
 static void split(struct slice frame, struct slice *before, struct slice *args)
 {
     struct slice at = {frame.p + FRAME_HEAD + 1, frame.n - FRAME_HEAD - 1};
-    (void)take_varint(&at); /* the length of the request, which is all that follows */
+    uint64_t v = 0;
+    (void)!wire_take_varint(&at, WIRE_VARINT_MAX, &v); /* the length of the request, which is all that follows */
     *before = (struct slice){at.p, 0};
     *args = SLICE("");
     while (at.n > 0) {
         const char tag = at.p[0];
         const char *begin = at.p;
         at = (struct slice){at.p + 1, at.n - 1};
-        const uint64_t v = take_varint(&at);
+        (void)!wire_take_varint(&at, WIRE_VARINT_MAX, &v); /* we packed it */
         if (tag == TAG_LEN(REQUEST_ARGS)) {
             *args = (struct slice){at.p, (size_t)v};
             *before = (struct slice){before->p, (size_t)(begin - before->p)};
             return;
         }
-        if ((tag & 7) == 2) at = (struct slice){at.p + v, at.n - (size_t)v};
+        if ((tag & 7) == WIRE_BYTES) at = (struct slice){at.p + v, at.n - (size_t)v};
         *before = (struct slice){before->p, (size_t)(at.p - before->p)};
     }
 }

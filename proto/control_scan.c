@@ -36,18 +36,16 @@ static enum err scan_message(struct scan *scan, enum scan_kind kind, struct slic
     size_t fields = 0;
     if (kind == SCAN_RECORD && ++depth > CONTROL_DEPTH_MAX) return ERR_LIMIT;
     while (s.n > 0) {
-        uint64_t number = 0;
-        bool delimited = false;
-        struct slice body = SLICE_NONE;
-        enum err e = wire_element(&s, &number, &delimited, &body);
+        struct wire_field f;
+        enum err e = wire_take_field(&s, &f);
         if (e != ERR_OK) return e;
-        enum scan_kind child = delimited ? child_of(kind, number) : SCAN_LEAF;
+        enum scan_kind child = f.wire == WIRE_BYTES ? child_of(kind, f.number) : SCAN_LEAF;
         size_t cost = child == SCAN_LEAF ? SCAN_COST_LEAF : SCAN_COST_MESSAGE;
         if (scan->allowance < cost) return ERR_LIMIT;
         scan->allowance -= cost;
         if (child == SCAN_FIELD && ++fields > CONTROL_FIELD_MAX) return ERR_LIMIT;
         if (child == SCAN_LEAF) continue;
-        e = scan_message(scan, child, body, depth);
+        e = scan_message(scan, child, f.bytes, depth);
         if (e != ERR_OK) return e;
     }
     return ERR_OK;

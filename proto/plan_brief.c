@@ -4,54 +4,11 @@
  * Every call to a registered number and every proof of a password asks; making the object took as long as finding it.
  * It knows the wire format of protobuf (varints, lengths, fixed sizes) and skips, or keeps, what it does not know. */
 #include "proto/plan_codec.h"
-
-enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
-
-static bool take_varint(struct slice *s, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && s->n > 0; shift += 7) {
-        unsigned char byte = (unsigned char)*s->p;
-        *s = (struct slice){s->p + 1, s->n - 1};
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool take_bytes(struct slice *s, size_t n, struct slice *out)
-{
-    if (n > s->n) return false;
-    *out = (struct slice){s->p, n};
-    *s = (struct slice){s->p + n, s->n - n};
-    return true;
-}
-
-struct wire_field {
-    uint64_t number;
-    enum wire wire;
-    uint64_t value;     /* of a varint */
-    struct slice bytes; /* of a text, a message */
-};
+#include "proto/wire.h"
 
 static bool take_field(struct slice *s, struct wire_field *f)
 {
-    uint64_t tag = 0;
-    uint64_t length = 0;
-    *f = (struct wire_field){.number = 0};
-    if (!take_varint(s, &tag)) return false;
-    f->number = tag >> 3;
-    f->wire = (enum wire)(tag & 7);
-    switch (f->wire) {
-    case WIRE_VARINT: return take_varint(s, &f->value);
-    case WIRE_64: return take_bytes(s, 8, &f->bytes);
-    case WIRE_BYTES: return take_varint(s, &length) && length <= s->n && take_bytes(s, (size_t)length, &f->bytes);
-    case WIRE_32: return take_bytes(s, 4, &f->bytes);
-    }
-    return false;
+    return wire_take_field(s, f) == ERR_OK;
 }
 
 enum err plan_account_brief_read(struct slice packed, struct plan_account_brief *out)
@@ -172,17 +129,6 @@ bool plan_account_read(struct arena *arena, struct slice packed, struct plan_acc
 #define OBJECT_ROUTE 5
 #define ROUTE_MATCH 2
 
-static void put_varint(struct buf *out, uint64_t value)
-{
-    char text[10];
-    size_t n = 0;
-    do {
-        text[n++] = (char)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        value >>= 7;
-    } while (value > 0);
-    buf_add(out, text, n);
-}
-
 /* The fields of a route but for its match: counted with out NULL, else written. */
 static enum err other_fields(struct slice route, size_t *n, struct buf *out)
 {
@@ -214,8 +160,8 @@ enum err plan_route_form(struct slice packed, struct buf *out)
         found = true;
         enum err e = other_fields(f.bytes, &n, NULL);
         if (e != ERR_OK) return e;
-        put_varint(out, OBJECT_ROUTE << 3 | WIRE_BYTES);
-        put_varint(out, n);
+        wire_add_varint(out, OBJECT_ROUTE << 3 | WIRE_BYTES);
+        wire_add_varint(out, n);
         e = other_fields(f.bytes, &n, out);
         if (e != ERR_OK) return e;
     }

@@ -5,6 +5,7 @@
 #include "proto/plan_codec.h"
 
 #include "proto/arena_alloc.h"
+#include "proto/wire.h"
 #include "state.pb-c.h"
 
 #define STATE_KEY_MAX 600
@@ -67,19 +68,11 @@ enum err state_record_check(const struct state_record *r, struct err_info *info)
 
 /* Bindings are packed by hand: each REGISTER packs one, and protobuf-c goes through the descriptor twice for it. Fields
  * in the order of their numbers, none that is zero or empty, as protobuf-c writes them. */
-#define BINDING_ROOM 11 /* a tag and a varint of 64 bits */
-
-static char *put_varint(char *p, uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        *p++ = (char)(value | 0x80);
-    *p++ = (char)value;
-    return p;
-}
+#define BINDING_ROOM (1 + WIRE_VARINT_MAX)
 
 static char *put_number(char *p, unsigned field, uint64_t value)
 {
-    return value != 0 ? put_varint(put_varint(p, field << 3), value) : p;
+    return value != 0 ? wire_put_varint(wire_put_varint(p, field << 3), value) : p;
 }
 
 static uint64_t zigzag(int64_t value)
@@ -90,7 +83,7 @@ static uint64_t zigzag(int64_t value)
 static char *put_text(char *p, unsigned field, struct slice text)
 {
     if (text.n == 0) return p;
-    p = put_varint(put_varint(p, field << 3 | 2), text.n);
+    p = wire_put_varint(wire_put_varint(p, field << 3 | WIRE_BYTES), text.n);
     memcpy(p, text.p, text.n);
     return p + text.n;
 }
@@ -101,8 +94,8 @@ static char *put_private(char *p, const struct binding *b)
     char rest[2 * BINDING_ROOM];
     char head[BINDING_ROOM];
     size_t rest_len = (size_t)(put_number(put_number(rest, 2, b->cseq), 3, zigzag(b->expires.ms)) - rest);
-    size_t head_len = b->call_id.n > 0 ? (size_t)(put_varint(head, b->call_id.n) - head) + 1 : 0;
-    p = put_varint(put_varint(p, 8 << 3 | 2), head_len + b->call_id.n + rest_len);
+    size_t head_len = b->call_id.n > 0 ? (size_t)(wire_put_varint(head, b->call_id.n) - head) + 1 : 0;
+    p = wire_put_varint(wire_put_varint(p, 8 << 3 | WIRE_BYTES), head_len + b->call_id.n + rest_len);
     p = put_text(p, 1, b->call_id);
     memcpy(p, rest, rest_len);
     return p + rest_len;

@@ -1,8 +1,8 @@
-/* wire: see the header. Wire format: https://protobuf.dev/programming-guides/encoding/ */
 #include "proto/wire.h"
 
-/* A varint of at most bytes_max bytes; s moves behind it. */
-static enum err take_varint(struct slice *s, size_t bytes_max, uint64_t *value)
+#define HEAD_BYTES 5 /* of tags and lengths */
+
+enum err wire_take_varint(struct slice *s, size_t bytes_max, uint64_t *value)
 {
     uint64_t v = 0;
     for (size_t i = 0; i < s->n && i < bytes_max; i++) {
@@ -16,31 +16,29 @@ static enum err take_varint(struct slice *s, size_t bytes_max, uint64_t *value)
     return ERR_SYNTAX;
 }
 
-static enum err skip_bytes(struct slice *s, uint64_t n)
+static enum err take_bytes(struct slice *s, uint64_t n, struct slice *out)
 {
     if (n > s->n) return ERR_SYNTAX;
-    *s = (struct slice){s->p + n, s->n - n};
+    *out = (struct slice){s->p, (size_t)n};
+    *s = (struct slice){s->p + n, s->n - (size_t)n};
     return ERR_OK;
 }
 
-enum err wire_element(struct slice *s, uint64_t *number, bool *delimited, struct slice *body)
+enum err wire_take_field(struct slice *s, struct wire_field *f)
 {
     uint64_t tag = 0;
-    uint64_t value = 0;
-    enum err e = take_varint(s, 5, &tag);
+    uint64_t length = 0;
+    enum err e = wire_take_varint(s, HEAD_BYTES, &tag);
     if (e != ERR_OK) return e;
     if (tag > UINT32_MAX || tag >> 3 == 0) return ERR_SYNTAX;
-    *number = tag >> 3;
-    *delimited = (tag & 7) == 2;
-    switch (tag & 7) {
-    case 0: return take_varint(s, 10, &value);
-    case 1: return skip_bytes(s, 8);
-    case 5: return skip_bytes(s, 4);
-    case 2: break;
-    default: return ERR_SYNTAX; /* groups */
+    *f = (struct wire_field){.number = tag >> 3, .wire = (enum wire)(tag & 7)};
+    switch (f->wire) {
+    case WIRE_VARINT: return wire_take_varint(s, WIRE_VARINT_MAX, &f->value);
+    case WIRE_64: return take_bytes(s, 8, &f->bytes);
+    case WIRE_32: return take_bytes(s, 4, &f->bytes);
+    case WIRE_BYTES:
+        e = wire_take_varint(s, HEAD_BYTES, &length);
+        return e == ERR_OK ? take_bytes(s, length, &f->bytes) : e;
     }
-    e = take_varint(s, 5, &value);
-    if (e != ERR_OK) return e;
-    *body = (struct slice){s->p, (size_t)value};
-    return skip_bytes(s, value);
+    return ERR_SYNTAX; /* a group */
 }

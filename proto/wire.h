@@ -1,13 +1,38 @@
-/* wire: the elements of a protobuf message, one by one, for what must look at one before protobuf-c unpacks it, or
- * instead. */
+/* wire: protobuf's wire format, for what must look at a field before protobuf-c unpacks it, or reads and writes without
+ * an object of protobuf-c's between. Internal to proto. Source: https://protobuf.dev/programming-guides/encoding/ */
 #ifndef TANDEM_PROTO_WIRE_H
 #define TANDEM_PROTO_WIRE_H
 
 #include "node/base/bytes.h"
 
-/* One element of a message, off the front of s: its number, and its bytes when it is length-delimited. protobuf-c reads
- * tags and lengths of five bytes at most; a tag that it would cut to 32 bits is refused, so that both see the same
- * fields. ERR_SYNTAX. */
-MUST_CHECK enum err wire_element(struct slice *s, uint64_t *number, bool *delimited, struct slice *body);
+enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
+
+struct wire_field {
+    uint64_t number;
+    enum wire wire;
+    uint64_t value;     /* of a varint */
+    struct slice bytes; /* of a text or a message, {NULL, 0} of a varint */
+};
+/* The first field of a message, off the front of s. protobuf-c reads tags and lengths of five bytes at most; a tag that
+ * it would cut to 32 bits is refused, so that both see the same fields; so are groups. ERR_SYNTAX. */
+MUST_CHECK enum err wire_take_field(struct slice *s, struct wire_field *f);
+/* What stands at the front of s and has at most bytes_max bytes. ERR_SYNTAX. */
+MUST_CHECK enum err wire_take_varint(struct slice *s, size_t bytes_max, uint64_t *value);
+
+#define WIRE_VARINT_MAX 10
+/* Writes v at p, which has room for WIRE_VARINT_MAX bytes; returns what follows it. */
+static inline char *wire_put_varint(char *p, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *p++ = (char)(v | 0x80);
+    *p++ = (char)v;
+    return p;
+}
+
+static inline void wire_add_varint(struct buf *out, uint64_t v)
+{
+    char text[WIRE_VARINT_MAX];
+    buf_add(out, text, (size_t)(wire_put_varint(text, v) - text));
+}
 
 #endif
