@@ -30,6 +30,7 @@ void identity_edits(const struct sip_view *v, bool from_inside, bool to_inside, 
     if (from_inside && to_inside) return;
     remove_all(v, SIP_DIVERSION, edits);
     remove_all(v, SIP_HISTORY_INFO, edits);
+    remove_all(v, SIP_REMOTE_PARTY_ID, edits);
 }
 
 bool identity_flow_inside(struct edge *e, const struct flow *flow)

@@ -1,10 +1,10 @@
 /* identity: who is said to call, and who may be told (RFC 3325 P-Asserted-Identity, RFC 3323 Privacy, Diversion, RFC
- * 7044 History-Info).
+ * 7044 History-Info, and Remote-Party-ID, which came before them and which many PBXs still believe).
  *
  * Inside are the nodes of the cluster and the trunks that the plan trusts with identities; outside is everybody else,
- * phones too. What comes from outside asserts nothing: its P-Asserted-Identity, Diversion and History-Info end here,
- * and an account gets the identity that its password proved. What goes outside carries neither Diversion nor
- * History-Info, and no identity when "Privacy: id" asks for that. */
+ * phones too. What comes from outside asserts nothing: its P-Asserted-Identity, Diversion, History-Info and
+ * Remote-Party-ID end here, and an account gets the identity that its password proved. What goes outside carries none
+ * of the last three, and no identity when "Privacy: id" asks for that. */
 #ifndef TANDEM_EDGE_IDENTITY_H
 #define TANDEM_EDGE_IDENTITY_H
 
@@ -14,7 +14,8 @@
 static inline bool identity_concerns(const struct sip_view *v)
 {
     return v->first[SIP_ASSERTED_IDENTITY] != SIP_NO_LINE || v->first[SIP_PREFERRED_IDENTITY] != SIP_NO_LINE ||
-           v->first[SIP_DIVERSION] != SIP_NO_LINE || v->first[SIP_HISTORY_INFO] != SIP_NO_LINE;
+           v->first[SIP_DIVERSION] != SIP_NO_LINE || v->first[SIP_HISTORY_INFO] != SIP_NO_LINE ||
+           v->first[SIP_REMOTE_PARTY_ID] != SIP_NO_LINE;
 }
 /* Notes the removals. */
 void identity_edits(const struct sip_view *v, bool from_inside, bool to_inside, struct sip_edits *edits);

@@ -5,7 +5,8 @@
     "P-Asserted-Identity: <sip:100@pbx.example>\r\n"                                                                   \
     "Diversion: <sip:200@pbx.example>;reason=unconditional\r\n"                                                        \
     "History-Info: <sip:300@pbx.example>;index=1\r\n"                                                                  \
-    "P-Preferred-Identity: <sip:400@pbx.example>\r\n"
+    "P-Preferred-Identity: <sip:400@pbx.example>\r\n"                                                                  \
+    "Remote-Party-ID: <sip:500@pbx.example>;party=calling\r\n"
 
 /* What of it is in the message: one letter each. */
 static const char *seen(const struct ua *u)
@@ -16,6 +17,7 @@ static const char *seen(const struct ua *u)
     if (strstr(u->in, "Diversion: ") != NULL) text[n++] = 'D';
     if (strstr(u->in, "History-Info: ") != NULL) text[n++] = 'H';
     if (strstr(u->in, "P-Preferred-Identity: ") != NULL) text[n++] = 'P';
+    if (strstr(u->in, "Remote-Party-ID: ") != NULL) text[n++] = 'R';
     text[n] = '\0';
     return text;
 }
@@ -29,8 +31,8 @@ static void requests_and_responses(void **state)
         const char *request;  /* what the callee sees */
         const char *response; /* what the caller sees of the same in the 200 */
     } cases[] = {
-        {true, true, "", "ADHP", "ADHP"},
-        {true, true, "Privacy: user;id\r\n", "ADHP", "ADHP"},
+        {true, true, "", "ADHPR", "ADHPR"},
+        {true, true, "Privacy: user;id\r\n", "ADHPR", "ADHPR"},
         {true, false, "", "AP", ""},
         {true, false, "Privacy: user;id\r\n", "P", ""},
         {true, false, "Privacy: none\r\n", "AP", ""},

@@ -364,6 +364,7 @@ static void header_names_in_any_case(void **state)
         {"RSeq", SIP_RSEQ},
         {"Diversion", SIP_DIVERSION},
         {"History-Info", SIP_HISTORY_INFO},
+        {"Remote-Party-ID", SIP_REMOTE_PARTY_ID},
         {"Replaces", SIP_REPLACES},
         {"Max-Breadth", SIP_MAX_BREADTH},
         {"Subject", SIP_HEADER_OTHER},
