@@ -24,7 +24,7 @@ struct registration {
 };
 
 /* So many keep their memory for those that come next. */
-#define SPARE_MAX (POOL_KEEPS * 128)
+#define SPARE_MAX 128
 
 struct registrar {
     struct arena reading; /* the request that is being read */
@@ -106,7 +106,7 @@ static struct registration *begin(struct registrar *r, struct arena *arena)
 
 static void put_by(struct registrar *r, struct registration *g)
 {
-    if (r->spare_count >= SPARE_MAX) {
+    if (!POOL_KEEPS || r->spare_count >= SPARE_MAX) {
         arena_fini(&g->arena);
         free(g);
         return;
