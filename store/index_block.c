@@ -25,15 +25,19 @@ struct slice index_entry_match(const struct index_entry *e, char out[INDEX_MATCH
     return (struct slice){out, e->key.n};
 }
 
+static char *put(char *at, struct slice s)
+{
+    if (s.n > 0) memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
 struct slice index_entry_object(const struct index_entry *e, char out[PLAN_KEY_MAX])
 {
     char text[INDEX_MATCH_MAX];
     struct slice match = e->from_account ? SLICE("") : index_entry_match(e, text);
     size_t n = e->head.n + match.n + e->tail.n;
     if (n > PLAN_KEY_MAX) return SLICE_NONE;
-    memcpy(out, e->head.p, e->head.n);
-    memcpy(out + e->head.n, match.p, match.n);
-    memcpy(out + e->head.n + match.n, e->tail.p, e->tail.n);
+    (void)put(put(put(out, e->head), match), e->tail);
     return (struct slice){out, n};
 }
 
@@ -107,8 +111,7 @@ enum err index_block_key(const struct index_block *b, size_t at, char out[PATTER
     struct slice rest;
     struct slice entries;
     if (!key_at(b, at, &rest, &entries)) return ERR_CORRUPT;
-    memcpy(out, b->stem.p, b->stem.n);
-    memcpy(out + b->stem.n, rest.p, rest.n);
+    (void)put(put(out, b->stem), rest);
     *key = (struct slice){out, b->stem.n + rest.n};
     return ERR_OK;
 }
