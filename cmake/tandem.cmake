@@ -13,7 +13,6 @@ endif()
 
 option(TANDEM_WERROR "Warnings are errors" OFF)
 set(TANDEM_SANITIZE "" CACHE STRING "Sanitizers, for example address,undefined")
-set(TANDEM_PROFILE "" CACHE STRING "record: what runs leaves its counts in profile/; use: compile by them (gcc)")
 option(TANDEM_FUZZ "Build the libFuzzer targets (clang)" OFF)
 
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
@@ -28,13 +27,6 @@ endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE)
   add_link_options(-pie -Wl,-z,relro,-z,now)
-endif()
-# Code that the recorded load never reached is compiled as in any other build.
-if(TANDEM_PROFILE STREQUAL "record")
-  add_compile_options(-fprofile-generate -fprofile-update=atomic -fprofile-dir=${CMAKE_BINARY_DIR}/profile)
-  add_link_options(-fprofile-generate)
-elseif(TANDEM_PROFILE STREQUAL "use")
-  add_compile_options(-fprofile-use=${CMAKE_BINARY_DIR}/profile -fprofile-partial-training -Wno-missing-profile)
 endif()
 
 # tandem_module(NAME [ADAPTER] SOURCES a.c ... LINK other ...)

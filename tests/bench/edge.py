@@ -33,8 +33,8 @@ def one_run(rival, folder, calls, rate):
     return (rivals.cpu_seconds(rival.pids()) - before) / done * 1e6
 
 
-def caller(scenario, calls, rate, at=rivals.HERE_ALONE, transport="u1"):
-    return ["sipp", "-t", transport, "-sf", str(scenario), "-inf", "numbers.csv", "-i", at.caller, "-p", "5060", "-r", str(rate), "-m",
+def caller(scenario, calls, rate, at=rivals.HERE_ALONE):
+    return ["sipp", "-sf", str(scenario), "-inf", "numbers.csv", "-i", at.caller, "-p", "5060", "-r", str(rate), "-m",
             str(calls), "-l", str(calls), "-nostdin", "-timeout", "90", "-timeout_error", "-buff_size", "4194304",
             f"{at.proxy}:5060"]
 
@@ -47,9 +47,9 @@ def callee(folder, at=rivals.HERE_ALONE):
     return process
 
 
-def load(folder, calls, rate, at=rivals.HERE_ALONE, transport="u1"):
-    """How many calls came to their end; transport as sipp names it."""
-    run = subprocess.run(caller(HERE / "uac_load.xml", calls, rate, at, transport), cwd=folder, stdout=subprocess.PIPE,
+def load(folder, calls, rate, at=rivals.HERE_ALONE):
+    """How many calls came to their end."""
+    run = subprocess.run(caller(HERE / "uac_load.xml", calls, rate, at), cwd=folder, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
     done = re.findall(r"Successful call *\| *\d+ *\| *(\d+)", run.stdout)
     count = int(done[-1]) if done else 0
@@ -102,8 +102,7 @@ def cpu(arguments):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, contextlib.ExitStack() as stack:
         path = pathlib.Path(folder)
         write_numbers(path)
-        everyone = [r(path, rivals.place(9 + i)) for i, r in enumerate((rivals.Forwarder, rivals.Kamailio, rivals.Tandem,
-                                                                    rivals.Profiled))]
+        everyone = [r(path, rivals.place(9 + i)) for i, r in enumerate((rivals.Forwarder, rivals.Kamailio, rivals.Tandem))]
         for rival in everyone:
             stack.enter_context(up(rival, path))
         rounds = []
@@ -117,9 +116,8 @@ def cpu(arguments):
         value = statistics.median(r[rival.name] for r in rounds)
         row("edge", f"cpu per proxied call, {rivals.ROUTES} routes: {rival.name}", value, "us")
     for name, rival, most in (("bare forwarder", "forwarder", 1.5), ("kamailio (tlsf)", "kamailio", 0.65)):
-        for build, hold in (("tandem", None), ("profiled", most)):  # what a production node runs has to hold it
-            ratio = statistics.median(r[build] / r[rival] for r in rounds)
-            row("edge", f"cpu per proxied call: {build} / {name}", ratio, "x", hold)
+        ratio = statistics.median(r["tandem"] / r[rival] for r in rounds)
+        row("edge", f"cpu per proxied call: tandem / {name}", ratio, "x", most)
 
 
 # ---- calls that are up: how many, and the memory for each ----

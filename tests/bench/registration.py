@@ -35,13 +35,11 @@ def accounts(count, first=0):
 
 class Tandem:
     name = "tandem"
-    binary = rivals.TANDEMD
 
     def __init__(self, folder, count=USERS):
-        self.folder = pathlib.Path(folder) / self.name
+        self.folder = pathlib.Path(folder) / "tandem"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.node = Node(self.folder, "bench", "bench", SERVER, mesh=False, extra="log: warn\n")
-        self.node.binary = self.binary
         self.count, self.loaded = count, False
 
     def start(self):
@@ -56,11 +54,6 @@ class Tandem:
 
     def stop(self):
         self.node.stop()
-
-
-class Profiled(Tandem):
-    name = "profiled"
-    binary = rivals.PROFILED
 
 
 class Kamailio(rivals.Kamailio):
@@ -106,7 +99,7 @@ def share(rounds):
 
 def cpu(arguments):
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        everyone = [Kamailio(folder), Tandem(folder), Profiled(folder)]
+        everyone = [Kamailio(folder), Tandem(folder)]
         results = {r.name: [] for r in everyone}
         for number in range(arguments.rounds):
             for rival in everyone:
@@ -117,8 +110,7 @@ def cpu(arguments):
         row(GROUP, f"cpu per digest registration, both rounds: {name}", value, "us")
         row(GROUP, f"of these in the kernel: {name}", value * share(results[name]), "us")
     row(GROUP, "of these for the commit: tandem", statistics.median(r.helpers for r in results["tandem"]) / USERS * 1e6, "us")
-    for build, hold in (("tandem", None), ("profiled", 1)):  # what a production node runs has to hold it
-        row(GROUP, f"cpu per digest registration: {build} / kamailio (memory)", median[build] / median["kamailio"], "x", hold)
+    row(GROUP, "cpu per digest registration: tandem / kamailio (memory)", median["tandem"] / median["kamailio"], "x", 1)
 
 
 # ---- many ----

@@ -8,7 +8,7 @@ import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from harness.cluster import BUILD, ROOT, TANDEMD, Node  # noqa: E402
+from harness.cluster import BUILD, Node  # noqa: E402
 from harness.sipp import listening  # noqa: E402
 from harness.wait import end, until  # noqa: E402
 
@@ -124,16 +124,14 @@ class Kamailio:
 
 class Tandem:
     name = "tandem"
-    binary = TANDEMD
     prefixes = staticmethod(prefixes)
     AT_ONCE = 250_000  # routes of one request
 
     def __init__(self, folder, at=HERE_ALONE):
         self.at = at
-        self.folder = pathlib.Path(folder) / self.name
+        self.folder = pathlib.Path(folder) / "tandem"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.node = Node(self.folder, "bench", "bench", at.proxy, mesh=False, extra="log: warn\n")
-        self.node.binary = self.binary
         self.loaded = False
 
     def plan(self):
@@ -160,11 +158,3 @@ class Tandem:
 
     def stop(self):
         self.node.stop()
-
-
-PROFILED = ROOT / "build-profiled" / "tandemd"  # ./run build --profiled
-
-
-class Profiled(Tandem):
-    name = "profiled"
-    binary = PROFILED
