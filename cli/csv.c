@@ -16,7 +16,7 @@ struct import {
     struct plan_object *objects; /* what the rows make of the stored ones, where that changes them */
     size_t object_count;
     struct slice *remove;
-    unsigned *remove_line;
+    struct plan_place *remove_place;
     size_t remove_count;
     bool *named; /* by position in stored: a row is about it */
 };
@@ -81,7 +81,7 @@ static int take_removal(struct import *im, const struct plan_csv_row *row, struc
     }
     im->remove[im->remove_count] = arena_copy(&im->run.file.arena, key);
     if (im->remove[im->remove_count].p == NULL) return cli_fail_err(im->run.c, ERR_NOMEM, NULL);
-    im->remove_line[im->remove_count++] = row->object.line;
+    im->remove_place[im->remove_count++] = (struct plan_place){row->object.line, row->object.column};
     return CLI_DONE;
 }
 
@@ -131,9 +131,9 @@ static int merge_all(struct import *im)
     size_t removals = im->csv.row_count + im->stored.count;
     im->objects = arena_alloc(arena, (im->csv.row_count + 1) * sizeof *im->objects);
     im->remove = arena_alloc(arena, removals * sizeof *im->remove);
-    im->remove_line = arena_alloc(arena, removals * sizeof *im->remove_line);
+    im->remove_place = arena_alloc(arena, removals * sizeof *im->remove_place);
     im->named = arena_alloc(arena, im->stored.count * sizeof *im->named);
-    if (im->objects == NULL || im->remove == NULL || im->remove_line == NULL || im->named == NULL) {
+    if (im->objects == NULL || im->remove == NULL || im->remove_place == NULL || im->named == NULL) {
         return cli_fail_err(im->run.c, ERR_NOMEM, NULL);
     }
     for (size_t i = 0; i < im->csv.row_count; i++) {
@@ -164,7 +164,7 @@ static int import_table(struct import *im, const struct plan_send_options *o)
     if (status == CLI_DONE) status = merge_all(im);
     if (status != CLI_DONE) return status;
     struct slice digest = slice_of(im->stored.digest);
-    if (plan_file_take(f, im->objects, im->object_count, im->remove, im->remove_line, im->remove_count, digest) !=
+    if (plan_file_take(f, im->objects, im->object_count, im->remove, im->remove_place, im->remove_count, digest) !=
         ERR_OK) {
         return cli_fail_err(c, ERR_NOMEM, NULL);
     }

@@ -312,22 +312,34 @@ static enum err warn_all(struct large *l)
 
 /* ---- the whole ---- */
 
+/* What is not in the table, and so is removed by replacing, stands nowhere. */
+static enum err place_of(struct large *l, struct slice key, struct plan_place *place)
+{
+    struct plan_csv_row row;
+    const struct note *note = find(l, key);
+    *place = (struct plan_place){0, 0};
+    if (note == NULL) return ERR_OK;
+    enum err e = read_again(l, note, &row);
+    if (e == ERR_OK) *place = (struct plan_place){row.object.line, row.object.column};
+    return e;
+}
+
 /* The removals of p->file, whose texts are copied into its arena. */
 static enum err publish(struct large *l)
 {
     struct plan_file *f = &l->p->file;
     struct slice *keys = arena_alloc(&f->arena, l->removals * sizeof *keys);
-    unsigned *lines = arena_alloc(&f->arena, l->removals * sizeof *lines);
+    struct plan_place *places = arena_alloc(&f->arena, l->removals * sizeof *places);
     const struct slice texts = arena_copy(&f->arena, buf_view(&l->removed));
     struct slice rest = texts;
     const struct slice digest = arena_copy(&f->arena, slice_of(l->digest));
-    if (keys == NULL || lines == NULL || texts.p == NULL || digest.p == NULL) return ERR_NOMEM;
+    if (keys == NULL || places == NULL || texts.p == NULL || digest.p == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < l->removals; i++) {
         if (control_bulk_take(&rest, &keys[i]) != ERR_OK) return ERR_CORRUPT;
-        const struct note *note = find(l, keys[i]);
-        lines[i] = note != NULL ? note->line : 0;
+        enum err e = place_of(l, keys[i], &places[i]);
+        if (e != ERR_OK) return e;
     }
-    return plan_file_take(f, NULL, 0, keys, lines, l->removals, digest);
+    return plan_file_take(f, NULL, 0, keys, places, l->removals, digest);
 }
 
 static enum err read_all(struct large *l)

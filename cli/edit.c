@@ -251,16 +251,16 @@ static int make_file(struct edit *ed, const struct plan_object *wanted, const st
     char text[PLAN_KEY_MAX];
     struct plan_object *o = arena_alloc(&f->arena, sizeof *o);
     struct slice *key = arena_alloc(&f->arena, sizeof *key);
-    unsigned *line = arena_alloc(&f->arena, sizeof *line);
+    struct plan_place *place = arena_alloc(&f->arena, sizeof *place);
     bool removal = ed->cmd->verb == EDIT_REMOVE;
-    if (o == NULL || key == NULL || line == NULL) return cli_fail_err(ed->c, ERR_NOMEM, NULL);
+    if (o == NULL || key == NULL || place == NULL) return cli_fail_err(ed->c, ERR_NOMEM, NULL);
     *o = stored != NULL ? *stored : *wanted;
     if (!removal) {
         int status = change_fields(ed, o);
         if (status != CLI_DONE) return status;
     }
     *key = arena_copy(&f->arena, (struct slice){text, plan_object_key_text(o, text)});
-    if (key->p == NULL || plan_file_take(f, o, !removal, key, line, removal, slice_of(ed->stored.digest)) != ERR_OK) {
+    if (key->p == NULL || plan_file_take(f, o, !removal, key, place, removal, slice_of(ed->stored.digest)) != ERR_OK) {
         return cli_fail_err(ed->c, ERR_NOMEM, NULL);
     }
     return CLI_DONE;

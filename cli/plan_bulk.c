@@ -13,16 +13,17 @@
 
 #define WRITE_AT 65536
 
-/* Twelve bytes each: a million of them are most of what clusterctl holds. */
+/* Sixteen bytes each: a million of them are most of what clusterctl holds. */
 struct bulk_route {
     uint32_t hash[2];
     uint32_t line;
+    uint32_t column;
 };
 
-static struct bulk_route route_of(struct slice key, unsigned line)
+static struct bulk_route route_of(struct slice key, struct plan_place place)
 {
     const uint64_t hash = XXH3_64bits(key.p, key.n);
-    return (struct bulk_route){{(uint32_t)(hash >> 32), (uint32_t)hash}, line};
+    return (struct bulk_route){{(uint32_t)(hash >> 32), (uint32_t)hash}, place.line, place.column};
 }
 
 static int compare(const void *left, const void *right)
@@ -93,7 +94,7 @@ enum err plan_bulk_route(struct plan_bulk *b, const struct plan_object *route)
     enum err e = b->count < LIMIT_CHANGE_OPS ? ERR_OK : ERR_LIMIT;
     if (e == ERR_OK && b->count == b->cap) e = grow(b);
     if (e != ERR_OK) return e;
-    b->routes[b->count++] = route_of(key, route->line);
+    b->routes[b->count++] = route_of(key, (struct plan_place){route->line, route->column});
     return plan_bulk_object(b, route);
 }
 
@@ -110,10 +111,11 @@ enum err plan_bulk_close(struct plan_bulk *b)
     return ERR_OK;
 }
 
-unsigned plan_bulk_line(const struct plan_bulk *b, struct slice key)
+struct plan_place plan_bulk_place(const struct plan_bulk *b, struct slice key)
 {
-    const struct bulk_route wanted = route_of(key, 0);
-    if (b->count == 0) return 0;
+    const struct plan_place nowhere = {0, 0};
+    const struct bulk_route wanted = route_of(key, nowhere);
+    if (b->count == 0) return nowhere;
     const struct bulk_route *found = bsearch(&wanted, b->routes, b->count, sizeof wanted, compare);
-    return found != NULL ? found->line : 0;
+    return found != NULL ? (struct plan_place){found->line, found->column} : nowhere;
 }

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "node/plan/object.h"
+#include "node/plan/document.h"
 
 struct bulk_route;
 struct plan_bulk {
@@ -29,7 +29,7 @@ MUST_CHECK enum err plan_bulk_object(struct plan_bulk *b, const struct plan_obje
 /* Before look-ups and before sending. ERR_EXISTS: two routes may have one key. ERR_IO. */
 MUST_CHECK enum err plan_bulk_close(struct plan_bulk *b);
 
-/* The line of the route with that key; 0: there is none. */
-unsigned plan_bulk_line(const struct plan_bulk *b, struct slice key);
+/* Where the route with that key stands; line 0: there is none. */
+struct plan_place plan_bulk_place(const struct plan_bulk *b, struct slice key);
 
 #endif

@@ -14,8 +14,7 @@ struct entry {
     struct map_node node;
     struct slice key;
     const struct plan_object *object; /* NULL: it is removed */
-    unsigned line;
-    unsigned column;
+    struct plan_place place;
 };
 
 /* The digits behind PLAN_DIGEST_COMMENT among the comment lines at the top. */
@@ -36,12 +35,12 @@ static struct slice digest_of(struct slice text)
 
 /* ---- looking up ---- */
 
-static enum err index_add(struct plan_file *f, struct slice key, const struct plan_object *object, unsigned line,
-                          unsigned column)
+static enum err index_add(struct plan_file *f, struct slice key, const struct plan_object *object,
+                          struct plan_place place)
 {
     struct entry *entry = arena_alloc(&f->arena, sizeof *entry);
     if (entry == NULL) return ERR_NOMEM;
-    *entry = (struct entry){.key = key, .object = object, .line = line, .column = column};
+    *entry = (struct entry){.key = key, .object = object, .place = place};
     map_insert(&f->by_key, &entry->node, map_hash(&f->by_key, key));
     return ERR_OK;
 }
@@ -54,10 +53,10 @@ static enum err index_all(struct plan_file *f)
         const struct plan_object *o = &f->doc.objects[i];
         char text[PLAN_KEY_MAX];
         struct slice key = arena_copy(&f->arena, (struct slice){text, plan_object_key_text(o, text)});
-        e = key.p != NULL ? index_add(f, key, o, o->line, o->column) : ERR_NOMEM;
+        e = key.p != NULL ? index_add(f, key, o, (struct plan_place){o->line, o->column}) : ERR_NOMEM;
     }
     for (size_t i = 0; e == ERR_OK && i < f->doc.remove_count; i++) {
-        e = index_add(f, f->doc.remove[i], NULL, f->doc.remove_line[i], 0);
+        e = index_add(f, f->doc.remove[i], NULL, f->doc.remove_place[i]);
     }
     return e;
 }
@@ -80,14 +79,13 @@ const struct plan_object *plan_file_object(const struct plan_file *f, struct sli
 
 bool plan_file_has(const struct plan_file *f, struct slice key)
 {
-    return find(f, key) != NULL || plan_bulk_line(&f->bulk, key) > 0;
+    return find(f, key) != NULL || plan_bulk_place(&f->bulk, key).line > 0;
 }
 
-unsigned plan_file_line(const struct plan_file *f, struct slice key, unsigned *column)
+struct plan_place plan_file_place(const struct plan_file *f, struct slice key)
 {
     const struct entry *entry = find(f, key);
-    *column = entry != NULL ? entry->column : 0;
-    return entry != NULL ? entry->line : plan_bulk_line(&f->bulk, key);
+    return entry != NULL ? entry->place : plan_bulk_place(&f->bulk, key);
 }
 
 size_t plan_file_count(const struct plan_file *f)
@@ -98,12 +96,12 @@ size_t plan_file_count(const struct plan_file *f)
 /* ---- reading ---- */
 
 enum err plan_file_take(struct plan_file *f, struct plan_object *objects, size_t object_count, struct slice *remove,
-                        unsigned *remove_line, size_t remove_count, struct slice digest)
+                        struct plan_place *remove_place, size_t remove_count, struct slice digest)
 {
     f->doc = (struct plan_document){.objects = objects,
                                     .object_count = object_count,
                                     .remove = remove,
-                                    .remove_line = remove_line,
+                                    .remove_place = remove_place,
                                     .remove_count = remove_count};
     f->digest = digest;
     return index_all(f);
@@ -187,7 +185,7 @@ static enum err take_route(void *ctx, const struct plan_object *route)
 static bool contradicts(const struct plan_file *f)
 {
     for (size_t i = 0; i < f->doc.remove_count; i++) {
-        if (plan_bulk_line(&f->bulk, f->doc.remove[i]) > 0) return true;
+        if (plan_bulk_place(&f->bulk, f->doc.remove[i]).line > 0) return true;
     }
     return false;
 }

@@ -41,7 +41,7 @@ size_t plan_file_count(const struct plan_file *f);
  * f is zeroed but for name, text (wiped in the end) and arena, from which the caller allocates; everything else is
  * borrowed until plan_file_fini. ERR_NOMEM. */
 MUST_CHECK enum err plan_file_take(struct plan_file *f, struct plan_object *objects, size_t object_count,
-                                   struct slice *remove, unsigned *remove_line, size_t remove_count,
+                                   struct slice *remove, struct plan_place *remove_place, size_t remove_count,
                                    struct slice digest);
 /* Wipes what was secret and frees. Also after a failure. */
 void plan_file_fini(struct plan_file *f);
@@ -61,8 +61,7 @@ struct conn_bulk plan_file_bulk(const struct plan_file *f);
 const struct plan_object *plan_file_object(const struct plan_file *f, struct slice key);
 /* Whether the document describes or removes the object with this key. */
 bool plan_file_has(const struct plan_file *f, struct slice key);
-/* The line where the object or removal with this key stands in the document, 0 when nowhere; *column 0 when it is not
- * known, as with removals and the routes of a large document. */
-unsigned plan_file_line(const struct plan_file *f, struct slice key, unsigned *column);
+/* Where the object or removal with this key stands in the document; line 0: nowhere. */
+struct plan_place plan_file_place(const struct plan_file *f, struct slice key);
 
 #endif

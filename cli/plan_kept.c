@@ -46,10 +46,10 @@ enum err plan_kept_take(struct plan_run *p)
     struct plan_kept *k = p->kept;
     const size_t put_count = k->puts.n / sizeof(struct plan_object);
     const size_t remove_count = k->removes.n / sizeof(struct slice);
-    unsigned *lines = arena_alloc(&k->arena, (remove_count + 1) * sizeof *lines);
+    struct plan_place *places = arena_alloc(&k->arena, (remove_count + 1) * sizeof *places);
     if (k->err != ERR_OK) return k->err;
-    if (lines == NULL) return ERR_NOMEM;
+    if (places == NULL) return ERR_NOMEM;
     plan_file_fini(&p->file);
     return plan_file_take(&p->file, (struct plan_object *)(void *)k->puts.p, put_count,
-                          (struct slice *)(void *)k->removes.p, lines, remove_count, SLICE_NONE);
+                          (struct slice *)(void *)k->removes.p, places, remove_count, SLICE_NONE);
 }

@@ -174,14 +174,12 @@ enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const 
     struct arena arena = {0};
     struct control_builder b;
     struct control_record r;
-    unsigned column = f->column;
-    if (column == 0) (void)plan_file_line(&p->file, f->object, &column);
     control_record_start(&b, &arena, "finding");
     control_text(&b, "severity", f->severity == LINT_ERROR ? SLICE("error") : SLICE("warning"));
     control_text(&b, "id", slice_of(f->id));
     control_text(&b, "file", slice_of(p->file.name));
     control_int(&b, "line", f->line);
-    control_int(&b, "column", column);
+    control_int(&b, "column", f->column);
     control_text(&b, "object", f->object);
     control_text(&b, "text", f->text);
     enum err e = control_record_done(&b, &r);
@@ -206,17 +204,16 @@ static void send_finding_at(struct plan_run *p, const struct control_record *r)
 {
     struct control_field fields[16];
     struct control_record with = *r;
-    unsigned column = 0;
-    unsigned line = plan_file_line(&p->file, control_get_text(r, "object"), &column);
+    const struct plan_place place = plan_file_place(&p->file, control_get_text(r, "object"));
     with.fields = fields;
     with.field_count = 0;
     for (size_t i = 0; i < r->field_count && with.field_count + 1 < 16; i++) {
         struct control_field *f = &fields[with.field_count++];
         *f = r->fields[i];
         if (!slice_is(f->name, "line") || f->type != CONTROL_INT) continue;
-        if (f->integer == 0) f->integer = line;
+        if (f->integer == 0) f->integer = place.line;
         fields[with.field_count++] =
-            (struct control_field){.name = SLICE("column"), .type = CONTROL_INT, .integer = (int64_t)column};
+            (struct control_field){.name = SLICE("column"), .type = CONTROL_INT, .integer = (int64_t)place.column};
     }
     output_record(p->c->output, &with);
 }

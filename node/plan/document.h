@@ -11,11 +11,16 @@
 
 #include "node/plan/object.h"
 
+struct plan_place { /* in a document or a table, from 1; 0: not known */
+    unsigned line;
+    unsigned column;
+};
+
 struct plan_document {
     struct plan_object *objects; /* in document order, validated one by one */
     size_t object_count;
     struct slice *remove; /* object keys */
-    unsigned *remove_line;
+    struct plan_place *remove_place;
     size_t remove_count;
 };
 

@@ -21,7 +21,6 @@ struct entry {
     struct map_node node;
     struct plan_object object;
     struct slice removed; /* the key, when it is a removal */
-    unsigned line;
 };
 
 struct chunk {
@@ -69,7 +68,7 @@ static enum err begin_object(struct reader *r, enum plan_kind kind, const struct
     struct entry *e = passes ? &r->route : entry_new(r);
     if (e == NULL) return no_memory(r);
     r->begin = *begin;
-    *e = (struct entry){.line = begin->line, .object = {.kind = kind, .line = begin->line, .column = begin->column}};
+    *e = (struct entry){.object = {.kind = kind, .line = begin->line, .column = begin->column}};
     *out = e;
     return ERR_OK;
 }
@@ -95,7 +94,7 @@ static enum err enter_key(struct reader *r, struct entry *e)
         bool both = (e->removed.p != NULL) == (other->removed.p != NULL);
         return err_fail_at(r->fields.info, ERR_SYNTAX, r->begin.line, r->begin.column,
                            "%.*s is %s line %u; keep one of them", SLICE_ARG(key),
-                           both ? "already in" : "both described and removed: see", other->line);
+                           both ? "already in" : "both described and removed: see", other->object.line);
     }
     map_insert(&r->keys, &e->node, hash);
     return ERR_OK;
@@ -121,7 +120,7 @@ static enum err read_object(struct reader *r, struct entry *e, const struct yaml
     enum err err = fields_read(&r->fields, schema_of(e->object.kind), schema_base(&e->object), at);
     if (err != ERR_OK) return err;
     err = plan_object_validate(&e->object, &detail);
-    if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->line, r->begin.column, "%s", detail.text);
+    if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->object.line, r->begin.column, "%s", detail.text);
     if (e == &r->route) return r->stream->take(r->stream->ctx, &e->object);
     err = enter_key(r, e);
     return err == ERR_OK ? count_entry(r, &r->object_count, at) : err;
@@ -299,8 +298,8 @@ static enum err publish(struct reader *r, struct arena *arena, struct plan_docum
 {
     struct plan_document d = {.objects = arena_alloc(arena, r->object_count * sizeof *d.objects),
                               .remove = arena_alloc(arena, r->remove_count * sizeof *d.remove),
-                              .remove_line = arena_alloc(arena, r->remove_count * sizeof *d.remove_line)};
-    if (d.objects == NULL || d.remove == NULL || d.remove_line == NULL) return no_memory(r);
+                              .remove_place = arena_alloc(arena, r->remove_count * sizeof *d.remove_place)};
+    if (d.objects == NULL || d.remove == NULL || d.remove_place == NULL) return no_memory(r);
     for (const struct chunk *c = r->first; c != NULL; c = c->next) {
         for (size_t i = 0; i < c->used; i++) {
             const struct entry *e = &c->entries[i];
@@ -308,7 +307,7 @@ static enum err publish(struct reader *r, struct arena *arena, struct plan_docum
                 d.objects[d.object_count++] = e->object;
             } else {
                 d.remove[d.remove_count] = e->removed;
-                d.remove_line[d.remove_count++] = e->line;
+                d.remove_place[d.remove_count++] = (struct plan_place){e->object.line, e->object.column};
             }
         }
     }

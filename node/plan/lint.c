@@ -23,6 +23,7 @@ void lint_add(struct lint *l, enum lint_severity severity, const char *id, const
     struct lint_finding finding = {.severity = severity,
                                    .id = id,
                                    .line = o->line,
+                                   .column = o->column,
                                    .object = arena_copy(l->arena, (struct slice){key, plan_object_key_text(o, key)}),
                                    .text = arena_copy(l->arena, slice_of(text))};
     l->failed = finding.object.p == NULL || finding.text.p == NULL;
@@ -126,7 +127,7 @@ enum err plan_lint_new(struct lint **out)
 
 enum err plan_lint_take(struct lint *l, const struct plan_object *o)
 {
-    if (o->kind == PLAN_ROUTE) return lint_table_add(&l->routes, &o->route, o->line);
+    if (o->kind == PLAN_ROUTE) return lint_table_add(&l->routes, o);
     struct lint_objects *k = &l->kinds[o->kind];
     if (k->count == k->cap) {
         size_t cap = k->cap == 0 ? 64 : 2 * k->cap;

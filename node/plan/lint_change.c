@@ -94,6 +94,7 @@ enum err plan_lint_domain(struct arena *arena, const struct plan_object *const *
                                  .id = "new-domain",
                                  .object = SLICE("defaults"),
                                  .line = new != NULL ? new->line : 0,
+                                 .column = new != NULL ? new->column : 0,
                                  .text = text.failed ? SLICE_NONE : arena_copy(arena, buf_view(&text))};
     buf_fini(&text);
     *found = out->text.p != NULL;

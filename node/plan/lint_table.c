@@ -129,9 +129,11 @@ static enum err share_traits(struct lint_table *t, const struct plan_route *r, u
 
 /* ---- rows ---- */
 
-enum err lint_table_add(struct lint_table *t, const struct plan_route *r, unsigned line)
+enum err lint_table_add(struct lint_table *t, const struct plan_object *route)
 {
-    struct lint_row row = {.text = (uint32_t)t->texts.n, .priority = r->priority, .line = line};
+    const struct plan_route *r = &route->route;
+    struct lint_row row = {
+        .text = (uint32_t)t->texts.n, .priority = r->priority, .line = route->line, .column = route->column};
     const unsigned char len = (unsigned char)r->match.n;
     if (t->texts.n > UINT32_MAX - 256 || t->count == UINT32_MAX || r->match.n > UINT8_MAX) return ERR_LIMIT;
     enum err e = room(&t->rows, t->count, &t->cap, sizeof *t->rows);
@@ -154,7 +156,8 @@ struct slice lint_table_match(const struct lint_table *t, size_t position)
 struct plan_object lint_table_at(const struct lint_table *t, size_t position)
 {
     const struct lint_row *row = &t->rows[position];
-    struct plan_object o = {.kind = PLAN_ROUTE, .line = row->line, .route = t->traits[row->traits]};
+    struct plan_object o = {
+        .kind = PLAN_ROUTE, .line = row->line, .column = row->column, .route = t->traits[row->traits]};
     o.route.match = lint_table_match(t, position);
     o.route.target = t->targets[row->target];
     o.route.priority = row->priority;

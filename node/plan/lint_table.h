@@ -12,6 +12,7 @@ struct lint_row {
     uint32_t traits; /* in traits */
     uint32_t priority;
     uint32_t line;
+    uint32_t column;
 };
 
 /* Once it is sorted, rows stand in the order of match, scope, priority and target. */
@@ -33,7 +34,7 @@ struct lint_table {
 MUST_CHECK enum err lint_table_init(struct lint_table *t);
 void lint_table_fini(struct lint_table *t);
 /* Copies what lint asks about. ERR_NOMEM, ERR_LIMIT (4 GB of texts). */
-MUST_CHECK enum err lint_table_add(struct lint_table *t, const struct plan_route *r, unsigned line);
+MUST_CHECK enum err lint_table_add(struct lint_table *t, const struct plan_object *route);
 MUST_CHECK enum err lint_table_sort(struct lint_table *t);
 
 /* The route at a position; its texts are the table's. */

@@ -460,7 +460,7 @@ static void test_large_and_wrong(void **state)
     write_large(&b, "");
     expect_run_has(NULL, with_file(&b, "plan check %", line), 0, "p.yaml: 4504 objects, 0 errors, 0 warnings", "");
     write_large(&b, "- { match: \"8\", to: trunk/px }\n");
-    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "p.yaml:4508: error: route//8/trunk/px: it leads to",
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "p.yaml:4508:3: error: route//8/trunk/px: it leads to",
                    "1 finding stands in the way");
     write_large(&b, "- { match: \"700007\", to: trunk/pbx }\n");
     expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "",

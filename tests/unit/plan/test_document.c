@@ -152,7 +152,8 @@ static void test_fields(void **state)
     check_routes(&doc);
     assert_int_equal(doc.remove_count, 2);
     assert_true(slice_is(doc.remove[1], "route//6/trunk/old"));
-    assert_int_equal(doc.remove_line[0], 44);
+    assert_int_equal(doc.remove_place[0].line, 44);
+    assert_int_equal(doc.remove_place[0].column, 10);
     arena_fini(&arena);
 }
 
