@@ -102,30 +102,33 @@ const char *text_odd(struct slice s, char out[TEXT_ODD])
     return out;
 }
 
-bool text_is_utf8(struct slice s)
+/* Whether it is UTF-8, and every character fits (NULL: whatever they are). */
+static bool all_fit(struct slice s, bool (*fits)(uint32_t code))
 {
     size_t i = 0;
     while (i < s.n) {
         uint32_t code = 0;
         size_t len = utf8_next((const unsigned char *)s.p + i, s.n - i, &code);
-        if (len == 0) return false;
+        if (len == 0 || (fits != NULL && !fits(code))) return false;
         i += len;
     }
     return true;
 }
 
+static bool may_be_written(uint32_t code)
+{
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return false;
+    return code != 0x2028 && code != 0x2029 && code != 0xfeff && (code & 0xfffe) != 0xfffe;
+}
+
+bool text_is_utf8(struct slice s)
+{
+    return all_fit(s, NULL);
+}
+
 bool text_valid(struct slice s)
 {
-    size_t i = 0;
-    while (i < s.n) {
-        uint32_t code = 0;
-        size_t len = utf8_next((const unsigned char *)s.p + i, s.n - i, &code);
-        if (len == 0) return false;
-        if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return false;
-        if (code == 0x2028 || code == 0x2029 || code == 0xfeff || (code & 0xfffe) == 0xfffe) return false;
-        i += len;
-    }
-    return true;
+    return all_fit(s, may_be_written);
 }
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)
