@@ -23,6 +23,8 @@ static int64_t within(int64_t n, int64_t least, int64_t most)
 static void steer(struct overload *o)
 {
     const int64_t all = OVERLOAD_ALL;
+    o->sudden = o->steady == OVERLOAD_ALL && !o->sudden && o->least >= EMPTY_MS;
+    if (o->sudden) return; /* a queue is what two looks saw */
     int64_t above = within((int64_t)o->least - OVERLOAD_TARGET_MS, -OVERLOAD_TARGET_MS, FAR_MS);
     int64_t growth = (int64_t)o->least - (int64_t)o->before;
     int64_t slowest = o->least < EMPTY_MS ? all * 6 / 5 : all / 2;
@@ -87,8 +89,9 @@ static void turn_window(struct overload *o, uint32_t window)
     if (window == o->window) return;
     /* One who was alone may have company from now on. */
     o->least_part = o->taken * UINT64_C(1000) / 2 / (o->active > 1 ? o->active : 2);
+    o->asked_before = window == o->window + 1 ? o->asked : 0;
     o->window = window;
-    o->active = o->taken = 0;
+    o->active = o->asked = o->taken = 0;
 }
 
 static void turn_look(struct overload *o, struct mono now)
@@ -152,7 +155,9 @@ static uint64_t part_now(struct overload *o)
 bool overload_admit(struct overload *o, uint64_t source, uint64_t chance)
 {
     const struct overload_place *p = place_of(o, source);
-    if (overload_on(o) && chance % OVERLOAD_ALL * asked(o, p) * 1000 >= part_now(o) * OVERLOAD_ALL) return false;
+    bool many = ++o->asked > OVERLOAD_FEW || o->asked_before > OVERLOAD_FEW;
+    if (many && overload_on(o) && chance % OVERLOAD_ALL * asked(o, p) * 1000 >= part_now(o) * OVERLOAD_ALL)
+        return false;
     o->taken++;
     return true;
 }

@@ -7,7 +7,8 @@
  * is OVERLOAD_TARGET_MS long (a PI controller as in RFC 8033, but of the logarithm, so that it is as quick at any
  * load). A short queue keeps a call cheap: what it needs is still in the processor's cache, nobody sends twice, and
  * nobody must be told to wait. At once: what is so old that everybody is about to send again is refused whatever has
- * been before. One burst, or one moment in which the machine stood still, is neither.
+ * been before. One burst, or one moment in which the machine stood still, is neither; and where no more than
+ * OVERLOAD_FEW ask in a window nobody is refused, since so few are never what a node cannot carry.
  *
  * What may be taken is shared among the sources, the same part for each, and what one does not ask for goes to the
  * others: who asks for little is not refused, and who floods is left to his own part, which never falls at once below
@@ -23,6 +24,7 @@
 
 #define OVERLOAD_PLACES 1024
 #define OVERLOAD_WINDOW_MS 250
+#define OVERLOAD_FEW 50
 #define OVERLOAD_LOOK_MS 50 /* how long a queue must have lasted */
 #define OVERLOAD_TARGET_MS 20
 /* Refusing at once begins at the first and is total at the second. */
@@ -37,18 +39,21 @@ struct overload_place {
 };
 
 struct overload {
-    uint32_t steady;     /* millionths of new requests that are taken by the steady law, */
-    uint32_t at_once;    /* millionths of those that are left at once */
-    uint32_t look;       /* number of the present look */
-    bool looked;         /* a datagram has come in it: */
-    uint32_t least;      /* the age of the youngest, in ms, */
-    uint32_t before;     /* and what it was in the look before */
-    uint32_t window;     /* number of the present window */
-    uint32_t active;     /* sources that asked in it, */
-    uint32_t taken;      /* and requests taken */
-    uint64_t least_part; /* half of what each got in the window before in equal parts, in thousandths of a request */
-    uint64_t part;       /* what each may have by the steady law, likewise; */
-    bool parted;         /* it is known in this look */
+    uint32_t steady;       /* millionths of new requests that are taken by the steady law, */
+    uint32_t at_once;      /* millionths of those that are left at once */
+    uint32_t look;         /* number of the present look */
+    bool looked;           /* a datagram has come in it: */
+    uint32_t least;        /* the age of the youngest, in ms, */
+    uint32_t before;       /* and what it was in the look before; */
+    bool sudden;           /* none was old until then, so that it was not believed */
+    uint32_t window;       /* number of the present window */
+    uint32_t active;       /* sources that asked in it, */
+    uint32_t asked;        /* new requests in it, */
+    uint32_t asked_before; /* in the window before, */
+    uint32_t taken;        /* and how many were taken */
+    uint64_t least_part;   /* half of what each got in the window before in equal parts, in thousandths of a request */
+    uint64_t part;         /* what each may have by the steady law, likewise; */
+    bool parted;           /* it is known in this look */
     struct overload_place places[OVERLOAD_PLACES];
 };
 

@@ -219,7 +219,7 @@ def test_what_waited_too_long_is_refused(world):
         return ended and not left
 
     until(all_answered, "the call to end and all to be answered", 20)
-    assert len(refused) >= 80
+    assert len(refused) >= 40
     assert {m.get("Retry-After") for m in refused} == set("12345")
     assert node.counter("edge", "refused_overload") == before["refused_overload"] + len(refused)
     assert node.counter("edge", "calls_started") == before["calls_started"] + len(flood) - len(refused)

@@ -76,8 +76,8 @@ static unsigned taken_at(struct load *l, uint64_t age_ms, uint64_t turn_ms)
     run(l, 0, &(unsigned){4000}, &got, 1, 1);
     got = 0;
     overload_sense(&l->o, age_ms, turn_ms, l->now);
-    for (unsigned i = 0; i < 100; i++)
-        got += 10 * overload_admit(&l->o, 1000, rng_next(&l->rng));
+    for (unsigned i = 0; i < 1000; i++)
+        got += overload_admit(&l->o, 1000, rng_next(&l->rng));
     return got;
 }
 
@@ -92,6 +92,24 @@ static void what_is_too_old_is_refused_at_once(void **state)
     unsigned got = 0;
     run(l, OVERLOAD_LAST_MS, &(unsigned){4000}, &got, 1, 2);
     assert_in_range(got, 0, 150);
+}
+
+/* Whatever has been: a machine that stood still with a few calls waiting is not overloaded. */
+static void a_few_are_taken(void **state)
+{
+    struct load *l = *state;
+    sense(l, OVERLOAD_LAST_MS, 3000);
+    for (unsigned window = 0; window < 3; window++) {
+        l->now.us += OVERLOAD_WINDOW_MS * 1000;
+        overload_sense(&l->o, OVERLOAD_LAST_MS, OVERLOAD_LAST_MS, l->now);
+        for (unsigned i = 0; i < OVERLOAD_FEW; i++)
+            assert_true(overload_admit(&l->o, i % 3, OVERLOAD_ALL - 1));
+    }
+    assert_false(overload_admit(&l->o, 0, OVERLOAD_ALL - 1));
+    /* Who asked for more a moment ago is known. */
+    l->now.us += OVERLOAD_WINDOW_MS * 1000;
+    overload_sense(&l->o, OVERLOAD_LAST_MS, OVERLOAD_LAST_MS, l->now);
+    assert_false(overload_admit(&l->o, 0, OVERLOAD_ALL - 1));
 }
 
 static void a_queue_that_stays_is_refused(void **state)
@@ -114,6 +132,20 @@ static void a_queue_that_stays_is_refused(void **state)
     assert_false(overload_on(&l->o));
 }
 
+static void a_moment_is_no_queue(void **state)
+{
+    struct load *l = *state;
+    sense(l, 0, 500);
+    sense(l, 500, 1);
+    sense(l, 0, 200);
+    assert_int_equal(l->o.steady, OVERLOAD_ALL);
+    l->now.us += 500000; /* nor where it is all that comes in that look */
+    sense(l, 500, 1);
+    l->now.us += 60000;
+    sense(l, 0, 1);
+    assert_int_equal(l->o.steady, OVERLOAD_ALL);
+}
+
 static void a_burst_is_taken(void **state)
 {
     struct load *l = *state;
@@ -134,6 +166,8 @@ static void who_is_new_has_a_part(void **state)
     l->now.us += 2 * OVERLOAD_WINDOW_MS * 1000;
     overload_sense(&l->o, 0, 0, l->now);
     assert_true(overload_on(&l->o));
+    for (unsigned i = 0; i <= OVERLOAD_FEW; i++)
+        overload_admit(&l->o, 2, OVERLOAD_ALL - 1);
     assert_true(overload_admit(&l->o, 1, 0));
 }
 
@@ -383,7 +417,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nobody_is_refused_without_need),
         TEST(what_is_too_old_is_refused_at_once),
+        TEST(a_few_are_taken),
         TEST(a_queue_that_stays_is_refused),
+        TEST(a_moment_is_no_queue),
         TEST(a_burst_is_taken),
         TEST(who_is_new_has_a_part),
         TEST(who_floods_pays_himself),
