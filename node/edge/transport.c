@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "node/edge/stream.h"
@@ -111,6 +112,16 @@ static void flush_all(struct transport *t)
     stream_flush_dirty(t);
 }
 
+/* All that this turn was for is done and sent. */
+static void gather(struct transport *t)
+{
+    unsigned us = gather_pause_us(&t->gather);
+    if (us == 0) return;
+    const struct timespec pause = {.tv_nsec = us * 1000L};
+    (void)nanosleep(&pause, NULL);
+    transport_count(t, TC_udp_gathers);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct transport *t = prepare->data;
@@ -118,7 +129,10 @@ static void on_prepare(uv_prepare_t *prepare)
         flush_all(t);
         udp_report(t);
     }
-    if (!t->closing) set_timer(t, work_waits(t));
+    if (t->closing) return;
+    bool waits = work_waits(t);
+    set_timer(t, waits);
+    if (!waits) gather(t);
 }
 
 void transport_log_refusal(struct transport *t, const char *why, const union sock_address *remote)

@@ -10,12 +10,14 @@
 #include "node/base/map.h"
 #include "node/base/wheel.h"
 #include "node/edge/address.h"
+#include "node/edge/gather.h"
 
 #define TRANSPORT_LISTENERS_MAX 64
 
 /* The fault_ rows keep the order of enum sip_fault. */
 #define TRANSPORT_COUNTERS(X)                                                                                          \
     X(udp_received)                                                                                                    \
+    X(udp_gathers)                                                                                                     \
     X(udp_sent)                                                                                                        \
     X(udp_keepalives)                                                                                                  \
     X(udp_unusable)                                                                                                    \
@@ -141,6 +143,7 @@ struct transport {
     bool wheel_moved;   /* since the timer was set by it */
     bool wheel_turning; /* inside wheel_advance */
     struct udp_ring *ring;
+    struct gather gather;
     uint64_t age_ms;             /* of the datagrams that are being delivered */
     struct list_node udp_failed; /* struct udp_out: to be reported */
     struct list_node udp_free;   /* struct udp_out: to be used again */

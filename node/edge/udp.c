@@ -288,6 +288,7 @@ static void receive(struct listener *l)
             continue;
         }
         t->age_ms = age_ms(r);
+        gather_note(&t->gather, (uint32_t)n, uv_now(t->loop));
         for (int i = 0; i < n && !t->closing; i++) {
             deliver(l, r->data[i], r->messages[i].msg_len, &r->from[i]);
             ring_offer(r, (size_t)i);
