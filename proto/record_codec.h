@@ -5,8 +5,8 @@
 
 #include "node/plan/record.h"
 
-/* scratch is for what packing needs besides. ERR_NOMEM. */
-MUST_CHECK enum err call_decision_pack(struct arena *scratch, const struct call_decision *d, struct buf *out);
+/* Into the arena. ERR_NOMEM. */
+MUST_CHECK enum err call_decision_pack(struct arena *arena, const struct call_decision *d, struct slice *packed);
 /* Texts are copied into arena. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err call_decision_unpack(struct arena *arena, struct slice packed, struct call_decision *d);
 

@@ -66,37 +66,18 @@ enum err state_record_check(const struct state_record *r, struct err_info *info)
 
 /* ---- binding ---- */
 
-/* Bindings are packed by hand: each REGISTER packs one, and protobuf-c goes through the descriptor twice for it. Fields
- * in the order of their numbers, none that is zero or empty, as protobuf-c writes them. */
-#define BINDING_ROOM (1 + WIRE_VARINT_MAX)
-
-static char *put_number(char *p, unsigned field, uint64_t value)
-{
-    return value != 0 ? wire_put_varint(wire_put_varint(p, field << 3), value) : p;
-}
-
-static uint64_t zigzag(int64_t value)
-{
-    return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
-}
-
-static char *put_text(char *p, unsigned field, struct slice text)
-{
-    if (text.n == 0) return p;
-    p = wire_put_varint(wire_put_varint(p, field << 3 | WIRE_BYTES), text.n);
-    memcpy(p, text.p, text.n);
-    return p + text.n;
-}
-
+/* Bindings are packed by hand, in the order of the fields' numbers: each REGISTER packs one, and protobuf-c goes
+ * through the descriptor twice for it. */
 /* The private half: call_id between what stands before and what follows it. */
 static char *put_private(char *p, const struct binding *b)
 {
-    char rest[2 * BINDING_ROOM];
-    char head[BINDING_ROOM];
-    size_t rest_len = (size_t)(put_number(put_number(rest, 2, b->cseq), 3, zigzag(b->expires.ms)) - rest);
+    char rest[2 * WIRE_FIELD_ROOM];
+    char head[WIRE_FIELD_ROOM];
+    size_t rest_len =
+        (size_t)(wire_put_number(wire_put_number(rest, 2, b->cseq), 3, wire_zigzag(b->expires.ms)) - rest);
     size_t head_len = b->call_id.n > 0 ? (size_t)(wire_put_varint(head, b->call_id.n) - head) + 1 : 0;
     p = wire_put_varint(wire_put_varint(p, 8 << 3 | WIRE_BYTES), head_len + b->call_id.n + rest_len);
-    p = put_text(p, 1, b->call_id);
+    p = wire_put_text(p, 1, b->call_id);
     memcpy(p, rest, rest_len);
     return p + rest_len;
 }
@@ -105,26 +86,26 @@ enum err binding_pack(const struct binding *b, bool public_only, struct buf *out
 {
     size_t texts =
         b->account.n + b->contact.n + b->received.n + b->path.n + b->user_agent.n + b->instance.n + b->call_id.n;
-    char *room = buf_room(out, texts + 16 * BINDING_ROOM);
+    char *room = buf_room(out, texts + 16 * WIRE_FIELD_ROOM);
     if (room == NULL) return ERR_NOMEM;
-    char *p = put_text(room, 1, b->account);
-    p = put_text(p, 2, b->contact);
-    p = put_text(p, 3, b->received);
-    p = put_text(p, 4, b->path);
-    p = put_text(p, 5, b->user_agent);
-    p = put_number(p, 6, zigzag(b->since.ms));
-    p = put_number(p, 7, b->q_milli);
+    char *p = wire_put_text(room, 1, b->account);
+    p = wire_put_text(p, 2, b->contact);
+    p = wire_put_text(p, 3, b->received);
+    p = wire_put_text(p, 4, b->path);
+    p = wire_put_text(p, 5, b->user_agent);
+    p = wire_put_number(p, 6, wire_zigzag(b->since.ms));
+    p = wire_put_number(p, 7, b->q_milli);
     if (!public_only) p = put_private(p, b);
-    p = put_number(p, 9, b->lease_s);
-    p = put_text(p, 10, b->instance);
-    p = put_number(p, 11, b->reg_id);
+    p = wire_put_number(p, 9, b->lease_s);
+    p = wire_put_text(p, 10, b->instance);
+    p = wire_put_number(p, 11, b->reg_id);
     out->n += (size_t)(p - room);
     return ERR_OK;
 }
 
 enum err binding_pack_private(const struct binding *b, struct buf *out)
 {
-    char *room = buf_room(out, b->call_id.n + 4 * BINDING_ROOM);
+    char *room = buf_room(out, b->call_id.n + 4 * WIRE_FIELD_ROOM);
     if (room == NULL) return ERR_NOMEM;
     out->n += (size_t)(put_private(room, b) - room);
     return ERR_OK;

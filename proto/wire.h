@@ -35,4 +35,26 @@ static inline void wire_add_varint(struct buf *out, uint64_t v)
     buf_add(out, text, (size_t)(wire_put_varint(text, v) - text));
 }
 
+/* ---- fields, as protobuf-c writes them: none that is zero or empty ---- */
+
+#define WIRE_FIELD_ROOM (2 + WIRE_VARINT_MAX) /* what a field takes at most beside its text; numbers up to 2047 */
+static inline char *wire_put_number(char *p, unsigned field, uint64_t value)
+{
+    return value != 0 ? wire_put_varint(wire_put_varint(p, field << 3), value) : p;
+}
+
+static inline char *wire_put_text(char *p, unsigned field, struct slice text)
+{
+    if (text.n == 0) return p;
+    p = wire_put_varint(wire_put_varint(p, field << 3 | WIRE_BYTES), text.n);
+    memcpy(p, text.p, text.n);
+    return p + text.n;
+}
+
+/* A sint64. */
+static inline uint64_t wire_zigzag(int64_t value)
+{
+    return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
+}
+
 #endif

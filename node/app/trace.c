@@ -78,14 +78,8 @@ struct call_decision trace_of(struct node *n, struct arena *arena, const struct 
 
 static struct slice pack(struct arena *arena, const struct call_decision *d)
 {
-    struct buf out = {0};
-    struct slice packed = SLICE("");
-    if (call_decision_pack(arena, d, &out) == ERR_OK) {
-        packed = arena_copy(arena, buf_view(&out));
-        if (packed.p == NULL) packed = SLICE("");
-    }
-    buf_fini(&out);
-    return packed;
+    struct slice packed;
+    return call_decision_pack(arena, d, &packed) == ERR_OK ? packed : SLICE("");
 }
 
 struct slice trace_pack(struct node *n, struct arena *arena, const struct routing_result *r)

@@ -15,7 +15,7 @@ static struct arena arena;
 static void there_and_back(void **state)
 {
     struct buf packed = {0};
-    struct buf decision = {0};
+    struct slice decision;
     struct call_candidate candidates[] = {
         {SLICE("trunk/a"), SLICE("6"), SLICE("hq"), SLICE("n1 n2"), SLICE("6100"), SLICE("chosen"), SLICE(""), 10, 5,
          1},
@@ -45,7 +45,7 @@ static void there_and_back(void **state)
                             .node = SLICE("n2"),
                             .to_address = SLICE("tls:10.1.0.2:5061"),
                             .reason = SLICE("the caller hung up"),
-                            .decision = buf_view(&decision),
+                            .decision = decision,
                             .attempts = attempts,
                             .attempt_count = 2,
                             .state = CALL_ENDED,
@@ -100,7 +100,6 @@ static void there_and_back(void **state)
         assert_int_equal(d2.candidates[i].place, candidates[i].place);
     }
     buf_fini(&packed);
-    buf_fini(&decision);
     arena_fini(&arena);
 }
 
