@@ -1,8 +1,8 @@
 #include "node/app/effect.h"
 
 #include <stdio.h>
-#include <time.h>
 
+#include "node/app/local_time.h"
 #include "node/base/list.h"
 #include "node/plan/pattern.h"
 #include "proto/plan_codec.h"
@@ -246,14 +246,6 @@ static enum err observe(const struct view *v, const struct call_decision *d, str
     return ERR_OK;
 }
 
-static struct local_time local_of(struct wall t)
-{
-    time_t s = (time_t)(t.ms / 1000);
-    struct tm tm;
-    if (localtime_r(&s, &tm) == NULL) return (struct local_time){0};
-    return (struct local_time){(unsigned)(tm.tm_wday + 6) % 7, (unsigned)(tm.tm_hour * 60 + tm.tm_min)};
-}
-
 /* ---- the decision ---- */
 
 struct plan_number {
@@ -321,7 +313,7 @@ static enum err decide(const struct view *v, const struct call_record *r, const 
                                  .source_site = number.site,
                                  .source = r->source,
                                  .call_id = r->call_id,
-                                 .now = local_of(r->started),
+                                 .now = local_time_of(r->started),
                                  .candidates = list,
                                  .candidate_count = count};
     plan_decide(&input, &d);

@@ -3,11 +3,11 @@
  * It gathers what the replica holds for a number and what is observed of each target, lets plan_decide decide, and
  * turns the decision into targets (hops.c knows the ways to them). "route explain" reads the same struct
  * routing_result. It decides nothing itself. */
-#include "node/app/registered.h"
-#include "node/app/trace.h"
-
 #include <stdio.h>
 
+#include "node/app/local_time.h"
+#include "node/app/registered.h"
+#include "node/app/trace.h"
 #include "node/plan/pattern.h"
 #include "proto/plan_codec.h"
 
@@ -232,14 +232,6 @@ static struct slice source_text(struct arena *arena, const struct edge_source *s
     return SLICE("");
 }
 
-static struct local_time local_now(void)
-{
-    time_t now = (time_t)(node_wall().ms / 1000);
-    struct tm tm;
-    if (localtime_r(&now, &tm) == NULL) return (struct local_time){0};
-    return (struct local_time){(unsigned)(tm.tm_wday + 6) % 7, (unsigned)(tm.tm_hour * 60 + tm.tm_min)};
-}
-
 /* plan_decide knows numbers only. An account's name that is none ("alice") has one candidate, the account itself, and
  * is decided under a number that stands for it; routing_number gives the name back. */
 static const struct slice stand_in = {"0", 1};
@@ -254,7 +246,7 @@ static void decide(struct node *n, struct arena *arena, const struct edge_query 
         /* one device of an account may call another */
         .source = q->device != NULL ? SLICE("") : source_text(arena, &q->source),
         .call_id = q->call_id,
-        .now = local_now(),
+        .now = local_time_of(node_wall()),
         .candidates = out->candidates,
         .candidate_count = out->candidate_count,
     };

@@ -2,8 +2,8 @@
  *
  * A turn of the loop costs a switch to this thread and back, and what it needs is cold in the processor's caches each
  * time. Where datagrams come densely a pause of a tenth of a millisecond after each turn, as network cards make it with
- * their interrupts, halves the turns. It is never made for a few: one call on a quiet node is not delayed. Nor is it for
- * many: when a turn has found a batch, the next one will. Pure: time comes in. */
+ * their interrupts, halves the turns. It is never made for a few: one call on a quiet node is not delayed. Nor is it
+ * for many: when a turn has found a batch, the next one will. Pure: time comes in. */
 #ifndef TANDEM_EDGE_GATHER_H
 #define TANDEM_EDGE_GATHER_H
 
