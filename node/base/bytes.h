@@ -59,9 +59,9 @@ struct buf {
     bool failed; /* an allocation failed; further appends do nothing */
 };
 
-void buf_fini(struct buf *b);                                 /* frees; b is then an empty buffer ({0}) */
-void buf_reset(struct buf *b);                                /* length 0, keeps memory, clears failed */
-void buf_add_slow(struct buf *b, const void *data, size_t n); /* buf_add where there is no room yet */
+void buf_fini(struct buf *b);                                      /* frees; b is then an empty buffer ({0}) */
+void buf_reset(struct buf *b);                                     /* length 0, keeps memory, clears failed */
+COLD void buf_add_slow(struct buf *b, const void *data, size_t n); /* buf_add where there is no room yet */
 static inline void buf_add(struct buf *b, const void *data, size_t n)
 {
     if (b->failed || b->cap - b->n < n) {

@@ -16,8 +16,8 @@ struct log {
     void *ctx;
 };
 
-void log_event(const struct log *log, enum log_level level, const char *module, const char *ev, const char *fmt, ...)
-    PRINTF_LIKE(5, 6);
+COLD void log_event(const struct log *log, enum log_level level, const char *module, const char *ev, const char *fmt,
+                    ...) PRINTF_LIKE(5, 6);
 const char *log_level_name(enum log_level level);
 
 #endif

@@ -174,9 +174,10 @@ const struct sip_view *proxy_relay_request(struct relay *r);
 /* Sends a response that stands in text, through the server transaction. */
 void proxy_relay_send(struct relay *r, unsigned code, struct slice text);
 /* Our own response; v is the request when at hand, else NULL. cause and words make a Reason header, "" none. */
-void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause, struct slice words);
+COLD void proxy_relay_answer(struct relay *r, const struct sip_view *v, unsigned code, unsigned cause,
+                             struct slice words);
 /* The same with header lines of the caller's. */
-void proxy_relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines);
+COLD void proxy_relay_answer_lines(struct relay *r, const struct sip_view *v, unsigned code, struct slice lines);
 /* Notes a failure of our own making as a candidate for the best response. */
 void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct slice detail);
 /* Notes the failure response v, which loses its topmost Via. */

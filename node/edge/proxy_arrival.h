@@ -36,7 +36,7 @@ struct arrival {
 };
 
 /* Answers without a transaction, and counts why. */
-void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra);
+COLD void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra);
 
 /* ---- proxy_route.c ---- */
 void proxy_arrival_read_routes(struct arrival *a);
