@@ -292,6 +292,30 @@ static void test_udp_queue_full(void **state)
     kit_loop_fini(&k);
 }
 
+static void test_udp_gathers(void **state)
+{
+    struct kit_loop k;
+    struct side a;
+    unsigned sent = 0;
+    (void)state;
+    kit_loop_init(&k);
+    side_start(&a, &k, "udp:127.0.0.1:0");
+    struct flow to = flow_to(PLAN_UDP, side_address(&a));
+    while (sent < 20) {
+        assert_int_equal(side_send(&a, &to, false, sip_text("q", 0), ++sent), ERR_OK);
+        run_until(&k, a.messages == sent);
+    }
+    assert_int_equal(side_count(&a, "udp_gathers"), 0);
+    while (side_count(&a, "udp_gathers") == 0 && sent < 1000000) {
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(side_send(&a, &to, false, sip_text("q", 0), ++sent), ERR_OK);
+        run_until(&k, a.messages == sent);
+    }
+    assert_true(side_count(&a, "udp_gathers") > 0);
+    side_stop(&a);
+    kit_loop_fini(&k);
+}
+
 /* ---- TCP ---- */
 
 static void test_tcp_splits(void **state)
@@ -625,15 +649,25 @@ static void test_close_in_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open_refuses),   cmocka_unit_test(test_listeners),
-        cmocka_unit_test(test_echo),           cmocka_unit_test(test_udp_many),
-        cmocka_unit_test(test_udp_noise),      cmocka_unit_test(test_udp_refused),
-        cmocka_unit_test(test_udp_unsendable), cmocka_unit_test(test_udp_queue_full),
-        cmocka_unit_test(test_tcp_splits),     cmocka_unit_test(test_tcp_garbage),
-        cmocka_unit_test(test_tcp_refused),    cmocka_unit_test(test_tcp_reuse),
-        cmocka_unit_test(test_tcp_source_cap), cmocka_unit_test(test_tcp_listener_cap),
-        cmocka_unit_test(test_tcp_deadlines),  cmocka_unit_test(test_tcp_slow_reader),
-        cmocka_unit_test(test_close_busy),     cmocka_unit_test(test_close_in_callback),
+        cmocka_unit_test(test_open_refuses),
+        cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_udp_many),
+        cmocka_unit_test(test_udp_noise),
+        cmocka_unit_test(test_udp_refused),
+        cmocka_unit_test(test_udp_unsendable),
+        cmocka_unit_test(test_udp_queue_full),
+        cmocka_unit_test(test_udp_gathers),
+        cmocka_unit_test(test_tcp_splits),
+        cmocka_unit_test(test_tcp_garbage),
+        cmocka_unit_test(test_tcp_refused),
+        cmocka_unit_test(test_tcp_reuse),
+        cmocka_unit_test(test_tcp_source_cap),
+        cmocka_unit_test(test_tcp_listener_cap),
+        cmocka_unit_test(test_tcp_deadlines),
+        cmocka_unit_test(test_tcp_slow_reader),
+        cmocka_unit_test(test_close_busy),
+        cmocka_unit_test(test_close_in_callback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
