@@ -82,7 +82,7 @@ struct writer {
     struct store *store;
     struct env *env;
     const char *what;   /* for people: "plan changes" */
-    unsigned linger_us; /* a group that follows another one waits so long for more jobs */
+    unsigned linger_us; /* a group that follows another one waits so long for more jobs, longer while many come */
     pthread_t thread;
     bool running;
     pthread_mutex_t lock; /* of everything below */

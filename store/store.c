@@ -8,7 +8,7 @@
 #include "store/snapshot.h"
 #include "store/upgrade.h"
 
-#define STATE_LINGER_US 40000 /* a phone that registers among many others waits so long for its 200 */
+#define STATE_LINGER_US 40000 /* a phone that registers among others waits so long for its 200, 80 ms among many */
 #define SPARE_MAX 256
 #define SPARE_BYTES 4096
 

@@ -20,6 +20,10 @@
 #define READER_CHECK_S 60
 #define SPACE_CHECK_S 1
 #define SPACE_MARGIN ((uint64_t)1 << 20)
+/* A group waits once, and again while so many have come: 16 in a round of 40 ms are 400 in a second. */
+#define LINGER_ROUNDS 2
+#define LINGER_JOBS_MIN 16
+#define LINGER_JOBS_ENOUGH 128
 #define TRIM_BYTES ((uint64_t)16 << 20) /* after a group this large its memory goes back to the system */
 
 /* ---- health ---- */
@@ -161,12 +165,22 @@ static uint64_t mono_now_us(void)
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
+/* Whether jobs come so fast that waiting once more saves commits, and not yet so many that one more saves little. */
+static bool many_come(struct writer *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    bool many = !w->stopping && w->queued_count >= LINGER_JOBS_MIN && w->queued_count < LINGER_JOBS_ENOUGH;
+    (void)pthread_mutex_unlock(&w->lock);
+    return many;
+}
+
 /* Where one group follows the other, the next waits a little for more: most of what a commit takes is for the commit.
  * A job that comes alone waits for nothing. Without the lock: nobody has to wake us for each of them. */
-static void linger(const struct writer *w, uint64_t ended_us)
+static void linger(struct writer *w, uint64_t ended_us)
 {
     struct timespec pause = {.tv_nsec = (long)w->linger_us * 1000};
-    if (w->linger_us > 0 && mono_now_us() - ended_us < 2 * (uint64_t)w->linger_us)
+    if (w->linger_us == 0 || mono_now_us() - ended_us >= 2 * (uint64_t)w->linger_us) return;
+    for (unsigned i = 0; i == 0 || (i < LINGER_ROUNDS && many_come(w)); i++)
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
