@@ -67,6 +67,17 @@ bool edge_is_ours(const struct edge *e, const struct sip_uri *uri)
     return transport_is_local(e->transport, PLAN_TCP, uri->host, uri->port);
 }
 
+bool edge_is_plainly_ours(const struct edge *e, uint8_t listener, struct slice uri)
+{
+    const struct edge_place *p = &e->places[listener];
+    if (p->reachable && slice_is(uri, p->uri)) return true;
+    if (!slice_starts(uri, SLICE("sip:"))) return false;
+    struct slice host = {uri.p + 4, uri.n - 4};
+    /* A domain that may be an address has to be looked at. */
+    bool is_name = host.n > 0 && (host.p[0] | 0x20) >= 'a' && (host.p[0] | 0x20) <= 'z';
+    return is_name && slice_eq(host, e->o.hooks.domain(e->o.hooks.ctx));
+}
+
 void edge_add_user(struct buf *b, struct slice number)
 {
     for (size_t i = 0; i < number.n; i++) {

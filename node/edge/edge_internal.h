@@ -197,6 +197,9 @@ struct wall edge_wall(void);
 struct slice edge_realm(const struct edge *e);
 /* Whether a URI's host and port are ours: a listener of the transport, the advertised host, the domain. */
 bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
+/* The same of a URI's text, without taking it apart, for the two ways in which it is nearly always written: as we write
+ * the listener that it came by, or the domain alone. False: it may be ours and written otherwise. */
+bool edge_is_plainly_ours(const struct edge *e, uint8_t listener, struct slice uri);
 /* Of the transport parameter and the scheme; false for one that we do not speak. */
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
 /* The transports of our listeners, as bits. */

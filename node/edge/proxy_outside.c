@@ -276,6 +276,12 @@ static bool for_us(struct arrival *a, const struct sip_uri *uri)
     return true;
 }
 
+/* Phones ask for this all the time, in words that need not be taken apart. */
+static bool plainly_registers(const struct arrival *a)
+{
+    return a->v->method == SIP_REGISTER && edge_is_plainly_ours(a->e, a->from->listener, a->v->uri);
+}
+
 void proxy_arrival_outside(struct arrival *a)
 {
     struct sip_uri uri;
@@ -287,6 +293,10 @@ void proxy_arrival_outside(struct arrival *a)
     }
     if (a->e->draining || a->e->refusing) {
         proxy_arrival_refuse(a, EC_refused_draining, 503, SLICE("Retry-After: 60\r\n"));
+        return;
+    }
+    if (plainly_registers(a)) {
+        if (routes_usable(a)) registrar_on_request(a->e, a->from, a->v);
         return;
     }
     if (!uri_usable(a, &uri) || !routes_usable(a) || for_us(a, &uri)) return;

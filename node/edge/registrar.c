@@ -306,12 +306,26 @@ static bool proved(struct register_request *q)
     return false;
 }
 
+/* How nearly all write it, "<sip:NAME@...", has nothing to take apart. */
+static bool is_plainly(struct slice to, struct slice account)
+{
+    const struct slice begin = SLICE("<sip:");
+    if (!slice_starts(to, begin) || to.n - begin.n <= account.n) return false;
+    return to.p[begin.n + account.n] == '@' && slice_eq((struct slice){to.p + begin.n, account.n}, account);
+}
+
+static bool is_to(struct register_request *q, struct slice account)
+{
+    struct sip_name_addr to;
+    struct slice text = sip_view_value(q->v, SIP_TO);
+    if (is_plainly(text, account)) return true;
+    return sip_name_addr_parse(q->arena, text, &to) == ERR_OK && slice_eq(to.uri.number, account);
+}
+
 /* An account registers itself and nobody else (RFC 3261 §10.3 item 4). */
 static bool permitted(struct register_request *q)
 {
-    struct sip_name_addr to;
-    bool parsed = sip_name_addr_parse(q->arena, sip_view_value(q->v, SIP_TO), &to) == ERR_OK;
-    if (!parsed || !slice_eq(to.uri.number, q->account.name) || q->account.name.n > LIMIT_NAME) {
+    if (!is_to(q, q->account.name) || q->account.name.n > LIMIT_NAME) {
         refuse(q, RC_refused_other_account, 403, SLICE(""));
         return false;
     }

@@ -157,27 +157,73 @@ static void credentials_work_once(void **state)
     assert_int_equal(kit_binding_count(&p.w->n), 1);
 }
 
+/* A REGISTER with that To and good credentials. */
+static void expect_to(struct phone *p, const char *to, unsigned code)
+{
+    struct world *w = p->w;
+    char uri[64];
+    char branch[16];
+    struct request r = {.method = "REGISTER", .branch = branch, .uri = uri, .to = to};
+    (void)snprintf(uri, sizeof uri, "sip:127.0.0.1:%u", w->n.port);
+    (void)snprintf(branch, sizeof branch, "t%u", ++p->branch);
+    ua_request(&w->a, &w->n, &r);
+    ua_expect_code(&w->k, &w->a, 401);
+    ua_authorize(&w->a, "secret", "REGISTER", uri, p->credentials, sizeof p->credentials);
+    (void)snprintf(branch, sizeof branch, "t%u", ++p->branch);
+    r.cseq = 2;
+    r.lines = p->credentials;
+    ua_request(&w->a, &w->n, &r);
+    ua_next(&w->k, &w->a);
+    if (w->a.v.code != code) fail_msg("%s: %s", to, w->a.in);
+}
+
 static void not_for_others(void **state)
 {
     struct phone p = {.w = *state};
-    struct world *w = p.w;
-    char uri[64];
-    begin(&p, "secret", "reg-1", "");
-    ua_expect_code(&w->k, &w->a, 200);
-    (void)snprintf(uri, sizeof uri, "sip:127.0.0.1:%u", w->n.port);
-    ua_request(&w->a, &w->n,
-               &(struct request){.method = "REGISTER", .branch = "x1", .uri = uri, .to = "<sip:6002@example.org>"});
-    ua_expect_code(&w->k, &w->a, 401);
-    ua_authorize(&w->a, "secret", "REGISTER", uri, p.credentials, sizeof p.credentials);
-    ua_request(&w->a, &w->n,
-               &(struct request){.method = "REGISTER",
-                                 .branch = "x2",
-                                 .uri = uri,
-                                 .to = "<sip:6002@example.org>",
-                                 .cseq = 2,
-                                 .lines = p.credentials});
-    ua_expect_code(&w->k, &w->a, 403);
-    assert_int_equal(kit_count(&w->n, "registrar", "refused_other_account"), 1);
+    static const char *const own[] = {"<sip:6001@example.org>", "sip:6001@example.org", "<sip:%36001@example.org>",
+                                      "\"6002\" <sip:6001@example.org;user=phone>"};
+    static const char *const others[] = {"<sip:6002@example.org>", "<sip:60012@example.org>", "<sip:600@example.org>",
+                                         "<sip:6001%40@example.org>", "<sip:6001>"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        expect_to(&p, own[i], 200);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        expect_to(&p, others[i], 403);
+    assert_int_equal(kit_count(&p.w->n, "registrar", "refused_other_account"), sizeof others / sizeof others[0]);
+}
+
+/* By whatever words of ours it is asked for, and by no others. */
+static void asked_for_by_our_names(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *uri; /* a # is our port */
+        unsigned code;
+    } uris[] = {{"sip:127.0.0.1:#", 401},
+                {"sip:127.0.0.1:#;transport=udp", 401},
+                {"sip:example.org", 401},
+                {"sip:EXAMPLE.org", 401},
+                {"sip:example.org:#", 401},
+                {"sip:example.org.", 403},
+                {"sip:example.orgs", 403},
+                {"sip:127.0.0.1:1", 403},
+                {"sip:6001@example.org", 403},
+                {"sip:127.0.0.2:#", 403},
+                {"sip:", 400},
+                {"sip:6001@127.0.0.1:#", 403}};
+    for (size_t i = 0; i < sizeof uris / sizeof uris[0]; i++) {
+        char uri[64];
+        char branch[16];
+        size_t at = strcspn(uris[i].uri, "#");
+        (void)snprintf(branch, sizeof branch, "u%zu", i);
+        if (uris[i].uri[at] == '#') {
+            (void)snprintf(uri, sizeof uri, "%.*s%u%s", (int)at, uris[i].uri, w->n.port, uris[i].uri + at + 1);
+        } else {
+            (void)snprintf(uri, sizeof uri, "%s", uris[i].uri);
+        }
+        ua_request(&w->a, &w->n, &(struct request){.method = "REGISTER", .branch = branch, .uri = uri});
+        ua_next(&w->k, &w->a);
+        if (w->a.v.code != uris[i].code) fail_msg("%s: %s", uri, w->a.in);
+    }
 }
 
 static void no_domain_yet(void **state)
@@ -476,6 +522,7 @@ int main(void)
         WITH_WORLD(wrong_proofs_look_alike),
         WITH_WORLD(credentials_work_once),
         WITH_WORLD(not_for_others),
+        WITH_WORLD(asked_for_by_our_names),
         WITH_WORLD(no_domain_yet),
         WITH_WORLD(refused),
         WITH_WORLD(our_own_address),
