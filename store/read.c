@@ -1,6 +1,7 @@
 /* read: reader slots and what is read of the plan. State is read in read_state.c.
  *
- * A reader's two transactions are made once and renewed for each batch. While a batch is active the maps are held still
+ * A reader's two transactions are made once and renewed for each batch: the plan's at its begin, the state's when it is
+ * first asked for, since most batches ask for the plan alone. While a batch is active the maps are held still
  * (env.map_lock, shared), which costs nothing unless one is being grown. */
 #include "store/read.h"
 
@@ -54,35 +55,42 @@ static void check_kept(struct store_read *r)
     index_cache_clear(&r->cache);
 }
 
+static enum err renew(struct env *env, MDB_txn *txn, bool *active)
+{
+    (void)pthread_rwlock_rdlock(&env->map_lock);
+    int rc = mdb_txn_renew(txn);
+    *active = rc == MDB_SUCCESS;
+    if (!*active) (void)pthread_rwlock_unlock(&env->map_lock);
+    return env_err(rc);
+}
+
+static void reset(struct env *env, MDB_txn *txn, bool *active)
+{
+    if (!*active) return;
+    mdb_txn_reset(txn);
+    *active = false;
+    (void)pthread_rwlock_unlock(&env->map_lock);
+}
+
 enum err store_read_begin(struct store_read *r)
 {
     ASSERT(!r->active);
-    (void)pthread_rwlock_rdlock(&r->store->plan.map_lock);
-    (void)pthread_rwlock_rdlock(&r->store->state.map_lock);
-    int rc = mdb_txn_renew(r->plan);
-    if (rc == MDB_SUCCESS) {
-        rc = mdb_txn_renew(r->state);
-        if (rc != MDB_SUCCESS) mdb_txn_reset(r->plan);
-    }
-    r->active = rc == MDB_SUCCESS;
+    enum err e = renew(&r->store->plan, r->plan, &r->active);
     r->index_ready = false;
-    if (r->active) {
-        check_kept(r);
-    } else {
-        (void)pthread_rwlock_unlock(&r->store->state.map_lock);
-        (void)pthread_rwlock_unlock(&r->store->plan.map_lock);
-    }
-    return env_err(rc);
+    if (r->active) check_kept(r);
+    return e;
+}
+
+enum err read_of_state(struct store_read *r)
+{
+    ASSERT(r->active);
+    return r->state_active ? ERR_OK : renew(&r->store->state, r->state, &r->state_active);
 }
 
 void store_read_end(struct store_read *r)
 {
-    if (!r->active) return;
-    mdb_txn_reset(r->state);
-    mdb_txn_reset(r->plan);
-    r->active = false;
-    (void)pthread_rwlock_unlock(&r->store->state.map_lock);
-    (void)pthread_rwlock_unlock(&r->store->plan.map_lock);
+    reset(&r->store->state, r->state, &r->state_active);
+    reset(&r->store->plan, r->plan, &r->active);
 }
 
 /* ---- helpers of both readers ---- */
@@ -97,6 +105,8 @@ enum err read_cursor(struct store_read *r, bool of_state, unsigned table, MDB_cu
 {
     const struct env *env = of_state ? &r->store->state : &r->store->plan;
     ASSERT(r->active);
+    enum err e = of_state ? read_of_state(r) : ERR_OK;
+    if (e != ERR_OK) return e;
     return env_err(mdb_cursor_open(of_state ? r->state : r->plan, env->tables[table], c));
 }
 

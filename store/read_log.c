@@ -41,11 +41,13 @@ static enum err load_table(struct store_read *r, struct arena *arena, const stru
     struct slice key = SLICE_NONE;
     struct slice content;
     const struct env *env = l->of_state ? &r->store->state : &r->store->plan;
+    enum err e = l->of_state ? read_of_state(r) : ERR_OK;
+    if (e != ERR_OK) return e;
     int rc = mdb_stat(l->of_state ? r->state : r->plan, env->tables[l->table], &st);
     if (rc != MDB_SUCCESS) return env_err(rc);
     char *items = arena_alloc(arena, st.ms_entries * l->size);
     if (items == NULL) return ERR_NOMEM;
-    enum err e = read_cursor(r, l->of_state, l->table, &c);
+    e = read_cursor(r, l->of_state, l->table, &c);
     if (e != ERR_OK) return e;
     size_t n = 0;
     e = record_step(c, MDB_FIRST, &key, &content);

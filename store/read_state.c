@@ -60,8 +60,8 @@ enum err store_private(struct store_read *r, enum state_kind kind, struct slice 
     struct state_table_key at;
     struct state_value v;
     struct slice content;
-    ASSERT(r->active);
     enum err e = state_table_key(&at, kind, key, NULL);
+    if (e == ERR_OK) e = read_of_state(r);
     if (e == ERR_OK) {
         e = record_get(r->state, r->store->state.tables[STATE_PRIVATE], (struct slice){at.p, at.n}, &content);
     }
