@@ -75,8 +75,17 @@ struct job {
     size_t call_count;
     uint64_t calls_keep;
     int64_t calls_oldest_ms;
-    struct store_completion done;
+    struct store_completion done; /* last, as its words are */
 };
+
+/* The job's end is open, again where this is a second attempt. Its words mean nothing until there is an error: a job
+ * goes from one processor to another and back, and they are half of it. */
+static inline void job_reopen(struct job *job)
+{
+    uint64_t token = job->done.token;
+    memset(&job->done, 0, offsetof(struct store_completion, info));
+    job->done.token = token;
+}
 
 struct writer {
     struct store *store;

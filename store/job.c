@@ -170,7 +170,7 @@ static enum err run_calls(struct job *job, struct env_write *w, uint64_t *tally)
 
 enum err job_run(struct job *job, struct env_write *w, const struct log_keep *keep, uint64_t tally[STORE_COUNTER_COUNT])
 {
-    job->done = (struct store_completion){.token = job->done.token}; /* it may be a second attempt */
+    job_reopen(job);
     switch (job->type) {
     case JOB_CHANGES: return run_changes(job, w, keep, tally);
     case JOB_STATE: return run_state(job, w, tally);

@@ -177,7 +177,9 @@ struct job *store_spare_take(struct store *s)
     (void)pthread_mutex_unlock(&s->done_lock);
     if (n == NULL) return NULL;
     struct job *job = CONTAINER_OF(n, struct job, node);
-    *job = (struct job){.arena = job->arena};
+    struct arena arena = job->arena;
+    memset(job, 0, offsetof(struct job, done.info));
+    job->arena = arena;
     return job;
 }
 
@@ -203,7 +205,9 @@ bool store_completed(struct store *s, struct store_completion *out)
     (void)pthread_mutex_unlock(&s->done_lock);
     if (n == NULL) return false;
     struct job *job = CONTAINER_OF(n, struct job, node);
-    *out = job->done;
+    memcpy(out, &job->done, offsetof(struct store_completion, info));
+    if (out->err == ERR_OK) out->info.text[0] = '\0';
+    if (out->err != ERR_OK) out->info = job->done.info;
     spare_put(s, job);
     return true;
 }

@@ -252,7 +252,6 @@ MUST_CHECK enum err store_submit_calls(struct store *s, const struct store_call_
 struct store_completion {
     uint64_t token;
     enum err err;
-    struct err_info info;
     /* of the jobs of the plan, with ERR_OK */
     struct hlc floor;
     uint64_t tombstones;
@@ -264,6 +263,7 @@ struct store_completion {
      * applied. */
     size_t stored_count;
     struct plan_digest plan_digest;
+    struct err_info info; /* with an error; else its text is "". Last: most of it is room that nearly no job needs */
 };
 /* Loop thread: takes the next finished job; false when there is none. */
 bool store_completed(struct store *s, struct store_completion *out);
