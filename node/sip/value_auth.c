@@ -63,7 +63,7 @@ static struct slice *place_of(struct sip_credentials *c, struct slice name, bool
                   {{"qop", 3}, offsetof(struct sip_credentials, qop), false},
                   {{"nc", 2}, offsetof(struct sip_credentials, nc), false}};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if (!slice_eq_nocase(name, places[i].name)) continue;
+        if (name.n != places[i].name.n || !slice_eq_nocase(name, places[i].name)) continue;
         *quoted = places[i].quoted;
         return (struct slice *)(void *)((char *)c + places[i].offset);
     }
