@@ -172,7 +172,8 @@ void arena_reset(struct arena *a)
     a->head = block_new(cap); /* NULL is an empty arena */
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+/* What arena_alloc gives, with whatever it holds. */
+static void *arena_room(struct arena *a, size_t n)
 {
     if (n > SIZE_MAX / 2) return NULL;
     n = (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
@@ -188,15 +189,22 @@ void *arena_alloc(struct arena *a, size_t n)
     char *p = a->head->data + a->head->used;
     a->head->used += n;
     a->used_total += n;
-    memset(p, 0, n);
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    void *p = arena_room(a, n);
+    if (p != NULL) memset(p, 0, n);
     return p;
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)
 {
-    char *p = s.n < SIZE_MAX ? arena_alloc(a, s.n + 1) : NULL;
+    char *p = s.n < SIZE_MAX ? arena_room(a, s.n + 1) : NULL;
     if (p == NULL) return SLICE_NONE;
     if (s.n > 0) memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
     return (struct slice){p, s.n};
 }
 
