@@ -80,6 +80,14 @@ static void on_cancel(struct arrival *a)
 
 /* ---- the door ---- */
 
+/* The transaction that the request repeats; NULL: none. Without credentials a REGISTER begins none: it is challenged,
+ * and its repetition is challenged again. */
+static struct sip_tx *repeated(const struct arrival *a)
+{
+    bool challenged = a->v->method == SIP_REGISTER && a->v->first[SIP_AUTHORIZATION] == SIP_NO_LINE;
+    return challenged ? NULL : sip_tx_find_server(&a->e->tx, a->v, a->v->method);
+}
+
 static void judge(struct arrival *a)
 {
     struct edge *e = a->e;
@@ -87,7 +95,7 @@ static void judge(struct arrival *a)
         proxy_arrival_ack(a);
         return;
     }
-    struct sip_tx *tx = sip_tx_find_server(&e->tx, a->v, a->v->method);
+    struct sip_tx *tx = repeated(a);
     if (tx != NULL) {
         edge_count(e, EC_requests_repeated);
         proxy_relay_server_event(CONTAINER_OF(tx, struct relay, server), SIP_TX_REQUEST);
