@@ -19,6 +19,7 @@
 #define LEFT_MAX_MS                                                                                                    \
     3600000 /* more is granted to nobody; a stored time further off comes from a clock that was wrong                  \
              */
+#define WRITES_KEPT 128
 #define EXPIRED_PER_TICK 2000
 #define SHOWN_PER_TICK 2000
 #define LEASE_LOG2_MIN 6 /* 64 s */
@@ -206,14 +207,15 @@ enum err registrations_known(void *ctx, struct arena *arena, struct slice accoun
     struct wall wall = node_wall();
     size_t room = 0;
     size_t found = 0;
-    for (struct entry *e = entry_first(r, account); e != NULL; e = entry_next(e)) {
+    struct entry *first = entry_first(r, account);
+    for (struct entry *e = first; e != NULL; e = entry_next(e)) {
         if (e->of_flow) return registrations_own(ctx, arena, account, list, count);
         room += is_live(e, now);
     }
     struct binding *made = arena_alloc(arena, room * sizeof *made);
     if (made == NULL) return ERR_NOMEM;
     uint64_t call_hash = map_hash(&r->entries, call_id);
-    for (struct entry *e = entry_first(r, account); e != NULL; e = entry_next(e)) {
+    for (struct entry *e = first; e != NULL; e = entry_next(e)) {
         if (!is_live(e, now)) continue;
         /* A copy: what is said about it may be used after the entry has ended. */
         struct slice key = arena_copy(arena, entry_key(e));
@@ -417,6 +419,7 @@ enum err registrations_start(struct node *n)
     r->n = n;
     list_init(&r->unshown);
     list_init(&r->writes);
+    r->writes_free.kept_max = WRITES_KEPT;
     list_init(&r->shows);
     wheel_init(&r->wheel, node_mono());
     n->registrations = r;

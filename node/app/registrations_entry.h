@@ -5,6 +5,7 @@
 
 #include "node/app/flaps.h"
 #include "node/app/node.h"
+#include "node/edge/pool.h"
 
 /* What the next REGISTER needs of the last: of nearly all, so that it need not be read from the disk. */
 struct entry_known {
@@ -48,6 +49,7 @@ struct registrations {
     struct wheel wheel;
     struct list_node unshown;
     struct list_node writes;
+    struct pool writes_free;
     struct list_node shows;
     struct flaps *flaps;
     struct arena spare;  /* for the next write */

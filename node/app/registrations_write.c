@@ -38,18 +38,33 @@ struct write {
     void (*done)(void *ctx, enum err err);
     void *ctx;
     size_t part_count;
+    bool pooled; /* it has room for one part, as nearly all need */
     struct part parts[];
 };
 
+#define POOLED_SIZE (sizeof(struct write) + sizeof(struct part))
+
 static struct write *write_new(struct registrations *r, size_t part_count)
 {
-    struct write *w = calloc(1, sizeof *w + part_count * sizeof w->parts[0]);
+    bool pooled = part_count == 1;
+    struct write *w =
+        pooled ? pool_get(&r->writes_free, POOLED_SIZE) : malloc(sizeof *w + part_count * sizeof(struct part));
     if (w == NULL) return NULL;
+    *w = (struct write){.pooled = pooled};
     w->r = r;
     w->generation = r->generation;
     w->outstanding = 1; /* until everything is under way */
     list_append(&r->writes, &w->node);
     return w;
+}
+
+static void write_free(struct registrations *r, struct write *w)
+{
+    if (w->pooled) {
+        pool_put(&r->writes_free, w);
+    } else {
+        free(w);
+    }
 }
 
 static void settle_removal(struct registrations *r, struct part *p, enum err err)
@@ -109,7 +124,7 @@ static void part_done(struct write *w, enum err err)
     }
     list_remove(&w->node);
     if (w->done != NULL) w->done(w->ctx, w->err);
-    free(w);
+    write_free(w->r, w);
 }
 
 static void public_done(void *ctx, enum err err)
@@ -320,5 +335,6 @@ void registrations_drop_writes(struct registrations *r)
 {
     struct list_node *i = NULL;
     while ((i = list_pop(&r->writes)) != NULL)
-        free(CONTAINER_OF(i, struct write, node));
+        write_free(r, CONTAINER_OF(i, struct write, node));
+    pool_fini(&r->writes_free);
 }

@@ -193,16 +193,11 @@ static void answer_ok(struct registration *g, const struct update *made)
 
 /* ---- one after the other ---- */
 
-static uint64_t account_hash(const struct registrar *r, struct slice account)
-{
-    return map_hash(&r->by_account, account);
-}
-
 /* The oldest registration of the account; with busy set, the one whose write is under way. */
-static struct registration *of_account(const struct registrar *r, struct slice account, bool busy)
+static struct registration *of_account(const struct registrar *r, uint64_t hash, struct slice account, bool busy)
 {
     struct registration *first = NULL;
-    struct map_node *n = map_first(&r->by_account, account_hash(r, account));
+    struct map_node *n = map_first(&r->by_account, hash);
     for (; n != NULL; n = map_next(n)) {
         struct registration *g = CONTAINER_OF(n, struct registration, by_account);
         if (!slice_eq(g->wanted->account, account) || g->committing != busy) continue;
@@ -220,9 +215,10 @@ static void finish(struct registration *g)
     char name[LIMIT_NAME + 1];
     struct slice account = {name, g->wanted->account.n};
     memcpy(name, g->wanted->account.p, account.n);
+    uint64_t hash = g->by_account.hash;
     end(g);
-    struct registration *next = e->closing ? NULL : of_account(e->registrar, account, false);
-    if (next != NULL && of_account(e->registrar, account, true) == NULL) serve(next);
+    struct registration *next = e->closing ? NULL : of_account(e->registrar, hash, account, false);
+    if (next != NULL && of_account(e->registrar, hash, account, true) == NULL) serve(next);
 }
 
 static void on_written(void *ctx, enum err err)
@@ -367,10 +363,10 @@ static void answer_query(struct register_request *q)
 /* Enough for a phone that is impatient while a disk stalls; more is a flood. */
 #define WAITING_MAX 16
 
-static bool crowded(const struct registrar *r, struct slice account)
+static bool crowded(const struct registrar *r, uint64_t hash)
 {
     size_t n = 0;
-    struct map_node *m = map_first(&r->by_account, account_hash(r, account));
+    struct map_node *m = map_first(&r->by_account, hash);
     for (; m != NULL && n <= WAITING_MAX; m = map_next(m))
         n++;
     return n > WAITING_MAX;
@@ -381,7 +377,8 @@ static void enter(struct register_request *q, const struct wanted *wanted)
 {
     struct edge *e = q->e;
     struct registrar *r = e->registrar;
-    if (crowded(r, wanted->account)) {
+    uint64_t hash = map_hash(&r->by_account, wanted->account);
+    if (crowded(r, hash)) {
         refuse(q, RC_refused_waiting, 503, SLICE("Retry-After: 10\r\n"));
         return;
     }
@@ -400,8 +397,8 @@ static void enter(struct register_request *q, const struct wanted *wanted)
     g->wanted = wanted;
     g->lines = lines;
     g->turn = ++r->turns;
-    bool busy = of_account(r, wanted->account, true) != NULL;
-    map_insert(&r->by_account, &g->by_account, account_hash(r, wanted->account));
+    bool busy = of_account(r, hash, wanted->account, true) != NULL;
+    map_insert(&r->by_account, &g->by_account, hash);
     list_append(&r->all, &g->node);
     r->count++;
     if (busy) {
