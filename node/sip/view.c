@@ -10,8 +10,6 @@ struct pass {
     struct sip_view *v;
     const char *end;
     enum sip_fault fault; /* the first one */
-    const char *cr;       /* the first CR, */
-    const char *nul;      /* and the first NUL, that may concern the next line; end: there is none */
 };
 
 static void note(struct pass *s, enum sip_fault f)
@@ -19,103 +17,77 @@ static void note(struct pass *s, enum sip_fault f)
     if (s->fault == SIP_FAULT_NONE) s->fault = f;
 }
 
-static const char *find(const char *p, const char *end, char c)
-{
-    const char *at = p < end ? memchr(p, c, (size_t)(end - p)) : NULL;
-    return at != NULL ? at : end;
-}
-
-/* The next physical line: returns what follows its LF, NULL when the data ends first. *clean: CRLF at its end, no other
- * CR and no NUL. */
-static const char *next_line(struct pass *s, const char *p, bool *clean)
-{
-    const char *lf = p < s->end ? memchr(p, '\n', (size_t)(s->end - p)) : NULL;
-    if (lf == NULL) return NULL;
-    if (s->cr < p) s->cr = find(p, s->end, '\r');
-    if (s->nul < p) s->nul = find(p, s->end, '\0');
-    *clean = s->cr + 1 == lf && s->nul > lf;
-    return lf + 1;
-}
-
-static void index_line(struct pass *s, enum sip_header id, const char *name, size_t name_len, struct slice value,
-                       const char *line_end)
+/* Puts the line at the end of those of its id. */
+static void link_line(struct pass *s, unsigned id, unsigned i)
 {
     struct sip_view *v = s->v;
-    uint8_t i = v->line_count++;
-    v->lines[i] = (struct sip_line){
-        .id = (uint8_t)id,
-        .next = SIP_NO_LINE,
-        .start = (uint16_t)(name - v->data),
-        .name_len = (uint16_t)name_len,
-        .value = (uint16_t)(value.p - v->data),
-        .value_len = (uint16_t)value.n,
-        .end = (uint16_t)(line_end - v->data),
-    };
     if (v->first[id] == SIP_NO_LINE) {
-        v->first[id] = i;
+        v->first[id] = (uint8_t)i;
     } else {
-        v->lines[v->last[id]].next = i;
+        v->lines[v->last[id]].next = (uint8_t)i;
         if (id <= SIP_MAX_FORWARDS ? id != SIP_VIA : id == SIP_CONTENT_LENGTH) note(s, SIP_FAULT_DUPLICATE);
     }
-    v->last[id] = i;
+    v->last[id] = (uint8_t)i;
 }
 
 /* One header line with its folds, from p to line_end (after the last CRLF). */
 static void take_line(struct pass *s, const char *p, const char *line_end)
 {
+    struct sip_view *v = s->v;
+    const char *data = v->data;
     const char *end = line_end - 2;
-    const char *colon = memchr(p, ':', (size_t)(end - p));
-    const char *name_end = colon;
+    unsigned i = v->line_count;
+    struct sip_line *line = v->lines + i;
+    const char *colon = sip_line_name(p, end, s->end, line);
     if (colon == NULL) {
         note(s, SIP_FAULT_LINE);
         return;
     }
-    while (name_end > p && (name_end[-1] == ' ' || name_end[-1] == '\t'))
-        name_end--;
-    size_t name_len = (size_t)(name_end - p);
-    enum sip_header id = sip_header_of((struct slice){p, name_len});
-    if (id == SIP_HEADER_OTHER && (name_len == 0 || sip_skip(p, name_end, SIP_CH_TOKEN) != name_end)) {
-        note(s, SIP_FAULT_LINE);
-        return;
-    }
-    struct slice value = {sip_skip_space(colon + 1, end), 0};
-    while (end > value.p && sip_char_is(end[-1], SIP_CH_SPACE))
+    const char *value = sip_skip_space(colon + 1, end);
+    while (end > value && sip_char_is(end[-1], SIP_CH_SPACE))
         end--;
-    value.n = (size_t)(end - value.p);
-    index_line(s, id, p, name_len, value, line_end);
+    line->start = (uint16_t)(p - data);
+    line->next = SIP_NO_LINE;
+    line->value = (uint16_t)(value - data);
+    line->value_len = (uint16_t)(end - value);
+    line->end = (uint16_t)(line_end - data);
+    v->line_count = (uint8_t)(i + 1);
+    link_line(s, line->id, i);
+}
+
+static bool folds(const struct pass *s, const char *next_line)
+{
+    return next_line < s->end && (*next_line == ' ' || *next_line == '\t');
 }
 
 /* The header lines from p on. *next gets what follows the empty line, or the line where the pass ended. */
 static enum head scan_lines(struct pass *s, const char *p, const char **next)
 {
     for (unsigned count = 0;; count++) {
-        bool clean = false;
-        const char *line_end = next_line(s, p, &clean);
+        struct sip_line_end line = sip_line_end(p, s->end);
         *next = p;
-        if (line_end == NULL) return HEAD_CUT;
-        if (clean && line_end - p == 2) {
-            *next = line_end;
+        if (line.p == NULL) return HEAD_CUT;
+        if (line.clean && line.p - p == 2) {
+            *next = line.p;
             return HEAD_DONE;
         }
-        while (line_end < s->end && (*line_end == ' ' || *line_end == '\t')) {
-            bool more_clean = false;
-            const char *fold_end = next_line(s, line_end, &more_clean);
-            if (fold_end == NULL) return HEAD_CUT;
-            clean = clean && more_clean;
-            line_end = fold_end;
+        while (folds(s, line.p)) {
+            struct sip_line_end more = sip_line_end(line.p, s->end);
+            if (more.p == NULL) return HEAD_CUT;
+            line = (struct sip_line_end){more.p, line.clean && more.clean};
         }
         if (count == SIP_LINES_MAX) {
             note(s, SIP_FAULT_TOO_MANY);
             return HEAD_STOPPED;
         }
-        if (!clean) {
+        if (!line.clean) {
             note(s, SIP_FAULT_LINE);
-        } else if (line_end - p > SIP_LINE_MAX) {
+        } else if (line.p - p > SIP_LINE_MAX) {
             note(s, SIP_FAULT_LINE_TOO_LONG);
         } else {
-            take_line(s, p, line_end);
+            take_line(s, p, line.p);
         }
-        p = line_end;
+        p = line.p;
     }
 }
 
@@ -141,24 +113,20 @@ static void view_clear(struct sip_view *v, const char *data)
  * nothing else is set. */
 static enum head scan_head(struct pass *s, const char *data, const char **next)
 {
-    bool clean = false;
-    s->cr = find(data, s->end, '\r');
-    s->nul = find(data, s->end, '\0');
-    const char *line_end = next_line(s, data, &clean);
+    struct sip_line_end line = sip_line_end(data, s->end);
     *next = data;
-    if (line_end == NULL) return HEAD_CUT;
-    if (!clean || line_end - data > SIP_LINE_MAX) {
+    if (line.p == NULL) return HEAD_CUT;
+    if (!line.clean || line.p - data > SIP_LINE_MAX) {
         s->fault = SIP_FAULT_FIRST_LINE;
         return HEAD_STOPPED;
     }
-    enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line_end - data - 2)});
+    enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line.p - data - 2)});
     if (fault == SIP_FAULT_FIRST_LINE) s->fault = fault; /* whatever was noted before: this is not SIP */
     if (fault == SIP_FAULT_FIRST_LINE) return HEAD_STOPPED;
     note(s, fault);
-    s->v->first_line_end = (uint16_t)(line_end - data);
-    if (line_end < s->end && (*line_end == ' ' || *line_end == '\t'))
-        note(s, SIP_FAULT_LINE); /* the first line does not fold */
-    return scan_lines(s, line_end, next);
+    s->v->first_line_end = (uint16_t)(line.p - data);
+    if (folds(s, line.p)) note(s, SIP_FAULT_LINE); /* the first line does not fold */
+    return scan_lines(s, line.p, next);
 }
 
 /* What needs the whole head. A Via that cannot be trusted outweighs any other fault: there is nobody to answer. */

@@ -7,8 +7,19 @@
 /* ---- view_table.c: names ---- */
 
 enum sip_method sip_method_of(struct slice name); /* methods are case-sensitive */
-/* Long and compact forms in any case; SIP_HEADER_OTHER when unknown. */
-enum sip_header sip_header_of(struct slice name);
+/* What the header line from p to end begins with: sets id and name_len, returns the colon; NULL when there is none or
+ * what precedes it is no name. end is at most SIP_LINE_MAX away, and each CR before it has its LF. Up to data_end may
+ * be looked at. */
+const char *sip_line_name(const char *p, const char *end, const char *data_end, struct sip_line *line);
+
+/* ---- view_line.c ---- */
+
+struct sip_line_end {
+    const char *p; /* behind the LF; NULL: end comes first */
+    bool clean;    /* CRLF at the end, no other CR and no NUL */
+};
+/* Of the physical line at p. */
+struct sip_line_end sip_line_end(const char *p, const char *end);
 
 /* ---- view_first.c ---- */
 

@@ -1,8 +1,10 @@
 /* view_table: the names of methods, headers and faults.
  *
- * A header is recognised by its length, then its first letter, then the rest: for most names one comparison. Folding
- * the case with 0x20 is exact here, because a CR (the only other byte that folds into a name's characters) never
- * reaches it. */
+ * A header is recognised by its length, then by all its letters together: for most names one comparison. Folding the
+ * case with 0x20 is exact here: CR is the only other byte that folds into a name's characters, and the LF behind it
+ * does not. */
+#include "node/sip/block.h"
+#include "node/sip/scan.h"
 #include "node/sip/view_parts.h"
 
 static const char *const method_names[SIP_METHOD_OTHER] = {
@@ -27,56 +29,59 @@ enum sip_method sip_method_of(struct slice name)
 
 #define HEADER_NAME_MAX 20
 
-/* Sorted by length. */
-static const struct {
-    const char *name;
+/* Sorted by length; the last one ends the search for the longest. The names lie in the table itself, each with room for
+ * a block: one cache line less than behind a pointer. */
+static const struct header {
+    char name[HEADER_NAME_MAX + 2];
+    uint8_t len;
     uint8_t id;
 } headers[] = {
-    {"to", SIP_TO},
-    {"via", SIP_VIA},
-    {"from", SIP_FROM},
-    {"cseq", SIP_CSEQ},
-    {"path", SIP_PATH},
-    {"rack", SIP_RACK},
-    {"rseq", SIP_RSEQ},
-    {"route", SIP_ROUTE},
-    {"allow", SIP_ALLOW},
-    {"reason", SIP_REASON},
-    {"server", SIP_SERVER},
-    {"contact", SIP_CONTACT},
-    {"call-id", SIP_CALL_ID},
-    {"expires", SIP_EXPIRES},
-    {"require", SIP_REQUIRE},
-    {"privacy", SIP_PRIVACY},
-    {"replaces", SIP_REPLACES},
-    {"supported", SIP_SUPPORTED},
-    {"diversion", SIP_DIVERSION},
-    {"user-agent", SIP_USER_AGENT},
-    {"session-id", SIP_SESSION_ID},
-    {"min-expires", SIP_MIN_EXPIRES},
-    {"retry-after", SIP_RETRY_AFTER},
-    {"max-breadth", SIP_MAX_BREADTH},
-    {"unsupported", SIP_UNSUPPORTED},
-    {"max-forwards", SIP_MAX_FORWARDS},
-    {"record-route", SIP_RECORD_ROUTE},
-    {"content-type", SIP_CONTENT_TYPE},
-    {"history-info", SIP_HISTORY_INFO},
-    {"authorization", SIP_AUTHORIZATION},
-    {"proxy-require", SIP_PROXY_REQUIRE},
-    {"service-route", SIP_SERVICE_ROUTE},
-    {"content-length", SIP_CONTENT_LENGTH},
-    {"session-expires", SIP_SESSION_EXPIRES},
-    {"remote-party-id", SIP_REMOTE_PARTY_ID},
-    {"www-authenticate", SIP_WWW_AUTHENTICATE},
-    {"proxy-authenticate", SIP_PROXY_AUTHENTICATE},
-    {"proxy-authorization", SIP_PROXY_AUTHORIZATION},
-    {"p-asserted-identity", SIP_ASSERTED_IDENTITY},
-    {"p-preferred-identity", SIP_PREFERRED_IDENTITY},
+    {"to", 2, SIP_TO},
+    {"via", 3, SIP_VIA},
+    {"from", 4, SIP_FROM},
+    {"cseq", 4, SIP_CSEQ},
+    {"path", 4, SIP_PATH},
+    {"rack", 4, SIP_RACK},
+    {"rseq", 4, SIP_RSEQ},
+    {"route", 5, SIP_ROUTE},
+    {"allow", 5, SIP_ALLOW},
+    {"reason", 6, SIP_REASON},
+    {"server", 6, SIP_SERVER},
+    {"contact", 7, SIP_CONTACT},
+    {"call-id", 7, SIP_CALL_ID},
+    {"expires", 7, SIP_EXPIRES},
+    {"require", 7, SIP_REQUIRE},
+    {"privacy", 7, SIP_PRIVACY},
+    {"replaces", 8, SIP_REPLACES},
+    {"supported", 9, SIP_SUPPORTED},
+    {"diversion", 9, SIP_DIVERSION},
+    {"user-agent", 10, SIP_USER_AGENT},
+    {"session-id", 10, SIP_SESSION_ID},
+    {"min-expires", 11, SIP_MIN_EXPIRES},
+    {"retry-after", 11, SIP_RETRY_AFTER},
+    {"max-breadth", 11, SIP_MAX_BREADTH},
+    {"unsupported", 11, SIP_UNSUPPORTED},
+    {"max-forwards", 12, SIP_MAX_FORWARDS},
+    {"record-route", 12, SIP_RECORD_ROUTE},
+    {"content-type", 12, SIP_CONTENT_TYPE},
+    {"history-info", 12, SIP_HISTORY_INFO},
+    {"authorization", 13, SIP_AUTHORIZATION},
+    {"proxy-require", 13, SIP_PROXY_REQUIRE},
+    {"service-route", 13, SIP_SERVICE_ROUTE},
+    {"content-length", 14, SIP_CONTENT_LENGTH},
+    {"session-expires", 15, SIP_SESSION_EXPIRES},
+    {"remote-party-id", 15, SIP_REMOTE_PARTY_ID},
+    {"www-authenticate", 16, SIP_WWW_AUTHENTICATE},
+    {"proxy-authenticate", 18, SIP_PROXY_AUTHENTICATE},
+    {"proxy-authorization", 19, SIP_PROXY_AUTHORIZATION},
+    {"p-asserted-identity", 19, SIP_ASSERTED_IDENTITY},
+    {"p-preferred-identity", 20, SIP_PREFERRED_IDENTITY},
+    {"", 0, SIP_HEADER_OTHER},
 };
 
-/* Where the names of a length begin in headers; the next entry is where they end. A test walks every name. */
-static const uint8_t first_of_length[HEADER_NAME_MAX + 2] = {
-    0, 0, 0, 1, 2, 7, 9, 11, 16, 17, 19, 21, 25, 29, 32, 33, 35, 36, 36, 37, 39, 40,
+/* Where the names of a length begin in headers. A test walks every name. */
+static const uint8_t first_of_length[HEADER_NAME_MAX + 1] = {
+    0, 0, 0, 1, 2, 7, 9, 11, 16, 17, 19, 21, 25, 29, 32, 33, 35, 36, 36, 37, 39,
 };
 
 static enum sip_header compact_form(char c)
@@ -95,38 +100,53 @@ static enum sip_header compact_form(char c)
     }
 }
 
-static uint64_t word(const char *p, uint64_t fold)
+static bool is_name(const char *p, const struct header *h)
 {
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return w | fold;
+    unsigned i = 0;
+    while (i < h->len && (p[i] | ' ') == h->name[i])
+        i++;
+    return i == h->len;
 }
 
-/* Whether the n bytes at p are the known name but for their case: eight at a time, the last eight overlapping. */
-static bool is_name(const char *p, const char *known, size_t n)
+static enum sip_header header_of(const char *p, size_t n)
 {
-    const uint64_t fold = UINT64_C(0x2020202020202020);
-    size_t i = 0;
-    if ((p[0] | 0x20) != known[0]) return false;
-    if (n < sizeof fold) {
-        while (i < n && (p[i] | 0x20) == known[i])
-            i++;
-        return i == n;
-    }
-    for (; i + sizeof fold <= n; i += sizeof fold) {
-        if (word(p + i, fold) != word(known + i, 0)) return false;
-    }
-    return word(p + n - sizeof fold, fold) == word(known + n - sizeof fold, 0);
-}
-
-enum sip_header sip_header_of(struct slice name)
-{
-    if (name.n == 1) return compact_form(name.p[0]);
-    if (name.n == 0 || name.n > HEADER_NAME_MAX) return SIP_HEADER_OTHER;
-    for (unsigned h = first_of_length[name.n]; h < first_of_length[name.n + 1]; h++) {
-        if (is_name(name.p, headers[h].name, name.n)) return (enum sip_header)headers[h].id;
+    if (n == 1) return compact_form(*p);
+    if (n > HEADER_NAME_MAX) return SIP_HEADER_OTHER;
+    for (const struct header *h = headers + first_of_length[n]; h->len == n; h++) {
+        if (is_name(p, h)) return (enum sip_header)h->id;
     }
     return SIP_HEADER_OTHER;
+}
+
+/* Any name, byte by byte. */
+static const char *slow_name(const char *p, const char *end, struct sip_line *line)
+{
+    const char *colon = memchr(p, ':', (size_t)(end - p));
+    const char *name_end = colon;
+    if (colon == NULL) return NULL;
+    while (name_end > p && (name_end[-1] == ' ' || name_end[-1] == '\t'))
+        name_end--;
+    size_t n = (size_t)(name_end - p);
+    line->id = (uint8_t)header_of(p, n);
+    line->name_len = (uint16_t)n;
+    if (line->id == SIP_HEADER_OTHER && (n == 0 || sip_skip(p, name_end, SIP_CH_TOKEN) != name_end)) return NULL;
+    return colon;
+}
+
+/* Nearly every name is a known one of at most 15 letters: then the block at p holds all of it and its colon. That it
+ * ends before the line does is known with it, since no name holds a CR. */
+const char *sip_line_name(const char *p, const char *end, const char *data_end, struct sip_line *line)
+{
+    unsigned mask = data_end - p >= BLOCK ? block_equal(p, ':') : 0;
+    if (mask == 0) return slow_name(p, end, line);
+    unsigned n = block_first(mask);
+    for (const struct header *h = headers + first_of_length[n]; h->len == n; h++) {
+        if ((block_unlike(p, ' ', h->name) & ((1U << n) - 1)) != 0) continue;
+        line->id = h->id;
+        line->name_len = (uint16_t)n;
+        return p + n;
+    }
+    return slow_name(p, end, line);
 }
 
 static const struct {
