@@ -1,5 +1,7 @@
 #include "node/sip/scan.h"
 
+#include "node/sip/block.h"
+
 /* Sums of SIP_CH_*, sixteen to a row. Bytes from 0x80 are in SIP_CH_ADDR and SIP_CH_PLAIN
  * only. */
 /* clang-format off */
@@ -23,6 +25,24 @@ const unsigned short sip_char_class[256] = {
 };
 /* clang-format on */
 
+/* What is not in SIP_CH_VALUE. */
+static unsigned value_stops(const char *p)
+{
+    return block_upto(p, ' ') | (block_upto(p, '~') ^ 0xffffU) | block_equal(p, ';') | block_equal(p, '>') |
+           block_equal(p, '<') | block_equal(p, ',') | block_equal(p, '"');
+}
+
+const char *sip_skip_value(const char *p, const char *end)
+{
+    if (end - p < BLOCK) return sip_skip(p, end, SIP_CH_VALUE);
+    for (;;) {
+        unsigned mask = value_stops(p);
+        if (mask != 0) return p + block_first(mask);
+        if (end - p == BLOCK) return end;
+        p = end - p < 2 * BLOCK ? end - BLOCK : p + BLOCK; /* the last block has bytes of the one before */
+    }
+}
+
 const char *sip_skip_quoted(const char *p, const char *end)
 {
     for (p++; p < end; p++) {
@@ -32,19 +52,28 @@ const char *sip_skip_quoted(const char *p, const char *end)
     return NULL;
 }
 
-bool sip_is_ipv4(struct slice s)
+static bool is_digit(char c)
 {
-    const char *p = s.p;
-    const char *end = s.p + s.n;
-    for (unsigned part = 0; part < 4; part++) {
+    return c >= '0' && c <= '9';
+}
+
+/* An IPv4 address at p; returns what follows, NULL when there is none. */
+static const char *scan_ipv4(const char *p, const char *end)
+{
+    for (unsigned part = 0;; part++) {
         unsigned value = 0;
         const char *start = p;
-        while (p < end && p - start < 3 && sip_char_is(*p, SIP_CH_DIGIT))
-            value = value * 10 + (unsigned)(*p++ - '0');
-        if (p == start || value > 255) return false;
-        if (part < 3 && (p == end || *p++ != '.')) return false;
+        for (; p < end && is_digit(*p); p++)
+            value = value * 10 + (unsigned)(*p - '0');
+        if (p == start || p - start > 3 || value > 255) return NULL;
+        if (part == 3) return p;
+        if (p == end || *p++ != '.') return NULL;
     }
-    return p == end;
+}
+
+bool sip_is_ipv4(struct slice s)
+{
+    return s.n > 0 && scan_ipv4(s.p, s.p + s.n) == s.p + s.n;
 }
 
 bool sip_is_ipv6(struct slice s)
@@ -102,9 +131,12 @@ static const char *scan_host(const char *p, const char *end, struct slice *host)
         *host = (struct slice){start, (size_t)(close + 1 - start)};
         return close + 1;
     }
-    p = sip_skip(p, end, SIP_CH_HOST);
+    /* Nearly every host is an IPv4 address: one pass tells. */
+    p = scan_ipv4(start, end);
+    bool whole = p != NULL && (p == end || !sip_char_is(*p, SIP_CH_HOST));
+    if (!whole) p = sip_skip(start, end, SIP_CH_HOST);
     *host = (struct slice){start, (size_t)(p - start)};
-    return host_name_ok(*host) ? p : NULL;
+    return whole || host_name_ok(*host) ? p : NULL;
 }
 
 const char *sip_scan_host_port(const char *p, const char *end, struct slice *host, uint16_t *port)
@@ -141,7 +173,7 @@ const char *sip_scan_param(const char *p, const char *end, struct sip_param_span
         p = sip_skip_quoted(p, end);
         if (p == NULL) return NULL;
     } else {
-        p = sip_skip(p, end, SIP_CH_VALUE);
+        p = sip_skip_value(p, end);
     }
     out->value = (struct slice){start, (size_t)(p - start)};
     out->end = p;
@@ -157,45 +189,60 @@ static bool display_ok(struct slice s)
     return true;
 }
 
-/* An absolute URI as far as an address needs it: scheme, colon, something, and no delimiter of the header inside. */
+/* Over what may stand in the URI of an address; most of it may stand in a value. */
+static const char *skip_addr_uri(const char *p, const char *end)
+{
+    for (;;) {
+        p = sip_skip_value(p, end);
+        if (p == end || *p == '>' || !sip_char_is(*p, SIP_CH_ADDR)) return p;
+        p++;
+    }
+}
+
+/* An absolute URI as far as an address needs it: scheme, colon, something. */
 static bool addr_uri_ok(struct slice s)
 {
     const char *end = s.p + s.n;
     const char *p = sip_skip(s.p, end, SIP_CH_ALPHA | SIP_CH_DIGIT | SIP_CH_TOKEN);
-    if (p == s.p || !sip_char_is(*s.p, SIP_CH_ALPHA) || end - p < 2 || *p != ':') return false;
-    return sip_skip(p, end, SIP_CH_ADDR) == end;
+    return p > s.p && sip_char_is(*s.p, SIP_CH_ALPHA) && end - p >= 2 && *p == ':';
+}
+
+/* What stands before "<"; returns where that is, or where the URI of an addr-spec ends, NULL when malformed. */
+static const char *scan_display(const char *p, const char *end, struct slice *display)
+{
+    const char *start = p;
+    if (p < end && *p == '"') {
+        p = sip_skip_quoted(p, end);
+        if (p == NULL) return NULL;
+        *display = (struct slice){start, (size_t)(p - start)};
+        p = sip_skip_space(p, end);
+        return p < end && *p == '<' ? p : NULL;
+    }
+    while (p < end && *p != '<' && *p != ';')
+        p++;
+    if (p == end || *p == ';') return p;
+    *display = slice_trim((struct slice){start, (size_t)(p - start)});
+    return display_ok(*display) ? p : NULL;
 }
 
 bool sip_scan_addr(struct slice text, struct sip_addr_shape *out)
 {
     const char *end = text.p + text.n;
-    const char *p = sip_skip_space(text.p, end);
-    const char *start = p;
-    const char *close;
-    *out = (struct sip_addr_shape){SLICE_NONE, SLICE_NONE, SLICE_NONE};
-    if (p < end && *p == '"') {
-        p = sip_skip_quoted(p, end);
-        if (p == NULL) return false;
-        out->display = (struct slice){start, (size_t)(p - start)};
-        p = sip_skip_space(p, end);
-        if (p == end || *p != '<') return false;
-    } else {
-        while (p < end && *p != '<' && *p != ';')
-            p++;
-        if (p < end && *p == '<') {
-            out->display = slice_trim((struct slice){start, (size_t)(p - start)});
-            if (!display_ok(out->display)) return false;
-        }
-    }
+    const char *start = sip_skip_space(text.p, end);
+    out->display = SLICE_NONE;
+    const char *p = scan_display(start, end, &out->display);
+    if (p == NULL) return false;
     if (p < end && *p == '<') {
-        close = memchr(p, '>', (size_t)(end - p));
-        if (close == NULL) return false;
+        const char *close = skip_addr_uri(p + 1, end);
+        if (close == end || *close != '>') return false;
         out->uri = (struct slice){p + 1, (size_t)(close - p - 1)};
         p = close + 1;
     } else {
         out->uri = slice_trim((struct slice){start, (size_t)(p - start)});
+        const char *uri_end = out->uri.p + out->uri.n;
         /* RFC 3261 §20.10: what has a question mark stands in brackets. */
         if (out->uri.n > 0 && memchr(out->uri.p, '?', out->uri.n) != NULL) return false;
+        if (sip_skip(out->uri.p, uri_end, SIP_CH_ADDR) != uri_end) return false;
     }
     if (!addr_uri_ok(out->uri)) return false;
     p = sip_skip_space(p, end);
@@ -251,9 +298,9 @@ bool sip_scan_uri(struct slice text, struct sip_uri_shape *out)
     if (out->scheme.n == 0 || !sip_char_is(*text.p, SIP_CH_ALPHA) || end - p < 2 || *p != ':') return false;
     p++;
     if (!uri_chars_ok(p, end)) return false;
-    out->is_sip = slice_eq_nocase(out->scheme, SLICE("sip")) || slice_eq_nocase(out->scheme, SLICE("sips"));
+    out->is_sip = sip_is_word(out->scheme, "sip") || sip_is_word(out->scheme, "sips");
     if (out->is_sip) return scan_sip_rest(p, end, out);
-    out->is_tel = slice_eq_nocase(out->scheme, SLICE("tel"));
+    out->is_tel = sip_is_word(out->scheme, "tel");
     if (!out->is_tel) return true;
     const char *semicolon = memchr(p, ';', (size_t)(end - p));
     const char *stop = semicolon != NULL ? semicolon : end;

@@ -25,18 +25,33 @@ static inline bool sip_char_is(char c, unsigned classes)
     return (sip_char_class[(unsigned char)c] & classes) != 0;
 }
 
+/* Whether s is the word in any case. The word is a literal of small letters, so that it is compared in place: the bit
+ * of the case makes a letter of nothing else. */
+#define sip_is_word(s, word) ((s).n == sizeof(word) - 1 && sip_folds_to((s).p, (word), sizeof(word) - 1))
+static inline bool sip_folds_to(const char *p, const char *word, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if ((p[i] | 0x20) != word[i]) return false;
+    }
+    return true;
+}
+
 static inline const char *sip_skip_space(const char *p, const char *end)
 {
     while (p < end && sip_char_is(*p, SIP_CH_SPACE))
         p++;
     return p;
 }
+/* i counts up to zero, which takes no comparison. */
 static inline const char *sip_skip(const char *p, const char *end, unsigned classes)
 {
-    while (p < end && sip_char_is(*p, classes))
-        p++;
-    return p;
+    ptrdiff_t i = p - end;
+    while (i < 0 && sip_char_is(end[i], classes))
+        i++;
+    return end + i;
 }
+/* As sip_skip with SIP_CH_VALUE, for what may be long. */
+const char *sip_skip_value(const char *p, const char *end);
 /* p stands on the opening quote; returns what follows the closing one, NULL when there is none. */
 const char *sip_skip_quoted(const char *p, const char *end);
 

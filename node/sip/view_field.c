@@ -44,24 +44,17 @@ static const char *via_protocol(const char *p, const char *end, struct slice *tr
 static bool via_param(struct sip_via_view *via, const struct sip_param_span *param)
 {
     struct slice all = {param->start, (size_t)(param->end - param->start)};
-    switch (param->name.n) {
-    case 5:
-        if (!slice_eq_nocase(param->name, SLICE("rport"))) return true;
-        via->rport = true;
-        via->rport_param = all;
-        return true;
-    case 6:
-        if (!slice_eq_nocase(param->name, SLICE("branch"))) return true;
+    if (sip_is_word(param->name, "branch")) {
         if (via->branch.n > 0 || (param->value.n > 0 && param->value.p[0] == '"')) return false;
         via->branch = param->value;
-        return true;
-    case 8:
-        if (!slice_eq_nocase(param->name, SLICE("received"))) return true;
+    } else if (sip_is_word(param->name, "rport")) {
+        via->rport = true;
+        via->rport_param = all;
+    } else if (sip_is_word(param->name, "received")) {
         via->received = param->value;
         via->received_param = all;
-        return true;
-    default: return true;
     }
+    return true;
 }
 
 bool sip_parse_via(struct sip_view *v, bool *two)
@@ -109,14 +102,19 @@ static bool parse_tag(struct slice value, struct slice *tag)
 {
     struct sip_addr_shape shape;
     if (!sip_scan_addr(value, &shape)) return false;
+    const struct slice usual = SLICE(";tag=");
     const char *p = shape.params.p;
     const char *end = shape.params.p + shape.params.n;
+    if (shape.params.n > usual.n && slice_starts(shape.params, usual) && sip_skip_value(p + usual.n, end) == end) {
+        *tag = (struct slice){p + usual.n, shape.params.n - usual.n};
+        return true;
+    }
     while (p < end) {
         struct sip_param_span param;
         if (*p != ';') return false;
         p = sip_scan_param(p + 1, end, &param);
         if (p == NULL) return false;
-        if (param.name.n != 3 || !slice_eq_nocase(param.name, SLICE("tag"))) continue;
+        if (!sip_is_word(param.name, "tag")) continue;
         /* A second tag would let two readers see two dialogs. */
         if (tag->n > 0 || param.value.n == 0 || param.value.p[0] == '"') return false;
         *tag = param.value;
@@ -124,13 +122,14 @@ static bool parse_tag(struct slice value, struct slice *tag)
     return true;
 }
 
+/* Any visible ASCII. */
 static bool parse_call_id(struct slice value)
 {
-    for (size_t i = 0; i < value.n; i++) {
-        if (value.p[i] <= ' ' || value.p[i] == 0x7f) return false; /* char may be signed: from 0x80 refused too */
-        if ((unsigned char)value.p[i] >= 0x80) return false;
-    }
-    return value.n > 0;
+    const char *end = value.p + value.n;
+    const char *p = value.p;
+    while ((p = sip_skip_value(p, end)) < end && *p > ' ' && *p < 0x7f) /* char may be signed: from 0x80 refused too */
+        p++;
+    return p == end && value.n > 0;
 }
 
 static bool parse_cseq(struct sip_view *v, struct slice value)
