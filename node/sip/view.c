@@ -120,7 +120,7 @@ static enum head scan_head(struct pass *s, const char *data, const char **next)
         s->fault = SIP_FAULT_FIRST_LINE;
         return HEAD_STOPPED;
     }
-    enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line.p - data - 2)});
+    enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line.p - data - 2)}, s->end);
     if (fault == SIP_FAULT_FIRST_LINE) s->fault = fault; /* whatever was noted before: this is not SIP */
     if (fault == SIP_FAULT_FIRST_LINE) return HEAD_STOPPED;
     note(s, fault);

@@ -1,6 +1,7 @@
 /* view_first: the request line and the status line (RFC 3261 §7.1, §7.2).
  *
  * What is not SIP at all is told apart from SIP that is wrong: the first gets silence, the second an answer. */
+#include "node/sip/block.h"
 #include "node/sip/scan.h"
 #include "node/sip/view_parts.h"
 
@@ -71,28 +72,26 @@ static bool is_control(unsigned char c)
     return (c < ' ' && c != '\t') || c == 0x7f;
 }
 
-/* Eight bytes at a time: which of them are below 0x20, and which become zero against 0x7f. A word that has any, perhaps
- * a tab, is looked at byte by byte. */
-static bool has_control(struct slice s)
+/* Most lines end within a block that the message goes on behind. */
+static bool has_control(struct slice line, const char *data_end)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    const uint64_t tops = ones * 0x80;
-    size_t i = 0;
-    for (uint64_t w; i + sizeof w <= s.n; i += sizeof w) {
-        memcpy(&w, s.p + i, sizeof w);
-        uint64_t del = w ^ (ones * 0x7f);
-        if ((((w - ones * 0x20) & ~w) | ((del - ones) & ~del)) & tops) break;
+    const char *p = line.p;
+    const char *end = line.p + line.n;
+    for (; data_end - p >= BLOCK; p += BLOCK) {
+        unsigned mask = (block_upto(p, ' ' - 1) ^ block_equal(p, '\t')) | block_equal(p, 0x7f);
+        if (end - p < BLOCK) return (mask & ((1U << (end - p)) - 1)) != 0;
+        if (mask != 0) return true;
     }
-    while (i < s.n && !is_control((unsigned char)s.p[i]))
-        i++;
-    return i < s.n;
+    while (p < end && !is_control((unsigned char)*p))
+        p++;
+    return p < end;
 }
 
-enum sip_fault sip_first_line(struct sip_view *v, struct slice line)
+enum sip_fault sip_first_line(struct sip_view *v, struct slice line, const char *data_end)
 {
     bool two = false;
     const char *space = line.n > 0 ? memchr(line.p, ' ', line.n) : NULL;
-    if (space == NULL || has_control(line)) return SIP_FAULT_FIRST_LINE;
+    if (space == NULL || has_control(line, data_end)) return SIP_FAULT_FIRST_LINE;
     struct slice word = {line.p, (size_t)(space - line.p)};
     return version_shape(word, &two) ? status_line(v, line, space, two) : request_line(v, line, space);
 }

@@ -23,9 +23,10 @@ struct sip_line_end sip_line_end(const char *p, const char *end);
 
 /* ---- view_first.c ---- */
 
-/* line is without its CRLF. Sets request, method, method_text, uri or code, reason. NONE, FIRST_LINE, VERSION or URI.
+/* line is without its CRLF; up to data_end may be looked at. Sets request, method, method_text, uri or code, reason.
+ * NONE, FIRST_LINE, VERSION or URI.
  */
-enum sip_fault sip_first_line(struct sip_view *v, struct slice line);
+enum sip_fault sip_first_line(struct sip_view *v, struct slice line, const char *data_end);
 
 /* ---- view_field.c: values that every message must have ---- */
 
