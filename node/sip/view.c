@@ -1,95 +1,8 @@
-/* The pass over the lines, the body against Content-Length, and the accessors. Contract: view.h. */
+/* The parts of a message in their order, the body against Content-Length, and the accessors. Contract: view.h. */
 #include "node/sip/view.h"
 
 #include "node/sip/scan.h"
 #include "node/sip/view_parts.h"
-
-enum head { HEAD_DONE, HEAD_CUT, HEAD_STOPPED };
-
-struct pass {
-    struct sip_view *v;
-    const char *end;
-    enum sip_fault fault; /* the first one */
-};
-
-static void note(struct pass *s, enum sip_fault f)
-{
-    if (s->fault == SIP_FAULT_NONE) s->fault = f;
-}
-
-/* Puts the line at the end of those of its id. */
-static void link_line(struct pass *s, unsigned id, unsigned i)
-{
-    struct sip_view *v = s->v;
-    if (v->first[id] == SIP_NO_LINE) {
-        v->first[id] = (uint8_t)i;
-    } else {
-        v->lines[v->last[id]].next = (uint8_t)i;
-        if (id <= SIP_MAX_FORWARDS ? id != SIP_VIA : id == SIP_CONTENT_LENGTH) note(s, SIP_FAULT_DUPLICATE);
-    }
-    v->last[id] = (uint8_t)i;
-}
-
-/* One header line with its folds, from p to line_end (after the last CRLF). */
-static void take_line(struct pass *s, const char *p, const char *line_end)
-{
-    struct sip_view *v = s->v;
-    const char *data = v->data;
-    const char *end = line_end - 2;
-    unsigned i = v->line_count;
-    struct sip_line *line = v->lines + i;
-    const char *colon = sip_line_name(p, end, s->end, line);
-    if (colon == NULL) {
-        note(s, SIP_FAULT_LINE);
-        return;
-    }
-    const char *value = sip_skip_space(colon + 1, end);
-    while (end > value && sip_char_is(end[-1], SIP_CH_SPACE))
-        end--;
-    line->start = (uint16_t)(p - data);
-    line->next = SIP_NO_LINE;
-    line->value = (uint16_t)(value - data);
-    line->value_len = (uint16_t)(end - value);
-    line->end = (uint16_t)(line_end - data);
-    v->line_count = (uint8_t)(i + 1);
-    link_line(s, line->id, i);
-}
-
-static bool folds(const struct pass *s, const char *next_line)
-{
-    return next_line < s->end && (*next_line == ' ' || *next_line == '\t');
-}
-
-/* The header lines from p on. *next gets what follows the empty line, or the line where the pass ended. */
-static enum head scan_lines(struct pass *s, const char *p, const char **next)
-{
-    for (unsigned count = 0;; count++) {
-        struct sip_line_end line = sip_line_end(p, s->end);
-        *next = p;
-        if (line.p == NULL) return HEAD_CUT;
-        if (line.clean && line.p - p == 2) {
-            *next = line.p;
-            return HEAD_DONE;
-        }
-        while (folds(s, line.p)) {
-            struct sip_line_end more = sip_line_end(line.p, s->end);
-            if (more.p == NULL) return HEAD_CUT;
-            line = (struct sip_line_end){more.p, line.clean && more.clean};
-        }
-        if (count == SIP_LINES_MAX) {
-            note(s, SIP_FAULT_TOO_MANY);
-            return HEAD_STOPPED;
-        }
-        if (!line.clean) {
-            note(s, SIP_FAULT_LINE);
-        } else if (line.p - p > SIP_LINE_MAX) {
-            note(s, SIP_FAULT_LINE_TOO_LONG);
-        } else {
-            take_line(s, p, line.p);
-        }
-        p = line.p;
-    }
-}
 
 static void view_clear(struct sip_view *v, const char *data)
 {
@@ -111,26 +24,26 @@ static void view_clear(struct sip_view *v, const char *data)
 
 /* First line and header lines. *next: what follows the head, or the line that is not complete. FIRST_LINE means that
  * nothing else is set. */
-static enum head scan_head(struct pass *s, const char *data, const char **next)
+static enum sip_head scan_head(struct sip_pass *s, const char *data, const char **next)
 {
     struct sip_line_end line = sip_line_end(data, s->end);
     *next = data;
-    if (line.p == NULL) return HEAD_CUT;
+    if (line.p == NULL) return SIP_HEAD_CUT;
     if (!line.clean || line.p - data > SIP_LINE_MAX) {
         s->fault = SIP_FAULT_FIRST_LINE;
-        return HEAD_STOPPED;
+        return SIP_HEAD_STOPPED;
     }
     enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line.p - data - 2)}, s->end);
     if (fault == SIP_FAULT_FIRST_LINE) s->fault = fault; /* whatever was noted before: this is not SIP */
-    if (fault == SIP_FAULT_FIRST_LINE) return HEAD_STOPPED;
-    note(s, fault);
+    if (fault == SIP_FAULT_FIRST_LINE) return SIP_HEAD_STOPPED;
+    sip_note(s, fault);
     s->v->first_line_end = (uint16_t)(line.p - data);
-    if (folds(s, line.p)) note(s, SIP_FAULT_LINE); /* the first line does not fold */
-    return scan_lines(s, line.p, next);
+    if (sip_line_folds(line.p, s->end)) sip_note(s, SIP_FAULT_LINE); /* the first line does not fold */
+    return sip_scan_lines(s, line.p, next);
 }
 
 /* What needs the whole head. A Via that cannot be trusted outweighs any other fault: there is nobody to answer. */
-static void check_head(struct pass *s)
+static void check_head(struct sip_pass *s)
 {
     struct sip_view *v = s->v;
     bool two = true;
@@ -138,12 +51,12 @@ static void check_head(struct pass *s)
         s->fault = SIP_FAULT_VIA;
         return;
     }
-    if (!two) note(s, SIP_FAULT_VERSION);
-    if (sip_count_vias(v) > SIP_VIAS_MAX) note(s, SIP_FAULT_TOO_MANY);
-    note(s, sip_parse_fields(v));
+    if (!two) sip_note(s, SIP_FAULT_VERSION);
+    if (sip_count_vias(v) > SIP_VIAS_MAX) sip_note(s, SIP_FAULT_TOO_MANY);
+    sip_note(s, sip_parse_fields(v));
 }
 
-static enum sip_fault finish(const struct pass *s, bool *answerable)
+static enum sip_fault finish(const struct sip_pass *s, bool *answerable)
 {
     const struct sip_view *v = s->v;
     if (answerable != NULL) {
@@ -156,22 +69,22 @@ static enum sip_fault finish(const struct pass *s, bool *answerable)
 enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable)
 {
     size_t looked_at = len < LIMIT_SIP_HARD ? len : LIMIT_SIP_HARD;
-    struct pass s = {.v = v, .end = data + looked_at};
+    struct sip_pass s = {.v = v, .end = data + looked_at};
     const char *next = data;
     size_t length = 0;
     view_clear(v, data);
-    if (len > LIMIT_SIP_MESSAGE) note(&s, SIP_FAULT_TOO_LARGE);
-    enum head head = scan_head(&s, data, &next);
-    if (head == HEAD_CUT && v->first_line_end == 0) s.fault = SIP_FAULT_FIRST_LINE;
+    if (len > LIMIT_SIP_MESSAGE) sip_note(&s, SIP_FAULT_TOO_LARGE);
+    enum sip_head head = scan_head(&s, data, &next);
+    if (head == SIP_HEAD_CUT && v->first_line_end == 0) s.fault = SIP_FAULT_FIRST_LINE;
     if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
-    if (head == HEAD_CUT) note(&s, SIP_FAULT_LINE); /* no empty line */
+    if (head == SIP_HEAD_CUT) sip_note(&s, SIP_FAULT_LINE); /* no empty line */
     check_head(&s);
     v->head_end = (uint16_t)(next - data);
     length = looked_at - v->head_end;
-    if (v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE && head == HEAD_DONE) {
+    if (v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE && head == SIP_HEAD_DONE) {
         size_t stated = 0;
         if (!sip_content_length(v, &stated) || stated > length) {
-            note(&s, SIP_FAULT_LENGTH);
+            sip_note(&s, SIP_FAULT_LENGTH);
         } else {
             length = stated;
         }
@@ -182,8 +95,8 @@ enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, 
 }
 
 /* A head that is not complete: wait, unless no further byte can make it acceptable. */
-static enum sip_fault stream_head_cut(struct pass *s, const char *data, const char *line, size_t len, size_t size_max,
-                                      bool *answerable)
+static enum sip_fault stream_head_cut(struct sip_pass *s, const char *data, const char *line, size_t len,
+                                      size_t size_max, bool *answerable)
 {
     size_t line_len = (size_t)(data + len - line);
     if (len < size_max && line_len <= SIP_LINE_MAX) {
@@ -194,7 +107,7 @@ static enum sip_fault stream_head_cut(struct pass *s, const char *data, const ch
         s->fault = SIP_FAULT_FIRST_LINE;
         return finish(s, answerable);
     }
-    note(s, len >= size_max ? SIP_FAULT_TOO_LARGE : SIP_FAULT_LINE_TOO_LONG);
+    sip_note(s, len >= size_max ? SIP_FAULT_TOO_LARGE : SIP_FAULT_LINE_TOO_LONG);
     check_head(s);
     return finish(s, answerable);
 }
@@ -204,23 +117,23 @@ enum sip_fault sip_view_parse_stream(struct sip_view *v, const char *data, size_
 {
     if (size_max > LIMIT_SIP_HARD) size_max = LIMIT_SIP_HARD;
     size_t looked_at = len < size_max ? len : size_max;
-    struct pass s = {.v = v, .end = data + looked_at};
+    struct sip_pass s = {.v = v, .end = data + looked_at};
     const char *next = data;
     size_t length = 0;
     view_clear(v, data);
-    enum head head = scan_head(&s, data, &next);
+    enum sip_head head = scan_head(&s, data, &next);
     if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
-    if (head == HEAD_CUT) return stream_head_cut(&s, data, next, looked_at, size_max, answerable);
+    if (head == SIP_HEAD_CUT) return stream_head_cut(&s, data, next, looked_at, size_max, answerable);
     check_head(&s);
     v->head_end = (uint16_t)(next - data);
-    bool framed = head == HEAD_DONE && s.fault != SIP_FAULT_LINE && sip_content_length(v, &length) &&
+    bool framed = head == SIP_HEAD_DONE && s.fault != SIP_FAULT_LINE && sip_content_length(v, &length) &&
                   v->first[SIP_CONTENT_LENGTH] == v->last[SIP_CONTENT_LENGTH];
     if (!framed) {
-        note(&s, v->first[SIP_CONTENT_LENGTH] == SIP_NO_LINE ? SIP_FAULT_MISSING : SIP_FAULT_LENGTH);
+        sip_note(&s, v->first[SIP_CONTENT_LENGTH] == SIP_NO_LINE ? SIP_FAULT_MISSING : SIP_FAULT_LENGTH);
         return finish(&s, answerable);
     }
     if (length > size_max - v->head_end) {
-        note(&s, SIP_FAULT_TOO_LARGE);
+        sip_note(&s, SIP_FAULT_TOO_LARGE);
         return finish(&s, answerable);
     }
     if (length > looked_at - v->head_end) {

@@ -7,12 +7,19 @@
 /* ---- view_table.c: names ---- */
 
 enum sip_method sip_method_of(struct slice name); /* methods are case-sensitive */
-/* What the header line from p to end begins with: sets id and name_len, returns the colon; NULL when there is none or
- * what precedes it is no name. end is at most SIP_LINE_MAX away, and each CR before it has its LF. Up to data_end may
- * be looked at. */
-const char *sip_line_name(const char *p, const char *end, const char *data_end, struct sip_line *line);
 
-/* ---- view_line.c ---- */
+/* ---- view_lines.c ---- */
+
+/* One pass over a message. */
+struct sip_pass {
+    struct sip_view *v;
+    const char *end;      /* of what may be looked at */
+    enum sip_fault fault; /* the first one */
+};
+static inline void sip_note(struct sip_pass *s, enum sip_fault f)
+{
+    if (s->fault == SIP_FAULT_NONE) s->fault = f;
+}
 
 struct sip_line_end {
     const char *p; /* behind the LF; NULL: end comes first */
@@ -20,12 +27,21 @@ struct sip_line_end {
 };
 /* Of the physical line at p. */
 struct sip_line_end sip_line_end(const char *p, const char *end);
+/* Whether the line that ends at p goes on behind it. */
+static inline bool sip_line_folds(const char *p, const char *end)
+{
+    return p < end && (*p == ' ' || *p == '\t');
+}
+
+enum sip_head { SIP_HEAD_DONE, SIP_HEAD_CUT, SIP_HEAD_STOPPED };
+/* The header lines from p on, into the index. *next gets what follows the empty line, or the line where the pass ended.
+ */
+enum sip_head sip_scan_lines(struct sip_pass *s, const char *p, const char **next);
 
 /* ---- view_first.c ---- */
 
 /* line is without its CRLF; up to data_end may be looked at. Sets request, method, method_text, uri or code, reason.
- * NONE, FIRST_LINE, VERSION or URI.
- */
+ * NONE, FIRST_LINE, VERSION or URI. */
 enum sip_fault sip_first_line(struct sip_view *v, struct slice line, const char *data_end);
 
 /* ---- view_field.c: values that every message must have ---- */

@@ -1,4 +1,4 @@
-/* Where a line ends, with its end at each place of a block and of the data. */
+/* Where a header line ends, with its end at each place of a block and of the data. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
