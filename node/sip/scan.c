@@ -25,19 +25,20 @@ const unsigned short sip_char_class[256] = {
 };
 /* clang-format on */
 
-/* What is not in SIP_CH_VALUE. */
-static unsigned value_stops(const char *p)
+/* What is neither in '-' to ':' nor in '@' to '~': all that is not in SIP_CH_VALUE, and little that is. */
+static unsigned unusual(const char *p)
 {
-    return block_upto(p, ' ') | (block_upto(p, '~') ^ 0xffffU) | block_equal(p, ';') | block_equal(p, '>') |
-           block_equal(p, '<') | block_equal(p, ',') | block_equal(p, '"');
+    return (block_upto(p, ',') | (block_upto(p, '?') ^ block_upto(p, ':'))) | (block_upto(p, '~') ^ 0xffffU);
 }
 
 const char *sip_skip_value(const char *p, const char *end)
 {
     if (end - p < BLOCK) return sip_skip(p, end, SIP_CH_VALUE);
     for (;;) {
-        unsigned mask = value_stops(p);
-        if (mask != 0) return p + block_first(mask);
+        for (unsigned mask = unusual(p); mask != 0; mask &= mask - 1) {
+            const char *at = p + block_first(mask);
+            if (!sip_char_is(*at, SIP_CH_VALUE)) return at;
+        }
         if (end - p == BLOCK) return end;
         p = end - p < 2 * BLOCK ? end - BLOCK : p + BLOCK; /* the last block has bytes of the one before */
     }
@@ -202,6 +203,8 @@ static const char *skip_addr_uri(const char *p, const char *end)
 /* An absolute URI as far as an address needs it: scheme, colon, something. */
 static bool addr_uri_ok(struct slice s)
 {
+    const struct slice usual = SLICE("sip:");
+    if (slice_starts(s, usual)) return s.n > usual.n;
     const char *end = s.p + s.n;
     const char *p = sip_skip(s.p, end, SIP_CH_ALPHA | SIP_CH_DIGIT | SIP_CH_TOKEN);
     return p > s.p && sip_char_is(*s.p, SIP_CH_ALPHA) && end - p >= 2 && *p == ':';
@@ -221,7 +224,9 @@ static const char *scan_display(const char *p, const char *end, struct slice *di
     while (p < end && *p != '<' && *p != ';')
         p++;
     if (p == end || *p == ';') return p;
-    *display = slice_trim((struct slice){start, (size_t)(p - start)});
+    *display = (struct slice){start, (size_t)(p - start)};
+    if (p == start) return p;
+    *display = slice_trim(*display);
     return display_ok(*display) ? p : NULL;
 }
 

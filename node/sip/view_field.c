@@ -88,12 +88,11 @@ size_t sip_count_vias(const struct sip_view *v)
 {
     size_t count = 0;
     for (unsigned i = v->first[SIP_VIA]; i != SIP_NO_LINE; i = v->lines[i].next) {
-        struct slice rest = sip_line_value(v, i);
-        struct slice one;
-        do {
-            rest = slice_cut(rest, ',', &one);
+        struct slice value = sip_line_value(v, i);
+        const char *end = value.p + value.n;
+        count++;
+        for (const char *p = value.p; (p = memchr(p, ',', (size_t)(end - p))) != NULL; p++)
             count++;
-        } while (rest.p != NULL);
     }
     return count;
 }
