@@ -182,7 +182,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
 
 static bool uri_usable(struct arrival *a, struct sip_uri *uri)
 {
-    if (sip_uri_parse(&a->e->scratch, a->v->uri, uri) != ERR_OK) {
+    if (sip_request_uri_parse(&a->e->scratch, a->v, uri) != ERR_OK) {
         proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
         return false;
     }

@@ -113,7 +113,7 @@ static bool request_uri(struct arrival *a, struct sip_uri *uri, struct slice *te
 {
     *text = SLICE("");
     if (a->routes.has_next && !topology_may_be_ours(a->v->uri)) return true;
-    if (sip_uri_parse(&a->e->scratch, a->v->uri, uri) != ERR_OK) return false;
+    if (sip_request_uri_parse(&a->e->scratch, a->v, uri) != ERR_OK) return false;
     struct slice meant = topology_uri(a->e, uri);
     if (meant.p == NULL) return true;
     *text = meant;

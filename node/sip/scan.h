@@ -6,7 +6,7 @@
 #ifndef TANDEM_SIP_SCAN_H
 #define TANDEM_SIP_SCAN_H
 
-#include "node/base/bytes.h"
+#include "node/sip/view.h"
 
 #define SIP_CH_TOKEN 1 /* token */
 #define SIP_CH_HOST 2  /* host name: letters, digits, '-', '.', '_' */
@@ -81,15 +81,6 @@ struct sip_addr_shape {
 /* One name-addr or addr-spec over the whole of text; false when it is malformed. Parameters are not looked into. */
 bool sip_scan_addr(struct slice text, struct sip_addr_shape *out);
 
-struct sip_uri_shape {
-    struct slice scheme;
-    bool is_sip;       /* sip or sips: what follows is set */
-    bool is_tel;       /* user is the number as written */
-    struct slice user; /* without the password */
-    struct slice host; /* brackets kept */
-    uint16_t port;
-    struct slice params; /* "" or begins with a semicolon */
-};
 /* A URI over the whole of text; false when it is malformed. Schemes other than sip, sips and tel are checked for their
  * characters only. */
 bool sip_scan_uri(struct slice text, struct sip_uri_shape *out);

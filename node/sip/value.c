@@ -260,15 +260,13 @@ static void publish_uri(const struct sip_uri *uri, struct sip_uri *out)
     out->number = uri->number;
 }
 
-enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *out)
+static enum err uri_of_shape(struct arena *arena, struct slice text, const struct sip_uri_shape *shape,
+                             struct sip_uri *out)
 {
-    struct sip_uri_shape shape;
     struct sip_uri uri;
-    if (text.n > SIP_VALUE_MAX) return ERR_LIMIT;
-    if (!sip_scan_uri(text, &shape)) return ERR_SYNTAX;
-    enum err e = from_shape(arena, &shape, &uri);
-    if (e == ERR_OK && shape.is_sip && !is_plain(text, &shape, &uri)) {
-        e = second_reader((struct slice){text.p, (size_t)(shape.params.p + shape.params.n - text.p)}, &uri);
+    enum err e = from_shape(arena, shape, &uri);
+    if (e == ERR_OK && shape->is_sip && !is_plain(text, shape, &uri)) {
+        e = second_reader((struct slice){text.p, (size_t)(shape->params.p + shape->params.n - text.p)}, &uri);
     }
     for (size_t i = 0; e == ERR_OK && i < uri.param_count; i++) {
         e = resolve(arena, &uri.params[i].name);
@@ -276,6 +274,19 @@ enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *o
     }
     if (e == ERR_OK) publish_uri(&uri, out);
     return e;
+}
+
+enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *out)
+{
+    struct sip_uri_shape shape;
+    if (text.n > SIP_VALUE_MAX) return ERR_LIMIT;
+    return sip_scan_uri(text, &shape) ? uri_of_shape(arena, text, &shape, out) : ERR_SYNTAX;
+}
+
+enum err sip_request_uri_parse(struct arena *arena, const struct sip_view *v, struct sip_uri *out)
+{
+    if (v->uri.n > SIP_VALUE_MAX) return ERR_LIMIT;
+    return v->uri_shape.scheme.n > 0 ? uri_of_shape(arena, v->uri, &v->uri_shape, out) : ERR_SYNTAX;
 }
 
 /* ---- addresses ---- */

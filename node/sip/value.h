@@ -35,6 +35,9 @@ struct sip_uri {
  * ("?...") are not looked into. Slices point into text, the arena, or constants. */
 /* sip, sips, tel: checked; any other scheme: only scheme is set, ERR_OK. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err sip_uri_parse(struct arena *arena, struct slice text, struct sip_uri *uri);
+/* sip_uri_parse for the Request-URI, without another look at its characters. ERR_SYNTAX also for a response and where
+ * the URI is the fault. */
+MUST_CHECK enum err sip_request_uri_parse(struct arena *arena, const struct sip_view *v, struct sip_uri *uri);
 /* {NULL,0} when absent; name in any case. A parameter without value gives {"", 0} with p not NULL. */
 struct slice sip_uri_param(const struct sip_uri *uri, const char *name);
 

@@ -11,6 +11,7 @@ static void view_clear(struct sip_view *v, const char *data)
     v->request = false;
     v->method = SIP_METHOD_OTHER;
     v->method_text = v->uri = v->reason = v->body = SLICE_NONE;
+    v->uri_shape.scheme = SLICE_NONE;
     v->from_tag = v->to_tag = v->call_id = SLICE_NONE;
     v->code = 0;
     v->first_line_end = v->head_end = 0;

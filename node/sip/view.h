@@ -129,14 +129,26 @@ struct sip_via_view {       /* the topmost one */
     struct slice received_param; /* "received=192.0.2.1" as written, {NULL, 0} when absent */
 };
 
+/* A URI as far as its characters tell; value.h takes it apart. */
+struct sip_uri_shape {
+    struct slice scheme;
+    bool is_sip;       /* sip or sips: what follows is set */
+    bool is_tel;       /* user is the number as written */
+    struct slice user; /* without the password */
+    struct slice host; /* brackets kept */
+    uint16_t port;
+    struct slice params; /* "" or begins with a semicolon */
+};
+
 struct sip_view {
     const char *data;
     size_t len; /* of head and body, without surplus */
     bool request;
     enum sip_method method; /* of the request, or of CSeq in a response */
     struct slice method_text;
-    struct slice uri; /* Request-URI */
-    unsigned code;    /* status code 100 .. 699 */
+    struct slice uri;               /* Request-URI */
+    struct sip_uri_shape uri_shape; /* of a request without fault, otherwise only scheme is set: "" */
+    unsigned code;                  /* status code 100 .. 699 */
     struct slice reason;
     uint16_t first_line_end; /* where the header lines begin */
     uint16_t head_end;       /* where the body begins */

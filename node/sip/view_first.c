@@ -48,7 +48,6 @@ static const char *last_space(struct slice s)
 
 static enum sip_fault request_line(struct sip_view *v, struct slice line, const char *space)
 {
-    struct sip_uri_shape shape;
     bool two = false;
     struct slice rest = {space + 1, (size_t)(line.p + line.n - space - 1)};
     struct slice trimmed = slice_trim(rest);
@@ -64,7 +63,9 @@ static enum sip_fault request_line(struct sip_view *v, struct slice line, const 
     v->uri = (struct slice){trimmed.p, (size_t)(before_version - trimmed.p)};
     if (!two) return SIP_FAULT_VERSION;
     /* Spaces too many stay an error: who reads the line otherwise would see another request (RFC 4475 §3.1.2.9). */
-    return rest.n == trimmed.n && sip_scan_uri(v->uri, &shape) ? SIP_FAULT_NONE : SIP_FAULT_URI;
+    if (rest.n == trimmed.n && sip_scan_uri(v->uri, &v->uri_shape)) return SIP_FAULT_NONE;
+    v->uri_shape.scheme = SLICE_NONE;
+    return SIP_FAULT_URI;
 }
 
 static bool is_control(unsigned char c)

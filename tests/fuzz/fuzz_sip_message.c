@@ -29,9 +29,10 @@ static void inside(const struct sip_view *v, size_t size, struct slice s)
 
 static void check_slices(const struct sip_view *v, size_t size)
 {
-    const struct slice all[] = {v->method_text,        v->uri,      v->reason,     v->body,         v->via.all,
-                                v->via.transport,      v->via.host, v->via.branch, v->via.received, v->via.rport_param,
-                                v->via.received_param, v->from_tag, v->to_tag,     v->call_id};
+    const struct slice all[] = {v->method_text, v->uri,          v->uri_shape.scheme, v->reason,
+                                v->body,        v->via.all,      v->via.transport,    v->via.host,
+                                v->via.branch,  v->via.received, v->via.rport_param,  v->via.received_param,
+                                v->from_tag,    v->to_tag,       v->call_id};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         inside(v, size, all[i]);
     size_t at = v->first_line_end;
@@ -70,8 +71,9 @@ static void parse_values(const struct sip_view *v)
         (void)sip_unquote(value);
     }
     struct sip_uri uri;
-    enum err e = v->request ? sip_uri_parse(&arena, v->uri, &uri) : ERR_NOTFOUND;
+    enum err e = sip_request_uri_parse(&arena, v, &uri);
     if (e == ERR_OK) (void)sip_uri_param(&uri, "lr");
+    ASSERT(e != ERR_OK || sip_uri_parse(&arena, v->uri, &uri) == ERR_OK);
     (void)sip_view_other(v, SLICE("Subject"));
     arena_fini(&arena);
 }

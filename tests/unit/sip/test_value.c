@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "node/sip/value.h"
+#include "tests/unit/sip/message.h"
 
 static void assert_slice(const char *what, struct slice s, const char *expected)
 {
@@ -59,6 +60,57 @@ static void uris(void **state)
         assert_int_equal(uri.param_count, rows[i].params);
         arena_fini(&arena);
     }
+}
+
+/* Both ways to a URI of a request give the same. */
+static void request_uris(void **state)
+{
+    static const char *const rows[] = {
+        "sip:example.org",
+        "SIPS:6001;x=%41@10.1.0.1:5062;transport=udp;lr=%41?a=b",
+        "sip:a:secret@[2001:db8::1]:5061;x",
+        "tel:+1-201;ext=1",
+        "URN:service:sos",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        struct arena arena = {0};
+        struct sip_view v;
+        struct sip_uri one = {.port = 0};
+        struct sip_uri two = {.port = 0};
+        int n = snprintf(text, sizeof text, "INVITE %s SIP/2.0\r\n" M_MUST M_END, rows[i]);
+        assert_int_equal(sip_view_parse(&v, text, (size_t)n, NULL), SIP_FAULT_NONE);
+        assert_int_equal(sip_request_uri_parse(&arena, &v, &one), ERR_OK);
+        assert_int_equal(sip_uri_parse(&arena, v.uri, &two), ERR_OK);
+        assert_true(slice_eq(one.scheme, two.scheme) && slice_eq(one.user, two.user) && slice_eq(one.host, two.host));
+        assert_true(slice_eq(one.number, two.number) && one.port == two.port && one.host_is_v6 == two.host_is_v6);
+        assert_int_equal(one.param_count, two.param_count);
+        for (size_t k = 0; k < one.param_count; k++) {
+            assert_true(slice_eq(one.params[k].name, two.params[k].name));
+            assert_true(slice_eq(one.params[k].value, two.params[k].value));
+        }
+        arena_fini(&arena);
+    }
+}
+
+static void bad_request_uris(void **state)
+{
+    static const char *const rows[] = {
+        "INVITE <sip:b@h> SIP/2.0\r\n" M_MUST M_END,  "INVITE sip:b@h;x=% SIP/2.0\r\n" M_MUST M_END,
+        "INVITE  sip:b@h SIP/2.0\r\n" M_MUST M_END,   "INVITE sip:b@h SIP/3.0\r\n" M_MUST M_END,
+        "INVITE sip:b@h;=x SIP/2.0\r\n" M_MUST M_END, "SIP/2.0 200 OK\r\n" M_MUST M_END,
+    };
+    struct sip_view v;
+    struct sip_uri uri;
+    struct arena arena = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        memset(&v, 1, sizeof v);
+        (void)sip_view_parse(&v, rows[i], strlen(rows[i]), NULL);
+        if (sip_request_uri_parse(&arena, &v, &uri) != ERR_SYNTAX) fail_msg("accepted: %s", rows[i]);
+    }
+    arena_fini(&arena);
 }
 
 static void bad_uris(void **state)
@@ -461,6 +513,8 @@ int main(void)
     sip_library_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uris),
+        cmocka_unit_test(request_uris),
+        cmocka_unit_test(bad_request_uris),
         cmocka_unit_test(bad_uris),
         cmocka_unit_test(uri_params),
         cmocka_unit_test(addresses),
