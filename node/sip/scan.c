@@ -53,9 +53,15 @@ const char *sip_skip_quoted(const char *p, const char *end)
     return NULL;
 }
 
-static bool is_digit(char c)
+/* The number at p, of so many digits at the most. */
+static inline const char *scan_number(const char *p, const char *end, ptrdiff_t digits_max, unsigned *number)
 {
-    return c >= '0' && c <= '9';
+    unsigned n = 0;
+    if (end - p > digits_max) end = p + digits_max;
+    for (; p < end && *p >= '0' && *p <= '9'; p++)
+        n = n * 10 + (unsigned)(*p - '0');
+    *number = n;
+    return p;
 }
 
 /* An IPv4 address at p; returns what follows, NULL when there is none. */
@@ -64,9 +70,8 @@ static const char *scan_ipv4(const char *p, const char *end)
     for (unsigned part = 0;; part++) {
         unsigned value = 0;
         const char *start = p;
-        for (; p < end && is_digit(*p); p++)
-            value = value * 10 + (unsigned)(*p - '0');
-        if (p == start || p - start > 3 || value > 255) return NULL;
+        p = scan_number(p, end, 3, &value);
+        if (p == start || value > 255) return NULL;
         if (part == 3) return p;
         if (p == end || *p++ != '.') return NULL;
     }
@@ -147,11 +152,8 @@ const char *sip_scan_host_port(const char *p, const char *end, struct slice *hos
     if (p == NULL) return NULL;
     const char *colon = sip_skip_space(p, end);
     if (colon == end || *colon != ':') return p;
-    p = sip_skip_space(colon + 1, end);
-    const char *start = p;
     unsigned value = 0;
-    while (p < end && p - start < 6 && sip_char_is(*p, SIP_CH_DIGIT))
-        value = value * 10 + (unsigned)(*p++ - '0');
+    p = scan_number(sip_skip_space(colon + 1, end), end, 6, &value);
     if (value == 0 || value > 65535) return NULL;
     *port = (uint16_t)value;
     return p;

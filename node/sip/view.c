@@ -23,24 +23,22 @@ static void view_clear(struct sip_view *v, const char *data)
     v->max_forwards = -1;
 }
 
-/* First line and header lines. *next: what follows the head, or the line that is not complete. FIRST_LINE means that
- * nothing else is set. */
-static enum sip_head scan_head(struct sip_pass *s, const char *data, const char **next)
+/* First line and header lines. FIRST_LINE means that nothing else is set. */
+static struct sip_head_end scan_head(struct sip_pass *s, const char *data)
 {
     struct sip_line_end line = sip_line_end(data, s->end);
-    *next = data;
-    if (line.p == NULL) return SIP_HEAD_CUT;
-    if (!line.clean || line.p - data > SIP_LINE_MAX) {
-        s->fault = SIP_FAULT_FIRST_LINE;
-        return SIP_HEAD_STOPPED;
+    if (line.p == NULL) return (struct sip_head_end){data, SIP_HEAD_CUT};
+    enum sip_fault fault = SIP_FAULT_FIRST_LINE;
+    if (line.clean && line.p - data <= SIP_LINE_MAX)
+        fault = sip_first_line(s->v, (struct slice){data, (size_t)(line.p - data - 2)}, s->end);
+    if (fault == SIP_FAULT_FIRST_LINE) {
+        s->fault = fault; /* whatever was noted before: this is not SIP */
+        return (struct sip_head_end){data, SIP_HEAD_STOPPED};
     }
-    enum sip_fault fault = sip_first_line(s->v, (struct slice){data, (size_t)(line.p - data - 2)}, s->end);
-    if (fault == SIP_FAULT_FIRST_LINE) s->fault = fault; /* whatever was noted before: this is not SIP */
-    if (fault == SIP_FAULT_FIRST_LINE) return SIP_HEAD_STOPPED;
     sip_note(s, fault);
     s->v->first_line_end = (uint16_t)(line.p - data);
     if (sip_line_folds(line.p, s->end)) sip_note(s, SIP_FAULT_LINE); /* the first line does not fold */
-    return sip_scan_lines(s, line.p, next);
+    return sip_scan_lines(s, line.p);
 }
 
 /* What needs the whole head. A Via that cannot be trusted outweighs any other fault: there is nobody to answer. */
@@ -71,18 +69,17 @@ enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, 
 {
     size_t looked_at = len < LIMIT_SIP_HARD ? len : LIMIT_SIP_HARD;
     struct sip_pass s = {.v = v, .end = data + looked_at};
-    const char *next = data;
     size_t length = 0;
     view_clear(v, data);
     if (len > LIMIT_SIP_MESSAGE) sip_note(&s, SIP_FAULT_TOO_LARGE);
-    enum sip_head head = scan_head(&s, data, &next);
-    if (head == SIP_HEAD_CUT && v->first_line_end == 0) s.fault = SIP_FAULT_FIRST_LINE;
+    struct sip_head_end head = scan_head(&s, data);
+    if (head.how == SIP_HEAD_CUT && v->first_line_end == 0) s.fault = SIP_FAULT_FIRST_LINE;
     if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
-    if (head == SIP_HEAD_CUT) sip_note(&s, SIP_FAULT_LINE); /* no empty line */
+    if (head.how == SIP_HEAD_CUT) sip_note(&s, SIP_FAULT_LINE); /* no empty line */
     check_head(&s);
-    v->head_end = (uint16_t)(next - data);
+    v->head_end = (uint16_t)(head.p - data);
     length = looked_at - v->head_end;
-    if (v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE && head == SIP_HEAD_DONE) {
+    if (v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE && head.how == SIP_HEAD_DONE) {
         size_t stated = 0;
         if (!sip_content_length(v, &stated) || stated > length) {
             sip_note(&s, SIP_FAULT_LENGTH);
@@ -90,7 +87,7 @@ enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, 
             length = stated;
         }
     }
-    v->body = (struct slice){next, length};
+    v->body = (struct slice){head.p, length};
     v->len = v->head_end + length;
     return finish(&s, answerable);
 }
@@ -119,15 +116,14 @@ enum sip_fault sip_view_parse_stream(struct sip_view *v, const char *data, size_
     if (size_max > LIMIT_SIP_HARD) size_max = LIMIT_SIP_HARD;
     size_t looked_at = len < size_max ? len : size_max;
     struct sip_pass s = {.v = v, .end = data + looked_at};
-    const char *next = data;
     size_t length = 0;
     view_clear(v, data);
-    enum sip_head head = scan_head(&s, data, &next);
+    struct sip_head_end head = scan_head(&s, data);
     if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
-    if (head == SIP_HEAD_CUT) return stream_head_cut(&s, data, next, looked_at, size_max, answerable);
+    if (head.how == SIP_HEAD_CUT) return stream_head_cut(&s, data, head.p, looked_at, size_max, answerable);
     check_head(&s);
-    v->head_end = (uint16_t)(next - data);
-    bool framed = head == SIP_HEAD_DONE && s.fault != SIP_FAULT_LINE && sip_content_length(v, &length) &&
+    v->head_end = (uint16_t)(head.p - data);
+    bool framed = head.how == SIP_HEAD_DONE && s.fault != SIP_FAULT_LINE && sip_content_length(v, &length) &&
                   v->first[SIP_CONTENT_LENGTH] == v->last[SIP_CONTENT_LENGTH];
     if (!framed) {
         sip_note(&s, v->first[SIP_CONTENT_LENGTH] == SIP_NO_LINE ? SIP_FAULT_MISSING : SIP_FAULT_LENGTH);
@@ -141,7 +137,7 @@ enum sip_fault sip_view_parse_stream(struct sip_view *v, const char *data, size_
         s.fault = SIP_FAULT_INCOMPLETE;
         return finish(&s, answerable);
     }
-    v->body = (struct slice){next, length};
+    v->body = (struct slice){head.p, length};
     v->len = v->head_end + length;
     return finish(&s, answerable);
 }

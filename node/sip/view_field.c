@@ -19,21 +19,26 @@ static const char *protocol_part(const char *p, const char *end, struct slice *p
     return sip_skip_space(p + 1, end);
 }
 
-/* "SIP" "/" "2.0" "/" transport; returns what follows. Another version is told apart: its sender gets an answer. */
+/* "SIP" "/" version "/", written in another way than usual or of another version, whose sender gets an answer. */
+static const char *other_protocol(const char *p, const char *end, bool *two)
+{
+    struct slice name;
+    struct slice version;
+    p = protocol_part(p, end, &name);
+    if (p == NULL || !sip_is_word(name, "sip")) return NULL;
+    p = protocol_part(p, end, &version);
+    if (p == NULL) return NULL;
+    *two = slice_is(version, "2.0");
+    return *two || (version.n >= 3 && sip_char_is(version.p[0], SIP_CH_DIGIT)) ? p : NULL;
+}
+
+/* "SIP" "/" "2.0" "/" transport; returns what follows. */
 static const char *via_protocol(const char *p, const char *end, struct slice *transport, bool *two)
 {
     const struct slice usual = SLICE("SIP/2.0/");
-    struct slice name = SLICE("SIP");
-    struct slice version = SLICE("2.0");
-    if (slice_starts((struct slice){p, (size_t)(end - p)}, usual)) {
-        p = sip_skip_space(p + usual.n, end);
-    } else {
-        p = protocol_part(p, end, &name);
-        if (p != NULL) p = protocol_part(p, end, &version);
-        if (p == NULL || !slice_eq_nocase(name, SLICE("SIP"))) return NULL;
-    }
-    *two = slice_is(version, "2.0");
-    if (!*two && (version.n < 3 || !sip_char_is(version.p[0], SIP_CH_DIGIT))) return NULL;
+    *two = slice_starts((struct slice){p, (size_t)(end - p)}, usual);
+    p = *two ? sip_skip_space(p + usual.n, end) : other_protocol(p, end, two);
+    if (p == NULL) return NULL;
     transport->p = p;
     p = sip_skip(p, end, SIP_CH_TOKEN);
     transport->n = (size_t)(p - transport->p);

@@ -182,8 +182,8 @@ static void link_line(struct sip_pass *s, unsigned id, uint8_t i)
     v->last[id] = i;
 }
 
-/* One header line with its folds, from p to line_end (after the last CRLF). */
-static void take_line(struct sip_pass *s, const char *p, const char *line_end)
+/* One header line with its folds, from p to line_end (after the last CRLF). False: it is no header line. */
+static bool take_line(struct sip_pass *s, const char *p, const char *line_end)
 {
     struct sip_view *v = s->v;
     const char *data = v->data;
@@ -192,10 +192,7 @@ static void take_line(struct sip_pass *s, const char *p, const char *line_end)
     struct sip_line *line = &v->lines[i];
     const char *colon = known_name(p, s->end, line);
     if (colon == NULL) colon = slow_name(p, end, line);
-    if (colon == NULL) {
-        sip_note(s, SIP_FAULT_LINE);
-        return;
-    }
+    if (colon == NULL) return false;
     const char *value = sip_skip_space(colon + 1, end);
     while (end > value && sip_char_is(end[-1], SIP_CH_SPACE))
         end--;
@@ -206,34 +203,34 @@ static void take_line(struct sip_pass *s, const char *p, const char *line_end)
     line->end = (uint16_t)(line_end - data);
     v->line_count = (uint8_t)(i + 1);
     link_line(s, line->id, i);
+    return true;
 }
 
-enum sip_head sip_scan_lines(struct sip_pass *s, const char *p, const char **next)
+static struct sip_head_end head_end(const char *p, enum sip_head how)
+{
+    return (struct sip_head_end){p, how};
+}
+
+struct sip_head_end sip_scan_lines(struct sip_pass *s, const char *p)
 {
     const char *end = s->end;
     for (unsigned count = 0;; count++) {
-        *next = p;
-        if (end - p >= 2 && p[0] == '\r' && p[1] == '\n') {
-            *next = p + 2;
-            return SIP_HEAD_DONE;
-        }
+        if (end - p >= 2 && p[0] == '\r' && p[1] == '\n') return head_end(p + 2, SIP_HEAD_DONE);
         struct sip_line_end line = sip_line_end(p, end);
-        if (line.p == NULL) return SIP_HEAD_CUT;
+        if (line.p == NULL) return head_end(p, SIP_HEAD_CUT);
         while (sip_line_folds(line.p, end)) {
             struct sip_line_end more = sip_line_end(line.p, end);
-            if (more.p == NULL) return SIP_HEAD_CUT;
+            if (more.p == NULL) return head_end(p, SIP_HEAD_CUT);
             line = (struct sip_line_end){more.p, line.clean && more.clean};
         }
         if (count == SIP_LINES_MAX) {
             sip_note(s, SIP_FAULT_TOO_MANY);
-            return SIP_HEAD_STOPPED;
+            return head_end(p, SIP_HEAD_STOPPED);
         }
-        if (!line.clean) {
-            sip_note(s, SIP_FAULT_LINE);
-        } else if (line.p - p > SIP_LINE_MAX) {
+        if (line.clean && line.p - p > SIP_LINE_MAX) {
             sip_note(s, SIP_FAULT_LINE_TOO_LONG);
-        } else {
-            take_line(s, p, line.p);
+        } else if (!line.clean || !take_line(s, p, line.p)) {
+            sip_note(s, SIP_FAULT_LINE);
         }
         p = line.p;
     }

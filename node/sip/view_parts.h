@@ -34,9 +34,12 @@ static inline bool sip_line_folds(const char *p, const char *end)
 }
 
 enum sip_head { SIP_HEAD_DONE, SIP_HEAD_CUT, SIP_HEAD_STOPPED };
-/* The header lines from p on, into the index. *next gets what follows the empty line, or the line where the pass ended.
- */
-enum sip_head sip_scan_lines(struct sip_pass *s, const char *p, const char **next);
+struct sip_head_end {
+    const char *p; /* behind the empty line, or the line where the pass ended */
+    enum sip_head how;
+};
+/* The header lines from p on, into the index. */
+struct sip_head_end sip_scan_lines(struct sip_pass *s, const char *p);
 
 /* ---- view_first.c ---- */
 
