@@ -152,13 +152,12 @@ static enum err set_number(struct arena *arena, bool tel, struct sip_uri *uri)
 
 /* ---- URIs ---- */
 
-static enum err set_scheme(struct arena *arena, struct slice written, struct slice *out)
+static enum err set_scheme(struct arena *arena, const struct sip_uri_shape *shape, struct slice *out)
 {
-    static const char *const known[] = {"sip", "sips", "tel"};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        *out = slice_of(known[i]);
-        if (slice_eq_nocase(written, *out)) return ERR_OK;
-    }
+    struct slice written = shape->scheme;
+    if (shape->is_tel) *out = SLICE("tel");
+    if (shape->is_sip) *out = written.n == 3 ? SLICE("sip") : SLICE("sips");
+    if (shape->is_tel || shape->is_sip) return ERR_OK;
     char *copy = arena_alloc(arena, written.n);
     if (copy == NULL) return ERR_NOMEM;
     for (size_t i = 0; i < written.n; i++) {
@@ -219,7 +218,7 @@ static enum err from_shape(struct arena *arena, const struct sip_uri_shape *shap
     uri->port = shape->port;
     uri->param_count = 0; /* the slots behind stay unset: there are many */
     uri->number = SLICE_NONE;
-    enum err e = set_scheme(arena, shape->scheme, &uri->scheme);
+    enum err e = set_scheme(arena, shape, &uri->scheme);
     if (e != ERR_OK || !(shape->is_sip || shape->is_tel)) return e;
     if (uri->host.n > 0 && uri->host.p[0] == '[') {
         uri->host_is_v6 = true;
