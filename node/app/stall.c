@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #define NS_PER_MS 1000000u
-#define ASK_NS 5000000u
+#define ASK_NS 20000000u
+#define SHORT_NS 2000000u /* a turn that is too short for anybody to ask why */
 
 static const char *const names[] = {STALL_COUNTERS(COUNTER_NAME)};
 
@@ -55,11 +56,11 @@ static uint64_t queued_ns(int schedstat)
     return second != NULL ? strtoull(second, NULL, 10) : 0;
 }
 
-/* How long the thread waited for a processor since this was last asked, which is a moment before the turn began: the
- * file is not read in each of thousands of short turns. */
-static uint64_t queued_since(struct stall *s, uint64_t now)
+/* How long the thread waited for a processor since this was last asked, which is at most ASK_NS before the turn
+ * began: the file is not read in each of thousands of short turns. */
+static uint64_t queued_since(struct stall *s, uint64_t now, uint64_t busy)
 {
-    if (now - s->asked_ns < ASK_NS) return 0;
+    if (busy < SHORT_NS && now - s->asked_ns < ASK_NS) return 0;
     uint64_t all = queued_ns(s->schedstat);
     uint64_t queued = all - s->queued_ns;
     s->asked_ns = now;
@@ -77,10 +78,10 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct stall *s = prepare->data;
     uint64_t now = uv_hrtime();
-    uint64_t queued = queued_since(s, now);
-    if (s->woke_ms == 0) return;
     uint64_t woke = s->woke_ms * NS_PER_MS;
-    uint64_t busy = now > woke ? now - woke : 0;
+    uint64_t busy = s->woke_ms > 0 && now > woke ? now - woke : 0;
+    uint64_t queued = queued_since(s, now, busy);
+    if (s->woke_ms == 0) return;
     struct stall_times t = {busy / 1000, (busy > queued ? busy - queued : 0) / 1000};
     stall_note(s, now / 1000000000u, t);
 }
