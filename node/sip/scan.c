@@ -82,7 +82,7 @@ bool sip_is_ipv4(struct slice s)
     return s.n > 0 && scan_ipv4(s.p, s.p + s.n) == s.p + s.n;
 }
 
-bool sip_is_ipv6(struct slice s)
+COLD bool sip_is_ipv6(struct slice s)
 {
     const char *p = s.p;
     const char *end = s.p + s.n;
@@ -212,8 +212,8 @@ static bool addr_uri_ok(struct slice s)
     return p > s.p && sip_char_is(*s.p, SIP_CH_ALPHA) && end - p >= 2 && *p == ':';
 }
 
-/* What stands before "<"; returns where that is, or where the URI of an addr-spec ends, NULL when malformed. */
-static const char *scan_display(const char *p, const char *end, struct slice *display)
+/* What stands before "<"; returns where that is, NULL when malformed. An addr-spec has no "<": what follows it. */
+COLD static const char *scan_display(const char *p, const char *end, struct slice *display)
 {
     const char *start = p;
     if (p < end && *p == '"') {
@@ -226,19 +226,29 @@ static const char *scan_display(const char *p, const char *end, struct slice *di
     while (p < end && *p != '<' && *p != ';')
         p++;
     if (p == end || *p == ';') return p;
-    *display = (struct slice){start, (size_t)(p - start)};
-    if (p == start) return p;
-    *display = slice_trim(*display);
+    *display = slice_trim((struct slice){start, (size_t)(p - start)});
     return display_ok(*display) ? p : NULL;
+}
+
+COLD static bool is_addr_spec(struct slice s)
+{
+    /* RFC 3261 §20.10: what has a question mark stands in brackets. */
+    if (s.n == 0 || memchr(s.p, '?', s.n) != NULL) return false;
+    return sip_skip(s.p, s.p + s.n, SIP_CH_ADDR) == s.p + s.n;
 }
 
 bool sip_scan_addr(struct slice text, struct sip_addr_shape *out)
 {
     const char *end = text.p + text.n;
     const char *start = sip_skip_space(text.p, end);
+    const char *p = start;
     out->display = SLICE_NONE;
-    const char *p = scan_display(start, end, &out->display);
-    if (p == NULL) return false;
+    if (p < end && *p == '<') {
+        out->display = (struct slice){p, 0};
+    } else {
+        p = scan_display(start, end, &out->display);
+        if (p == NULL) return false;
+    }
     if (p < end && *p == '<') {
         const char *close = skip_addr_uri(p + 1, end);
         if (close == end || *close != '>') return false;
@@ -246,10 +256,7 @@ bool sip_scan_addr(struct slice text, struct sip_addr_shape *out)
         p = close + 1;
     } else {
         out->uri = slice_trim((struct slice){start, (size_t)(p - start)});
-        const char *uri_end = out->uri.p + out->uri.n;
-        /* RFC 3261 §20.10: what has a question mark stands in brackets. */
-        if (out->uri.n > 0 && memchr(out->uri.p, '?', out->uri.n) != NULL) return false;
-        if (sip_skip(out->uri.p, uri_end, SIP_CH_ADDR) != uri_end) return false;
+        if (!is_addr_spec(out->uri)) return false;
     }
     if (!addr_uri_ok(out->uri)) return false;
     p = sip_skip_space(p, end);
@@ -268,7 +275,7 @@ static bool uri_chars_ok(const char *p, const char *end)
 }
 
 /* RFC 3966: digits and visual separators after an optional plus; a local number may also have * # and A to F. */
-static bool tel_ok(struct slice s)
+COLD static bool tel_ok(struct slice s)
 {
     size_t digits = 0;
     for (size_t i = 0; i < s.n; i++) {

@@ -153,10 +153,6 @@ struct sip_view {
     uint16_t first_line_end; /* where the header lines begin */
     uint16_t head_end;       /* where the body begins */
     struct slice body;
-    uint8_t line_count;
-    uint8_t first[SIP_HEADER_COUNT]; /* index of the first line of an id, SIP_NO_LINE: none */
-    uint8_t last[SIP_HEADER_COUNT];
-    struct sip_line lines[SIP_LINES_MAX];
     /* parsed once, since everything needs them */
     struct sip_via_view via;
     struct slice from_tag; /* "" when absent */
@@ -164,6 +160,10 @@ struct sip_view {
     struct slice call_id;
     uint32_t cseq;
     int max_forwards; /* -1 when absent, else 0 .. 255 */
+    uint8_t line_count;
+    uint8_t first[SIP_HEADER_COUNT]; /* index of the first line of an id, SIP_NO_LINE: none */
+    uint8_t last[SIP_HEADER_COUNT];
+    struct sip_line lines[SIP_LINES_MAX];
 };
 
 /* Datagram form: the message is data[0 .. len). On a fault the fields found so far are set as far as the answer needs

@@ -20,7 +20,7 @@ static const char *protocol_part(const char *p, const char *end, struct slice *p
 }
 
 /* "SIP" "/" version "/", written in another way than usual or of another version, whose sender gets an answer. */
-static const char *other_protocol(const char *p, const char *end, bool *two)
+COLD static const char *other_protocol(const char *p, const char *end, bool *two)
 {
     struct slice name;
     struct slice version;
@@ -102,17 +102,11 @@ size_t sip_count_vias(const struct sip_view *v)
     return count;
 }
 
-static bool parse_tag(struct slice value, struct slice *tag)
+/* text begins with a semicolon. */
+COLD static bool tag_among_params(struct slice text, struct slice *tag)
 {
-    struct sip_addr_shape shape;
-    if (!sip_scan_addr(value, &shape)) return false;
-    const struct slice usual = SLICE(";tag=");
-    const char *p = shape.params.p;
-    const char *end = shape.params.p + shape.params.n;
-    if (shape.params.n > usual.n && slice_starts(shape.params, usual) && sip_skip_value(p + usual.n, end) == end) {
-        *tag = (struct slice){p + usual.n, shape.params.n - usual.n};
-        return true;
-    }
+    const char *p = text.p;
+    const char *end = text.p + text.n;
     while (p < end) {
         struct sip_param_span param;
         if (*p != ';') return false;
@@ -124,6 +118,21 @@ static bool parse_tag(struct slice value, struct slice *tag)
         *tag = param.value;
     }
     return true;
+}
+
+static bool parse_tag(struct slice value, struct slice *tag)
+{
+    const struct slice usual = SLICE(";tag=");
+    struct sip_addr_shape shape;
+    if (!sip_scan_addr(value, &shape)) return false;
+    struct slice params = shape.params;
+    if (params.n == 0) return true;
+    if (params.n > usual.n && slice_starts(params, usual)) {
+        *tag = (struct slice){params.p + usual.n, params.n - usual.n};
+        if (sip_skip_value(tag->p, tag->p + tag->n) == tag->p + tag->n) return true;
+        *tag = SLICE_NONE;
+    }
+    return tag_among_params(params, tag);
 }
 
 /* Any visible ASCII. */

@@ -5,12 +5,9 @@
 #include "node/sip/scan.h"
 #include "node/sip/view_parts.h"
 
-/* "SIP/" digits "." digits */
-static bool version_shape(struct slice s, bool *two)
+COLD static bool other_version(struct slice s, bool *two)
 {
     const char *end = s.p + s.n;
-    *two = slice_eq(s, SLICE("SIP/2.0"));
-    if (*two) return true;
     if (s.n < 5 || !slice_eq_nocase((struct slice){s.p, 4}, SLICE("SIP/"))) return false;
     const char *p = sip_skip(s.p + 4, end, SIP_CH_DIGIT);
     if (p == s.p + 4 || p == end || *p != '.') return false;
@@ -18,6 +15,13 @@ static bool version_shape(struct slice s, bool *two)
     p = sip_skip(minor, end, SIP_CH_DIGIT);
     *two = s.n == 7 && s.p[4] == '2' && s.p[6] == '0';
     return p > minor && p == end;
+}
+
+/* "SIP/" digits "." digits */
+static bool version_shape(struct slice s, bool *two)
+{
+    *two = slice_eq(s, SLICE("SIP/2.0"));
+    return *two || (s.n > 3 && s.p[3] == '/' && other_version(s, two));
 }
 
 static enum sip_fault status_line(struct sip_view *v, struct slice line, const char *space, bool two)

@@ -137,7 +137,7 @@ static enum sip_header header_of(const char *p, size_t n)
 }
 
 /* Any name, byte by byte. */
-static const char *slow_name(const char *p, const char *end, struct sip_line *line)
+COLD static const char *slow_name(const char *p, const char *end, struct sip_line *line)
 {
     const char *colon = memchr(p, ':', (size_t)(end - p));
     const char *name_end = colon;
@@ -168,6 +168,11 @@ static const char *known_name(const char *p, const char *data_end, struct sip_li
 }
 
 /* ---- the index ---- */
+
+void sip_note(struct sip_pass *s, enum sip_fault f)
+{
+    if (s->fault == SIP_FAULT_NONE) s->fault = f;
+}
 
 /* Puts the line at the end of those of its id. */
 static void link_line(struct sip_pass *s, unsigned id, uint8_t i)

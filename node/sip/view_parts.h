@@ -16,10 +16,8 @@ struct sip_pass {
     const char *end;      /* of what may be looked at */
     enum sip_fault fault; /* the first one */
 };
-static inline void sip_note(struct sip_pass *s, enum sip_fault f)
-{
-    if (s->fault == SIP_FAULT_NONE) s->fault = f;
-}
+/* The first fault stays. */
+COLD void sip_note(struct sip_pass *s, enum sip_fault f);
 
 struct sip_line_end {
     const char *p; /* behind the LF; NULL: end comes first */

@@ -1,24 +1,27 @@
 /* view_table: the names of methods and faults. */
 #include "node/sip/view_parts.h"
 
-static const char *const method_names[SIP_METHOD_OTHER] = {
-    [SIP_INVITE] = "INVITE",     [SIP_ACK] = "ACK",         [SIP_BYE] = "BYE",     [SIP_CANCEL] = "CANCEL",
-    [SIP_REGISTER] = "REGISTER", [SIP_OPTIONS] = "OPTIONS", [SIP_PRACK] = "PRACK", [SIP_SUBSCRIBE] = "SUBSCRIBE",
-    [SIP_NOTIFY] = "NOTIFY",     [SIP_PUBLISH] = "PUBLISH", [SIP_INFO] = "INFO",   [SIP_REFER] = "REFER",
-    [SIP_MESSAGE] = "MESSAGE",   [SIP_UPDATE] = "UPDATE",
+static const struct slice method_names[SIP_METHOD_OTHER] = {
+    [SIP_INVITE] = {"INVITE", 6},     [SIP_ACK] = {"ACK", 3},
+    [SIP_BYE] = {"BYE", 3},           [SIP_CANCEL] = {"CANCEL", 6},
+    [SIP_REGISTER] = {"REGISTER", 8}, [SIP_OPTIONS] = {"OPTIONS", 7},
+    [SIP_PRACK] = {"PRACK", 5},       [SIP_SUBSCRIBE] = {"SUBSCRIBE", 9},
+    [SIP_NOTIFY] = {"NOTIFY", 6},     [SIP_PUBLISH] = {"PUBLISH", 7},
+    [SIP_INFO] = {"INFO", 4},         [SIP_REFER] = {"REFER", 5},
+    [SIP_MESSAGE] = {"MESSAGE", 7},   [SIP_UPDATE] = {"UPDATE", 6},
 };
 
 const char *sip_method_name(enum sip_method m)
 {
-    return (unsigned)m < SIP_METHOD_OTHER ? method_names[m] : "OTHER";
+    return (unsigned)m < SIP_METHOD_OTHER ? method_names[m].p : "OTHER";
 }
 
 enum sip_method sip_method_of(struct slice name)
 {
-    for (unsigned m = 0; m < SIP_METHOD_OTHER; m++) {
-        if (name.n > 0 && name.p[0] == method_names[m][0] && slice_is(name, method_names[m])) return (enum sip_method)m;
-    }
-    return SIP_METHOD_OTHER;
+    unsigned m = 0;
+    while (m < SIP_METHOD_OTHER && !slice_eq(name, method_names[m]))
+        m++;
+    return (enum sip_method)m;
 }
 
 static const struct {
