@@ -189,7 +189,8 @@ static void prepare(struct fixture *f)
     if (f->key == NULL || sip_view_parse(&f->view, invite, sizeof invite - 1, NULL) != SIP_FAULT_NONE) abort();
     if (sip_dialog_cookie(f->key, f->view.call_id, f->view.from_tag, f->cookie) != ERR_OK) abort();
     challenge(f);
-    (void)snprintf(f->nonce, sizeof f->nonce, "%.48s", strstr(f->out.p, "nonce=\"") + 7);
+    const char *nonce = strstr(f->out.p, "nonce=\"") + 7;
+    (void)snprintf(f->nonce, sizeof f->nonce, "%.*s", (int)strcspn(nonce, "\""), nonce);
     /* A wrong response costs what a right one does. */
     for (unsigned i = 0; i < 2; i++) {
         f->credentials[i] = (struct sip_credentials){
