@@ -40,6 +40,7 @@ class Tandem:
         self.folder = pathlib.Path(folder) / "tandem"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.node = Node(self.folder, "bench", "bench", SERVER, mesh=False, extra="log: warn\n")
+        self.node.environment.update(rivals.unit_environment())
         self.count, self.loaded = count, False
 
     def start(self):

@@ -2,13 +2,14 @@
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from harness.cluster import BUILD, Node  # noqa: E402
+from harness.cluster import BUILD, ROOT, Node  # noqa: E402
 from harness.sipp import listening  # noqa: E402
 from harness.wait import end, until  # noqa: E402
 
@@ -122,6 +123,12 @@ class Kamailio:
         self.log.close()
 
 
+def unit_environment():
+    """What the systemd unit that we ship sets for a node."""
+    unit = (ROOT / "cluster-configs" / "systemd" / "tandemd@.service").read_text()
+    return dict(re.findall(r"(?m)^Environment=(\w+)=(.*)$", unit))
+
+
 class Tandem:
     name = "tandem"
     prefixes = staticmethod(prefixes)
@@ -132,6 +139,7 @@ class Tandem:
         self.folder = pathlib.Path(folder) / "tandem"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.node = Node(self.folder, "bench", "bench", at.proxy, mesh=False, extra="log: warn\n")
+        self.node.environment.update(unit_environment())
         self.loaded = False
 
     def plan(self):
