@@ -94,7 +94,7 @@ class Device:
             answer = self.final()
             if answer.startswith("SIP/2.0 401"):
                 challenge = challenges(answer)[0]
-                lines.append(proof(challenge, self.user, "right", "REGISTER", uri, cnonce=f"c{id(self)}").strip())
+                lines.append(proof(challenge, self.user, "right", "REGISTER", uri).strip())
         return answer
 
     def invite(self, number):

@@ -17,7 +17,16 @@ def challenges(answer):
     return [{k: v.strip('"') for k, v in re.findall(r'(\w+)=("[^"]*"|[^,\s]+)', line)} for line in lines]
 
 
-def proof(challenge, user, password, method, uri, count=1, cnonce="c0ffee"):
+CNONCES = itertools.count(1)
+
+
+def fresh_cnonce():
+    """Challenges of one millisecond are the same: who proves himself anew says so with this."""
+    return f"c{next(CNONCES)}"
+
+
+def proof(challenge, user, password, method, uri, count=1, cnonce=None):
+    cnonce = cnonce or fresh_cnonce()
     a = challenge["algorithm"]
     first = hashed(a, user, challenge["realm"], password)
     nc = f"{count:08x}"
@@ -73,14 +82,14 @@ class Client:
         answer = self.ask(user, patience=patience)
         found = [c for c in challenges(answer) if c["algorithm"] in ALGORITHMS]
         self.challenge = found[0] if found else None
+        self.cnonce = fresh_cnonce()
         return bool(found)
 
     def register(self, user, password, lines="", contact=None, patience=5.0, fresh=True):
         """Proves itself; the answer. With fresh a challenge is asked for first."""
         if (fresh or self.challenge is None) and not self.learn(user, patience):
             return ""
-        self.cnonce = f"c{next(Client.count)}"
-        credentials = proof(self.challenge, user, password, "REGISTER", f"sip:{self.node}", cnonce=self.cnonce)
+        credentials = proof(self.challenge, user, password, "REGISTER", f"sip:{self.node}")
         return self.ask(user, credentials + lines, contact, patience=patience)
 
 

@@ -4,7 +4,7 @@ import re
 import socket
 import time
 
-from .digest import challenges, proof
+from .digest import challenges, fresh_cnonce, proof
 
 COUNT = itertools.count(1)
 
@@ -35,7 +35,8 @@ class Client:
         if self.challenge:
             self.nonce_count += 1
             uri = f"sip:{self.registrar}"
-            head.append(proof(self.challenge, self.user, self.secret, "REGISTER", uri, self.nonce_count).strip())
+            head.append(proof(self.challenge, self.user, self.secret, "REGISTER", uri, self.nonce_count,
+                              self.cnonce).strip())
         self.socket.send(("\r\n".join(head) + "\r\n\r\n").encode())
         while True:
             answer = self.socket.recv(65536).decode()
@@ -48,7 +49,7 @@ class Client:
         status, answer = self._exchange(expires)
         if status == 401:
             self.challenge = challenges(answer)[-1]  # the last is the weakest, and the cheapest for a bench
-            self.nonce_count = 0
+            self.nonce_count, self.cnonce = 0, fresh_cnonce()
             status, answer = self._exchange(expires)
         assert status == 200, answer
 
