@@ -32,10 +32,15 @@ static bool look_at(void *ctx, const struct state_record *record)
     return ++l->count < LOOKED_AT_MAX;
 }
 
+/* Each version takes one from what holds and adds one to what is gone, at the most: until half of what separates them
+ * have come there is nothing to count. */
 static void wait(struct node *n)
 {
+    const struct horizon *h = &n->horizon;
     struct vector_entry own = repl_own_state(n->repl);
-    n->horizon = (struct horizon){.phase = HORIZON_WAIT, .epoch = own.epoch, .upto = own.high + REMOVED_LEAST};
+    uint64_t apart = h->live > h->removed ? h->live - h->removed : 0;
+    uint64_t more = apart / 2 > REMOVED_LEAST ? apart / 2 : REMOVED_LEAST;
+    n->horizon = (struct horizon){.phase = HORIZON_WAIT, .epoch = own.epoch, .upto = own.high + more};
 }
 
 static void begin_show(struct node *n, uint64_t upto)

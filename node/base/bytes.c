@@ -248,10 +248,10 @@ void hex_encode(const void *data, size_t n, char *out)
 
 static int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+    unsigned digit = (unsigned char)c - '0';
+    unsigned letter = ((unsigned char)c | 0x20U) - 'a';
+    if (digit < 10) return (int)digit;
+    return letter < 6 ? (int)letter + 10 : -1;
 }
 
 enum err hex_decode(struct slice text, void *out, size_t n)
