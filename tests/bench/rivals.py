@@ -109,7 +109,7 @@ class Kamailio:
         self.log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen(["kamailio", "-f", str(self.config), "-DD", "-E", "-x", "tlsf", "-X", "tlsf", "-m",
                                          "1024", "-M", "64", "-w", str(self.folder), "-Y", str(self.folder), "-P",
-                                         str(self.folder / "pid")], stdout=self.log, stderr=self.log)
+                                         str(self.folder / "pid")], start_new_session=True, stdout=self.log, stderr=self.log)
         until(lambda: listening(self.at.proxy, 5060) or self.process.poll() is not None, "kamailio to listen", 120)
         if self.process.poll() is not None:
             raise SystemExit((self.folder / "log").read_text(errors="replace")[-2000:])

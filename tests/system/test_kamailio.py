@@ -38,7 +38,7 @@ def node(request, tmp_path_factory):
     (folder / "kamailio.cfg").write_text(text)
     with (folder / "kamailio.log").open("wb") as log:
         other = subprocess.Popen(["kamailio", "-f", folder / "kamailio.cfg", "-DD", "-E", "-w", folder, "-Y", folder, "-P",
-                                  folder / "pid", "-m", "64"], stdout=log, stderr=log)
+                                  folder / "pid", "-m", "64"], start_new_session=True, stdout=log, stderr=log)
     try:
         until(lambda: listening(KAMAILIO, 5060) or other.poll() is not None, "kamailio to listen", 20)
         assert other.poll() is None, (folder / "kamailio.log").read_text(errors="replace")[-2000:]

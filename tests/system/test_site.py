@@ -241,7 +241,7 @@ def gateway(tmp_path):
     (tmp_path / "kamailio.cfg").write_text(text)
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(["kamailio", "-f", tmp_path / "kamailio.cfg", "-DD", "-E", "-w", tmp_path, "-Y", tmp_path,
-                                    "-P", tmp_path / "pid", "-m", "64"], stdout=log, stderr=log)
+                                    "-P", tmp_path / "pid", "-m", "64"], start_new_session=True, stdout=log, stderr=log)
     try:
         until(lambda: listening(GATEWAY, 5060) or process.poll() is not None, "kamailio to listen", 20)
         assert process.poll() is None, (tmp_path / "log").read_text(errors="replace")[-2000:]

@@ -35,7 +35,8 @@ class Registrar:
         (self.folder / "kamailio.cfg").write_text(text)
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(["kamailio", "-f", self.folder / "kamailio.cfg", "-DD", "-E", "-w", self.folder,
-                                             "-Y", self.folder, "-P", self.folder / "pid", "-m", "64"], stdout=log, stderr=log)
+                                             "-Y", self.folder, "-P", self.folder / "pid", "-m", "64"],
+                                            start_new_session=True, stdout=log, stderr=log)
         until(lambda: listening(self.address, 5060) or self.process.poll() is not None, "the registrar to listen", 20)
         assert self.process.poll() is None, self.log()
         return self

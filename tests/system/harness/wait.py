@@ -1,4 +1,6 @@
 """Waiting for events. Nothing here sleeps for a fixed time: each look is short, and the first success ends the wait."""
+import os
+import signal
 import subprocess
 import time
 
@@ -25,12 +27,16 @@ def until(look, what, timeout=10.0, every=0.02):
 
 
 def end(process, timeout=20):
-    """Ends a program that was started, if it still runs: asked first, then killed."""
+    """Ends a program that was started, if it still runs: asked first, then killed, with its children where it leads a
+    session: those of a Kamailio that hangs would keep its sockets."""
     if process is None or process.poll() is not None:
         return
     process.terminate()
     try:
         process.wait(timeout=timeout)
     except subprocess.TimeoutExpired:
-        process.kill()
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
         process.wait()
