@@ -2,7 +2,7 @@
 #ifndef TANDEM_TEST_CALL_KIT_H
 #define TANDEM_TEST_CALL_KIT_H
 
-#include "edge_kit.h"
+#include "ua_kit.h"
 
 struct world {
     struct kit k;

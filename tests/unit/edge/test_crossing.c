@@ -1,6 +1,6 @@
 /* A call from one node to another over TCP and TLS: the first picks the target, the second proves that it was picked.
  */
-#include "edge_kit.h"
+#include "ua_kit.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>

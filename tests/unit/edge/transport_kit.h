@@ -193,6 +193,17 @@ static inline union sock_address side_address(const struct side *s)
     return transport_listener_at(s->t, 0)->local;
 }
 
+static inline bool have_v6(void)
+{
+    union sock_address a;
+    assert_int_equal(sock_address_parse(SLICE("::1"), 0, &a), ERR_OK);
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    bool have = bind(fd, &a.any, sizeof a.v6) == 0;
+    (void)close(fd);
+    return have;
+}
+
 static inline struct flow flow_to(enum plan_transport transport, union sock_address remote)
 {
     return (struct flow){.transport = transport, .remote = remote};
