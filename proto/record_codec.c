@@ -62,6 +62,7 @@ enum err call_decision_pack(struct arena *arena, const struct call_decision *d, 
         char *inside = p + INSIDE_ROOM;
         p = close_inside(p, 7, inside, put_candidate(inside, &d->candidates[i]));
     }
+    ASSERT((size_t)(p - start) <= room);
     *packed = (struct slice){start, (size_t)(p - start)};
     return ERR_OK;
 }
@@ -125,7 +126,8 @@ static size_t record_room(const struct call_record *r)
 
 enum err call_record_pack(const struct call_record *r, struct buf *out)
 {
-    char *start = buf_room(out, record_room(r));
+    size_t room = record_room(r);
+    char *start = buf_room(out, room);
     if (start == NULL) return ERR_NOMEM;
     char *p = wire_put_text(start, 1, r->call_id);
     p = wire_put_text(p, 2, r->session_id);
@@ -150,6 +152,7 @@ enum err call_record_pack(const struct call_record *r, struct buf *out)
         char *inside = p + INSIDE_ROOM;
         p = close_inside(p, 20, inside, put_attempt(inside, &r->attempts[i]));
     }
+    ASSERT((size_t)(p - start) <= room);
     out->n += (size_t)(p - start);
     return ERR_OK;
 }

@@ -78,7 +78,8 @@ def test_formatting_lint_can_fail(tmp_path):
                           capture_output=True).returncode != 0
 
 
-MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b|#if 0")
+# Put together here, so that this line is none of them.
+MARKS = re.compile(r"\b(%s)\b|#if [0]" % "|".join(map("".join, [("TO", "DO"), ("FIX", "ME"), ("X", "XX"), ("HA", "CK")])))
 
 
 def test_no_leftovers():
