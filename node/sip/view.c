@@ -4,6 +4,13 @@
 #include "node/sip/scan.h"
 #include "node/sip/view_parts.h"
 
+_Static_assert(offsetof(struct sip_view, lines) - offsetof(struct sip_view, first) <
+                   2 * SIP_HEADER_COUNT + _Alignof(struct sip_line),
+               "what is set to SIP_NO_LINE is first and last, and nothing else");
+_Static_assert(sizeof(struct sip_view) - offsetof(struct sip_view, lines) <
+                   SIP_LINES_MAX * sizeof(struct sip_line) + _Alignof(struct sip_view),
+               "nothing stands behind the lines, which stay as they are");
+
 /* All but the lines, in one sweep: field by field this is as much code as all that follows in the usual case. */
 static void view_clear(struct sip_view *v, const char *data)
 {
