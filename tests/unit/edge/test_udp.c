@@ -178,12 +178,9 @@ static void test_udp_gathers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_udp_many),
-        cmocka_unit_test(test_udp_noise),
-        cmocka_unit_test(test_udp_refused),
-        cmocka_unit_test(test_udp_unsendable),
-        cmocka_unit_test(test_udp_queue_full),
-        cmocka_unit_test(test_udp_gathers),
+        cmocka_unit_test(test_udp_many),       cmocka_unit_test(test_udp_noise),
+        cmocka_unit_test(test_udp_refused),    cmocka_unit_test(test_udp_unsendable),
+        cmocka_unit_test(test_udp_queue_full), cmocka_unit_test(test_udp_gathers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

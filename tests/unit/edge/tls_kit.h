@@ -137,7 +137,7 @@ static inline int teardown(void **state)
 /* ---- sides ---- */
 
 static inline void tls_start(struct side *s, struct kit_loop *k, const struct identity *id, const char *ca_file,
-                      const struct transport_limits *limits)
+                             const struct transport_limits *limits)
 {
     static const char *const list[] = {"tls:127.0.0.1:0"};
     struct transport_options o = side_options(s, k, list, 1);

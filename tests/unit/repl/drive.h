@@ -253,4 +253,22 @@ static inline uint64_t counted(const struct drive *d, const char *name)
     return 0;
 }
 
+/* n1, which knows nobody. */
+static inline struct drive fresh(void)
+{
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    drive_open(&d, &c);
+    return d;
+}
+
+static inline void expect_member(const struct drive *d, const char *name, enum member_status status)
+{
+    const struct repl_action *a = action(d, REPL_DO_MEMBER);
+    struct node_name n = name_of(name);
+    assert_true(node_name_eq(&a->member.name, &n));
+    assert_int_equal(a->member.status, status);
+    assert_int_equal(repl_member_status(d->r, &n), status);
+}
+
 #endif

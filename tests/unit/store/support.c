@@ -561,3 +561,24 @@ uint64_t table_count(const struct fixture *f, unsigned table)
     env_close(&env);
     return st.ms_entries;
 }
+
+struct store_completion apply_bytes(struct fixture *f, uint64_t seq, size_t bytes)
+{
+    static char note[LIMIT_TEXT];
+    struct change c;
+    memset(note, 'n', sizeof note);
+    change_init(&c, "hq-1", 1, seq, 100 + seq);
+    c.many_cap = bytes / sizeof note + 1;
+    c.many = calloc(c.many_cap, sizeof *c.many);
+    assert_non_null(c.many);
+    for (size_t i = 0; i < c.many_cap; i++) {
+        char match[32];
+        (void)snprintf(match, sizeof match, "%llu%05zu", (unsigned long long)seq, i);
+        struct plan_object o = make_route("", match, "pbx");
+        o.route.note = (struct slice){note, sizeof note};
+        change_put(&c, &o);
+    }
+    struct store_completion done = apply(f, &c);
+    change_fini(&c);
+    return done;
+}

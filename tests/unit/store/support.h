@@ -57,6 +57,8 @@ struct plan_object make_account(const char *name, const char *number);
 
 /* Submits and waits. */
 struct store_completion apply(struct fixture *f, const struct change *c);
+/* One change-set with a note of about bytes in it. */
+struct store_completion apply_bytes(struct fixture *f, uint64_t seq, size_t bytes);
 enum err apply_err(struct fixture *f, const struct change *c);
 struct store_completion apply_state(struct fixture *f, const struct state_record *records, size_t count,
                                     const struct store_private_put *puts, size_t put_count,
