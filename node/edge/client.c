@@ -187,7 +187,7 @@ void line_step(struct line *l, struct registration_event ev)
         unsigned bits = registration_step(&l->reg, &ev);
         carry_out_places(l, bits);
         problem = bits & REGISTRATION_DO_SEND ? line_send(l) : NULL;
-        if (l->reg.state != REGISTRATION_ASKING && l->reg.state != REGISTRATION_LEAVING) line_drop_request(l);
+        if (!registration_asks(&l->reg)) line_drop_request(l);
         if (bits & REGISTRATION_DO_TELL) tell(l);
         if (bits & REGISTRATION_DO_END) {
             line_ended(l);
@@ -390,12 +390,17 @@ size_t lines_pending(const struct lines *c)
 {
     size_t pending = 0;
     for (struct list_node *n = c->list.next; n != &c->list; n = n->next)
-        pending += CONTAINER_OF(n, struct line, node)->reg.state == REGISTRATION_LEAVING;
+        pending += registration_ending(&CONTAINER_OF(n, struct line, node)->reg);
     return pending;
 }
 
 bool lines_close(struct lines *c, uv_close_cb closed)
 {
+    for (struct list_node *n = c->list.next, *next; n != &c->list; n = next) {
+        struct line *l = CONTAINER_OF(n, struct line, node);
+        next = n->next;
+        if (l->reg.state == REGISTRATION_STOPPING) line_silence(l);
+    }
     c->closing = true;
     if (c->started) uv_close((uv_handle_t *)&c->timer, closed);
     return c->started;

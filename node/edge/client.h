@@ -41,7 +41,8 @@ void lines_start(struct lines *c);
 /* Gives everything back; lines_pending says how much of it is not done yet. */
 void lines_stop(struct lines *c);
 size_t lines_pending(const struct lines *c);
-/* closed is called when its handle is closed; not when it was never started: returns whether it will be. */
+/* Answers are not waited for any more: what is still bound is given back in a last word. closed is called when its
+ * handle is closed; not when it was never started: returns whether it will be. */
 bool lines_close(struct lines *c, uv_close_cb closed);
 void lines_free(struct lines *c); /* after dns is closed; NULL allowed */
 const struct counter_table *lines_counters(const struct lines *c);

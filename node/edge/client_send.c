@@ -273,7 +273,7 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     if (c->closing) return;
     set_found(l, addresses, err == ERR_OK ? count : 0);
     if (l->asked_dns) return; /* from the cache: look_up goes on */
-    if (l->reg.state != REGISTRATION_ASKING && l->reg.state != REGISTRATION_LEAVING) return;
+    if (!registration_asks(&l->reg)) return;
     const char *problem = l->found_count > 0 ? transmit(l) : nowhere(l);
     if (problem != NULL) line_step(l, (struct registration_event){.type = REGISTRATION_UNREACHABLE, .words = problem});
     lines_arm(c);
@@ -346,11 +346,11 @@ static void registered(struct line *l, const struct flow *from, const struct sip
 static void final(struct line *l, const struct flow *from, struct sip_register_answer *a)
 {
     unsigned code = a->plain.code;
-    bool leaving = l->reg.state == REGISTRATION_LEAVING;
+    bool ending = registration_ending(&l->reg);
     lines_tally(l->lines, code == 401 || code == 407 ? CC_challenges : CC_answers);
     line_drop_request(l);
-    if (!leaving && a->plain.granted_s > 0) registered(l, from, a);
-    if (!leaving && a->plain.redirects) a->plain.redirects = redirect_to(l, a->redirect);
+    if (!ending && a->plain.granted_s > 0) registered(l, from, a);
+    if (!ending && a->plain.redirects) a->plain.redirects = redirect_to(l, a->redirect);
     if (code >= 400 && code != 401 && code != 407) l->take_stale = false; /* perhaps that was what it did not like */
     line_step(l, (struct registration_event){.type = REGISTRATION_ANSWER, .answer = &a->plain});
 }

@@ -4,12 +4,13 @@
 
 /* ---- moves ---- */
 
-static const bool allowed[4][4] = {
+static const bool allowed[5][5] = {
     [REGISTRATION_OFF] = {[REGISTRATION_ASKING] = true},
     [REGISTRATION_WAITING] = {[REGISTRATION_ASKING] = true, [REGISTRATION_LEAVING] = true, [REGISTRATION_OFF] = true},
     [REGISTRATION_ASKING] =
-        {[REGISTRATION_ASKING] = true, [REGISTRATION_WAITING] = true, [REGISTRATION_LEAVING] = true},
-    [REGISTRATION_LEAVING] = {[REGISTRATION_OFF] = true, [REGISTRATION_ASKING] = true},
+        {[REGISTRATION_ASKING] = true, [REGISTRATION_WAITING] = true, [REGISTRATION_STOPPING] = true},
+    [REGISTRATION_STOPPING] = {[REGISTRATION_LEAVING] = true, [REGISTRATION_OFF] = true},
+    [REGISTRATION_LEAVING] = {[REGISTRATION_OFF] = true},
 };
 
 static void move(struct registration *r, enum registration_state to)
@@ -172,11 +173,8 @@ static unsigned ended(struct registration *r)
     return REGISTRATION_DO_TELL | REGISTRATION_DO_END;
 }
 
-static unsigned stop(struct registration *r, const struct registration_event *ev)
+static unsigned leave(struct registration *r, const struct registration_event *ev)
 {
-    bool may_be_bound = registration_bound(r) || r->state == REGISTRATION_ASKING;
-    if (r->state == REGISTRATION_OFF || r->state == REGISTRATION_LEAVING) return 0;
-    if (!may_be_bound) return ended(r);
     move(r, REGISTRATION_LEAVING);
     sip_auth_begin(&r->auth);
     r->bound_until = (struct mono){0};
@@ -184,6 +182,31 @@ static unsigned stop(struct registration *r, const struct registration_event *ev
     r->due = mono_add_ms(ev->now, REGISTRATION_LEAVE_MS);
     say(r, "being given back", NULL);
     return REGISTRATION_DO_SEND | REGISTRATION_DO_TELL;
+}
+
+/* A registrar may read two requests of one moment in any order: the refresh last, and the binding stands. */
+static unsigned stop(struct registration *r, const struct registration_event *ev)
+{
+    switch (r->state) {
+    case REGISTRATION_OFF:
+    case REGISTRATION_STOPPING:
+    case REGISTRATION_LEAVING: return 0;
+    case REGISTRATION_WAITING: return registration_bound(r) ? leave(r, ev) : ended(r);
+    case REGISTRATION_ASKING: break;
+    }
+    move(r, REGISTRATION_STOPPING);
+    r->due = mono_add_ms(ev->now, REGISTRATION_STOP_MS);
+    return 0;
+}
+
+/* The request that was under way at STOP has its end. Only its 2xx can have bound us if nothing did before, and one
+ * without an answer. */
+static unsigned stopping(struct registration *r, const struct registration_event *ev)
+{
+    if (ev->type != REGISTRATION_ANSWER) return leave(r, ev);
+    if (ev->answer->code < 200) return 0;
+    if (ev->answer->code >= 300 && !registration_bound(r)) return ended(r);
+    return leave(r, ev);
 }
 
 static unsigned leaving(struct registration *r, const struct registration_event *ev)
@@ -201,7 +224,7 @@ static unsigned leaving(struct registration *r, const struct registration_event 
 
 static unsigned start(struct registration *r, const struct registration_event *ev)
 {
-    if (r->state != REGISTRATION_OFF && r->state != REGISTRATION_LEAVING) return 0;
+    if (r->state != REGISTRATION_OFF) return 0;
     r->asked_s = r->wanted_s;
     r->failures = 0;
     return ask(r, ev) | REGISTRATION_DO_FIRST_PLACE | REGISTRATION_DO_TELL;
@@ -217,9 +240,15 @@ static unsigned run_out(struct registration *r, const struct registration_event 
 
 static unsigned due(struct registration *r, const struct registration_event *ev)
 {
-    if (r->state == REGISTRATION_LEAVING) return mono_reached(ev->now, r->due) ? ended(r) : 0;
     unsigned bits = run_out(r, ev);
-    if (r->state == REGISTRATION_WAITING && mono_reached(ev->now, r->due)) bits |= ask(r, ev);
+    if (!mono_reached(ev->now, r->due)) return bits;
+    switch (r->state) {
+    case REGISTRATION_WAITING: return bits | ask(r, ev);
+    case REGISTRATION_STOPPING: return bits | leave(r, ev);
+    case REGISTRATION_LEAVING: return bits | ended(r);
+    case REGISTRATION_OFF:
+    case REGISTRATION_ASKING: break;
+    }
     return bits;
 }
 
@@ -243,6 +272,7 @@ unsigned registration_step(struct registration *r, const struct registration_eve
     case REGISTRATION_SILENCE:
     case REGISTRATION_UNREACHABLE: break;
     }
+    if (r->state == REGISTRATION_STOPPING) return stopping(r, ev);
     if (r->state == REGISTRATION_LEAVING) return leaving(r, ev);
     if (r->state != REGISTRATION_ASKING) return 0;
     if (ev->type == REGISTRATION_ANSWER) return answered(r, ev);

@@ -2,7 +2,8 @@
  *
  *   OFF --START--> ASKING --2xx--> WAITING --DUE--> ASKING ...        a refresh well before the time is up
  *                  ASKING --no, silence--> WAITING --DUE--> ASKING    with a pause that grows, drawn by lot
- *   WAITING, ASKING --STOP--> LEAVING --any end--> OFF                the binding is taken back
+ *   ASKING --STOP--> STOPPING --any end--> LEAVING                    one request at a time (RFC 3261 §10.2)
+ *   WAITING --STOP--> LEAVING --any end--> OFF                        the binding is taken back
  *
  * It never gives up. Where requests go is the caller's: the machine says "another place" and hears whether there is
  * one. It holds no address and no message. Time and chance come with each event. */
@@ -18,13 +19,20 @@
 #define REGISTRATION_REFUSED_MAX_MS 300000
 #define REGISTRATION_PAUSE_MIN_MS 250
 #define REGISTRATION_RETRY_AFTER_MAX_S 3600
+#define REGISTRATION_STOP_MS 2000  /* for the answer to the request that was under way at STOP */
 #define REGISTRATION_LEAVE_MS 4000 /* for the answer to the last request */
 #define REGISTRATION_FLOW_MS 1000  /* a lost connection is made again within this time */
 #define REGISTRATION_EXPIRES_MAX_S 86400
 #define REGISTRATION_REDIRECTS 3 /* in one attempt */
 #define REGISTRATION_REASON 160
 
-enum registration_state { REGISTRATION_OFF, REGISTRATION_WAITING, REGISTRATION_ASKING, REGISTRATION_LEAVING };
+enum registration_state {
+    REGISTRATION_OFF,
+    REGISTRATION_WAITING,
+    REGISTRATION_ASKING,
+    REGISTRATION_STOPPING,
+    REGISTRATION_LEAVING
+};
 
 /* What a final response to REGISTER says; register.h reads it. */
 struct registration_answer {
@@ -86,6 +94,16 @@ void registration_init(struct registration *r, uint32_t wanted_s);
 unsigned registration_step(struct registration *r, const struct registration_event *ev);
 /* When a DUE is wanted at the latest; MONO_NEVER. */
 struct mono registration_deadline(const struct registration *r);
+/* Between STOP and OFF. */
+static inline bool registration_ending(const struct registration *r)
+{
+    return r->state == REGISTRATION_STOPPING || r->state == REGISTRATION_LEAVING;
+}
+/* Whether a request is under way. */
+static inline bool registration_asks(const struct registration *r)
+{
+    return r->state == REGISTRATION_ASKING || registration_ending(r);
+}
 static inline bool registration_bound(const struct registration *r)
 {
     return r->bound_until.us != 0;

@@ -213,11 +213,39 @@ static void given_back_at_the_end(void **state)
     kit_until(&w->k, w->n.closed);
 }
 
+/* A registrar reads what comes at one moment in any order: the request that is under way has its answer first. */
+static void given_back_after_the_answer(void **state)
+{
+    struct world *w = *state;
+    hold(w, w->b.port, 0);
+    ua_expect(&w->k, &w->b, "REGISTER");
+    ua_keep(&w->b);
+    edge_close(w->n.edge, 10000, kit_on_closed, &w->n);
+    ua_expect_nothing(&w->k, &w->b);
+    ua_answer(&w->b, &w->b.kept_v, 200, "");
+    ua_expect(&w->k, &w->b, "REGISTER");
+    ua_has(&w->b, ";expires=0\r\n");
+    assert_false(w->n.closed);
+    ua_reply(&w->b, 200, "");
+    kit_until(&w->k, w->n.closed);
+}
+
 /* Without time to drain it goes out, and nobody waits for the answer. */
 static void given_back_in_a_hurry(void **state)
 {
     struct world *w = *state;
     register_at(w, &w->b);
+    kit_close(&w->k, &w->n, 0);
+    ua_expect(&w->k, &w->b, "REGISTER");
+    ua_has(&w->b, ";expires=0\r\n");
+}
+
+static void given_back_before_the_answer(void **state)
+{
+    struct world *w = *state;
+    hold(w, w->b.port, 0);
+    ua_expect(&w->k, &w->b, "REGISTER");
+    ua_has(&w->b, ";expires=600\r\n");
     kit_close(&w->k, &w->n, 0);
     ua_expect(&w->k, &w->b, "REGISTER");
     ua_has(&w->b, ";expires=0\r\n");
@@ -529,7 +557,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_dead_node_left_is_taken_away, world_open, world_close),
         cmocka_unit_test_setup_teardown(given_back, world_open, world_close),
         cmocka_unit_test_setup_teardown(given_back_at_the_end, world_open, world_close),
+        cmocka_unit_test_setup_teardown(given_back_after_the_answer, world_open, world_close),
         cmocka_unit_test_setup_teardown(given_back_in_a_hurry, world_open, world_close),
+        cmocka_unit_test_setup_teardown(given_back_before_the_answer, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_connection_that_is_lost, world_open, world_close),
         cmocka_unit_test_setup_teardown(whom_a_call_is_for, world_open, world_close),
         cmocka_unit_test_setup_teardown(calls_by_a_proxy_of_the_path, world_open, world_close),

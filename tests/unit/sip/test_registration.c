@@ -145,6 +145,7 @@ static void service_routes_are_kept(void **state)
     (void)answer(&g, 200, "Service-Route: <sip:p1;lr>, <sip:p2;lr>\r\nService-Route: <sip:p3;lr>\r\n");
     assert_true(slice_is(g.last.service_route, "<sip:p1;lr>, <sip:p2;lr>, <sip:p3;lr>"));
     (void)event(&g, REGISTRATION_STOP);
+    (void)answer(&g, 200, "");
     (void)event(&g, REGISTRATION_START);
     (void)answer(&g, 200, "Service-Route: <sip:p1;lr>, nonsense <\r\n");
     assert_int_equal(g.last.service_route.n, 0);
@@ -535,6 +536,62 @@ static void giving_back_ends_in_any_case(void **state)
     rig_close(&g);
 }
 
+/* RFC 3261 §10.2: no second request before the first has its end. */
+static void what_is_under_way_is_waited_for(void **state)
+{
+    static const struct {
+        unsigned code; /* 0: no answer */
+        bool was_bound;
+        bool given_back; /* else nothing was ever bound */
+    } rows[] = {{200, false, true}, {200, true, true}, {0, false, true},    {0, true, true},   {401, false, false},
+                {401, true, true},  {403, true, true}, {403, false, false}, {302, true, true}, {503, false, false}};
+    unsigned send = REGISTRATION_DO_SEND | REGISTRATION_DO_TELL;
+    unsigned end = REGISTRATION_DO_TELL | REGISTRATION_DO_END;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rig g;
+        rig_open(&g, 600);
+        (void)event(&g, REGISTRATION_START);
+        if (rows[i].was_bound) {
+            (void)answer(&g, 200, "");
+            g.now = g.r.due;
+            (void)event(&g, REGISTRATION_DUE);
+        }
+        assert_int_equal(event(&g, REGISTRATION_STOP), 0);
+        assert_int_equal(event(&g, REGISTRATION_STOP), 0);
+        assert_int_equal(event(&g, REGISTRATION_DUE), 0);
+        assert_int_equal(answer(&g, 100, ""), 0);
+        assert_int_equal(g.r.asked_s, 600);
+        unsigned bits = rows[i].code == 0 ? event(&g, REGISTRATION_SILENCE) : answer(&g, rows[i].code, "");
+        if (bits != (rows[i].given_back ? send : end)) fail_msg("row %zu: %u", i, bits);
+        if (rows[i].given_back) {
+            assert_int_equal(g.r.asked_s, 0);
+            assert_false(registration_bound(&g.r));
+            assert_int_equal(answer(&g, 401, CHALLENGE), REGISTRATION_DO_SEND);
+            assert_int_equal(answer(&g, 200, ""), end);
+        }
+        rig_close(&g);
+    }
+}
+
+static void and_not_for_ever(void **state)
+{
+    (void)state;
+    struct rig g;
+    register_it(&g);
+    g.now = g.r.due;
+    (void)event(&g, REGISTRATION_DUE);
+    g.now = (struct mono){g.r.bound_until.us - 1000}; /* it ends meanwhile */
+    assert_int_equal(event(&g, REGISTRATION_STOP), 0);
+    g.now = registration_deadline(&g.r);
+    assert_int_equal(event(&g, REGISTRATION_DUE), REGISTRATION_DO_TELL);
+    g.now = registration_deadline(&g.r);
+    assert_int_equal(event(&g, REGISTRATION_DUE), REGISTRATION_DO_SEND | REGISTRATION_DO_TELL);
+    assert_int_equal(g.r.asked_s, 0);
+    assert_in_range(due_ms(&g), 1, REGISTRATION_LEAVE_MS);
+    rig_close(&g);
+}
+
 /* ---- the request ---- */
 
 static void the_request(void **state)
@@ -650,6 +707,8 @@ int main(void)
         cmocka_unit_test(a_lost_connection_is_made_again_soon),
         cmocka_unit_test(it_is_given_back),
         cmocka_unit_test(giving_back_ends_in_any_case),
+        cmocka_unit_test(what_is_under_way_is_waited_for),
+        cmocka_unit_test(and_not_for_ever),
         cmocka_unit_test(the_request),
         cmocka_unit_test(a_nat_is_seen),
         cmocka_unit_test(tokens),
