@@ -58,6 +58,7 @@
     X(refused_session_interval)                                                                                        \
     X(certificates_of_no_trunk)                                                                                        \
     X(challenged)                                                                                                      \
+    X(challenges_too_long)                                                                                             \
     X(auth_ok)                                                                                                         \
     X(auth_stale)                                                                                                      \
     X(auth_replayed)                                                                                                   \

@@ -191,13 +191,45 @@ void proxy_relay_note(struct relay *r, unsigned code, const char *words, struct 
                    SLICE_ARG(detail));
 }
 
+static bool is_challenge(unsigned code)
+{
+    return code == 401 || code == 407;
+}
+
+/* RFC 3261 §16.7 item 7: the caller is to answer everybody who asks who it is, not only the one whose 401 or 407 is
+ * the best. */
+static void add_challenges(struct relay *r, const struct sip_view *v)
+{
+    static const enum sip_header ids[] = {SIP_WWW_AUTHENTICATE, SIP_PROXY_AUTHENTICATE};
+    struct edge *e = r->edge;
+    struct slice best = {r->best.p, r->best.n};
+    const char *head_end = best.n > 0 ? memmem(best.p, best.n, "\r\n\r\n", 4) : NULL;
+    if (head_end == NULL) return; /* there was no memory for it */
+    size_t head = (size_t)(head_end - best.p) + strlen("\r\n");
+    buf_reset(&e->out);
+    buf_slice(&e->out, (struct slice){best.p, head});
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        for (unsigned at = v->first[ids[i]]; at != SIP_NO_LINE; at = v->lines[at].next)
+            buf_slice(&e->out, (struct slice){v->data + v->lines[at].start, v->lines[at].end - v->lines[at].start});
+    }
+    buf_slice(&e->out, (struct slice){best.p + head, best.n - head});
+    if (e->out.n > LIMIT_SIP_MESSAGE) {
+        edge_count(e, EC_challenges_too_long);
+    } else if (e->out.failed || !proxy_message_set(e, &r->best, buf_view(&e->out))) {
+        edge_count(e, EC_no_memory);
+    }
+}
+
 void proxy_relay_note_response(struct branch *b, const struct sip_view *v)
 {
     struct relay *r = b->relay;
     struct edge *e = r->edge;
     if (r->final_sent) return;
     record_failure(r, v->code, v->reason);
-    if (!better(r, v->code)) return;
+    if (!better(r, v->code)) {
+        if (is_challenge(v->code) && is_challenge(r->best_code)) add_challenges(r, v);
+        return;
+    }
     if (!proxy_pop_via(b, v, SLICE("")) || !proxy_message_set(e, &r->best, buf_view(&e->out))) {
         edge_count(e, EC_no_memory);
         proxy_message_drop(e, &r->best);

@@ -156,6 +156,51 @@ static void the_best_failure_of_both(void **state)
     ua_expect_code(&w->k, &w->a, 486);
 }
 
+/* The caller is told of everybody who asks who it is (RFC 3261 §16.7 item 7). */
+static void all_challenges_go_with_the_best(void **state)
+{
+    struct world *w = *state;
+    both_ring(w, NULL);
+    ua_answer(&w->b, &w->b.kept_v, 401, "WWW-Authenticate: Digest realm=\"b\", nonce=\"1\"\r\n");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_answer(&w->c, &w->c.kept_v, 407,
+              "Proxy-Authenticate: Digest realm=\"c\", nonce=\"2\"\r\n"
+              "WWW-Authenticate: Digest realm=\"d\",\r\n nonce=\"3\"\r\nServer: other\r\n");
+    ua_expect(&w->k, &w->c, "ACK");
+    ua_expect_code(&w->k, &w->a, 401);
+    ua_has(&w->a, "\r\nWWW-Authenticate: Digest realm=\"b\", nonce=\"1\"\r\n");
+    ua_has(&w->a, "\r\nWWW-Authenticate: Digest realm=\"d\",\r\n nonce=\"3\"\r\n");
+    ua_has(&w->a, "\r\nProxy-Authenticate: Digest realm=\"c\", nonce=\"2\"\r\n");
+    ua_lacks(&w->a, "other");
+}
+
+/* More than a message holds (LIMIT_SIP_MESSAGE): the best answer with those that have room. */
+static void too_many_challenges(void **state)
+{
+    struct world *w = *state;
+    static char lines[6500];
+    for (size_t n = 0; n + 1100 < sizeof lines;)
+        n += (size_t)snprintf(lines + n, sizeof lines - n,
+                              "WWW-Authenticate: Digest realm=\"%01000d\", nonce=\"1\"\r\n", 0);
+    for (size_t i = 1; i < 4; i++) {
+        kit_add_hop(&w->n, w->c.port);
+        w->n.hops[0][i].with_previous = true;
+    }
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    for (int i = 0; i < 3; i++) {
+        do {
+            ua_next(&w->k, &w->c);
+        } while (w->c.v.method != SIP_INVITE);
+        ua_reply(&w->c, 401, lines);
+    }
+    ua_answer(&w->b, &w->b.kept_v, 401, "");
+    ua_expect_code(&w->k, &w->a, 401);
+    assert_in_range(w->a.v.len, LIMIT_SIP_MESSAGE / 2, LIMIT_SIP_MESSAGE);
+    assert_int_equal(kit_count(&w->n, "edge", "challenges_too_long"), 1);
+}
+
 static void a_6xx_ends_all(void **state)
 {
     struct world *w = *state;
@@ -254,6 +299,8 @@ int main(void)
         WITH_WORLD(a_6xx_and_silence),
         WITH_WORLD(one_is_busy_the_other_goes_on),
         WITH_WORLD(the_best_failure_of_both),
+        WITH_WORLD(all_challenges_go_with_the_best),
+        WITH_WORLD(too_many_challenges),
         WITH_WORLD(a_6xx_ends_all),
         WITH_WORLD(the_caller_hangs_up),
         WITH_WORLD(unequal_ones_in_order),
