@@ -197,7 +197,7 @@ static void on_worker(uv_work_t *work)
     doctor_ports(&v->found, &v->n->config);
     doctor_disk(&v->found, v->n->config.data);
     doctor_clock(&v->found);
-    doctor_certificates(&v->found, &v->n->identity, node_wall());
+    doctor_certificates(&v->found, &v->n->identity, v->n->config.sip_certificate, node_wall());
     doctor_ways(&v->found, v->ways, v->way_count);
 }
 

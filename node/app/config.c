@@ -155,6 +155,8 @@ struct raw {
 static const struct field sip_fields[] = {
     {"listen", FIELD_LIST, true, &form_sip_listen, AT(sip_listen), AT(sip_listen_count), CONFIG_LISTEN_MAX, NULL, 0},
     {"advertise", FIELD_TEXT, false, &form_host, AT(sip_advertise), 0, 0, NULL, 0},
+    {"certificate", FIELD_TEXT, false, &form_path, AT(sip_certificate), 0, 0, NULL, 0},
+    {"key", FIELD_TEXT, false, &form_path, AT(sip_key), 0, 0, NULL, 0},
     {"session", FIELD_TEXT, false, &form_session, offsetof(struct raw, session), 0, 0, NULL, 0},
     {"no_answer", FIELD_TEXT, false, &form_duration, offsetof(struct raw, no_answer), 0, 0, NULL, 0},
 };
@@ -277,6 +279,19 @@ static enum err check_reachable(const struct reader *r, const yaml_node_t *mesh)
     return ERR_OK;
 }
 
+/* A certificate is of no use without its key, nor is that without it. */
+static enum err check_certificate(const struct reader *r, const yaml_node_t *sip)
+{
+    const struct config *c = &r->raw->config;
+    if ((c->sip_certificate == NULL) == (c->sip_key == NULL)) return ERR_OK;
+    if (c->sip_key == NULL) {
+        return fail(r, value_of(r, sip, "certificate"), ERR_SYNTAX,
+                    "certificate: its key is missing: add key: \"FILE\" beside it");
+    }
+    return fail(r, value_of(r, sip, "key"), ERR_SYNTAX,
+                "key: its certificate is missing: add certificate: \"FILE\" beside it");
+}
+
 static enum err read_field(const struct reader *r, yaml_node_t *value, const struct field *f)
 {
     switch (f->type) {
@@ -285,6 +300,7 @@ static enum err read_field(const struct reader *r, yaml_node_t *value, const str
     case FIELD_MAPPING: break;
     }
     enum err e = read_mapping(r, value, f->key, f->fields, f->field_count);
+    if (e == ERR_OK && f->fields == sip_fields) e = check_certificate(r, value);
     if (e != ERR_OK || f->fields != mesh_fields) return e;
     r->raw->config.mesh = true;
     return check_reachable(r, value);

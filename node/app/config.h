@@ -21,7 +21,9 @@ struct config {
     const char *data;
     const char *sip_listen[CONFIG_LISTEN_MAX];
     size_t sip_listen_count;
-    const char *sip_advertise;  /* "" : the listener's own address */
+    const char *sip_advertise;   /* "" : the listener's own address */
+    const char *sip_certificate; /* PEM, shown by TLS to all who are no members; NULL: the member's certificate is */
+    const char *sip_key;
     uint32_t sip_session_s;     /* refresh interval that calls without one are asked to keep; 0: they are not */
     uint32_t sip_no_answer_ms;  /* a target that gave no response at all is left after this long */
     bool mesh;                  /* false: a node on its own */

@@ -38,7 +38,8 @@ void doctor_ports(struct doctor *d, const struct config *config);
 void doctor_disk(struct doctor *d, const char *data);
 /* Whether the system's clock is kept by a time server. */
 void doctor_clock(struct doctor *d);
-void doctor_certificates(struct doctor *d, const struct identity *identity, struct wall now);
+/* sip: the file that others than members are shown, NULL none. */
+void doctor_certificates(struct doctor *d, const struct identity *identity, const char *sip, struct wall now);
 /* doctor_ways.c */
 /* Another node's SIP port, and what came of a connection to it. */
 struct doctor_way {

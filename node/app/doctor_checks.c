@@ -212,7 +212,9 @@ static int days_until(const ASN1_TIME *t, time_t now, bool *known)
     return seconds < 0 && days == 0 ? -1 : days;
 }
 
-static void check_certificate(struct doctor *d, const char *what, const char *path, const char *mend, time_t now)
+/* refuses: who does not accept it any more. */
+static void check_certificate(struct doctor *d, const char *what, const char *path, const char *refuses,
+                              const char *mend, time_t now)
 {
     X509 *cert = path != NULL ? read_certificate(path) : NULL;
     bool known = false;
@@ -223,7 +225,7 @@ static void check_certificate(struct doctor *d, const char *what, const char *pa
     if (cert == NULL || !known || !begins_known) {
         doctor_add(d, "certificate", DOCTOR_FAILED, what, mend, "%s cannot be read", path);
     } else if (left < 0) {
-        doctor_add(d, "certificate", DOCTOR_FAILED, what, mend, "it has expired: no other node talks with this one");
+        doctor_add(d, "certificate", DOCTOR_FAILED, what, mend, "it has expired: %s", refuses);
     } else if (begins > 0) {
         doctor_add(d, "certificate", DOCTOR_FAILED, what, "set the clock right", "it begins to be valid in %d days",
                    begins);
@@ -235,11 +237,14 @@ static void check_certificate(struct doctor *d, const char *what, const char *pa
     X509_free(cert);
 }
 
-void doctor_certificates(struct doctor *d, const struct identity *identity, struct wall now)
+void doctor_certificates(struct doctor *d, const struct identity *identity, const char *sip, struct wall now)
 {
     time_t at = (time_t)(now.ms / 1000);
-    check_certificate(d, "of this node", identity->cert_file,
+    const char *alone = "no other node talks with this one";
+    check_certificate(d, "of this node", identity->cert_file, alone,
                       "invite the node again under its name (node invite), and node join there", at);
-    check_certificate(d, "of the cluster", identity->ca_file, "make a new CA (ca init), and invite every node again",
-                      at);
+    check_certificate(d, "of the cluster", identity->ca_file, alone,
+                      "make a new CA (ca init), and invite every node again", at);
+    check_certificate(d, "of sip.certificate", sip, "phones and trunks that look at it do not talk with this node",
+                      "renew it, and have the node read it again (SIGHUP, systemctl reload)", at);
 }

@@ -124,6 +124,15 @@ static enum err open_store(struct node *n, struct err_info *info)
     return e;
 }
 
+struct tls_files node_tls_files(const struct node *n)
+{
+    return (struct tls_files){.cert = n->identity.cert_file,
+                              .key = n->identity.key_file,
+                              .ca = n->identity.ca_file,
+                              .public_cert = n->config.sip_certificate,
+                              .public_key = n->config.sip_key};
+}
+
 static enum err open_edge(struct node *n, struct err_info *info)
 {
     struct edge_options options = {
@@ -132,9 +141,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
         .node = {slice_of(n->config.node), slice_of(n->config.site), SLICE(TANDEM_VERSION)},
         .listen = n->config.sip_listen,
         .listen_count = n->config.sip_listen_count,
-        .tls_cert_file = n->identity.cert_file,
-        .tls_key_file = n->identity.key_file,
-        .tls_ca_file = n->identity.ca_file,
+        .tls = node_tls_files(n),
         .advertise = slice_of(n->config.sip_advertise),
         .seed = rng_next(&n->rng),
         .session_s = n->config.sip_session_s,
@@ -287,6 +294,21 @@ static void trunk_calls_gauge(void *ctx, struct slice name, struct usage_view vi
     metrics_gauge(ctx, "tandem_trunk_calls", "Calls of the trunk at this node", &label, 1, (double)view.live);
 }
 
+static void certificate_gauges(struct node *n, struct metrics_writer *w)
+{
+    struct tls_ends ends = edge_tls_ends(n->edge);
+    const struct {
+        struct slice name;
+        int64_t end_s;
+    } all[] = {{SLICE("node"), ends.member_s}, {SLICE("sip"), ends.public_s}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct metrics_label label = {"certificate", all[i].name};
+        if (all[i].end_s == 0) continue;
+        metrics_gauge(w, "tandem_certificate_left_seconds", "Until the certificate ends that is shown by TLS", &label,
+                      1, (double)(all[i].end_s - node_wall().ms / 1000));
+    }
+}
+
 static void gauges(void *ctx, struct metrics_writer *w)
 {
     struct node *n = ctx;
@@ -307,6 +329,7 @@ static void gauges(void *ctx, struct metrics_writer *w)
     usage_each(n->usage, trunk_calls_gauge, w);
     metrics_gauge(w, "tandem_call_records_lost", "Call records that the disk did not take", NULL, 0,
                   (double)calls_lost(n->calls));
+    certificate_gauges(n, w);
     struct repl_floor_view f = repl_floor(n->repl);
     metrics_gauge(w, "tandem_tombstones", "Deletions that not every node is known to have", NULL, 0,
                   (double)f.tombstones);

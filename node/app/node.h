@@ -199,6 +199,8 @@ bool node_fit(void *ctx, struct buf *text);
 /* Takes over what can change without a restart: log level and seeds. Logs what differs and cannot. fresh is borrowed.
  */
 void node_reload(struct node *n, const struct config *fresh);
+/* What the SIP edge shows by TLS. */
+struct tls_files node_tls_files(const struct node *n);
 
 /* ---- jobs.c ---- */
 /* What happens when a queued store job ends. */

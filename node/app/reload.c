@@ -1,5 +1,5 @@
-/* reload: SIGHUP: what of a changed configuration can be taken over while calls go on: the log level, and seeds to
- * dial. The rest is named in the log, so that nobody believes that it holds. */
+/* reload: SIGHUP: what of a changed configuration can be taken over while calls go on: the log level, seeds to dial,
+ * and what the certificates' files hold. The rest is named in the log, so that nobody believes that it holds. */
 #include "node/app/node.h"
 
 static bool differs(const char *a, const char *b)
@@ -30,6 +30,8 @@ static void name_what_waits(const struct node *n, const struct config *fresh)
         {"sip.listen",
          lists_differ(old->sip_listen, old->sip_listen_count, fresh->sip_listen, fresh->sip_listen_count)},
         {"sip.advertise", differs(old->sip_advertise, fresh->sip_advertise)},
+        {"sip.certificate", differs(old->sip_certificate, fresh->sip_certificate)},
+        {"sip.key", differs(old->sip_key, fresh->sip_key)},
         {"sip.session", old->sip_session_s != fresh->sip_session_s},
         {"sip.no_answer", old->sip_no_answer_ms != fresh->sip_no_answer_ms},
         {"mesh", old->mesh != fresh->mesh},
@@ -48,6 +50,17 @@ static void name_what_waits(const struct node *n, const struct config *fresh)
     }
 }
 
+/* A renewed one is shown from the next connection on. */
+static void take_certificates(struct node *n)
+{
+    struct err_info info = {0};
+    struct tls_files files = node_tls_files(n);
+    enum err e = n->edge != NULL ? edge_tls_reload(n->edge, &files, &info) : ERR_OK;
+    if (e == ERR_OK) return;
+    log_event(&n->log, LOG_ERROR, "main", "certificate-refused", "why=\"%s; those in use stay\"",
+              info.text[0] != '\0' ? info.text : err_name(e));
+}
+
 void node_reload(struct node *n, const struct config *fresh)
 {
     n->config.log_level = fresh->log_level;
@@ -58,6 +71,7 @@ void node_reload(struct node *n, const struct config *fresh)
             log_event(&n->log, LOG_WARN, "main", "seed-refused", "address=%s err=\"%s\"", fresh->seeds[i], err_name(e));
         }
     }
+    take_certificates(n);
     name_what_waits(n, fresh);
     log_event(&n->log, LOG_INFO, "main", "reloaded", "log=%s seeds=%zu", log_level_name(fresh->log_level),
               fresh->seed_count);

@@ -239,7 +239,7 @@ static enum err copy_texts(struct edge *e)
         if (texts[i]->p == NULL) return ERR_NOMEM;
     }
     e->o.listen = NULL; /* only the transport needed them */
-    e->o.tls_cert_file = e->o.tls_key_file = e->o.tls_ca_file = NULL;
+    e->o.tls = (struct tls_files){0};
     return ERR_OK;
 }
 
@@ -331,9 +331,7 @@ static enum err open_transport(struct edge *e, const struct edge_options *o, str
         .log = e->log,
         .listen = o->listen,
         .listen_count = o->listen_count,
-        .tls_cert_file = o->tls_cert_file,
-        .tls_key_file = o->tls_key_file,
-        .tls_ca_file = o->tls_ca_file,
+        .tls = o->tls,
         .seed = rng_next(&e->rng),
         .on_message = on_message,
         .on_fault = on_fault,
@@ -437,6 +435,16 @@ static void begin_close(struct edge *e)
 static void on_drained(uv_timer_t *timer)
 {
     begin_close(timer->data);
+}
+
+enum err edge_tls_reload(struct edge *e, const struct tls_files *files, struct err_info *info)
+{
+    return transport_tls_reload(e->transport, files, info);
+}
+
+struct tls_ends edge_tls_ends(const struct edge *e)
+{
+    return transport_tls_ends(e->transport);
 }
 
 void edge_refuse_new(struct edge *e, bool on)

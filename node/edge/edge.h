@@ -244,7 +244,7 @@ struct edge_options {
     } node;
     const char *const *listen;
     size_t listen_count;
-    const char *tls_cert_file, *tls_key_file, *tls_ca_file;
+    struct tls_files tls;
     struct slice advertise;                  /* host to put into Via and Record-Route, "" : the listener's */
     unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
     bool has_other_key;
@@ -258,6 +258,9 @@ struct edge_options {
 };
 
 MUST_CHECK enum err edge_open(const struct edge_options *options, struct edge **out, struct err_info *info);
+/* See transport_tls_reload. */
+MUST_CHECK enum err edge_tls_reload(struct edge *e, const struct tls_files *files, struct err_info *info);
+struct tls_ends edge_tls_ends(const struct edge *e);
 /* Refuses everything outside dialogs with 503 and Retry-After, or ends that. What is in progress goes on. */
 void edge_refuse_new(struct edge *e, bool on);
 /* drain: takes no new calls (503), waits for transactions in progress up to drain_ms, then closes. */

@@ -11,9 +11,10 @@
 #include "node/plan/object.h"
 
 struct tls_context {
-    SSL_CTX *server;
-    SSL_CTX *member; /* client towards members; NULL without a CA */
-    SSL_CTX *guest;  /* client towards everyone else; its store has the system's authorities */
+    SSL_CTX *server;  /* what is shown to everybody */
+    SSL_CTX *members; /* what is shown to members, where that is another certificate; else NULL */
+    SSL_CTX *member;  /* client towards members */
+    SSL_CTX *guest;   /* client towards everyone else; its store has the system's authorities */
     bool has_ca;
 };
 
@@ -22,6 +23,7 @@ struct tls_session {
     BIO *in;                 /* owned by ssl */
     BIO *out;                /* owned by ssl */
     X509_STORE *authorities; /* the system's; a reference */
+    SSL_CTX *members;        /* the context's; a reference, NULL where it has none */
     bool judge;              /* the certificate is judged against the cluster CA */
     bool chained;            /* the handshake proved a chain to the system's authorities */
     bool unproved;           /* it did not verify */
@@ -76,6 +78,8 @@ static enum err file_bad(struct err_info *info, const char *what, const char *fi
 
 static enum err use_identity(SSL_CTX *c, const char *cert_file, const char *key_file, struct err_info *info)
 {
+    if (key_file == NULL)
+        return err_fail(info, ERR_AUTH, "TLS certificate \"%s\" has no key file beside it", cert_file);
     if (SSL_CTX_use_certificate_chain_file(c, cert_file) != 1) return file_bad(info, "certificate", cert_file);
     if (SSL_CTX_use_PrivateKey_file(c, key_file, SSL_FILETYPE_PEM) != 1) return file_bad(info, "key", key_file);
     if (SSL_CTX_check_private_key(c) != 1) return file_bad(info, "key", key_file);
@@ -85,9 +89,10 @@ static enum err use_identity(SSL_CTX *c, const char *cert_file, const char *key_
 static enum err trust_cluster(struct tls_context *c, const char *ca_file, struct err_info *info)
 {
     /* Clients are not told this CA's name: a trunk would then keep back its certificate, which is of another one. */
-    if (SSL_CTX_load_verify_locations(c->server, ca_file, NULL) != 1 ||
-        SSL_CTX_load_verify_locations(c->member, ca_file, NULL) != 1) {
-        return file_bad(info, "CA", ca_file);
+    SSL_CTX *const all[] = {c->server, c->members, c->member};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] != NULL && SSL_CTX_load_verify_locations(all[i], ca_file, NULL) != 1)
+            return file_bad(info, "CA", ca_file);
     }
     return ERR_OK;
 }
@@ -102,27 +107,48 @@ static int note_unproved(int ok, X509_STORE_CTX *store)
     return 1;
 }
 
-enum err tls_context_new(const char *cert_file, const char *key_file, const char *ca_file, struct tls_context **out,
-                         struct err_info *info)
+/* A member says so by the name that it asks for. */
+static int choose_certificate(SSL *ssl, int *alert, void *ctx)
+{
+    const struct tls_session *s = SSL_get_app_data(ssl);
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    (void)alert;
+    (void)ctx; /* the context may be gone already */
+    if (name == NULL || strcmp(name, TLS_MEMBER_NAME) != 0) return SSL_TLSEXT_ERR_NOACK;
+    return SSL_set_SSL_CTX(ssl, s->members) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static enum err use_files(struct tls_context *c, const struct tls_files *f, struct err_info *info)
+{
+    bool is_public = f->public_cert != NULL;
+    enum err err =
+        use_identity(c->server, is_public ? f->public_cert : f->cert, is_public ? f->public_key : f->key, info);
+    if (err == ERR_OK && is_public) err = use_identity(c->guest, f->public_cert, f->public_key, info);
+    if (err == ERR_OK && f->cert != NULL) err = use_identity(c->member, f->cert, f->key, info);
+    if (err == ERR_OK && c->members != NULL) err = use_identity(c->members, f->cert, f->key, info);
+    if (err == ERR_OK && f->ca != NULL) err = trust_cluster(c, f->ca, info);
+    return err;
+}
+
+enum err tls_context_new(const struct tls_files *files, struct tls_context **out, struct err_info *info)
 {
     enum err err = ERR_NOMEM;
+    bool two = files->public_cert != NULL && files->cert != NULL;
     struct tls_context *c = calloc(1, sizeof *c);
     ERR_clear_error();
     if (c == NULL) goto out;
     c->server = context_base(TLS_server_method());
+    c->members = two ? context_base(TLS_server_method()) : NULL;
     c->member = context_base(TLS_client_method());
     c->guest = context_base(TLS_client_method());
-    if (c->server == NULL || c->member == NULL || c->guest == NULL) {
+    if (c->server == NULL || (two && c->members == NULL) || c->member == NULL || c->guest == NULL) {
         err = err_fail(info, ERR_NOMEM, "TLS cannot be set up: no memory");
         goto out;
     }
-    err = use_identity(c->server, cert_file, key_file, info);
+    c->has_ca = files->ca != NULL;
+    err = use_files(c, files, info);
     if (err != ERR_OK) goto out;
-    err = use_identity(c->member, cert_file, key_file, info);
-    if (err != ERR_OK) goto out;
-    c->has_ca = ca_file != NULL;
-    if (c->has_ca) err = trust_cluster(c, ca_file, info);
-    if (err != ERR_OK) goto out;
+    if (two) (void)SSL_CTX_set_tlsext_servername_callback(c->server, choose_certificate); /* cannot fail */
     SSL_CTX_set_verify(c->server, SSL_VERIFY_PEER, note_unproved);
     SSL_CTX_set_verify(c->member, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_verify(c->guest, SSL_VERIFY_PEER, NULL);
@@ -139,9 +165,22 @@ void tls_context_free(struct tls_context *c)
 {
     if (c == NULL) return;
     SSL_CTX_free(c->server);
+    SSL_CTX_free(c->members);
     SSL_CTX_free(c->member);
     SSL_CTX_free(c->guest);
     free(c);
+}
+
+static int64_t end_of(const SSL_CTX *c)
+{
+    const X509 *cert = c != NULL ? SSL_CTX_get0_certificate(c) : NULL;
+    struct tm tm;
+    return cert != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+struct tls_ends tls_context_ends(const struct tls_context *c)
+{
+    return (struct tls_ends){.member_s = end_of(c->member), .public_s = end_of(c->guest)};
 }
 
 /* ---- sessions ---- */
@@ -166,12 +205,17 @@ struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role)
     }
     s->authorities = SSL_CTX_get_cert_store(c->guest);
     if (X509_STORE_up_ref(s->authorities) != 1) s->authorities = NULL;
+    if (c->members != NULL && SSL_CTX_up_ref(c->members) == 1) s->members = c->members;
     SSL_set_bio(s->ssl, s->in, s->out);
     (void)SSL_set_app_data(s->ssl, s);
     if (role == TLS_SERVER) {
         SSL_set_accept_state(s->ssl);
     } else {
         SSL_set_connect_state(s->ssl);
+    }
+    if (role == TLS_CLIENT_MEMBER && SSL_set_tlsext_host_name(s->ssl, TLS_MEMBER_NAME) != 1) {
+        tls_session_free(s);
+        return NULL;
     }
     return s;
 }
@@ -181,6 +225,7 @@ void tls_session_free(struct tls_session *s)
     if (s == NULL) return;
     SSL_free(s->ssl);
     X509_STORE_free(s->authorities);
+    SSL_CTX_free(s->members);
     free(s);
 }
 

@@ -2,22 +2,39 @@
  *
  * A member is a peer whose certificate verifies against the cluster CA and whose common name is a valid node name (RFC
  * 5922 is not used between members: the CA signs nothing but nodes). The server asks for a certificate and accepts a
- * peer without one, or with one of another CA, as a guest; the names of one
- * that chains to the system's authorities can be asked for. TLS 1.2 and 1.3, no renegotiation, no compression, no
- * session resumption (a resumed session would carry an old verdict). */
+ * peer without one, or with one of another CA, as a guest; the names of one that chains to the system's authorities can
+ * be asked for. A member asks for TLS_MEMBER_NAME (SNI) and is shown the member's certificate, everybody else the
+ * public one. TLS 1.2 and 1.3, no renegotiation, no compression, no session resumption (a resumed session would carry
+ * an old verdict). */
 #ifndef TANDEM_EDGE_TLS_H
 #define TANDEM_EDGE_TLS_H
 
 #include "node/base/bytes.h"
 #include "node/base/limits.h"
 
+#define TLS_MEMBER_NAME "tandem"
+
 struct tls_context;
 struct tls_session;
 
-/* ca_file may be NULL: then nobody is a member. ERR_AUTH with the file and what is wrong with it, ERR_NOMEM. */
-MUST_CHECK enum err tls_context_new(const char *cert_file, const char *key_file, const char *ca_file,
-                                    struct tls_context **out, struct err_info *info);
+/* PEM files. One certificate at least, each with its key. A certificate may be followed by those of the authorities
+ * between. */
+struct tls_files {
+    const char *cert, *key;               /* of the member; NULL: there are no members */
+    const char *ca;                       /* of the cluster; NULL: nobody is a member */
+    const char *public_cert, *public_key; /* towards all who are no members; NULL: as a server the member's, as a
+                                             client none */
+};
+/* ERR_AUTH with the file and what is wrong with it, ERR_NOMEM. */
+MUST_CHECK enum err tls_context_new(const struct tls_files *files, struct tls_context **out, struct err_info *info);
 void tls_context_free(struct tls_context *c); /* NULL allowed; sessions may live on */
+
+/* When the certificates in use end, seconds since 1970; 0: there is none. */
+struct tls_ends {
+    int64_t member_s;
+    int64_t public_s;
+};
+struct tls_ends tls_context_ends(const struct tls_context *c);
 
 enum tls_role {
     TLS_SERVER,
@@ -25,7 +42,7 @@ enum tls_role {
     TLS_CLIENT_PUBLIC  /* the server must prove a chain to the system's authorities; its name: tls_session_proves */
 };
 struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role); /* NULL: no memory */
-/* Before the handshake of a client: the name that it asks for (SNI); an IP literal asks for none. ERR_NOMEM. */
+/* Before the handshake of a public client: the name that it asks for (SNI); an IP literal asks for none. ERR_NOMEM. */
 MUST_CHECK enum err tls_session_ask(struct tls_session *s, const char *host);
 void tls_session_free(struct tls_session *s); /* NULL allowed */
 

@@ -14,7 +14,6 @@
 
 #include "node/edge/stream.h"
 #include "node/edge/stream_table.h"
-#include "node/edge/tls.h"
 #include "node/edge/udp.h"
 
 /* Rounds of reporting and writing in one turn: a report may cause a send, which may fail. The rest waits for the next
@@ -246,8 +245,10 @@ static enum err listener_open(struct transport *t, struct listener *l, const cha
     if (err != ERR_OK) return err;
     show(l);
     if (shown->transport == PLAN_TLS && t->tls == NULL) {
-        return err_fail(info, ERR_AUTH, "%s needs a TLS certificate and key: join the cluster or remove the listener",
-                        shown->text);
+        return err_fail(
+            info, ERR_AUTH,
+            "%s needs a certificate: join a cluster, or set sip.certificate and sip.key, or remove the listener",
+            shown->text);
     }
     err = shown->transport == PLAN_UDP ? udp_socket_open(&shown->local, &l->fd)
                                        : stream_socket_open(&shown->local, &l->fd);
@@ -300,11 +301,8 @@ static enum err prepare_parts(struct transport *t, struct err_info *info)
     if (t->ring == NULL || stream_table_init(t) != ERR_OK) {
         return err_fail(info, ERR_NOMEM, "no memory for the SIP transports");
     }
-    if (o->tls_cert_file == NULL) return ERR_OK;
-    if (o->tls_key_file == NULL) {
-        return err_fail(info, ERR_AUTH, "TLS certificate \"%s\" has no key file beside it", o->tls_cert_file);
-    }
-    return tls_context_new(o->tls_cert_file, o->tls_key_file, o->tls_ca_file, &t->tls, info);
+    bool tls = o->tls.cert != NULL || o->tls.public_cert != NULL;
+    return tls ? tls_context_new(&o->tls, &t->tls, info) : ERR_OK;
 }
 
 static enum err attach(struct transport *t, struct err_info *info)
@@ -365,13 +363,24 @@ enum err transport_open(const struct transport_options *options, struct transpor
     }
     /* The caller's list may go; nothing reads it from here on. */
     t->options.listen = NULL;
-    t->options.tls_cert_file = t->options.tls_key_file = t->options.tls_ca_file = NULL;
+    t->options.tls = (struct tls_files){0};
     t->options.limits = NULL;
     *out = t;
     return ERR_OK;
 }
 
 /* ---- use ---- */
+
+enum err transport_tls_reload(struct transport *t, const struct tls_files *files, struct err_info *info)
+{
+    struct tls_context *fresh = NULL;
+    if (t->tls == NULL) return ERR_OK;
+    enum err err = tls_context_new(files, &fresh, info);
+    if (err != ERR_OK) return err;
+    tls_context_free(t->tls);
+    t->tls = fresh;
+    return ERR_OK;
+}
 
 static enum err send_any(struct transport *t, const struct flow *to, bool expect_member, struct slice host,
                          struct slice data, uint64_t token)
@@ -386,6 +395,11 @@ static enum err send_any(struct transport *t, const struct flow *to, bool expect
     }
     if (to->transport == PLAN_TLS && t->tls == NULL) return ERR_UNREACHABLE;
     return stream_send(t, to, expect_member, host, data, token);
+}
+
+struct tls_ends transport_tls_ends(const struct transport *t)
+{
+    return t->tls != NULL ? tls_context_ends(t->tls) : (struct tls_ends){0};
 }
 
 enum err transport_send(struct transport *t, const struct flow *to, bool expect_member, struct slice data,

@@ -13,6 +13,7 @@
 
 #include "node/base/counter.h"
 #include "node/base/log.h"
+#include "node/edge/tls.h"
 #include "node/plan/object.h"
 #include "node/sip/view.h"
 
@@ -55,9 +56,7 @@ struct transport_options {
     const struct log *log;
     const char *const *listen; /* "udp:10.1.0.1:5060", "tcp:...", "tls:...": port 0 takes a free one */
     size_t listen_count;
-    const char *tls_cert_file; /* NULL: no TLS; a tls: listener is then an error */
-    const char *tls_key_file;
-    const char *tls_ca_file; /* cluster CA: decides flow.member */
+    struct tls_files tls; /* no certificate: no TLS; a tls: listener is then an error */
     uint64_t seed;
     /* One whole message; data is writable and valid for the call. Not called for keep-alives. */
     void (*on_message)(void *ctx, const struct flow *from, struct sip_view *v);
@@ -84,6 +83,11 @@ MUST_CHECK enum err transport_open(const struct transport_options *options, stru
 /* Tries once to write what is queued, then closes everything; closed (may be NULL) is called when all memory is freed.
  */
 void transport_close(struct transport *t, void (*closed)(void *ctx), void *ctx);
+
+/* New TLS connections use what the files hold now; those that are there go on. On an error everything stays as it was.
+ * ERR_AUTH (which file, and why), ERR_NOMEM. */
+MUST_CHECK enum err transport_tls_reload(struct transport *t, const struct tls_files *files, struct err_info *info);
+struct tls_ends transport_tls_ends(const struct transport *t);
 
 /* How long the datagrams that are being delivered had to wait; 0 for what came by a connection. */
 uint64_t transport_age_ms(const struct transport *t);
@@ -121,9 +125,6 @@ uint64_t transport_domain(const struct transport *t, struct slice host);
  * a member, or proved none. Of the flow's connection, or when it has none yet, of the one that a send would take. Valid
  * for the call. */
 struct slice transport_peer_names(struct transport *t, const struct flow *flow);
-/* Whether a connection that is up, or being made, leads to the flow's address. */
-bool transport_connected(const struct transport *t, const struct flow *to);
-
 /* Whether a connection that is up, or being made, leads to the flow's address. */
 bool transport_connected(const struct transport *t, const struct flow *to);
 

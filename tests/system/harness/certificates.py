@@ -12,12 +12,13 @@ def authority(folder, name):
             "-addext", "keyUsage=critical,keyCertSign", "-out", folder / f"{name}.pem")
 
 
-def certificate(folder, ca, name):
-    """(certificate, key) for a SIP domain."""
+def certificate(folder, ca, name, usage="serverAuth"):
+    """(certificate, key) for a SIP domain, or an IPv4 address."""
     request, key, made, extensions = (folder / f"{ca}-{name}.{n}" for n in ("request", "key", "pem", "extensions"))
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-subj", "/CN=x",
             "-out", request)
-    extensions.write_text(f"basicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:{name}\nextendedKeyUsage=serverAuth\n")
+    kind = "IP" if name.replace(".", "").isdigit() else "DNS"
+    extensions.write_text(f"basicConstraints=critical,CA:FALSE\nsubjectAltName={kind}:{name}\nextendedKeyUsage={usage}\n")
     openssl("x509", "-req", "-in", request, "-CA", folder / f"{ca}.pem", "-CAkey", folder / f"{ca}.key", "-CAcreateserial",
             "-days", 10, "-extfile", extensions, "-out", made)
     return made, key

@@ -65,6 +65,11 @@ class Node:
             lines.append(f"mesh: {{ listen: \"{self.mesh}\", advertise: \"{self.mesh}\", seeds: {json.dumps(list(seeds))} }}")
         self.config.write_text("\n".join(lines) + "\n" + extra)
 
+    def show(self, certificate, key):
+        """What others than members are shown by TLS, from the next start."""
+        own = f"sip: {{ certificate: \"{certificate}\", key: \"{key}\", "
+        self.config.write_text(self.config.read_text().replace("sip: { ", own, 1))
+
     def start(self, wait=True):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:

@@ -22,9 +22,10 @@ class Registrar:
         self.address, self.process = address, None
         self.words = {**DEFAULTS, "OWN": address, "PHONE": phone, "NODES": nodes, **words}
 
-    def secure(self, certificate, key):
-        """By TLS as well, with that certificate."""
-        self.words.update(DEFINES="#!define WITH_TLS", CERTIFICATE=certificate, PRIVATE_KEY=key)
+    def secure(self, certificate, key, client_ca=None):
+        """By TLS as well, with that certificate, for who proves one of client_ca."""
+        defines = "#!define WITH_TLS" + ("\n#!define WITH_CLIENTS" if client_ca else "")
+        self.words.update(DEFINES=defines, CERTIFICATE=certificate, PRIVATE_KEY=key, CLIENT_CA=client_ca)
         return self
 
     def start(self, **words):

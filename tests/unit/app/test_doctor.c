@@ -138,7 +138,7 @@ static void certificates(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct doctor d = {0};
         write_certificate(path, rows[i].days);
-        doctor_certificates(&d, &identity, now);
+        doctor_certificates(&d, &identity, NULL, now);
         assert_int_equal(d.count, 1); /* without a CA there is no second one */
         assert_int_equal(d.items[0].state, rows[i].state);
         assert_non_null(strstr(d.items[0].text, rows[i].text));
@@ -147,12 +147,20 @@ static void certificates(void **state)
     }
     struct doctor d = {0};
     assert_int_equal(truncate(path, 10), 0);
-    doctor_certificates(&d, &identity, now);
+    doctor_certificates(&d, &identity, NULL, now);
     assert_non_null(strstr(d.items[0].text, "cannot be read"));
     doctor_fini(&d);
     write_certificate(path, 100);
-    doctor_certificates(&d, &identity, (struct wall){now.ms - INT64_C(500) * 86400000});
+    doctor_certificates(&d, &identity, NULL, (struct wall){now.ms - INT64_C(500) * 86400000});
     assert_non_null(strstr(d.items[0].text, "begins to be valid"));
+    doctor_fini(&d);
+    /* what phones and trunks are shown is looked at as well */
+    write_certificate(path, -1);
+    doctor_certificates(&d, &(struct identity){0}, path, now);
+    assert_int_equal(d.count, 1);
+    assert_int_equal(d.items[0].state, DOCTOR_FAILED);
+    assert_non_null(strstr(d.items[0].text, "phones and trunks"));
+    assert_non_null(strstr(d.items[0].mend, "SIGHUP"));
     doctor_fini(&d);
     assert_int_equal(unlink(path), 0);
 }

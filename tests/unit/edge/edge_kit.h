@@ -404,9 +404,9 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
         (void)snprintf(paths[0], sizeof paths[0], "%s/cert.pem", tls_dir);
         (void)snprintf(paths[1], sizeof paths[1], "%s/key.pem", tls_dir);
         (void)snprintf(paths[2], sizeof paths[2], "%s/ca.pem", tls_dir);
-        o.tls_cert_file = paths[0];
-        o.tls_key_file = paths[1];
-        o.tls_ca_file = paths[2];
+        o.tls.cert = paths[0];
+        o.tls.key = paths[1];
+        o.tls.ca = paths[2];
     }
     if (edge_open(&o, &n->edge, &info) != ERR_OK) fail_msg("%s", info.text);
     n->port = sock_address_port(&transport_listener_at(edge_transport(n->edge), 0)->local);

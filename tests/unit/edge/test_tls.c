@@ -285,22 +285,24 @@ static void test_files(void **state)
     struct side s;
     (void)state;
     const struct {
-        const char *cert, *key, *ca, *says;
+        struct tls_files files;
+        const char *says;
     } rows[] = {
-        {"/nonexistent/node.pem", hq.key, cluster.file, "/nonexistent/node.pem"},
-        {hq.cert, "/nonexistent/node.key", cluster.file, "/nonexistent/node.key"},
-        {hq.cert, other.key, cluster.file, other.key},
-        {hq.cert, hq.key, "/nonexistent/ca.pem", "/nonexistent/ca.pem"},
-        {hq.cert, hq.key, hq.key, hq.key},
-        {hq.cert, NULL, cluster.file, "no key file"},
+        {{"/nonexistent/node.pem", hq.key, cluster.file, NULL, NULL}, "/nonexistent/node.pem"},
+        {{hq.cert, "/nonexistent/node.key", cluster.file, NULL, NULL}, "/nonexistent/node.key"},
+        {{hq.cert, other.key, cluster.file, NULL, NULL}, other.key},
+        {{hq.cert, hq.key, "/nonexistent/ca.pem", NULL, NULL}, "/nonexistent/ca.pem"},
+        {{hq.cert, hq.key, hq.key, NULL, NULL}, hq.key},
+        {{hq.cert, NULL, cluster.file, NULL, NULL}, "no key file"},
+        {{hq.cert, hq.key, cluster.file, "/nonexistent/sip.pem", hq.key}, "/nonexistent/sip.pem"},
+        {{hq.cert, hq.key, cluster.file, other.cert, hq.key}, hq.key},
+        {{NULL, NULL, NULL, other.cert, NULL}, other.cert},
     };
     kit_loop_init(&k);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct transport_options o = side_options(&s, &k, list, 1);
         struct err_info info = {0};
-        o.tls_cert_file = rows[i].cert;
-        o.tls_key_file = rows[i].key;
-        o.tls_ca_file = rows[i].ca;
+        o.tls = rows[i].files;
         assert_int_equal(transport_open(&o, &s.t, &info), ERR_AUTH);
         if (strstr(info.text, rows[i].says) == NULL) fail_msg("row %zu: %s", i, info.text);
     }

@@ -32,6 +32,97 @@ static void test_public(void **state)
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
 
+/* Two members that show others a certificate of another authority: among themselves they are members. */
+static void members_know_each_other(void **state)
+{
+    struct kit_loop k;
+    struct side a;
+    struct side b;
+    struct identity hq = node("hq-1");
+    struct identity campus = node("campus-1");
+    struct identity shown = make_identity(&foreign, "sip.hq.example", 14);
+    (void)state;
+    kit_loop_init(&k);
+    tls_start_public(&a, &k, &hq, &shown);
+    tls_start_public(&b, &k, &campus, &shown);
+    struct flow to = flow_to(PLAN_TLS, side_address(&b));
+    b.echo = true;
+    assert_int_equal(side_send(&a, &to, true, sip_text("call", 0), 8), ERR_OK);
+    run_until(&k, a.messages == 1);
+    assert_true(b.last_flow.member);
+    assert_string_equal(b.last_flow.peer_name, "hq-1");
+    assert_string_equal(a.last_flow.peer_name, "campus-1");
+    side_stop(&a);
+    side_stop(&b);
+    kit_loop_fini(&k);
+}
+
+/* Others see the public one: as the server's, and where they ask, as the client's. */
+static void others_are_shown_the_public_one(void **state)
+{
+    struct identity hq = node("hq-1");
+    struct identity shown = make_identity(&foreign, "sip.hq.example", 14);
+    struct identity carrier = make_identity(&foreign, "sip.carrier.example", 19);
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", foreign.file, 1), 0);
+    for (int alone = 0; alone <= 1; alone++) {
+        struct kit_loop k;
+        struct side a;
+        struct side b;
+        kit_loop_init(&k);
+        tls_start_public(&a, &k, alone ? NULL : &hq, &shown);
+        tls_start_public(&b, &k, NULL, &carrier);
+        struct flow to = flow_to(PLAN_TLS, side_address(&b));
+        assert_int_equal(side_send(&a, &to, false, sip_text("call", 0), 8), ERR_OK);
+        run_until(&k, b.messages == 1);
+        assert_string_equal(transport_peer_names(b.t, &b.last_flow).p, "sip.hq.example");
+        to = flow_to(PLAN_TLS, side_address(&a));
+        to.domain = transport_domain(b.t, SLICE("sip.hq.example"));
+        assert_int_equal(transport_send_host(b.t, &to, SLICE("sip.hq.example"), sip_text("call", 0), 9), ERR_OK);
+        run_until(&k, a.messages == 1);
+        side_stop(&a);
+        side_stop(&b);
+        kit_loop_fini(&k);
+    }
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
+/* A renewed certificate is shown from the next connection on; one that cannot be used changes nothing. */
+static void renewed(void **state)
+{
+    struct kit_loop k;
+    struct side a;
+    struct side b;
+    struct identity hq = node("hq-1");
+    struct identity carrier = make_identity(&foreign, "sip.carrier.example", 19);
+    struct identity first = make_identity(&foreign, "first.example", 13);
+    struct identity second = make_identity(&foreign, "second.example", 14);
+    struct err_info info = {0};
+    (void)state;
+    assert_int_equal(setenv("SSL_CERT_FILE", foreign.file, 1), 0);
+    kit_loop_init(&k);
+    tls_start_public(&a, &k, &hq, &first);
+    tls_start_public(&b, &k, NULL, &carrier);
+    struct flow to = flow_to(PLAN_TLS, side_address(&a));
+    to.domain = transport_domain(b.t, SLICE("first.example"));
+    assert_int_equal(transport_send_host(b.t, &to, SLICE("first.example"), sip_text("c1", 0), 1), ERR_OK);
+    run_until(&k, a.messages == 1);
+    struct tls_files files = {hq.cert, hq.key, cluster.file, second.cert, first.key};
+    assert_int_equal(transport_tls_reload(a.t, &files, &info), ERR_AUTH);
+    assert_non_null(strstr(info.text, first.key));
+    files.public_key = second.key;
+    assert_int_equal(transport_tls_reload(a.t, &files, &info), ERR_OK);
+    assert_int_equal(transport_send_host(b.t, &to, SLICE("first.example"), sip_text("c2", 0), 2), ERR_OK);
+    run_until(&k, a.messages == 2); /* over the connection that is there */
+    to.domain = transport_domain(b.t, SLICE("second.example"));
+    assert_int_equal(transport_send_host(b.t, &to, SLICE("second.example"), sip_text("c3", 0), 3), ERR_OK);
+    run_until(&k, a.messages == 3);
+    side_stop(&a);
+    side_stop(&b);
+    kit_loop_fini(&k);
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+}
+
 /* The certificate must be for the name by which the hop is called (RFC 5922 §7). */
 static void test_names(void **state)
 {
@@ -225,6 +316,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_public),
+        cmocka_unit_test(members_know_each_other),
+        cmocka_unit_test(others_are_shown_the_public_one),
+        cmocka_unit_test(renewed),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_no_ride_for_another_name),
         cmocka_unit_test(test_names_of_clients),

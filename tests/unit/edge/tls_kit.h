@@ -136,14 +136,26 @@ static inline int teardown(void **state)
 
 /* ---- sides ---- */
 
+/* With a certificate for all who are no members beside that of the member; either may be NULL. */
+static inline void tls_start_public(struct side *s, struct kit_loop *k, const struct identity *id,
+                                    const struct identity *shown)
+{
+    static const char *const list[] = {"tls:127.0.0.1:0"};
+    struct transport_options o = side_options(s, k, list, 1);
+    if (id != NULL) o.tls = (struct tls_files){.cert = id->cert, .key = id->key, .ca = cluster.file};
+    o.tls.public_cert = shown->cert;
+    o.tls.public_key = shown->key;
+    side_open(s, &o);
+}
+
 static inline void tls_start(struct side *s, struct kit_loop *k, const struct identity *id, const char *ca_file,
                              const struct transport_limits *limits)
 {
     static const char *const list[] = {"tls:127.0.0.1:0"};
     struct transport_options o = side_options(s, k, list, 1);
-    o.tls_cert_file = id->cert;
-    o.tls_key_file = id->key;
-    o.tls_ca_file = ca_file;
+    o.tls.cert = id->cert;
+    o.tls.key = id->key;
+    o.tls.ca = ca_file;
     o.limits = limits;
     side_open(s, &o);
 }
