@@ -20,6 +20,12 @@ struct slice edge_realm(const struct edge *e)
 
 /* ---- our own addresses ---- */
 
+bool edge_uri_is_sips(struct slice uri)
+{
+    struct slice sips = SLICE("sips:");
+    return uri.n > sips.n && slice_eq_nocase((struct slice){uri.p, sips.n}, sips);
+}
+
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out)
 {
     struct slice param = sip_uri_param(uri, "transport");

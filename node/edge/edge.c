@@ -164,6 +164,8 @@ static void name_place(struct edge *e, const struct transport_listener *l, struc
     p->reachable = host.n > 0 || !sock_address_is_any(&l->local);
     memcpy(p->sent_by, text, sizeof text);
     (void)snprintf(p->uri, sizeof p->uri, "sip:%s%s", text, params[l->transport]);
+    memcpy(p->sips_uri, p->uri, sizeof p->uri);
+    if (l->transport == PLAN_TLS) (void)snprintf(p->sips_uri, sizeof p->sips_uri, "sips:%s", text);
 }
 
 static void name_places(struct edge *e)

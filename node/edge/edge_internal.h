@@ -96,8 +96,13 @@ enum edge_timer { EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER, EDGE_TIMER_CALL, EDGE_T
 struct edge_place {
     char sent_by[LIMIT_HOST + 10]; /* "10.1.0.1:5060" */
     char uri[EDGE_URI_TEXT];       /* "sip:10.1.0.1:5060;transport=tcp" */
+    char sips_uri[EDGE_URI_TEXT];  /* "sips:10.1.0.1:5061"; of one without TLS the same as uri */
     bool reachable;                /* it is no 0.0.0.0 */
 };
+static inline const char *edge_place_uri(const struct edge_place *p, bool sips)
+{
+    return sips ? p->sips_uri : p->uri;
+}
 
 /* Blocks of 512, 1024 and 2048 bytes for messages that are kept. */
 #define EDGE_MESSAGE_POOLS 3
@@ -203,6 +208,8 @@ bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
 bool edge_is_plainly_ours(const struct edge *e, uint8_t listener, struct slice uri);
 /* Of the transport parameter and the scheme; false for one that we do not speak. */
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
+/* Whether the text begins with "sips:". */
+bool edge_uri_is_sips(struct slice uri);
 /* The transports of our listeners, as bits. */
 unsigned edge_transports(const struct edge *e);
 /* The port at the sender's address to which the response goes (RFC 3261 §18.2.2, RFC 3581 §4). */

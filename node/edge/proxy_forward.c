@@ -77,12 +77,12 @@ static bool callee_needs_flow(struct edge *e, const struct forward *f)
 }
 
 /* sides: who is shown nothing. flows: parameters. */
-static enum err add_record_route(struct edge *e, const struct sip_view *v, uint8_t listener, const char *cookie,
+static enum err add_record_route(struct edge *e, const struct sip_view *v, const char *place, const char *cookie,
                                  unsigned sides, bool faces_callee, const char *flows)
 {
     enum err err = ERR_OK;
     buf_text(&e->lines, "Record-Route: <");
-    buf_text(&e->lines, e->places[listener].uri);
+    buf_text(&e->lines, place);
     buf_text(&e->lines, ";lr;ck=");
     buf_text(&e->lines, cookie);
     buf_text(&e->lines, flows);
@@ -112,7 +112,7 @@ static enum err flow_params(struct edge *e, const struct sip_view *v, const stru
 
 /* Two, where the request leaves by another door than it came in: each side then sees an address that it can reach (RFC
  * 5658). */
-static enum err add_record_routes(struct edge *e, const struct sip_view *v, const struct forward *f)
+static enum err add_record_routes(struct edge *e, const struct sip_view *v, const struct forward *f, bool sips)
 {
     char cookie[SIP_COOKIE_TEXT];
     enum err err = sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie);
@@ -122,8 +122,10 @@ static enum err add_record_routes(struct edge *e, const struct sip_view *v, cons
     if (err == ERR_OK) err = flow_params(e, v, f, flows);
     bool two = f->from->listener != f->to->listener;
     if (err == ERR_OK)
-        err = add_record_route(e, v, f->to->listener, cookie, two ? callee : caller | callee, true, flows);
-    if (err == ERR_OK && two) err = add_record_route(e, v, f->from->listener, cookie, caller, false, flows);
+        err = add_record_route(e, v, edge_place_uri(&e->places[f->to->listener], sips), cookie,
+                               two ? callee : caller | callee, true, flows);
+    if (err == ERR_OK && two)
+        err = add_record_route(e, v, edge_place_uri(&e->places[f->from->listener], sips), cookie, caller, false, flows);
     if (err != ERR_OK) return err;
     if (f->relay != NULL && f->relay->call != NULL) edge_call_set_cookie(f->relay->call, slice_of(cookie));
     return ERR_OK;
@@ -173,12 +175,19 @@ static void strip_identity(struct edge *e, const struct sip_view *v, const struc
     identity_edits(v, from, to, edits);
 }
 
-static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f)
+/* RFC 3261 §16.6 item 4: our Record-Route is a sips URI where the Request-URI, or the topmost Route, is one. */
+static bool leaves_by_sips(const struct forward *f, struct slice uri)
+{
+    return edge_uri_is_sips(uri) || slice_starts(f->hop->route, SLICE("<sips:"));
+}
+
+/* uri: the Request-URI as it leaves. */
+static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f, struct slice uri)
 {
     enum err err = ERR_OK;
     buf_reset(&e->lines);
     add_via(e, f);
-    if (f->record_route) err = add_record_routes(e, v, f);
+    if (f->record_route) err = add_record_routes(e, v, f, leaves_by_sips(f, uri));
     if (err == ERR_OK && f->target != NULL && f->target->node.n > 0) err = add_transit_route(e, v, f);
     if (f->hop->route.n > 0) {
         buf_text(&e->lines, "Route: ");
@@ -241,7 +250,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     sip_via_with_received(v, slice_of(address), sock_address_port(&f->from->remote), &e->via);
     size_t via_len = e->via.n;
     if (transit && !f->target->one_device) uri = transit_uri(e, f);
-    enum err err = add_lines(e, v, f);
+    enum err err = add_lines(e, v, f, uri.n > 0 ? uri : v->uri);
     if (err != ERR_OK) return err;
     if (e->via.failed || e->lines.failed) return ERR_NOMEM;
 

@@ -160,7 +160,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     if (r == NULL) return;
     r->pop_count = (uint8_t)a->routes.own;
     r->forms_dialog = forms_dialog(a->v->method);
-    r->secure = a->v->uri.n > 5 && slice_eq_nocase((struct slice){a->v->uri.p, 5}, SLICE("sips:"));
+    r->secure = edge_uri_is_sips(a->v->uri);
     r->mark = mark;
     session_ask(r, a->v);
     r->from_inside = q->source.inside;

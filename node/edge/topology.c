@@ -35,7 +35,7 @@ static struct slice uncloaked(struct edge *e, struct slice cloak)
 
 bool topology_may_be_ours(struct slice uri)
 {
-    return slice_starts(uri, SLICE("sip:" USER_PREFIX));
+    return slice_starts(uri, SLICE("sip:" USER_PREFIX)) || slice_starts(uri, SLICE("sips:" USER_PREFIX));
 }
 
 struct slice topology_uri(struct edge *e, const struct sip_uri *uri)
@@ -52,11 +52,12 @@ struct slice topology_uri(struct edge *e, const struct sip_uri *uri)
 /* What stands for a URI towards the side that the listener faces. */
 static struct slice uri_in_place_of(struct edge *e, struct slice uri, uint8_t listener, bool brackets)
 {
-    struct slice own = slice_of(e->places[listener].uri); /* "sip:10.1.0.1:5060;transport=tcp" */
+    struct slice scheme;
+    struct slice place = slice_cut(slice_of(edge_place_uri(&e->places[listener], edge_uri_is_sips(uri))), ':', &scheme);
     struct slice cloak = cloaked(e, uri);
     if (cloak.p == NULL) return SLICE_NONE;
-    return slice_of(arena_printf(&e->scratch, "%ssip:" USER_PREFIX "%.*s@%.*s%s", brackets ? "<" : "", SLICE_ARG(cloak),
-                                 (int)own.n - 4, own.p + 4, brackets ? ">" : ""));
+    return slice_of(arena_printf(&e->scratch, "%s%.*s:" USER_PREFIX "%.*s@%.*s%s", brackets ? "<" : "",
+                                 SLICE_ARG(scheme), SLICE_ARG(cloak), SLICE_ARG(place), brackets ? ">" : ""));
 }
 
 static void hide_contacts(struct edge *e, const struct sip_view *v, uint8_t listener, struct sip_edits *edits)
@@ -165,9 +166,10 @@ struct record {
     size_t below_count;
     struct slice cloak; /* hu of ours */
     bool own;
+    bool sips; /* ours is a sips URI */
 };
 
-static bool is_own_value(struct branch *b, struct slice value, struct slice cookie, struct slice *cloak)
+static bool is_own_value(struct branch *b, struct slice value, struct slice cookie, struct record *r)
 {
     struct edge *e = b->relay->edge;
     struct sip_name_addr addr;
@@ -175,7 +177,8 @@ static bool is_own_value(struct branch *b, struct slice value, struct slice cook
         return false;
     if (!slice_eq(sip_uri_param(&addr.uri, "ck"), cookie)) return false; /* of an earlier pass through this node */
     struct slice found = sip_uri_param(&addr.uri, "hu");
-    if (found.n > 0) *cloak = found;
+    if (found.n > 0) r->cloak = found;
+    r->sips = r->sips || slice_is(addr.uri.scheme, "sips");
     return true;
 }
 
@@ -183,12 +186,12 @@ static void read_record(struct branch *b, const struct sip_view *v, struct slice
 {
     r->above_count = r->below_count = 0;
     r->cloak = SLICE("");
-    r->own = false;
+    r->own = r->sips = false;
     for (unsigned i = v->first[SIP_RECORD_ROUTE]; i != SIP_NO_LINE; i = v->lines[i].next) {
         struct slice rest = sip_line_value(v, i);
         struct slice value;
         while (sip_value_next(&rest, &value)) {
-            bool own = r->below_count == 0 && is_own_value(b, value, cookie, &r->cloak);
+            bool own = r->below_count == 0 && is_own_value(b, value, cookie, r);
             if (own) {
                 r->own = true;
             } else if (!r->own && r->above_count < SIP_LINES_MAX) {
@@ -208,14 +211,14 @@ static void add_line(struct buf *out, struct slice value)
 }
 
 /* One of our values, which faces the caller, the callee or both. above: what the caller is not shown, else NULL. */
-static enum err add_own(struct branch *b, uint8_t listener, struct slice cookie, unsigned sides,
+static enum err add_own(struct branch *b, const char *place, struct slice cookie, unsigned sides,
                         const struct record *above, struct buf *out)
 {
     struct edge *e = b->relay->edge;
     struct buf routes = {0};
     enum err err = ERR_OK;
     buf_text(out, "Record-Route: <");
-    buf_text(out, e->places[listener].uri);
+    buf_text(out, place);
     buf_text(out, ";lr;ck=");
     buf_slice(out, cookie);
     add_sides(sides, out);
@@ -240,9 +243,11 @@ static enum err add_record(struct branch *b, const struct record *rec, struct sl
     enum err err = ERR_OK;
     for (size_t i = 0; !to_hidden && i < rec->above_count; i++)
         add_line(out, rec->above[i]);
-    if (two) err = add_own(b, b->to.listener, cookie, callee, NULL, out);
+    const char *towards_callee = edge_place_uri(&r->edge->places[b->to.listener], rec->sips);
+    const char *towards_caller = edge_place_uri(&r->edge->places[r->from.listener], rec->sips);
+    if (two) err = add_own(b, towards_callee, cookie, callee, NULL, out);
     if (err == ERR_OK)
-        err = add_own(b, r->from.listener, cookie, two ? caller : caller | callee, to_hidden ? rec : NULL, out);
+        err = add_own(b, towards_caller, cookie, two ? caller : caller | callee, to_hidden ? rec : NULL, out);
     struct slice routes = rec->cloak.n > 0 && b->hide ? uncloaked(r->edge, rec->cloak) : SLICE("");
     if (routes.n > 0) add_line(out, routes);
     for (size_t i = 0; !b->hide && i < rec->below_count; i++)

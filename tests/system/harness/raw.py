@@ -122,9 +122,9 @@ class Peer:
 class Call:
     """A call through the node that is up: made by caller, answered by callee."""
 
-    def __init__(self, caller, callee, number, *lines):
+    def __init__(self, caller, callee, number, *lines, scheme="sip"):
         self.caller, self.callee = caller, callee
-        self.invite_text = caller.request("INVITE", f"sip:{number}@{caller.node}", *lines)
+        self.invite_text = caller.request("INVITE", f"{scheme}:{number}@{caller.node}", *lines)
         sent = Message(self.invite_text.encode())
         self.call_id, self.from_ = sent.get("Call-ID"), sent.get("From")
         caller.send(self.invite_text)
