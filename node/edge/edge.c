@@ -173,7 +173,9 @@ static void name_places(struct edge *e)
     struct slice host = e->o.advertise;
     size_t count = transport_listener_count(e->transport);
     for (size_t i = 0; i < count && i < EDGE_LISTENERS_MAX; i++) {
-        name_place(e, transport_listener_at(e->transport, i), &e->places[i]);
+        const struct transport_listener *l = transport_listener_at(e->transport, i);
+        name_place(e, l, &e->places[i]);
+        e->has_tls = e->has_tls || l->transport == PLAN_TLS;
     }
     if (host.n > 0) {
         (void)snprintf(e->host, sizeof e->host, "%.*s", SLICE_ARG(host));

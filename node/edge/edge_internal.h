@@ -43,6 +43,7 @@
     X(refused_gruu)                                                                                                    \
     X(hidden_too_long)                                                                                                 \
     X(refused_transit_cookie)                                                                                          \
+    X(refused_transit_without_tls)                                                                                     \
     X(refused_foreign_route)                                                                                           \
     X(refused_syntax)                                                                                                  \
     X(refused_scheme)                                                                                                  \
@@ -131,6 +132,7 @@ struct edge {
     struct dns *dns;
     struct edge_place places[EDGE_LISTENERS_MAX];
     char host[LIMIT_HOST + 1]; /* how we are called where the plan has no domain */
+    bool has_tls;              /* a listener: members call us there and nowhere else */
 
     struct sip_tx_table tx;
     struct sip_dialogs dialogs;

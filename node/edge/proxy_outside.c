@@ -46,7 +46,8 @@ bool proxy_arrival_admitted(struct arrival *a)
 
 /* ---- who sent it ---- */
 
-/* A member that picked a target of ours names it in our Route; the cookie proves that it holds the cluster key. */
+/* A member that picked a target of ours names it in our Route; the cookie proves that it holds the cluster key. So may
+ * one that was evicted, which only its certificate tells. */
 static bool is_transit(const struct arrival *a)
 {
     return a->routes.own > 0 && (a->routes.target.p != NULL || a->routes.transit_cookie.p != NULL);
@@ -62,6 +63,10 @@ static bool transit_cookie_ok(const struct arrival *a, struct mac *mac, const st
 static bool identify_member(struct arrival *a, struct edge_query *q)
 {
     const struct route_set *r = &a->routes;
+    if (a->e->has_tls && !a->from->member) {
+        proxy_arrival_refuse(a, EC_refused_transit_without_tls, 403, SLICE(""));
+        return false;
+    }
     if (!transit_cookie_ok(a, a->e->transit_mac, q) && !transit_cookie_ok(a, a->e->other_transit_mac, q)) {
         proxy_arrival_refuse(a, EC_refused_transit_cookie, 403, SLICE(""));
         return false;

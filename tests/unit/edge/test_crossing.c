@@ -76,7 +76,8 @@ static void remove_certificate(const char *dir)
 
 /* ---- the two nodes ---- */
 
-static int crossing_open(void **state)
+/* Members that have TLS take calls from each other by nothing else. */
+static int open_both(void **state, size_t listeners)
 {
     static const char *const listen[] = {"udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tls:127.0.0.1:0"};
     struct crossing *x = calloc(1, sizeof *x);
@@ -88,12 +89,22 @@ static int crossing_open(void **state)
     ua_open(&x->a);
     ua_open(&x->b);
     ua_open(&x->c);
-    kit_open(&x->k, &x->n1, listen, 3, x->dir);
-    kit_open(&x->k, &x->n2, listen, 3, x->dir);
+    kit_open(&x->k, &x->n1, listen, listeners, x->dir);
+    kit_open(&x->k, &x->n2, listen, listeners, x->dir);
     x->n1.trunk_port = x->a.port;
     (void)kit_target(&x->n2, "trunk/factory", x->b.port);
     *state = x;
     return 0;
+}
+
+static int plain_open(void **state)
+{
+    return open_both(state, 2);
+}
+
+static int tls_open(void **state)
+{
+    return open_both(state, 3);
 }
 
 static int crossing_close(void **state)
@@ -383,21 +394,37 @@ static void forged_transit(void **state)
     ua_expect(&x->k, &x->b, "INVITE");
 }
 
-#define WITH_NODES(test) cmocka_unit_test_setup_teardown(test, crossing_open, crossing_close)
+/* Who was evicted has the key, and no certificate that counts. */
+static void a_genuine_cookie_without_tls(void **state)
+{
+    struct crossing *x = *state;
+    for (size_t listener = UDP; listener <= TCP; listener++) {
+        x->n1.target_count = 0;
+        (void)through(x, listener);
+        invite(x, listener == UDP ? "i1" : "i2", "");
+        ua_expect_code(&x->k, &x->a, 403);
+    }
+    assert_int_equal(kit_count(&x->n2, "edge", "refused_transit_without_tls"), 2);
+    assert_int_equal(x->n2.questions, 0);
+}
+
+#define WITH_NODES(test) cmocka_unit_test_setup_teardown(test, plain_open, crossing_close)
+#define WITH_TLS(test) cmocka_unit_test_setup_teardown(test, tls_open, crossing_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_NODES(over_udp),
         WITH_NODES(over_tcp),
-        WITH_NODES(over_tls),
-        WITH_NODES(sips_over_tls_and_then_not),
-        WITH_NODES(over_tls_to_a_hidden_side),
+        WITH_TLS(over_tls),
+        WITH_TLS(sips_over_tls_and_then_not),
+        WITH_TLS(over_tls_to_a_hidden_side),
+        WITH_TLS(a_genuine_cookie_without_tls),
         WITH_NODES(a_number_with_special_characters),
         WITH_NODES(cancelled_across),
         WITH_NODES(a_member_that_cannot),
         WITH_NODES(a_member_that_says_why),
-        WITH_NODES(a_member_that_is_gone),
+        WITH_TLS(a_member_that_is_gone),
         WITH_NODES(never_a_third),
         WITH_NODES(forged_transit),
     };
