@@ -134,13 +134,34 @@ static void change_stored(struct node *n, void *ctx, uint64_t core_token, const 
     n->store_error[0] = '\0';
 }
 
+/* Of what kinds records are that somebody keeps something made of. */
+enum kept_kinds { KEPT_CARDS = 1, KEPT_BANS = 2, KEPT_TRUNKS = 4 };
+
+static unsigned kept_kinds_of(const struct state_record *records, size_t count)
+{
+    unsigned kinds = 0;
+    for (size_t i = 0; i < count; i++) {
+        switch (records[i].kind) {
+        case STATE_NODE_CARD: kinds |= KEPT_CARDS; break;
+        case STATE_BAN: kinds |= KEPT_BANS; break;
+        case STATE_TRUNK_HEALTH: kinds |= KEPT_TRUNKS; break;
+        default: break;
+        }
+    }
+    return kinds;
+}
+
+/* Only now that they are stored: who looked before would find the old ones, and not look again. ctx: kept_kinds. */
 static void state_stored(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
 {
-    if (ctx != NULL) {
+    unsigned kinds = (unsigned)(uintptr_t)ctx;
+    if (kinds & KEPT_TRUNKS) {
         trunks_stale(n);
         uac_registration_stale(n);
     }
     if (c->err == ERR_OK) {
+        n->cards_due = n->cards_due || (kinds & KEPT_CARDS) != 0;
+        n->bans.due = n->bans.due || (kinds & KEPT_BANS) != 0;
         drain_look(n);
         if (n->bans.due) bans_look(n);
         stored(n, core_token, c);
@@ -163,25 +184,21 @@ static void do_persist_change(struct node *n, const struct repl_action *a)
     if (e != ERR_OK) store_failed(n, a->token, e);
 }
 
-/* Whoever keeps something that is made of such records hears of them. True: trunks are among them. */
-static bool heed(struct node *n, const struct state_record *records, size_t count)
+/* Before they can be found: who asks for an account looks for them from now on. */
+static void hear_of_bindings(struct node *n, const struct state_record *records, size_t count)
 {
-    bool of_trunks = false;
     for (size_t i = 0; i < count; i++) {
         const struct state_record *r = &records[i];
-        n->cards_due = n->cards_due || r->kind == STATE_NODE_CARD;
-        n->bans.due = n->bans.due || r->kind == STATE_BAN;
-        of_trunks = of_trunks || r->kind == STATE_TRUNK_HEALTH;
         if (r->kind == STATE_BINDING && !node_name_eq(&r->owner, &n->self)) registrations_heard(n, r->key);
     }
-    return of_trunks;
 }
 
 static void do_persist_state(struct node *n, const struct repl_action *a)
 {
     uint64_t token = 0;
-    bool of_trunks = heed(n, a->records, a->record_count);
-    enum err e = replica_job(n, state_stored, of_trunks ? n : NULL, a->token, &token);
+    unsigned kinds = kept_kinds_of(a->records, a->record_count);
+    hear_of_bindings(n, a->records, a->record_count);
+    enum err e = replica_job(n, state_stored, (void *)(uintptr_t)kinds, a->token, &token);
     if (e == ERR_OK) {
         e = store_submit_state(n->store, a->records, a->record_count, NULL, 0, a->upto, a->upto_count, token);
         if (e != ERR_OK) replica_job_cancel(n, token);

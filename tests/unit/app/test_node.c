@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proto/plan_codec.h"
+
 static void fails_with(struct kit *k, enum err expected, const char *part)
 {
     struct err_info info;
@@ -230,6 +232,37 @@ static void members_that_are_away_or_behind(void **state)
     kit_fini(&k);
 }
 
+static bool one_is_banned(void *ctx)
+{
+    return edge_guarded(((struct node *)ctx)->edge).bans == 1;
+}
+
+/* The ban of another node arrives, and before it is stored the second's look comes by, which cannot see it yet. */
+static void a_look_before_what_came_is_stored(void **state)
+{
+    struct kit k;
+    struct buf packed = {0};
+    struct wall now = node_wall();
+    (void)state;
+    kit_init(&k, NULL);
+    kit_start(&k);
+    kit_heartbeat(&k, "n2", "campus");
+    struct source_ban ban = {SLICE("192.0.2.9"), SLICE("guesses"), now, {now.ms + 60000}};
+    assert_int_equal(source_ban_pack(&ban, &packed), ERR_OK);
+    struct state_record record = {
+        .epoch = 1, .version = 1, .kind = STATE_BAN, .key = ban.source, .value = buf_view(&packed)};
+    assert_int_equal(node_name_set(&record.owner, SLICE("n2")), ERR_OK);
+    struct vector_entry upto = {.origin = record.owner, .epoch = 1, .high = 1};
+    struct repl_message m = {.type = REPL_PUSH, .from = record.owner};
+    m.push = (struct repl_push){.records = &record, .record_count = 1, .state_upto = &upto, .state_upto_count = 1};
+    struct repl_event push = {.type = REPL_EV_MESSAGE, .peer = record.owner, .message = &m};
+    replica_feed(&k.node, &push);
+    bans_look(&k.node);
+    kit_until(&k, one_is_banned, &k.node, "the ban to hold");
+    buf_fini(&packed);
+    kit_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +272,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_was_set_back),
         cmocka_unit_test(a_changed_configuration),
         cmocka_unit_test(members_that_are_away_or_behind),
+        cmocka_unit_test(a_look_before_what_came_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
