@@ -144,7 +144,7 @@ void proxy_arrival_ack(struct arrival *a)
         edge_count(e, EC_acks_dropped);
         return;
     }
-    way.pop_count = a->routes.own;
+    way.pop_count = a->routes.pops;
     way.to_member = a->routes.to_member;
     way.hide = a->hide_to;
     uint16_t port = way.hop.port != 0 ? way.hop.port : sip_default_port(way.hop.transport);

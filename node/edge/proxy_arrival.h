@@ -9,6 +9,7 @@
 struct route_set {
     unsigned
         own; /* values at the top that are ours: one, or two of a double Record-Route (RFC 5658), or more of a spiral */
+    unsigned pops;       /* values at the top that go: ours, or all when the next one is a strict router's */
     struct slice cookie; /* ck, tt, tk, tn of the first of them; {NULL, 0}: absent */
     struct slice target;
     struct slice transit_cookie;
@@ -22,6 +23,7 @@ struct route_set {
     bool to_member;        /* it carries our cookie too, so it is another node's: only a member may be met there */
     bool bad;
     struct sip_uri next;
+    struct slice next_text;
 };
 
 struct arrival {
@@ -47,6 +49,15 @@ bool proxy_arrival_cookie_ok(const struct arrival *a);
 bool proxy_arrival_is_cookie(const struct arrival *a, struct slice cookie);
 /* Max-Forwards and Proxy-Require; false: answered. */
 bool proxy_arrival_may_pass(struct arrival *a);
+
+/* ---- proxy_strict.c ---- */
+/* Spares a closer look: true means little. */
+bool proxy_strict_suspected(const struct sip_view *v);
+/* Whether a strict router sent it: then text and loose are what a loose one would have sent. */
+COLD bool proxy_strict_undo(struct edge *e, const struct sip_view *v, struct buf *text, struct sip_view *loose);
+/* The next Route value has no lr: it becomes the hop's Request-URI, and request_uri the last Route. False: no memory,
+ * or more values than anybody has. */
+COLD bool proxy_strict_hop(struct arrival *a, struct slice request_uri, struct edge_hop *hop);
 
 /* ---- proxy_ack.c ---- */
 void proxy_arrival_ack(struct arrival *a);

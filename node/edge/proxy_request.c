@@ -52,7 +52,7 @@ static void inside(struct arrival *a)
     r->to_member = a->routes.to_member;
     r->hide_from = a->hide_from;
     r->hide_to = a->hide_to;
-    r->pop_count = (uint8_t)a->routes.own;
+    r->pop_count = (uint8_t)a->routes.pops;
     if (!proxy_relay_set_targets(r, &(struct edge_target){.hops = &hop, .hop_count = 1}, 1)) {
         proxy_relay_free(r);
         return;
@@ -114,10 +114,22 @@ static void judge(struct arrival *a)
     }
 }
 
+COLD static void judge_strict(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    struct buf text = {0};
+    struct sip_view loose;
+    bool strict = proxy_strict_undo(e, v, &text, &loose);
+    judge(&(struct arrival){.e = e, .from = from, .v = strict ? &loose : v});
+    buf_fini(&text);
+}
+
 void proxy_on_request(struct edge *e, const struct flow *from, struct sip_view *v)
 {
-    struct arrival a = {.e = e, .from = from, .v = v};
     edge_count(e, EC_requests);
-    judge(&a);
+    if (proxy_strict_suspected(v)) {
+        judge_strict(e, from, v);
+    } else {
+        judge(&(struct arrival){.e = e, .from = from, .v = v});
+    }
     arena_reset(&e->scratch);
 }

@@ -1,7 +1,6 @@
 /* proxy_route: the Route set of a request: what of it is ours, whether that is genuine, and where it leads next.
  *
- * Specification: RFC 3261 §16.4, §16.6 items 6-7; RFC 5658 (double Record-Route). A next hop without lr is treated as a
- * loose router: strict ones (RFC 2543) are not served. */
+ * Specification: RFC 3261 §16.4, §16.6 items 6-7; RFC 5658 (double Record-Route). Strict routers: proxy_strict.c. */
 #include "node/edge/proxy_arrival.h"
 
 #include "node/edge/gruu.h"
@@ -89,6 +88,7 @@ static bool read_route(struct arrival *a, struct slice value)
     struct slice cookie = sip_uri_param(&addr.uri, "ck");
     r->has_next = true;
     r->next = addr.uri;
+    r->next_text = addr.uri_text;
     /* While keys are exchanged the two nodes may have made theirs with different ones. */
     bool same = slice_eq(cookie, r->cookie) || (a->e->other_dialog_mac != NULL && proxy_arrival_is_cookie(a, cookie));
     r->to_member = r->own > 0 && cookie.n > 0 && same;
@@ -187,6 +187,7 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
     struct slice meant;
     const struct sip_uri *uri = &a->routes.next;
     *why = EC_refused_syntax;
+    a->routes.pops = a->routes.own;
     if (!request_uri(a, &parsed, &meant)) return 400;
     *why = EC_refused_cloak;
     if (!topology_open(a)) return 403;
@@ -203,6 +204,10 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
         if (edge_is_ours(a->e, uri)) return 404;
     }
     *hop = (struct edge_hop){.host = uri->host, .port = uri->port, .request_uri = meant, .route = a->hidden_route};
+    if (a->routes.has_next && sip_uri_param(uri, "lr").p == NULL) {
+        *why = EC_refused_syntax;
+        if (!proxy_strict_hop(a, meant.n > 0 ? meant : a->v->uri, hop)) return 400;
+    }
     if (!a->routes.has_next && a->hidden_route.n == 0 && by_flow(a, hop)) {
         *why = EC_refused_flow_lost; /* RFC 5626 §5.3.1: who asks may try another way, we have none */
         return flow_is_up(a, hop) ? 0 : 430;

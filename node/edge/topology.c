@@ -307,6 +307,7 @@ static bool open_routes(struct arrival *a, struct slice cloak)
     struct slice cookie = sip_uri_param(&addr.uri, "ck");
     r->has_next = true;
     r->next = addr.uri;
+    r->next_text = addr.uri_text;
     r->to_member = cookie.n > 0 && (slice_eq(cookie, r->cookie) || proxy_arrival_is_cookie(a, cookie));
     return true;
 }
