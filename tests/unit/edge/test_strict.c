@@ -11,6 +11,16 @@ static void own_value(const char *line, char *out, size_t size)
     (void)snprintf(out, size, "%.*s", (int)(to - from - 1), from + 1);
 }
 
+/* An INFO of the caller, told from others by its number. */
+static void info(struct world *w, unsigned cseq, const char *uri, const char *lines)
+{
+    char branch[16];
+    (void)snprintf(branch, sizeof branch, "info%u", cseq);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "INFO", .branch = branch, .uri = uri, .to = CALLEE, .cseq = cseq, .lines = lines});
+}
+
 /* The last Route is the Request-URI, whatever stands before it. */
 static void from_a_strict_router(void **state)
 {
@@ -27,12 +37,8 @@ static void from_a_strict_router(void **state)
     for (unsigned i = 0; i < 3; i++) {
         struct ua *next = i == 0 ? &w->b : &w->c;
         char lines[512];
-        char branch[8];
-        (void)snprintf(branch, sizeof branch, "s%u", i);
         (void)snprintf(lines, sizeof lines, "Route: %s%s<%s>\r\n", i > 0 ? other : "", between[i], target);
-        ua_request(&w->a, &w->n,
-                   &(struct request){
-                       .method = "INFO", .branch = branch, .uri = uri, .to = CALLEE, .cseq = 2 + i, .lines = lines});
+        info(w, 2 + (unsigned)i, uri, lines);
         ua_expect(&w->k, next, "INFO");
         assert_true(slice_is(next->v.uri, target));
         unsigned line = next->v.first[SIP_ROUTE];
@@ -72,13 +78,10 @@ static void forged(void **state)
     char *cookie = strstr(uri, ";ck=") + 4;
     *cookie = *cookie == '0' ? '1' : '0';
     (void)snprintf(lines, sizeof lines, "Route: <sip:ua@127.0.0.1:%u>\r\n", w->c.port);
-    struct request r = {.method = "INFO", .branch = "f1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = lines};
-    ua_request(&w->a, &w->n, &r);
+    info(w, 2, uri, lines);
     ua_expect_code(&w->k, &w->a, 403);
     assert_int_equal(kit_count(&w->n, "edge", "refused_cookie"), 1);
-    r.branch = "f2";
-    r.lines = "Route: nonsense <\r\n";
-    ua_request(&w->a, &w->n, &r);
+    info(w, 3, uri, "Route: nonsense <\r\n");
     ua_expect_code(&w->k, &w->a, 400);
     ua_expect_nothing(&w->k, &w->c);
 }
@@ -94,15 +97,10 @@ static void to_a_strict_router(void **state)
     for (size_t i = 0; i < 2; i++) {
         char lines[2048];
         char uri[64];
-        char branch[8];
         char expected[256];
-        (void)snprintf(branch, sizeof branch, "t%zu", i);
         (void)snprintf(lines, sizeof lines, "%s, <sip:strict@127.0.0.1:%u;x=y>%s\r\n", routes, w->c.port, more[i]);
         (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
-        ua_request(
-            &w->a, &w->n,
-            &(struct request){
-                .method = "INFO", .branch = branch, .uri = uri, .to = CALLEE, .cseq = 2 + (unsigned)i, .lines = lines});
+        info(w, 2 + (unsigned)i, uri, lines);
         ua_expect(&w->k, &w->c, "INFO");
         (void)snprintf(expected, sizeof expected, "INFO sip:strict@127.0.0.1:%u;x=y SIP/2.0\r\n", w->c.port);
         ua_has(&w->c, expected);
