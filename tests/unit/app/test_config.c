@@ -126,7 +126,7 @@ static void mistakes_are_explained(void **state)
         {"node: a\nsite: b\ncalls: { idle: 10s }\n", 3, 16,
          "idle: expected a duration from 1m to 7d, such as 12h, not \"10s\""},
         {"node: a\nsite: b\ncalls: { max: many }\n", 3, 15, "max: expected a number from 0 to 100000000, not \"many\""},
-        {"node: a\nsite: b\nsip: { listen: [\"udp:10.1.0.1:5060\"], certificate: c.pem }\n", 3, 55,
+        {"node: a\nsite: b\nsip: { listen: [\"udp:10.1.0.1:5060\"], certificate: c.pem }\n", 3, 52,
          "certificate: its key is missing: add key: \"FILE\" beside it"},
         {"node: a\nsite: b\nsip: { key: k.pem, listen: [\"udp:10.1.0.1:5060\"] }\n", 3, 13,
          "key: its certificate is missing: add certificate: \"FILE\" beside it"},
