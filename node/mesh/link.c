@@ -120,6 +120,7 @@ static enum err ensure_socket(struct link *l)
 
 void link_slot_start(struct link_slot *s, nng_msg *msg)
 {
+    ASSERT(!s->busy && s->arena.head == NULL); /* from here on NNG's thread fills it */
     s->busy = true;
     s->generation = s->link->generation;
     s->receiving = false;

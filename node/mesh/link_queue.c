@@ -286,7 +286,6 @@ void link_on_answer(struct link_slot *s)
 {
     struct link *l = s->link;
     bool ours = s->generation == l->generation && !l->mesh->closing;
-    s->busy = false;
     if (ours) {
         l->flying_count--;
         l->flying_bytes -= s->bytes;
@@ -301,5 +300,6 @@ void link_on_answer(struct link_slot *s)
             link_lost(l, ERR_UNREACHABLE, "connection lost");
     }
     arena_fini(&s->arena);
+    s->busy = false; /* not before: what the callbacks send would go with it, and NNG's thread fill what is read here */
     if (!l->mesh->closing) link_pump(l);
 }
