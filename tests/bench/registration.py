@@ -174,8 +174,16 @@ def seen(_):
             assert s.register([user(i) for i in range(SEEN)])
             time.sleep(0.5)
             news = sum(o.counter("store", "state_applied") - before[o.name] for o in others)
+            gone = []
+            for i in range(SEEN):
+                assert s.register([user(i)], expires=0)
+                at = s.confirmed[user(i)]
+                for o in others:
+                    until(lambda: not any(r["account"] == user(i) for r in o.ctl("registrations")), "it to be gone", 10, 0.002)
+                gone.append(time.monotonic() - at)
     row(GROUP, "a binding at both other nodes, p50 (clusterctl's time included)", statistics.median(delays), "s", 0.5)
     row(GROUP, f"records that {SEEN} refreshes sent them", news, "", 0)
+    row(GROUP, "one that unregisters is withdrawn there, p50", statistics.median(gone), "s", 1)
 
 
 def lookup(_):

