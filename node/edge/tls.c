@@ -11,10 +11,10 @@
 #include "node/plan/object.h"
 
 struct tls_context {
-    SSL_CTX *server;  /* what is shown to everybody */
-    SSL_CTX *members; /* what is shown to members, where that is another certificate; else NULL */
-    SSL_CTX *member;  /* client towards members */
-    SSL_CTX *guest;   /* client towards everyone else; its store has the system's authorities */
+    SSL_CTX *server;        /* what is shown to everybody */
+    SSL_CTX *member_server; /* what is shown to members, where that is another certificate; else NULL */
+    SSL_CTX *member;        /* client towards members */
+    SSL_CTX *guest;         /* client towards everyone else; its store has the system's authorities */
     bool has_ca;
 };
 
@@ -23,7 +23,7 @@ struct tls_session {
     BIO *in;                 /* owned by ssl */
     BIO *out;                /* owned by ssl */
     X509_STORE *authorities; /* the system's; a reference */
-    SSL_CTX *members;        /* the context's; a reference, NULL where it has none */
+    SSL_CTX *member_server;  /* the context's; a reference, NULL where it has none */
     bool judge;              /* the certificate is judged against the cluster CA */
     bool chained;            /* the handshake proved a chain to the system's authorities */
     bool unproved;           /* it did not verify */
@@ -89,7 +89,7 @@ static enum err use_identity(SSL_CTX *c, const char *cert_file, const char *key_
 static enum err trust_cluster(struct tls_context *c, const char *ca_file, struct err_info *info)
 {
     /* Clients are not told this CA's name: a trunk would then keep back its certificate, which is of another one. */
-    SSL_CTX *const all[] = {c->server, c->members, c->member};
+    SSL_CTX *const all[] = {c->server, c->member_server, c->member};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i] != NULL && SSL_CTX_load_verify_locations(all[i], ca_file, NULL) != 1)
             return file_bad(info, "CA", ca_file);
@@ -115,7 +115,7 @@ static int choose_certificate(SSL *ssl, int *alert, void *ctx)
     (void)alert;
     (void)ctx; /* the context may be gone already */
     if (name == NULL || strcmp(name, TLS_MEMBER_NAME) != 0) return SSL_TLSEXT_ERR_NOACK;
-    return SSL_set_SSL_CTX(ssl, s->members) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_set_SSL_CTX(ssl, s->member_server) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 static enum err use_files(struct tls_context *c, const struct tls_files *f, struct err_info *info)
@@ -125,7 +125,7 @@ static enum err use_files(struct tls_context *c, const struct tls_files *f, stru
         use_identity(c->server, is_public ? f->public_cert : f->cert, is_public ? f->public_key : f->key, info);
     if (err == ERR_OK && is_public) err = use_identity(c->guest, f->public_cert, f->public_key, info);
     if (err == ERR_OK && f->cert != NULL) err = use_identity(c->member, f->cert, f->key, info);
-    if (err == ERR_OK && c->members != NULL) err = use_identity(c->members, f->cert, f->key, info);
+    if (err == ERR_OK && c->member_server != NULL) err = use_identity(c->member_server, f->cert, f->key, info);
     if (err == ERR_OK && f->ca != NULL) err = trust_cluster(c, f->ca, info);
     return err;
 }
@@ -138,10 +138,10 @@ enum err tls_context_new(const struct tls_files *files, struct tls_context **out
     ERR_clear_error();
     if (c == NULL) goto out;
     c->server = context_base(TLS_server_method());
-    c->members = two ? context_base(TLS_server_method()) : NULL;
+    c->member_server = two ? context_base(TLS_server_method()) : NULL;
     c->member = context_base(TLS_client_method());
     c->guest = context_base(TLS_client_method());
-    if (c->server == NULL || (two && c->members == NULL) || c->member == NULL || c->guest == NULL) {
+    if (c->server == NULL || (two && c->member_server == NULL) || c->member == NULL || c->guest == NULL) {
         err = err_fail(info, ERR_NOMEM, "TLS cannot be set up: no memory");
         goto out;
     }
@@ -165,7 +165,7 @@ void tls_context_free(struct tls_context *c)
 {
     if (c == NULL) return;
     SSL_CTX_free(c->server);
-    SSL_CTX_free(c->members);
+    SSL_CTX_free(c->member_server);
     SSL_CTX_free(c->member);
     SSL_CTX_free(c->guest);
     free(c);
@@ -205,7 +205,7 @@ struct tls_session *tls_session_new(struct tls_context *c, enum tls_role role)
     }
     s->authorities = SSL_CTX_get_cert_store(c->guest);
     if (X509_STORE_up_ref(s->authorities) != 1) s->authorities = NULL;
-    if (c->members != NULL && SSL_CTX_up_ref(c->members) == 1) s->members = c->members;
+    if (c->member_server != NULL && SSL_CTX_up_ref(c->member_server) == 1) s->member_server = c->member_server;
     SSL_set_bio(s->ssl, s->in, s->out);
     (void)SSL_set_app_data(s->ssl, s);
     if (role == TLS_SERVER) {
@@ -225,7 +225,7 @@ void tls_session_free(struct tls_session *s)
     if (s == NULL) return;
     SSL_free(s->ssl);
     X509_STORE_free(s->authorities);
-    SSL_CTX_free(s->members);
+    SSL_CTX_free(s->member_server);
     free(s);
 }
 
