@@ -32,11 +32,11 @@ struct tls_session {
 
 /* ---- contexts ---- */
 
-/* The last reason in OpenSSL's queue, which is then empty. */
+/* The first reason in OpenSSL's queue, which is then empty: those that follow say only who was told of it. */
 static const char *openssl_reason(char *out, size_t size)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    unsigned long code = ERR_peek_error();
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
     (void)snprintf(out, size, "%s", reason != NULL ? reason : "unknown reason");
     ERR_clear_error();
     return out;
@@ -72,14 +72,12 @@ static SSL_CTX *context_base(const SSL_METHOD *method)
 static enum err file_bad(struct err_info *info, const char *what, const char *file)
 {
     char reason[120];
-    return err_fail(info, ERR_AUTH, "TLS %s \"%s\" cannot be used: %s", what, file,
-                    openssl_reason(reason, sizeof reason));
+    return err_fail(info, ERR_AUTH, "TLS %s %s cannot be used: %s", what, file, openssl_reason(reason, sizeof reason));
 }
 
 static enum err use_identity(SSL_CTX *c, const char *cert_file, const char *key_file, struct err_info *info)
 {
-    if (key_file == NULL)
-        return err_fail(info, ERR_AUTH, "TLS certificate \"%s\" has no key file beside it", cert_file);
+    if (key_file == NULL) return err_fail(info, ERR_AUTH, "TLS certificate %s has no key file beside it", cert_file);
     if (SSL_CTX_use_certificate_chain_file(c, cert_file) != 1) return file_bad(info, "certificate", cert_file);
     if (SSL_CTX_use_PrivateKey_file(c, key_file, SSL_FILETYPE_PEM) != 1) return file_bad(info, "key", key_file);
     if (SSL_CTX_check_private_key(c) != 1) return file_bad(info, "key", key_file);
