@@ -246,30 +246,33 @@ void hex_encode(const void *data, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
-static int hex_digit(char c)
+static unsigned hex_digit(char c)
 {
-    unsigned digit = (unsigned char)c - '0';
-    unsigned letter = ((unsigned char)c | 0x20U) - 'a';
-    if (digit < 10) return (int)digit;
-    return letter < 6 ? (int)letter + 10 : -1;
+    static const unsigned char values[256] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+        ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+        ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+    return values[(unsigned char)c] - 1u; /* of another character all bits are set */
 }
 
 enum err hex_decode(struct slice text, void *out, size_t n)
 {
     unsigned char *bytes = out;
+    unsigned seen = 0;
     if (text.n != 2 * n) return ERR_SYNTAX;
     for (size_t i = 0; i < n; i++) {
-        int high = hex_digit(text.p[2 * i]);
-        int low = hex_digit(text.p[2 * i + 1]);
-        if (high < 0 || low < 0) return ERR_SYNTAX;
+        unsigned high = hex_digit(text.p[2 * i]);
+        unsigned low = hex_digit(text.p[2 * i + 1]);
+        seen |= high | low;
         bytes[i] = (unsigned char)(high << 4 | low);
     }
-    return ERR_OK;
+    return seen < 16 ? ERR_OK : ERR_SYNTAX;
 }
+
+/* Behind this pointer the compiler may not look: it would leave out what overwrites bytes that nobody reads again. */
+static void *(*const volatile overwrite)(void *, int, size_t) = memset;
 
 void secret_wipe(void *p, size_t n)
 {
-    volatile unsigned char *bytes = p;
-    while (n-- > 0)
-        *bytes++ = 0;
+    if (n > 0) (void)overwrite(p, 0, n);
 }

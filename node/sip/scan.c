@@ -46,9 +46,12 @@ const char *sip_skip_value(const char *p, const char *end)
 
 const char *sip_skip_quoted(const char *p, const char *end)
 {
-    for (p++; p < end; p++) {
-        if (*p == '"') return p + 1;
-        if (*p == '\\' && ++p == end) return NULL; /* the escaped character, whatever it is */
+    for (p++; p < end;) {
+        const char *quote = memchr(p, '"', (size_t)(end - p));
+        if (quote == NULL) return NULL;
+        const char *escape = memchr(p, '\\', (size_t)(quote - p));
+        if (escape == NULL) return quote + 1;
+        p = escape + 2; /* the escaped character, whatever it is */
     }
     return NULL;
 }
