@@ -107,7 +107,7 @@ class Phone:
     def exchange(self, expires, contact, *lines):
         self.cseq += 1
         uri = "sip:nat.example"
-        self.socket.send("\r\n".join([
+        self.send("\r\n".join([
             f"REGISTER {uri} SIP/2.0", f"Via: SIP/2.0/{self.transport} {PHONE}:{self.port};branch=z9hG4bK{time.monotonic_ns()};rport",
             f"From: <sip:{self.account}@nat.example>;tag=p", f"To: <sip:{self.account}@nat.example>",
             f"Call-ID: {self.account}-{self.port}-{self.transport}", f"CSeq: {self.cseq} REGISTER", f"Contact: {contact}",
@@ -115,8 +115,15 @@ class Phone:
 
         def answered():
             self.look()
+            if not self.stream and time.monotonic() > self.again:
+                self.send(self.sent)
             return next((m for m in self.answers if m.get("CSeq") == f"{self.cseq} REGISTER" and m.code >= 200), None)
         return until(answered, "an answer to REGISTER")
+
+    def send(self, request):
+        """By UDP it is said again until it is answered (RFC 3261 §17.1.2.2): a line that has just come up loses packets."""
+        self.sent, self.again = request, time.monotonic() + 0.5
+        self.socket.send(request)
 
     def register(self, expires=600, contact=None, *lines):
         """The final answer; a challenge is taken up."""
