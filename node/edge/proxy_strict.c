@@ -48,7 +48,7 @@ static bool rewritten(struct edge *e, const struct sip_view *v, struct buf *out)
 
 bool proxy_strict_suspected(const struct sip_view *v)
 {
-    return v->to_tag.n > 0 && memmem(v->uri.p, v->uri.n, ";ck=", 4) != NULL && v->first[SIP_ROUTE] != SIP_NO_LINE;
+    return v->to_tag.n > 0 && v->first[SIP_ROUTE] != SIP_NO_LINE && memmem(v->uri.p, v->uri.n, ";ck=", 4) != NULL;
 }
 
 bool proxy_strict_undo(struct edge *e, const struct sip_view *v, struct buf *text, struct sip_view *loose)

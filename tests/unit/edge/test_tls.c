@@ -270,9 +270,7 @@ static void test_close_busy(void **state)
         }
         for (unsigned i = 0; i < turns; i++)
             (void)uv_run(&k.loop, UV_RUN_NOWAIT);
-        side_stop(&a);
-        side_stop(&b);
-        kit_loop_fini(&k);
+        both_stop(&k, &a, &b);
     }
 }
 

@@ -25,9 +25,7 @@ static void test_public(void **state)
             assert_int_equal(a.tokens[0], 8);
             assert_int_equal(b.messages, 0);
         }
-        side_stop(&a);
-        side_stop(&b);
-        kit_loop_fini(&k);
+        both_stop(&k, &a, &b);
     }
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
@@ -52,9 +50,7 @@ static void members_know_each_other(void **state)
     assert_true(b.last_flow.member);
     assert_string_equal(b.last_flow.peer_name, "hq-1");
     assert_string_equal(a.last_flow.peer_name, "campus-1");
-    side_stop(&a);
-    side_stop(&b);
-    kit_loop_fini(&k);
+    both_stop(&k, &a, &b);
 }
 
 /* Others see the public one: as the server's, and where they ask, as the client's. */
@@ -80,9 +76,7 @@ static void others_are_shown_the_public_one(void **state)
         to.domain = transport_domain(b.t, SLICE("sip.hq.example"));
         assert_int_equal(transport_send_host(b.t, &to, SLICE("sip.hq.example"), sip_text("call", 0), 9), ERR_OK);
         run_until(&k, a.messages == 1);
-        side_stop(&a);
-        side_stop(&b);
-        kit_loop_fini(&k);
+        both_stop(&k, &a, &b);
     }
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
@@ -117,9 +111,7 @@ static void renewed(void **state)
     to.domain = transport_domain(b.t, SLICE("second.example"));
     assert_int_equal(transport_send_host(b.t, &to, SLICE("second.example"), sip_text("c3", 0), 3), ERR_OK);
     run_until(&k, a.messages == 3);
-    side_stop(&a);
-    side_stop(&b);
-    kit_loop_fini(&k);
+    both_stop(&k, &a, &b);
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
 
@@ -170,9 +162,7 @@ static void test_names(void **state)
             assert_int_equal(b.messages, 0);
             assert_int_equal(side_count(&a, "tls_name_refused"), 1);
         }
-        side_stop(&a);
-        side_stop(&b);
-        kit_loop_fini(&k);
+        both_stop(&k, &a, &b);
     }
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
@@ -203,9 +193,7 @@ static void test_no_ride_for_another_name(void **state)
     assert_int_equal(transport_send(a.t, &other, false, sip_text("c3", 0), 3), ERR_UNREACHABLE);
     assert_int_equal(transport_send(a.t, &to, false, sip_text("c4", 0), 4), ERR_OK); /* it is still there */
     run_until(&k, b.messages == 2);
-    side_stop(&a);
-    side_stop(&b);
-    kit_loop_fini(&k);
+    both_stop(&k, &a, &b);
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 }
 

@@ -203,4 +203,11 @@ static inline int client_step(struct client *c)
     return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
+static inline void both_stop(struct kit_loop *k, struct side *a, struct side *b)
+{
+    side_stop(a);
+    side_stop(b);
+    kit_loop_fini(k);
+}
+
 #endif
