@@ -91,9 +91,10 @@ static enum err add_record_route(struct edge *e, const struct sip_view *v, const
     return err;
 }
 
-/* ";fc=...;fd=..." of the sides that need it. */
-#define FLOWS_TEXT (2 * (4 + FLOW_TOKEN_TEXT))
-static enum err flow_params(struct edge *e, const struct sip_view *v, const struct forward *f, char out[FLOWS_TEXT])
+/* ";fc=...;fd=..." of the sides that need it. hidden: somebody sees them who is shown no addresses. */
+#define FLOWS_TEXT (2 * (4 + CLOAK_LEN(FLOW_TOKEN_TEXT)))
+static enum err flow_params(struct edge *e, const struct sip_view *v, const struct forward *f, bool hidden,
+                            char out[FLOWS_TEXT])
 {
     const struct flow_dialog d = {e->dialog_mac, v->call_id, v->from_tag};
     const struct flow *flows[2] = {[FLOW_OF_CALLER] = caller_needs_flow(e, v, f) ? f->from : NULL,
@@ -105,7 +106,10 @@ static enum err flow_params(struct edge *e, const struct sip_view *v, const stru
         if (flows[side] == NULL) continue;
         enum err err = flow_token_make(&d, (enum flow_side)side, flows[side], token);
         if (err != ERR_OK) return err;
-        n += (size_t)snprintf(out + n, FLOWS_TEXT - n, ";%s=%s", flow_token_param((enum flow_side)side), token);
+        struct slice text = hidden ? topology_cloak(e, slice_of(token)) : slice_of(token);
+        if (text.p == NULL) return ERR_NOMEM;
+        n += (size_t)snprintf(out + n, FLOWS_TEXT - n, ";%s=%.*s", flow_token_param((enum flow_side)side),
+                              SLICE_ARG(text));
     }
     return ERR_OK;
 }
@@ -119,7 +123,7 @@ static enum err add_record_routes(struct edge *e, const struct sip_view *v, cons
     unsigned caller = f->relay != NULL && f->relay->hide_from ? TOPOLOGY_CALLER : 0;
     unsigned callee = f->hide ? TOPOLOGY_CALLEE : 0;
     char flows[FLOWS_TEXT];
-    if (err == ERR_OK) err = flow_params(e, v, f, flows);
+    if (err == ERR_OK) err = flow_params(e, v, f, (caller | callee) != 0, flows);
     bool two = f->from->listener != f->to->listener;
     if (err == ERR_OK)
         err = add_record_route(e, v, edge_place_uri(&e->places[f->to->listener], sips), cookie,

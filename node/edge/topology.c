@@ -8,8 +8,7 @@
 
 /* ---- cloaks ---- */
 
-/* Text of our own in the scratch arena; {NULL, 0}: no memory, or more than can be hidden (counted). */
-static struct slice cloaked(struct edge *e, struct slice text)
+struct slice topology_cloak(struct edge *e, struct slice text)
 {
     struct buf b = {0};
     struct slice out = SLICE_NONE;
@@ -54,7 +53,7 @@ static struct slice uri_in_place_of(struct edge *e, struct slice uri, uint8_t li
 {
     struct slice scheme;
     struct slice place = slice_cut(slice_of(edge_place_uri(&e->places[listener], edge_uri_is_sips(uri))), ':', &scheme);
-    struct slice cloak = cloaked(e, uri);
+    struct slice cloak = topology_cloak(e, uri);
     if (cloak.p == NULL) return SLICE_NONE;
     return slice_of(arena_printf(&e->scratch, "%s%.*s:" USER_PREFIX "%.*s@%.*s%s", brackets ? "<" : "",
                                  SLICE_ARG(scheme), SLICE_ARG(cloak), SLICE_ARG(place), brackets ? ">" : ""));
@@ -131,7 +130,7 @@ static void join(const struct sip_view *v, enum sip_header id, struct buf *out)
 static enum err add_cloaked(struct edge *e, const char *name, struct slice text, struct buf *out)
 {
     if (text.n == 0) return ERR_OK;
-    struct slice cloak = cloaked(e, text);
+    struct slice cloak = topology_cloak(e, text);
     if (cloak.p == NULL) return text.n > CLOAKED_MAX ? ERR_LIMIT : ERR_NOMEM;
     buf_text(out, name);
     buf_slice(out, cloak);
@@ -164,10 +163,19 @@ struct record {
     size_t above_count;
     struct slice below[SIP_LINES_MAX];
     size_t below_count;
-    struct slice cloak; /* hu of ours */
+    struct slice cloak;    /* hu of ours */
+    struct slice flows[2]; /* fc, fd of ours, as they are written where anything is hidden */
     bool own;
     bool sips; /* ours is a sips URI */
 };
+
+static void note_flows(struct edge *e, const struct sip_uri *uri, struct record *r)
+{
+    for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
+        struct slice found = sip_uri_param(uri, flow_token_param((enum flow_side)side));
+        if (found.n > 0 && uncloaked(e, found).p != NULL) r->flows[side] = found;
+    }
+}
 
 static bool is_own_value(struct branch *b, struct slice value, struct slice cookie, struct record *r)
 {
@@ -178,6 +186,7 @@ static bool is_own_value(struct branch *b, struct slice value, struct slice cook
     if (!slice_eq(sip_uri_param(&addr.uri, "ck"), cookie)) return false; /* of an earlier pass through this node */
     struct slice found = sip_uri_param(&addr.uri, "hu");
     if (found.n > 0) r->cloak = found;
+    note_flows(e, &addr.uri, r);
     r->sips = r->sips || slice_is(addr.uri.scheme, "sips");
     return true;
 }
@@ -185,7 +194,7 @@ static bool is_own_value(struct branch *b, struct slice value, struct slice cook
 static void read_record(struct branch *b, const struct sip_view *v, struct slice cookie, struct record *r)
 {
     r->above_count = r->below_count = 0;
-    r->cloak = SLICE("");
+    r->cloak = r->flows[FLOW_OF_CALLER] = r->flows[FLOW_OF_CALLEE] = SLICE("");
     r->own = r->sips = false;
     for (unsigned i = v->first[SIP_RECORD_ROUTE]; i != SIP_NO_LINE; i = v->lines[i].next) {
         struct slice rest = sip_line_value(v, i);
@@ -210,9 +219,9 @@ static void add_line(struct buf *out, struct slice value)
     buf_text(out, "\r\n");
 }
 
-/* One of our values, which faces the caller, the callee or both. above: what the caller is not shown, else NULL. */
+/* One of our values, which faces the caller, the callee or both. above: the caller is not shown what stands there. */
 static enum err add_own(struct branch *b, const char *place, struct slice cookie, unsigned sides,
-                        const struct record *above, struct buf *out)
+                        const struct record *rec, bool above, struct buf *out)
 {
     struct edge *e = b->relay->edge;
     struct buf routes = {0};
@@ -221,11 +230,15 @@ static enum err add_own(struct branch *b, const char *place, struct slice cookie
     buf_text(out, place);
     buf_text(out, ";lr;ck=");
     buf_slice(out, cookie);
+    for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
+        if (rec->flows[side].n > 0)
+            buf_printf(out, ";%s=%.*s", flow_token_param((enum flow_side)side), SLICE_ARG(rec->flows[side]));
+    }
     add_sides(sides, out);
     /* In the order in which the caller's requests will meet them. */
-    for (size_t i = above != NULL ? above->above_count : 0; i > 0; i--) {
+    for (size_t i = above ? rec->above_count : 0; i > 0; i--) {
         if (routes.n > 0) buf_text(&routes, ",");
-        buf_slice(&routes, above->above[i - 1]);
+        buf_slice(&routes, rec->above[i - 1]);
     }
     err = routes.failed ? ERR_NOMEM : add_cloaked(e, ";hd=", buf_view(&routes), out);
     buf_fini(&routes);
@@ -245,9 +258,8 @@ static enum err add_record(struct branch *b, const struct record *rec, struct sl
         add_line(out, rec->above[i]);
     const char *towards_callee = edge_place_uri(&r->edge->places[b->to.listener], rec->sips);
     const char *towards_caller = edge_place_uri(&r->edge->places[r->from.listener], rec->sips);
-    if (two) err = add_own(b, towards_callee, cookie, callee, NULL, out);
-    if (err == ERR_OK)
-        err = add_own(b, towards_caller, cookie, two ? caller : caller | callee, to_hidden ? rec : NULL, out);
+    if (two) err = add_own(b, towards_callee, cookie, callee, rec, false, out);
+    if (err == ERR_OK) err = add_own(b, towards_caller, cookie, two ? caller : caller | callee, rec, to_hidden, out);
     struct slice routes = rec->cloak.n > 0 && b->hide ? uncloaked(r->edge, rec->cloak) : SLICE("");
     if (routes.n > 0) add_line(out, routes);
     for (size_t i = 0; !b->hide && i < rec->below_count; i++)
@@ -312,12 +324,23 @@ static bool open_routes(struct arrival *a, struct slice cloak)
     return true;
 }
 
+/* The tokens themselves. */
+static void open_flows(struct arrival *a)
+{
+    for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
+        struct slice *flow = &a->routes.flows[side];
+        struct slice token = flow->n > 0 ? uncloaked(a->e, *flow) : SLICE_NONE;
+        if (token.p != NULL) *flow = token;
+    }
+}
+
 bool topology_open(struct arrival *a)
 {
     struct edge *e = a->e;
     const struct sip_view *v = a->v;
     const struct route_set *r = &a->routes;
     if (r->hidden_sides == 0) return true;
+    open_flows(a);
     bool by_caller = sip_dialog_cookie_ok(e->dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""));
     if (!by_caller && e->other_dialog_mac != NULL)
         by_caller = sip_dialog_cookie_ok(e->other_dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""));

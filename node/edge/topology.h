@@ -4,9 +4,9 @@
  * A proxy may not invent addresses: each side must still reach the other. So what is taken out is put under a cloak
  * (node/base/cloak.h) into what is our own, and comes back with the requests of the dialog: a Contact becomes
  * sip:th.CLOAK@us, and the Record-Route values of others become a parameter of ours ("hu" towards the caller, "hd"
- * towards the callee; "hm" says which side is shown nothing). Nothing is remembered, so that calls survive a restart;
- * any node with the cluster's key could go on. Only the Vias of a request, whose responses come back to this very
- * transaction, are kept in its relay.
+ * towards the callee; "hm" says which side is shown nothing), where flows (flow_token.h) are cloaked too. Nothing is
+ * remembered, so that calls survive a restart; any node with the cluster's key could go on. Only the Vias of a request,
+ * whose responses come back to this very transaction, are kept in its relay.
  *
  * What it is not: Call-ID, From, To and what the bodies say stay as they are: changing those takes a B2BUA. A hidden
  * side that takes the parameters out of its own Route keeps nothing hidden but what it knows already. */
@@ -22,6 +22,8 @@ enum topology_side { TOPOLOGY_CALLER = 1, TOPOLOGY_CALLEE = 2 };
 /* The edits of a request: its Vias and Record-Routes go, its Contacts are cloaked. The cloaked texts lie in e->scratch.
  * Without memory the edits fail. */
 void topology_request(struct edge *e, const struct sip_view *v, uint8_t listener, struct sip_edits *edits);
+/* A text as a hidden side may see it, in e->scratch; {NULL, 0}: no memory, or more than can be hidden (counted). */
+struct slice topology_cloak(struct edge *e, struct slice text);
 /* The parameters of our Record-Route in a request: sides are those that are shown nothing, of which towards_callee says
  * whether this value faces the callee. */
 MUST_CHECK enum err topology_route_params(struct edge *e, const struct sip_view *v, unsigned sides, bool faces_callee,

@@ -70,6 +70,50 @@ static void both_sides_are_reached_where_they_are(void **state)
     ua_expect_code(&w->k, &w->b, 200);
 }
 
+/* The numbers of 127.0.0.1, as a token has them that anybody may read. */
+#define READABLE "7f000001"
+
+/* A trunk that is shown nothing calls a phone behind NAT: what it gets back of our Record-Route still leads there. */
+static void a_hidden_caller_reaches_it(void **state)
+{
+    struct world *w = *state;
+    char routes[2048];
+    char uri[512];
+    to_b_behind_nat(w);
+    w->n.trunk_port = w->a.port;
+    w->n.trunk_hidden = true;
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 200, INSIDE_B);
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_lacks(&w->a, READABLE);
+    struct slice contact = sip_view_value(&w->a.v, SIP_CONTACT);
+    (void)snprintf(uri, sizeof uri, "%.*s", (int)contact.n - 2, contact.p + 1);
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "ACK", .branch = "k1", .uri = uri, .to = CALLEE, .lines = routes});
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_has(&w->b, "ACK sip:6002@10.2.2.2:5060 SIP/2.0");
+}
+
+/* A phone behind NAT calls such a trunk, which does not learn its address and reaches it nevertheless. */
+static void a_hidden_callee_reaches_it(void **state)
+{
+    struct world *w = *state;
+    char from_a[2048];
+    char from_b[2048];
+    char uri[512];
+    w->n.trunk_port = 0;
+    w->n.targets[0].hide = true;
+    call_between_phones(w, INSIDE_A, from_a, from_b, sizeof from_a);
+    assert_null(strstr(from_b, READABLE));
+    struct slice contact = sip_view_value(&w->b.v, SIP_CONTACT);
+    (void)snprintf(uri, sizeof uri, "%.*s", (int)contact.n - 2, contact.p + 1);
+    phone_sends(&w->b, &w->n, "BYE", uri, "y1", CALLEE, CALLER, from_b);
+    ua_expect(&w->k, &w->a, "BYE");
+    ua_has(&w->a, "BYE sip:6001@10.1.1.1:5060 SIP/2.0");
+}
+
 /* A token that was changed, or that is the other side's, leads nowhere: the contact counts. */
 static void nobody_else_writes_one(void **state)
 {
@@ -182,6 +226,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORLD(both_sides_are_reached_where_they_are),
+        WITH_WORLD(a_hidden_caller_reaches_it),
+        WITH_WORLD(a_hidden_callee_reaches_it),
         WITH_WORLD(nobody_else_writes_one),
         WITH_WORLD(a_contact_that_is_true_needs_none),
         WITH_WORLD(one_that_wants_its_flow_gets_it),
