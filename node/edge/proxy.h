@@ -190,7 +190,7 @@ void proxy_relay_server_event(struct relay *r, enum sip_tx_event ev);
 /* The branch counts no longer; true: it did. */
 bool proxy_branch_leave(struct branch *b);
 void proxy_branch_free(struct branch *b);
-/* Frees the relay if nothing refers to it any more. */
+/* Ends the relay if nobody is left to answer, and frees it if nothing refers to it any more. */
 void proxy_relay_settle(struct relay *r);
 void proxy_relay_free(struct relay *r); /* whatever state it is in */
 

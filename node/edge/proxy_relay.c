@@ -316,8 +316,9 @@ void proxy_branch_free(struct branch *b)
 
 void proxy_relay_settle(struct relay *r)
 {
-    if (sip_tx_live(&r->server) || !list_empty(&r->branches) || r->resolving) return;
-    proxy_relay_free(r);
+    if (!list_empty(&r->branches) || r->resolving) return;
+    proxy_relay_finish(r); /* nobody is left whose answer could be passed on */
+    if (!sip_tx_live(&r->server)) proxy_relay_free(r);
 }
 
 void proxy_relay_free(struct relay *r)

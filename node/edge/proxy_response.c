@@ -105,6 +105,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
     uint32_t session_s = timed ? session_agreed(r, v, text, &lines) : 0;
     if (call != NULL) name_answering(b, call);
     pass(b, v, lines);
+    if (!r->final_sent) return; /* it could not be made: it may come again, and is waited for as long as the branch */
     if (r->invite && !r->in_dialog && call == NULL) edge_call_another(r->edge, v);
     if (!first) return;
     r->call = NULL;

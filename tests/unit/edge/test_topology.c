@@ -2,6 +2,8 @@
  * on nevertheless, also after a restart. */
 #include "call_kit.h"
 
+#include "node/edge/proxy.h"
+
 #define BEHIND "10.9.9."
 
 /* What stands in front of the caller: two proxies, and the Via of a phone behind them. w->c is the nearer proxy. */
@@ -331,6 +333,36 @@ static void too_much_to_hide(void **state)
     assert_int_equal(kit_count(&w->n, "edge", "hidden_too_long"), 1);
 }
 
+/* The transaction of the last request has had its time. */
+static void expire(struct world *w)
+{
+    struct relay *r = CONTAINER_OF(w->n.edge->relays.prev, struct relay, node);
+    struct branch *b = CONTAINER_OF(r->branches.next, struct branch, node);
+    proxy_client_event(w->n.edge, &b->client, SIP_TX_EXPIRE);
+}
+
+/* An answer that cannot be shown never gets to the caller, who is told so when it will not come again. */
+static void an_answer_with_too_much_to_hide(void **state)
+{
+    static const char *const methods[] = {"MESSAGE", "INVITE"};
+    struct world *w = *state;
+    char contact[3000];
+    int n = snprintf(contact, sizeof contact, "Contact: <sip:ua@127.0.0.1:%u;x=", w->b.port);
+    memset(contact + n, 'x', 2500);
+    (void)snprintf(contact + n + 2500, sizeof contact - (size_t)n - 2500, ">\r\n");
+    w->n.trunk_hidden = true;
+    for (size_t i = 0; i < 2; i++) {
+        ua_request(&w->a, &w->n, &(struct request){.method = methods[i], .branch = methods[i]});
+        ua_expect(&w->k, &w->b, methods[i]);
+        ua_reply(&w->b, 200, contact);
+        kit_until(&w->k, kit_count(&w->n, "edge", "hidden_too_long") == i + 1);
+        expire(w);
+        ua_expect_code(&w->k, &w->a, 500);
+        assert_int_equal(w->n.edge->open_relays, 0);
+        assert_int_equal(edge_load(w->n.edge).calls, 0);
+    }
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
 
 int main(void)
@@ -343,6 +375,7 @@ int main(void)
         IN_WORLD(failures),
         IN_WORLD(a_cloak_outside_the_dialog),
         IN_WORLD(too_much_to_hide),
+        IN_WORLD(an_answer_with_too_much_to_hide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
