@@ -39,12 +39,12 @@ static void inside(struct arrival *a)
     struct edge_hop hop;
     enum edge_counter why;
     if (!dialog_proved(a) || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
+    edge_call_request(a->e, a->v); /* wherever it goes from here: a BYE has ended the call (RFC 3261 §15.1.1) */
     unsigned code = proxy_arrival_next_hop(a, &hop, &why);
     if (code != 0) {
         proxy_arrival_refuse(a, why, code, SLICE(""));
         return;
     }
-    edge_call_request(a->e, a->v);
     struct relay *r = proxy_relay_new(a->e, a->from, a->v);
     if (r == NULL) return;
     r->in_dialog = true;

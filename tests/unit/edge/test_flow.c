@@ -175,6 +175,25 @@ static void a_connection_that_is_gone(void **state)
     assert_int_equal(kit_count(&w->n, "edge", "refused_flow_lost"), 1);
 }
 
+/* Who hangs up has hung up, whether the other side can be reached or not. */
+static void the_call_ends_nevertheless(void **state)
+{
+    struct world *w = *state;
+    char routes[1024];
+    char token[FLOW_TOKEN_TEXT];
+    char text[1200];
+    struct flow flow = {.transport = PLAN_TCP};
+    struct flow_dialog d = {w->n.edge->dialog_mac, SLICE("call-1"), SLICE("caller")};
+    assert_int_equal(sock_address_parse(SLICE("127.0.0.1"), 9, &flow.remote), ERR_OK);
+    assert_int_equal(flow_token_make(&d, FLOW_OF_CALLEE, &flow, token), ERR_OK);
+    call_up(w, routes, sizeof routes);
+    (void)snprintf(text, sizeof text, "%.*s;fd=%s>\r\n", (int)(strrchr(routes, '>') - routes), routes, token);
+    phone_sends(&w->a, &w->n, "BYE", "sip:6002@10.2.2.2:5060", "y1", CALLER, CALLEE, text);
+    ua_expect_code(&w->k, &w->a, 430);
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+    assert_string_equal(w->n.reports[w->n.report_count - 1].reason, "the caller hung up");
+}
+
 /* RFC 5626 §5.3: a proxy on the way has lost the flow; the device has another. */
 static void another_flow_is_tried(void **state)
 {
@@ -232,6 +251,7 @@ int main(void)
         WITH_WORLD(a_contact_that_is_true_needs_none),
         WITH_WORLD(one_that_wants_its_flow_gets_it),
         WITH_WORLD(a_connection_that_is_gone),
+        WITH_WORLD(the_call_ends_nevertheless),
         WITH_WORLD(another_flow_is_tried),
         cmocka_unit_test(tokens_hold_what_they_were_given),
     };
