@@ -35,6 +35,7 @@ struct call {
     struct call_place under_way; /* of the attempt that has not come to nothing yet */
     char session_id[EDGE_SESSION_ID];
     uint64_t callees[CALLEES_MAX]; /* the tags of those that answered, hashed */
+    bool ended_with[CALLEES_MAX];  /* by a BYE: kept, because the answer may be repeated */
     uint8_t callee_count;
     uint8_t cookie_len;
     char cookie[SIP_COOKIE_TEXT];
@@ -187,22 +188,56 @@ static void add_callee(struct call *c, struct slice tag)
     if (c->callee_count < CALLEES_MAX && find_callee(c, hash) == c->callee_count) c->callees[c->callee_count++] = hash;
 }
 
+static struct call *first_call(const struct edge *e, const struct sip_view *v)
+{
+    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
+    return d != NULL ? CONTAINER_OF(d, struct call, dialog) : NULL;
+}
+
+static struct call *next_call(const struct call *c, const struct sip_view *v)
+{
+    struct sip_dialog *d = sip_dialogs_next(&c->dialog, v->from_tag, v->to_tag);
+    return d != NULL ? CONTAINER_OF(d, struct call, dialog) : NULL;
+}
+
+static bool is_by_caller(const struct call *c, const struct sip_view *v)
+{
+    return slice_eq(v->from_tag, c->dialog.caller_tag);
+}
+
+/* The place of the callee in whose dialog the message is, or callee_count. */
+static size_t callee_of(const struct call *c, const struct sip_view *v)
+{
+    return find_callee(c, hash_of(c->edge, is_by_caller(c, v) ? v->to_tag : v->from_tag));
+}
+
+/* Whether the message belongs to the call, and not to another with the caller's tag. Who answered a call of an earlier
+ * run is not known. */
+static bool concerns(const struct call *c, const struct sip_view *v)
+{
+    return c->state == CALL_ANSWERED && (c->callee_count == 0 || callee_of(c, v) < c->callee_count);
+}
+
 void edge_call_another(struct edge *e, const struct sip_view *response)
 {
-    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, response->call_id, response->from_tag, response->to_tag);
-    if (d == NULL || !slice_eq(d->caller_tag, response->from_tag)) return;
-    struct call *c = CONTAINER_OF(d, struct call, dialog);
-    if (c->state == CALL_ANSWERED) add_callee(c, response->to_tag);
+    struct call *answered = NULL;
+    for (struct call *c = first_call(e, response); c != NULL; c = next_call(c, response)) {
+        if (c->state != CALL_ANSWERED || !is_by_caller(c, response)) continue;
+        if (callee_of(c, response) < c->callee_count) return;
+        if (answered == NULL) answered = c;
+    }
+    if (answered != NULL) add_callee(answered, response->to_tag);
 }
 
 /* False: others are left, or the call is still being set up, whose end the INVITE's own answer is. */
-static bool ends_with(struct call *c, struct slice callee_tag)
+static bool ends_with(struct call *c, const struct sip_view *bye)
 {
-    size_t i = find_callee(c, hash_of(c->edge, callee_tag));
-    if (c->state != CALL_ANSWERED) return false;
-    if (i == c->callee_count) return c->callee_count == 0;
-    c->callees[i] = c->callees[--c->callee_count];
-    return c->callee_count == 0;
+    if (!concerns(c, bye)) return false;
+    if (c->callee_count > 0) c->ended_with[callee_of(c, bye)] = true;
+    for (size_t i = 0; i < c->callee_count; i++) {
+        if (!c->ended_with[i]) return false;
+    }
+    return true;
 }
 
 void edge_call_answered(struct call *c, unsigned code, struct slice callee_tag)
@@ -246,22 +281,18 @@ void edge_call_set_cookie(struct call *c, struct slice cookie)
 
 struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v)
 {
-    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
-    if (d == NULL) return SLICE("");
-    struct call *c = CONTAINER_OF(d, struct call, dialog);
-    return (struct slice){c->cookie, c->cookie_len};
+    struct call *c = first_call(e, v);
+    return c != NULL ? (struct slice){c->cookie, c->cookie_len} : SLICE("");
 }
 
 void edge_call_request(struct edge *e, const struct sip_view *v)
 {
-    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
-    if (d == NULL) return;
-    struct call *c = CONTAINER_OF(d, struct call, dialog);
-    c->touched = edge_now(e);
-    if (v->method != SIP_BYE) return;
-    bool by_caller = slice_eq(v->from_tag, d->caller_tag);
-    if (!ends_with(c, by_caller ? v->to_tag : v->from_tag)) return;
-    edge_call_end(c, c->code, by_caller ? SLICE("the caller hung up") : SLICE("the callee hung up"));
+    for (struct call *c = first_call(e, v), *next = NULL; c != NULL; c = next) {
+        next = next_call(c, v);
+        c->touched = edge_now(e);
+        if (v->method != SIP_BYE || !ends_with(c, v)) continue;
+        edge_call_end(c, c->code, is_by_caller(c, v) ? SLICE("the caller hung up") : SLICE("the callee hung up"));
+    }
 }
 
 static struct mono due_of(const struct call *c)
@@ -275,15 +306,18 @@ static struct mono session_end(const struct edge *e, uint32_t session_s)
     return session_s > 0 ? mono_add_ms(edge_now(e), ms) : MONO_NEVER;
 }
 
-void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t session_s)
+void edge_call_session(struct call *c, uint32_t session_s)
 {
-    const struct sip_view *v = response;
-    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, v->call_id, v->from_tag, v->to_tag);
-    if (d == NULL) return;
-    struct call *c = CONTAINER_OF(d, struct call, dialog);
     c->session_s = session_s;
-    c->session_ends = session_end(e, session_s);
-    sip_timer_start(&e->tx, &c->idle, due_of(c));
+    c->session_ends = session_end(c->edge, session_s);
+    sip_timer_start(&c->edge->tx, &c->idle, due_of(c));
+}
+
+void edge_call_refreshed(struct edge *e, const struct sip_view *response, uint32_t session_s)
+{
+    for (struct call *c = first_call(e, response); c != NULL; c = next_call(c, response)) {
+        if (concerns(c, response)) edge_call_session(c, session_s);
+    }
 }
 
 enum err edge_call_restore(struct edge *e, const struct call_report *known)

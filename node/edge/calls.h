@@ -37,8 +37,10 @@ void edge_call_end(struct call *c, unsigned code, struct slice reason);
 void edge_call_set_cookie(struct call *c, struct slice cookie);
 /* Of the call that the request belongs to; "" when there is none. */
 struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v);
-/* A 2xx agreed on this refresh interval, 0: on none. */
-void edge_call_session(struct edge *e, const struct sip_view *response, uint32_t session_s);
+/* The call's own 2xx agreed on this refresh interval, 0: on none. */
+void edge_call_session(struct call *c, uint32_t session_s);
+/* Inside its dialog another 2xx did. */
+void edge_call_refreshed(struct edge *e, const struct sip_view *response, uint32_t session_s);
 /* A request inside a dialog came by: keeps its record alive, or ends it (BYE). */
 void edge_call_request(struct edge *e, const struct sip_view *v);
 void edge_call_timer(struct sip_timer *timer);

@@ -109,7 +109,8 @@ static void on_success(struct branch *b, const struct sip_view *v)
     if (r->invite && !r->in_dialog && call == NULL) edge_call_another(r->edge, v);
     if (!first) return;
     r->call = NULL;
-    if (timed) edge_call_session(r->edge, v, session_s); /* before its record is written */
+    if (timed && call == NULL) edge_call_refreshed(r->edge, v, session_s);
+    if (timed && call != NULL) edge_call_session(call, session_s); /* before its record is written */
     if (call != NULL) edge_call_answered(call, v->code, v->to_tag);
     cancel_others(r, b);
 }

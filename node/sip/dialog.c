@@ -27,14 +27,23 @@ void sip_dialogs_remove(struct sip_dialogs *t, struct sip_dialog *d)
     map_remove(&t->map, &d->node);
 }
 
-struct sip_dialog *sip_dialogs_find(const struct sip_dialogs *t, struct slice call_id, struct slice from_tag,
-                                    struct slice to_tag)
+static struct sip_dialog *first_of(struct map_node *n, struct slice call_id, struct slice from_tag, struct slice to_tag)
 {
-    struct map_node *n = map_first(&t->map, hash_of(t, call_id));
     for (; n != NULL; n = map_next(n)) {
         struct sip_dialog *d = CONTAINER_OF(n, struct sip_dialog, node);
         if (!slice_eq(d->call_id, call_id)) continue;
         if (slice_eq(d->caller_tag, from_tag) || slice_eq(d->caller_tag, to_tag)) return d;
     }
     return NULL;
+}
+
+struct sip_dialog *sip_dialogs_find(const struct sip_dialogs *t, struct slice call_id, struct slice from_tag,
+                                    struct slice to_tag)
+{
+    return first_of(map_first(&t->map, hash_of(t, call_id)), call_id, from_tag, to_tag);
+}
+
+struct sip_dialog *sip_dialogs_next(const struct sip_dialog *d, struct slice from_tag, struct slice to_tag)
+{
+    return first_of(map_next(&d->node), d->call_id, from_tag, to_tag);
 }

@@ -91,6 +91,132 @@ static void both_answer(void **state)
     assert_int_equal(edge_load(w->n.edge).calls, 0);
 }
 
+/* The answer that the caller did not want is repeated, and meets the BYE: that dialog stays ended. */
+static void an_answer_behind_its_bye(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    struct buf b = {0};
+    both_ring(w, NULL);
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_expect(&w->k, &w->c, "CANCEL");
+    assert_int_equal(sip_response_build(&w->c.kept_v, 200, SLICE(""), SLICE("other"), SLICE(""), 0,
+                                        slice_of(contact_line(&w->c)), &b),
+                     ERR_OK);
+    ua_send_bytes(&w->c, w->n.port, b.p, b.n);
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
+    struct request bye = {.method = "BYE",
+                          .branch = "b1",
+                          .uri = uri,
+                          .to = "<sip:8123@example.org>;tag=other",
+                          .cseq = 2,
+                          .lines = routes};
+    ua_request(&w->a, &w->n, &bye);
+    ua_expect(&w->k, &w->c, "BYE");
+    ua_send_bytes(&w->c, w->n.port, b.p, b.n);
+    ua_expect_code(&w->k, &w->a, 200);
+    buf_fini(&b);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    bye.branch = "b2";
+    bye.to = CALLEE;
+    ua_request(&w->a, &w->n, &bye);
+    ua_expect(&w->k, &w->b, "BYE");
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+}
+
+/* A proxy before us forked the call: both of its branches come here, each with a record of its own. */
+static void forked_before_us(void **state)
+{
+    struct world *w = *state;
+    char uri[64];
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    w->n.target_count = 0;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    (void)snprintf(uri, sizeof uri, "sip:8124@127.0.0.1:%u", w->n.port);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i2", .uri = uri});
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_keep(&w->c);
+    ua_reply(&w->c, 180, "");
+    ua_expect_code(&w->k, &w->a, 180);
+    assert_int_equal(edge_load(w->n.edge).calls, 2);
+    char lines[128];
+    (void)snprintf(lines, sizeof lines, "%sSession-Expires: 1\r\n", contact_line(&w->b));
+    ua_answer(&w->b, &w->b.kept_v, 200, lines);
+    ua_expect_code(&w->k, &w->a, 200);
+    kit_until(&w->k, edge_load(w->n.edge).calls == 1); /* nobody refreshed that one; the other is not answered yet */
+    assert_int_equal(kit_count(&w->n, "edge", "calls_unrefreshed"), 1);
+    assert_string_equal(w->n.reports[w->n.report_count - 1].target, "trunk/factory");
+    ua_answer(&w->c, &w->c.kept_v, 486, "");
+    ua_expect(&w->k, &w->c, "ACK");
+    ua_expect_code(&w->k, &w->a, 486);
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+}
+
+/* Likewise, and the one that was answered ends while the other still rings. */
+static void forked_before_us_and_ended(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    w->n.target_count = 0;
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    (void)snprintf(uri, sizeof uri, "sip:8124@127.0.0.1:%u", w->n.port);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i2", .uri = uri});
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, &w->b, "BYE");
+    assert_int_equal(edge_load(w->n.edge).calls, 1);
+    assert_string_equal(w->n.reports[w->n.report_count - 1].target, "trunk/factory");
+}
+
+/* b is a proxy outside, which sends the call back to us under another number and does not stay on the way: the two
+ * records of one dialog end with its only BYE. */
+static void a_spiral_ends(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    w->n.trunk_port = w->b.port;
+    w->n.target_count = 0;
+    (void)kit_target(&w->n, "trunk/last", w->c.port);
+    const char *rest = strstr(w->b.in, "\r\n") + 2;
+    ua_send(&w->b, w->n.port,
+            "INVITE sip:8124@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs1\r\n%s", w->n.port,
+            w->b.port, rest);
+    ua_expect(&w->k, &w->c, "INVITE");
+    assert_int_equal(edge_load(w->n.edge).calls, 2);
+    ua_reply(&w->c, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->b, 200);
+    rest = strstr(strstr(w->b.in, "Via:"), "\r\n") + 2; /* its own Via goes */
+    ua_send(&w->b, w->n.port, "SIP/2.0 200 OK\r\n%s", rest);
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, &w->c, "BYE");
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+}
+
 /* A BYE that ends one early dialog ends no call: the INVITE's own answer does. */
 static void an_early_bye(void **state)
 {
@@ -295,6 +421,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_WORLD(the_first_answer_wins),
         WITH_WORLD(both_answer),
+        WITH_WORLD(an_answer_behind_its_bye),
+        WITH_WORLD(forked_before_us),
+        WITH_WORLD(forked_before_us_and_ended),
+        WITH_WORLD(a_spiral_ends),
         WITH_WORLD(an_early_bye),
         WITH_WORLD(a_6xx_and_silence),
         WITH_WORLD(one_is_busy_the_other_goes_on),

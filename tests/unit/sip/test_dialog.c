@@ -22,6 +22,14 @@ static void from_either_side(void **state)
     assert_ptr_equal(sip_dialogs_find(&t, SLICE("c1"), SLICE("bob"), SLICE("alice")), &first);
     assert_ptr_equal(sip_dialogs_find(&t, SLICE("c1"), SLICE("bob"), SLICE("carol")), &second);
     assert_ptr_equal(sip_dialogs_find(&t, SLICE("c2"), SLICE("alice"), SLICE("")), &third);
+    assert_null(sip_dialogs_next(&first, SLICE("alice"), SLICE("bob")));
+    struct sip_dialog again = {.call_id = SLICE("c1"), .caller_tag = SLICE("alice")};
+    sip_dialogs_add(&t, &again);
+    struct sip_dialog *one = sip_dialogs_find(&t, SLICE("c1"), SLICE("bob"), SLICE("alice"));
+    struct sip_dialog *other = sip_dialogs_next(one, SLICE("bob"), SLICE("alice"));
+    assert_true((one == &first && other == &again) || (one == &again && other == &first));
+    assert_null(sip_dialogs_next(other, SLICE("bob"), SLICE("alice")));
+    sip_dialogs_remove(&t, &again);
     assert_null(sip_dialogs_find(&t, SLICE("c1"), SLICE("bob"), SLICE("dave")));
     assert_null(sip_dialogs_find(&t, SLICE("c3"), SLICE("alice"), SLICE("bob")));
     sip_dialogs_remove(&t, &first);
