@@ -18,7 +18,7 @@ struct route_set {
     unsigned hidden_sides; /* hm, hu, hd of ours: topology.h */
     struct slice hidden_up;
     struct slice hidden_down;
-    struct slice flows[2]; /* fc, fd of the first of them, by enum flow_side */
+    struct slice flows[2]; /* fc, fd of the last of them, by enum flow_side */
     bool has_next;         /* another value follows: next is its URI */
     bool to_member;        /* it carries our cookie too, so it is another node's: only a member may be met there */
     bool bad;

@@ -19,6 +19,11 @@ static void note_own(struct route_set *r, const struct sip_uri *uri)
     r->transit_cookie = sip_uri_param(uri, "tk");
     r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
     r->for_device = sip_uri_param(uri, DEVICE_PARAM).p != NULL;
+}
+
+/* Those of the last value count: of a call that came by several times it stands next to whom the request goes to. */
+static void note_flows(struct route_set *r, const struct sip_uri *uri)
+{
     for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++)
         r->flows[side] = sip_uri_param(uri, flow_token_param((enum flow_side)side));
 }
@@ -48,6 +53,7 @@ static bool is_own_text(struct arrival *a, struct slice value)
         struct slice cookie = {rest.p + sizeof OWN_PARAMS - 1, SIP_COOKIE_TEXT - 1};
         if (memchr(cookie.p, ';', cookie.n) != NULL || memchr(cookie.p, '>', cookie.n) != NULL) return false;
         if (a->routes.own == 0) a->routes.cookie = cookie;
+        a->routes.flows[FLOW_OF_CALLER] = a->routes.flows[FLOW_OF_CALLEE] = SLICE_NONE;
         return true;
     }
     return false;
@@ -82,6 +88,7 @@ static bool read_route(struct arrival *a, struct slice value)
     }
     if (edge_is_ours(a->e, &addr.uri)) {
         if (r->own == 0) note_own(r, &addr.uri);
+        note_flows(r, &addr.uri);
         note_hidden(r, &addr.uri);
         return count_own(r);
     }

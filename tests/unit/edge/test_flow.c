@@ -114,6 +114,36 @@ static void a_hidden_callee_reaches_it(void **state)
     ua_has(&w->a, "BYE sip:6001@10.1.1.1:5060 SIP/2.0");
 }
 
+/* A trunk calls by way of b, a proxy outside that sends the call back to us and does not stay on the way, to a phone
+ * behind NAT: of our two Record-Routes the one next to the phone has its flow. */
+static void after_a_spiral(void **state)
+{
+    struct world *w = *state;
+    char routes[2048];
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect(&w->k, &w->b, "INVITE");
+    w->n.trunk_port = w->b.port;
+    w->n.target_count = 0;
+    (void)kit_target(&w->n, "account/6002", w->c.port);
+    (void)snprintf(w->n.texts[0][0], sizeof w->n.texts[0][0], "sip:6002@10.2.2.2:5060");
+    (void)snprintf(w->n.texts[0][1], sizeof w->n.texts[0][1], "udp:127.0.0.1:%u", w->c.port);
+    w->n.hops[0][0].request_uri = slice_of(w->n.texts[0][0]);
+    w->n.hops[0][0].received = slice_of(w->n.texts[0][1]);
+    const char *rest = strstr(w->b.in, "\r\n") + 2;
+    ua_send(&w->b, w->n.port,
+            "INVITE sip:6002@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs1\r\n%s", w->n.port,
+            w->b.port, rest);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 200, INSIDE_B);
+    ua_expect_code(&w->k, &w->b, 200);
+    rest = strstr(strstr(w->b.in, "Via:"), "\r\n") + 2; /* its own Via goes */
+    ua_send(&w->b, w->n.port, "SIP/2.0 200 OK\r\n%s", rest);
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    phone_sends(&w->a, &w->n, "ACK", "sip:6002@10.2.2.2:5060", "k1", CALLER, CALLEE, routes);
+    ua_expect(&w->k, &w->c, "ACK");
+}
+
 /* A token that was changed, or that is the other side's, leads nowhere: the contact counts. */
 static void nobody_else_writes_one(void **state)
 {
@@ -247,6 +277,7 @@ int main(void)
         WITH_WORLD(both_sides_are_reached_where_they_are),
         WITH_WORLD(a_hidden_caller_reaches_it),
         WITH_WORLD(a_hidden_callee_reaches_it),
+        WITH_WORLD(after_a_spiral),
         WITH_WORLD(nobody_else_writes_one),
         WITH_WORLD(a_contact_that_is_true_needs_none),
         WITH_WORLD(one_that_wants_its_flow_gets_it),
