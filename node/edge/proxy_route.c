@@ -135,6 +135,7 @@ static bool by_flow(struct arrival *a, struct edge_hop *hop)
         for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
             union sock_address address;
             char host[INET6_ADDRSTRLEN];
+            char text[SOCK_ADDRESS_TEXT];
             struct slice tag = side == FLOW_OF_CALLEE ? a->v->from_tag : a->v->to_tag; /* the caller's, if that is it */
             struct flow_dialog d = {keys[k], a->v->call_id, tag};
             if (keys[k] == NULL || a->routes.flows[side].n == 0) continue;
@@ -142,7 +143,9 @@ static bool by_flow(struct arrival *a, struct edge_hop *hop)
             edge_address_text(&address, host);
             hop->host = arena_copy(&a->e->scratch, slice_of(host));
             hop->port = sock_address_port(&address);
-            return hop->host.p != NULL;
+            hop->received = slice_of(arena_printf(&a->e->scratch, "%s:%s", plan_transport_name(hop->transport),
+                                                  sock_address_text(&address, text)));
+            return hop->host.p != NULL && hop->received.n > 0;
         }
     }
     return false;

@@ -163,6 +163,24 @@ static void nobody_else_writes_one(void **state)
     ua_expect_code(&w->k, &w->a, 481);
 }
 
+/* It listens to nothing: what is too large for UDP goes there by UDP. */
+static void what_is_large_goes_the_same_way(void **state)
+{
+    struct world *w = *state;
+    char from_a[2048];
+    char from_b[2048];
+    char lines[4096];
+    to_b_behind_nat(w);
+    call_between_phones(w, INSIDE_A, from_a, from_b, sizeof from_a);
+    int n = snprintf(lines, sizeof lines, "%sSubject: ", from_a);
+    memset(lines + n, 'x', 1300);
+    (void)snprintf(lines + n + 1300, sizeof lines - (size_t)n - 1300, "\r\n");
+    phone_sends(&w->a, &w->n, "INFO", "sip:6002@10.2.2.2:5060", "n1", CALLER, CALLEE, lines);
+    ua_expect(&w->k, &w->b, "INFO");
+    ua_has(&w->b, "Via: SIP/2.0/UDP");
+    assert_int_equal(kit_count(&w->n, "edge", "too_large_for_udp"), 0);
+}
+
 static void a_contact_that_is_true_needs_none(void **state)
 {
     struct world *w = *state;
@@ -279,6 +297,7 @@ int main(void)
         WITH_WORLD(a_hidden_callee_reaches_it),
         WITH_WORLD(after_a_spiral),
         WITH_WORLD(nobody_else_writes_one),
+        WITH_WORLD(what_is_large_goes_the_same_way),
         WITH_WORLD(a_contact_that_is_true_needs_none),
         WITH_WORLD(one_that_wants_its_flow_gets_it),
         WITH_WORLD(a_connection_that_is_gone),
