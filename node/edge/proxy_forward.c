@@ -207,7 +207,7 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
         buf_text(&e->lines, "\r\n");
     }
     if (f->record_route) add_session_id(e, v);
-    if (f->relay != NULL) session_request_lines(e, f->relay);
+    if (f->relay != NULL) session_request_lines(e, f->relay, v);
     if (f->relay != NULL && f->relay->asserted[0] != '\0')
         identity_assert(e, v, slice_of(f->relay->asserted), target_inside(f));
     return err;
@@ -270,8 +270,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
         struct slice left = decimal_text((unsigned)v->max_forwards - 1, hops);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_FORWARDS), left);
     }
-    struct slice raised = f->relay != NULL ? session_raised(f->relay, v, session) : SLICE("");
-    if (raised.n > 0) sip_edit_replace(&edits, sip_view_value(v, SIP_SESSION_EXPIRES), raised);
+    if (f->relay != NULL) session_edits(f->relay, v, session, &edits);
     if (f->breadth > 0 && v->first[SIP_MAX_BREADTH] != SIP_NO_LINE) {
         struct slice share = decimal_text(f->breadth, breadth);
         sip_edit_replace(&edits, sip_view_value(v, SIP_MAX_BREADTH), share);

@@ -51,20 +51,20 @@ bool session_usable(struct arrival *a)
 void session_ask(struct relay *r, const struct sip_view *v)
 {
     if (!concerns(v)) return;
+    uint32_t least = delta_of(sip_view_other(v, SLICE("Min-SE")));
     r->caller_refreshes = has_timer(v);
     if (v->first[SIP_SESSION_EXPIRES] != SIP_NO_LINE) {
         r->session_s = delta_of(sip_view_value(v, SIP_SESSION_EXPIRES));
         r->session_raised = r->session_s < SESSION_MIN_S;
-        if (r->session_raised) r->session_s = SESSION_MIN_S;
+        if (r->session_raised) r->session_s = least > SESSION_MIN_S ? least : SESSION_MIN_S;
         return;
     }
     if (!r->invite || r->edge->o.session_s == 0) return;
-    uint32_t least = delta_of(sip_view_other(v, SLICE("Min-SE")));
     r->session_s = least > r->edge->o.session_s ? least : r->edge->o.session_s;
     r->session_added = true;
 }
 
-void session_request_lines(struct edge *e, const struct relay *r)
+void session_request_lines(struct edge *e, const struct relay *r, const struct sip_view *v)
 {
     if (r->session_added) {
         char digits[DECIMAL_TEXT];
@@ -72,14 +72,17 @@ void session_request_lines(struct edge *e, const struct relay *r)
         buf_slice(&e->lines, decimal_text(r->session_s, digits));
         buf_text(&e->lines, "\r\n");
     }
-    if (r->session_raised) buf_printf(&e->lines, "Min-SE: %d\r\n", SESSION_MIN_S);
+    if (r->session_raised && sip_view_other(v, SLICE("Min-SE")).p == NULL)
+        buf_printf(&e->lines, "Min-SE: %u\r\n", (unsigned)r->session_s);
 }
 
-struct slice session_raised(const struct relay *r, const struct sip_view *v, char text[SESSION_TEXT])
+void session_edits(const struct relay *r, const struct sip_view *v, char text[SESSION_TEXT], struct sip_edits *edits)
 {
-    if (!r->session_raised || v->first[SIP_SESSION_EXPIRES] == SIP_NO_LINE) return SLICE("");
+    if (!r->session_raised) return;
     int n = snprintf(text, SESSION_TEXT, "%u", (unsigned)r->session_s);
-    return (struct slice){text, (size_t)n};
+    struct slice least = sip_view_other(v, SLICE("Min-SE"));
+    sip_edit_replace(edits, sip_view_value(v, SIP_SESSION_EXPIRES), (struct slice){text, (size_t)n});
+    if (least.p != NULL) sip_edit_replace(edits, least, (struct slice){text, (size_t)n});
 }
 
 uint32_t session_agreed(const struct relay *r, const struct sip_view *response, char text[SESSION_LINES],

@@ -16,10 +16,11 @@ bool session_usable(struct arrival *a);
 /* What an INVITE or UPDATE says, as it leaves: kept in r. */
 void session_ask(struct relay *r, const struct sip_view *v);
 /* Header lines that the request gets, into e->lines. */
-void session_request_lines(struct edge *e, const struct relay *r);
-/* The value that replaces the request's own Session-Expires; "" : it stays. text is the caller's memory. */
+void session_request_lines(struct edge *e, const struct relay *r, const struct sip_view *v);
+/* Its own Session-Expires and Min-SE, where they are raised. text is the caller's memory until the edits are applied.
+ */
 #define SESSION_TEXT 16
-struct slice session_raised(const struct relay *r, const struct sip_view *v, char text[SESSION_TEXT]);
+void session_edits(const struct relay *r, const struct sip_view *v, char text[SESSION_TEXT], struct sip_edits *edits);
 #define SESSION_LINES 80
 /* A side that is not refreshed says BYE so long before the end (RFC 4028 §10); as long after it the record waits. */
 static inline uint32_t session_grace_s(uint32_t session_s)

@@ -89,6 +89,17 @@ static void too_small_an_interval(void **state)
     ua_expect_code(&w->k, &w->a, 400);
 }
 
+/* A proxy before us has raised it already, by its own measure: there is one Min-SE (RFC 4028 §8.1). */
+static void raised_twice(void **state)
+{
+    struct world *w = *state;
+    invite(w, "i1", "Session-Expires: 60\r\nMin-SE: 60\r\n");
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_has(&w->b, "Session-Expires: 90\r\n");
+    ua_has(&w->b, "Min-SE: 90\r\n");
+    ua_lacks(&w->b, "Min-SE: 60");
+}
+
 /* Nobody refreshes: the record ends by itself. A refresh puts it off. */
 static void a_ghost_ends(void **state)
 {
@@ -178,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(their_own_interval_stands, open_timed, world_close),
         cmocka_unit_test_setup_teardown(what_they_find_too_short_is_respected, open_timed, world_close),
         cmocka_unit_test_setup_teardown(too_small_an_interval, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(raised_twice, open_timed, world_close),
         cmocka_unit_test_setup_teardown(a_ghost_ends, open_timed, world_close),
         cmocka_unit_test_setup_teardown(silence_ends, open_impatient, world_close),
         cmocka_unit_test_setup_teardown(a_call_of_an_earlier_run, open_timed, world_close),
