@@ -31,13 +31,15 @@ struct arrival {
     const struct flow *from;
     struct sip_view *v;
     struct route_set routes;
+    bool proved;           /* inside a dialog: its cookie is good */
     struct slice asserted; /* the identity that an account gets */
     bool hide_from;        /* of topology_open: */
     bool hide_to;
     struct slice hidden_route; /* Route values that ours stood for */
 };
 
-/* Answers without a transaction, and counts why. */
+/* Answers without a transaction, and counts why. An INVITE inside a dialog gets one: its ACK has the dialog's Route and
+ * To tag, and would be taken for that of a 2xx. */
 COLD void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra);
 
 /* ---- proxy_route.c ---- */

@@ -15,7 +15,13 @@ void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned cod
         log_event(a->e->log, LOG_DEBUG, "edge", "refused", "code=%u method=%.*s from=%s why=%s", code,
                   SLICE_ARG(a->v->method_text), sock_address_text(&a->from->remote, remote), a->e->table.names[why]);
     }
-    edge_answer_stateless(a->e, a->from, a->v, code, extra);
+    struct relay *r = a->proved && a->v->method == SIP_INVITE ? proxy_relay_new(a->e, a->from, a->v) : NULL;
+    if (r == NULL) {
+        edge_answer_stateless(a->e, a->from, a->v, code, extra);
+        return;
+    }
+    proxy_relay_answer_lines(r, a->v, code, extra);
+    proxy_relay_settle(r);
 }
 
 /* ---- inside a dialog ---- */
@@ -38,7 +44,8 @@ static void inside(struct arrival *a)
 {
     struct edge_hop hop;
     enum edge_counter why;
-    if (!dialog_proved(a) || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
+    a->proved = dialog_proved(a);
+    if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
     edge_call_request(a->e, a->v); /* wherever it goes from here: a BYE has ended the call (RFC 3261 §15.1.1) */
     unsigned code = proxy_arrival_next_hop(a, &hop, &why);
     if (code != 0) {

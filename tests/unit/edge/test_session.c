@@ -100,6 +100,28 @@ static void raised_twice(void **state)
     ua_lacks(&w->b, "Min-SE: 60");
 }
 
+/* Inside a dialog the ACK of our own refusal carries the dialog's Route, and is not the callee's business. */
+static void the_refusal_has_its_ack(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char lines[640];
+    char uri[64];
+    call_up(w, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    (void)snprintf(lines, sizeof lines, "%sSupported: timer\r\nSession-Expires: 30\r\n", routes);
+    struct request r = {.method = "INVITE", .branch = "i2", .uri = uri, .to = CALLEE, .cseq = 2, .lines = lines};
+    ua_request(&w->a, &w->n, &r);
+    ua_expect_code(&w->k, &w->a, 422);
+    ua_has(&w->a, "Min-SE: 90\r\n");
+    uint64_t absorbed = kit_count(&w->n, "edge", "acks_absorbed");
+    r.method = "ACK";
+    r.lines = routes;
+    ua_request(&w->a, &w->n, &r);
+    kit_until(&w->k, kit_count(&w->n, "edge", "acks_absorbed") == absorbed + 1);
+    ua_expect_nothing(&w->k, &w->b);
+}
+
 /* Nobody refreshes: the record ends by itself. A refresh puts it off. */
 static void a_ghost_ends(void **state)
 {
@@ -190,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_they_find_too_short_is_respected, open_timed, world_close),
         cmocka_unit_test_setup_teardown(too_small_an_interval, open_timed, world_close),
         cmocka_unit_test_setup_teardown(raised_twice, open_timed, world_close),
+        cmocka_unit_test_setup_teardown(the_refusal_has_its_ack, open_timed, world_close),
         cmocka_unit_test_setup_teardown(a_ghost_ends, open_timed, world_close),
         cmocka_unit_test_setup_teardown(silence_ends, open_impatient, world_close),
         cmocka_unit_test_setup_teardown(a_call_of_an_earlier_run, open_timed, world_close),
