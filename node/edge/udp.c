@@ -117,14 +117,24 @@ static void set_buffer(int fd, int force, int plain)
     }
 }
 
+/* A datagram that must not be cut on its way needs no number from the kernel by which its pieces would be known, and
+ * those come from a table that all of the machine shares. */
+static void set_whole(int fd, bool whole)
+{
+    int how = whole ? IP_PMTUDISC_DO : IP_PMTUDISC_WANT;
+    (void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &how, sizeof how);
+}
+
 static bool set_options(int fd, int family)
 {
     int on = 1;
     set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-    (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* without it nothing looks old */
     if (setsockopt(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on) != 0) return false;
-    if (family == AF_INET) return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0;
+    if (family == AF_INET) {
+        set_whole(fd, true);
+        return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0;
+    }
     return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0 &&
            setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) == 0;
 }
@@ -260,6 +270,25 @@ static void deliver(struct listener *l, char *data, size_t len, const union sock
 /* The socket's buffer holds a few seconds of the densest traffic: what looks older was stamped by another clock than
  * ours, or ours has been set. */
 #define AGE_MS_MAX 10000
+#define STAMPED_MS 1000
+
+/* The kernel stamps what comes only while datagrams have to wait, more than the ring takes at once: it costs something
+ * for each, and what does not wait is not old. */
+static void set_stamps(struct listener *l, int on)
+{
+    if (setsockopt(l->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0) l->stamped = on != 0;
+}
+
+static void note_depth(struct listener *l, size_t n)
+{
+    uint64_t now_ms = uv_now(l->t->loop);
+    if (n == RING_SLOTS) {
+        l->deep_ms = now_ms;
+        if (!l->stamped) set_stamps(l, 1);
+    } else if (l->stamped && now_ms - l->deep_ms > STAMPED_MS) {
+        set_stamps(l, 0);
+    }
+}
 
 /* How long ago the ring's first datagram came, by the kernel's stamp; the others came later. 0: unknown. */
 static uint64_t age_ms(struct udp_ring *r)
@@ -287,7 +316,8 @@ static void receive(struct listener *l)
             budget--;
             continue;
         }
-        t->age_ms = age_ms(r);
+        t->age_ms = l->stamped ? age_ms(r) : 0;
+        note_depth(l, (size_t)n);
         gather_note(&t->gather, (uint32_t)n, uv_now(t->loop));
         for (int i = 0; i < n && !t->closing; i++) {
             deliver(l, r->data[i], r->messages[i].msg_len, &r->from[i]);
@@ -358,6 +388,20 @@ static int send_batch(struct listener *l)
     return sendto(l->fd, out->data, out->len, flags, &out->to.any, sock_address_len(&out->to)) < 0 ? -1 : 1;
 }
 
+/* The first of the queue, which is longer than the path takes in one; false and errno. */
+static bool send_in_pieces(struct listener *l)
+{
+    const struct udp_out *out = CONTAINER_OF(l->queue.next, struct udp_out, node);
+    if (out->to.any.sa_family != AF_INET) return false; /* the kernel has cut it where that could be done */
+    set_whole(l->fd, false);
+    ssize_t n =
+        sendto(l->fd, out->data, out->len, MSG_DONTWAIT | MSG_NOSIGNAL, &out->to.any, sock_address_len(&out->to));
+    int why = errno;
+    set_whole(l->fd, true);
+    errno = why;
+    return n >= 0;
+}
+
 static struct udp_out *dequeue(struct listener *l)
 {
     l->queued--;
@@ -375,6 +419,7 @@ void udp_flush(struct listener *l)
 {
     while (!l->blocked && !list_empty(&l->queue)) {
         int sent = send_batch(l);
+        if (sent < 0 && errno == EMSGSIZE && send_in_pieces(l)) sent = 1;
         for (int i = 0; i < sent; i++)
             out_free(l->t, dequeue(l));
         if (sent > 0) counter_add(&l->t->counts[TC_udp_sent], (uint64_t)sent);

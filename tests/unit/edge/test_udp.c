@@ -1,7 +1,14 @@
-/* What is UDP's own between two transports on loopback: bursts, noise, the errors that come back, queues, gathering. */
+/* What is UDP's own between two transports on loopback: bursts, noise, the errors that come back, queues, gathering,
+ * age, and what is longer than the path takes. */
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
 #include "transport_kit.h"
 
 #define MANY 1000
+#define NARROW 1500 /* bytes that a narrow path takes at once */
 
 static void test_udp_many(void **state)
 {
@@ -175,12 +182,100 @@ static void test_udp_gathers(void **state)
     kit_loop_fini(&k);
 }
 
+/* ---- how long they waited ---- */
+
+#define DEEP 40 /* more than are read at once */
+#define LATE_MS 30
+
+static void note_age(void *ctx, const struct flow *from, struct sip_view *v)
+{
+    struct side *s = ctx;
+    (void)from;
+    (void)v;
+    s->messages++;
+    s->bytes = (size_t)transport_age_ms(s->t);
+}
+
+/* So many at once, of which the first waits for LATE_MS before it is looked at: what is known of the last one's age. */
+static size_t age_of(struct kit_loop *k, struct side *s, int fd, size_t count)
+{
+    const struct timespec pause = {.tv_nsec = LATE_MS * 1000000L};
+    union sock_address to = side_address(s);
+    size_t before = s->messages;
+    struct slice text = sip_text("late", 0);
+    for (size_t i = 0; i < count; i++)
+        assert_true(sendto(fd, text.p, text.n, 0, &to.any, sock_address_len(&to)) > 0);
+    (void)nanosleep(&pause, NULL);
+    run_until(k, s->messages == before + count);
+    return s->bytes;
+}
+
+/* The kernel is asked for the time of each only while many wait. */
+static void test_udp_age(void **state)
+{
+    static const char *const list[] = {"udp:127.0.0.1:0"};
+    struct kit_loop k;
+    struct side s;
+    (void)state;
+    kit_loop_init(&k);
+    struct transport_options o = side_options(&s, &k, list, 1);
+    o.on_message = note_age;
+    side_open(&s, &o);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(age_of(&k, &s, fd, 1), 0);
+    (void)age_of(&k, &s, fd, DEEP);
+    assert_in_range(age_of(&k, &s, fd, 1), LATE_MS, KIT_PATIENCE_MS);
+    assert_int_equal(close(fd), 0);
+    side_stop(&s);
+    kit_loop_fini(&k);
+}
+
+/* A loopback of our own, as narrow as a wire. */
+static bool narrow_loopback(void)
+{
+    struct ifreq r = {.ifr_name = "lo"};
+    if (unshare(CLONE_NEWNET) != 0) return false;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    r.ifr_mtu = NARROW;
+    assert_int_equal(ioctl(fd, SIOCSIFMTU, &r), 0);
+    r.ifr_flags = IFF_UP;
+    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &r), 0);
+    assert_int_equal(close(fd), 0);
+    return true;
+}
+
+/* What the path does not take at once goes in pieces, and those around it whole. The last one: it leaves the network.
+ */
+static void test_udp_pieces(void **state)
+{
+    struct kit_loop k;
+    struct side a;
+    struct side b;
+    (void)state;
+    if (!narrow_loopback()) skip();
+    kit_loop_init(&k);
+    side_start(&a, &k, "udp:127.0.0.1:0");
+    side_start(&b, &k, "udp:127.0.0.1:0");
+    struct flow to = flow_to(PLAN_UDP, side_address(&b));
+    for (unsigned i = 0; i < 9; i++)
+        assert_int_equal(side_send(&a, &to, false, sip_text("c", i % 3 == 1 ? 3 * NARROW : 0), i), ERR_OK);
+    run_until(&k, b.messages == 9);
+    assert_int_equal(side_count(&a, "udp_sent"), 9);
+    assert_int_equal(side_count(&a, "udp_send_failed"), 0);
+    side_stop(&a);
+    side_stop(&b);
+    kit_loop_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_udp_many),       cmocka_unit_test(test_udp_noise),
         cmocka_unit_test(test_udp_refused),    cmocka_unit_test(test_udp_unsendable),
         cmocka_unit_test(test_udp_queue_full), cmocka_unit_test(test_udp_gathers),
+        cmocka_unit_test(test_udp_age),        cmocka_unit_test(test_udp_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
