@@ -39,7 +39,7 @@ def arguments_of(argv):
     parser.add_argument("groups", nargs="*", metavar="GROUP", help="all of them but hours when none is named")
     parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds of the edge and registration groups")
     parser.add_argument("--calls", type=int, default=3000, help="calls in each of its runs")
-    parser.add_argument("--rate", type=int, default=1500, help="calls per second")
+    parser.add_argument("--rate", type=int, default=2500, help="calls per second")
     parser.add_argument("--only", default="", metavar="NAME,...",
                         help="of the federation group: " + ", ".join(federation.MEASUREMENTS))
     parser.add_argument("--node-hours", type=float, default=1_000_000, help="of the hours group")

@@ -103,8 +103,10 @@ def cpu(arguments):
         path = pathlib.Path(folder)
         write_numbers(path)
         everyone = [r(path, rivals.place(9 + i)) for i, r in enumerate((rivals.Forwarder, rivals.Kamailio, rivals.Tandem))]
+        alone = stack.enter_context(rivals.apart())
         for rival in everyone:
             stack.enter_context(up(rival, path))
+            alone(rival)
         rounds = []
         for number in range(3 * arguments.rounds):
             seen = one_round(number + 1, everyone, path, arguments)

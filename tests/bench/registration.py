@@ -72,10 +72,11 @@ def storm():
 
 # ---- CPU ----
 
-def one_round(rival):
+def one_round(rival, alone):
     """What the refreshes of everybody take, their challenges included."""
     rival.start()
     try:
+        alone(rival)
         with storm() as s:
             users = [user(i) for i in range(USERS)]
             assert s.register(users, timeout=120), "not all are registered"
@@ -99,12 +100,12 @@ def share(rounds):
 
 
 def cpu(arguments):
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, rivals.apart() as alone:
         everyone = [Kamailio(folder), Tandem(folder)]
         results = {r.name: [] for r in everyone}
         for number in range(arguments.rounds):
             for rival in everyone:
-                results[rival.name].append(one_round(rival))
+                results[rival.name].append(one_round(rival, alone))
             print(f"# round {number + 1}: " + ", ".join(f"{n} {us(v[-1]):.0f} us" for n, v in results.items()), flush=True)
     median = {name: statistics.median(map(us, rounds)) for name, rounds in results.items()}
     for name, value in median.items():

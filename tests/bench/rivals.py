@@ -1,4 +1,5 @@
 """What is measured against what: a bare forwarder, Kamailio and one Tandem node, each started, loaded and stopped the same way."""
+import contextlib
 import os
 import pathlib
 import random
@@ -67,6 +68,24 @@ def spent(pids):
 
 def cpu_seconds(pids):
     return spent(pids).total
+
+
+@contextlib.contextmanager
+def apart():
+    """What is measured gets a core for itself, and what loads it has the others: where the scheduler moves it from core
+    to core it pays for cold caches each time. Yields what puts a rival there, with the threads that it has or will have."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[1:] or cores)
+
+    def put(rival):
+        for pid in rival.pids():
+            for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores[:1])
+
+    try:
+        yield put
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 class Forwarder:
