@@ -64,7 +64,8 @@ struct lookup {
     void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count);
     dns_done_any done_any; /* in place of done: the transport is to be chosen, */
     unsigned offered;      /* among these, as bits */
-    bool chosen;           /* and is */
+    bool chosen;           /* and is; */
+    uint8_t choosing;      /* so many questions of it are settled: what they brought may be gone before the last is */
     void *ctx;
     enum plan_transport transport;
     char service[NAME_MAX_LEN + 1]; /* asked for SRV; "" : made from transport and host */
@@ -369,33 +370,42 @@ static void use_way(struct lookup *l, const struct dns_naptr *way)
     target_set(&l->targets[l->target_count++], slice_of(way->target), sip_default_port(way->transport));
 }
 
+/* The entry when it is ready; NULL when it cannot be had, or *waits. */
+static const struct entry *settled(struct lookup *l, enum entry_kind kind, const char *name, bool *waits)
+{
+    struct entry *e = NULL;
+    enum err err = entry_get(l->d, kind, name, &e);
+    *waits = err == ERR_OK && e->pending;
+    if (*waits) list_append(&e->waiters, &l->wait);
+    return err == ERR_OK && !*waits ? e : NULL;
+}
+
 /* RFC 3263 §4.1: by NAPTR; where there is none, the transport whose SRV is there; where there is none either, UDP.
  * False: waits. */
 static bool choose_transport(struct lookup *l)
 {
     static const enum plan_transport in_turn[] = {PLAN_UDP, PLAN_TCP};
-    struct entry *e = NULL;
-    enum err err = entry_get(l->d, ENTRY_WAYS, l->host.name, &e);
-    if (err == ERR_OK && e->pending) {
-        list_append(&e->waiters, &l->wait);
-        return false;
-    }
-    const struct dns_naptr *way = err == ERR_OK && e->answer.ways.err == ERR_OK ? best_way(l, &e->answer.ways) : NULL;
-    if (way != NULL) {
-        use_way(l, way);
-        return true;
-    }
-    for (size_t i = 0; i < sizeof in_turn / sizeof in_turn[0]; i++) {
-        char service[NAME_MAX_LEN + 1];
-        if (!is_offered(l, in_turn[i])) continue;
-        service_name(l, in_turn[i], service);
-        err = entry_get(l->d, ENTRY_SERVICES, service, &e);
-        if (err == ERR_OK && e->pending) {
-            list_append(&e->waiters, &l->wait);
-            return false;
+    const struct entry *e = NULL;
+    bool waits = false;
+    if (l->choosing == 0) {
+        e = settled(l, ENTRY_WAYS, l->host.name, &waits);
+        if (waits) return false;
+        l->choosing++;
+        const struct dns_naptr *way = e != NULL && e->answer.ways.err == ERR_OK ? best_way(l, &e->answer.ways) : NULL;
+        if (way != NULL) {
+            use_way(l, way);
+            return true;
         }
-        if (err != ERR_OK || e->answer.services.err != ERR_OK) continue;
-        l->transport = in_turn[i];
+    }
+    for (; l->choosing <= sizeof in_turn / sizeof in_turn[0]; l->choosing++) {
+        char service[NAME_MAX_LEN + 1];
+        enum plan_transport transport = in_turn[l->choosing - 1];
+        if (!is_offered(l, transport)) continue;
+        service_name(l, transport, service);
+        e = settled(l, ENTRY_SERVICES, service, &waits);
+        if (waits) return false;
+        if (e == NULL || e->answer.services.err != ERR_OK) continue;
+        l->transport = transport;
         l->chosen = true;
         return true;
     }
