@@ -319,6 +319,8 @@ static enum err open_password(const struct node *n, struct slice key, struct sli
     return e == ERR_AUTH && n->identity.has_other_key ? unseal(n->identity.other_key, key, sealed, out) : e;
 }
 
+static const char sealed_otherwise[] = "its password does not open with this cluster's key: set it again";
+
 static enum err add_registration(struct site *s, struct uac_registration *w, struct arena *arena,
                                  struct edge_registration *out)
 {
@@ -345,9 +347,10 @@ static enum err add_registration(struct site *s, struct uac_registration *w, str
         if (password.p != NULL) secret_wipe(password.p, password.n);
         buf_fini(&password);
     }
-    if (e == ERR_AUTH) {
+    if (e == ERR_OK) w->why[0] = '\0';
+    if (e == ERR_AUTH && strcmp(w->why, sealed_otherwise) != 0) {
         w->since = node_wall();
-        (void)snprintf(w->why, sizeof w->why, "its password does not open with this cluster's key: set it again");
+        (void)snprintf(w->why, sizeof w->why, "%s", sealed_otherwise);
     }
     return e;
 }

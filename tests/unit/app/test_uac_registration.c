@@ -219,12 +219,54 @@ static void the_other_does_not_know_how(void **state)
     kit_until(&kit, is_registered, NULL, "the registration");
 }
 
+static void store_a_password_of_another_cluster(struct store *s)
+{
+    struct arena doc_arena = {0};
+    char yaml[1024];
+    (void)snprintf(yaml, sizeof yaml, "plan: 1\ntrunks:\n  carrier: { site: hq, address: [\"127.0.0.1:%u\"], %s }\n",
+                   port, REGISTERS);
+    struct plan_document doc = kit_document(&doc_arena, yaml);
+    assert_int_equal(doc.object_count, 1);
+    doc.objects[0].trunk.registration.sealed = SLICE("sealed with the key of another cluster, if at all");
+    struct change_op op = {
+        .kind = CHANGE_PUT, .key = SLICE("trunk/carrier"), .value = kit_packed(&doc_arena, &doc.objects[0])};
+    struct changeset c = {.id = {.epoch = 1, .seq = 1}, .time = {1}, .ops = &op, .op_count = 1};
+    assert_int_equal(node_name_set(&c.id.origin, SLICE("elsewhere")), ERR_OK);
+    assert_int_equal(store_submit_changes(s, &c, 1, 1), ERR_OK);
+    kit_store_wait(s);
+    arena_fini(&doc_arena);
+}
+
+/* It is said once, and not to everybody each second. */
+static void a_password_that_does_not_open(void **state)
+{
+    struct trunk_registration first;
+    struct trunk_registration later;
+    (void)state;
+    kit_init(&kit, NULL);
+    open_registrar();
+    struct store *s = kit_store_open(&kit);
+    store_a_password_of_another_cluster(s);
+    kit_store_close(s);
+    kit_start(&kit);
+    uac_registration_tick(&kit.node);
+    assert_true(own_record(&first));
+    assert_true(first.holds && first.state == TRUNK_REFUSED && first.since.ms > 0);
+    assert_non_null(strstr(first.reason.p, "does not open with this cluster's key"));
+    kit_turn(&kit, 20);
+    uac_registration_tick(&kit.node);
+    assert_true(own_record(&later));
+    assert_int_equal(later.since.ms, first.since.ms);
+    assert_false(came(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_other_is_dead, stop),
         cmocka_unit_test_teardown(the_other_holds_it, stop),
         cmocka_unit_test_teardown(the_other_does_not_know_how, stop),
+        cmocka_unit_test_teardown(a_password_that_does_not_open, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
