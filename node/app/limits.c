@@ -29,10 +29,10 @@ void limits_candidate(struct node *n, struct candidate *c, uint32_t calls, uint3
 {
     char text[TARGET_NAME_MAX];
     size_t own = 0;
-    if (calls == 0 && rate_per_s == 0) return;
     while (own < c->node_count && c->nodes[own].n > 0)
         own++;
     if (own == c->node_count || c->health != TARGET_UP) return;
+    /* Also one without limits: it may have had some, by which limits_admit_hook would still go. */
     if (usage_check(n->usage, target_name(&c->route.target, text), calls, rate_per_s, loop_now(n)) == USAGE_FREE)
         return;
     if (c->node_count == 1) { /* nobody else has it: the decision says so */

@@ -502,6 +502,28 @@ static void more_matches_than_usual(void **state)
                         "sip:555555555555555555555@[2001:db8::7]:5070]");
 }
 
+/* Where a call fails over to the target, its limit is the one of the decision before. */
+static void a_limit_that_the_plan_takes_away(void **state)
+{
+    static const char *const limited = "plan: 1\ntrunks:\n"
+                                       "  pbx: { site: hq, address: [\"10.1.0.10\"], calls: 1 }\n";
+    static const char *const unlimited = "plan: 1\ntrunks:\n"
+                                         "  pbx: { site: hq, address: [\"10.1.0.10\"] }\n";
+    struct edge_query q = query("6100");
+    struct slice pbx = SLICE("trunk/pbx");
+    (void)state;
+    q.call = true;
+    kit_plan(&kit, limited);
+    assert_string_equal(route_query(&q), "trunk/pbx=6100[sip:6100@10.1.0.10]");
+    struct usage_of *held = usage_hold(kit.node.usage, pbx, (struct mono){uv_now(kit.loop) * 1000});
+    assert_string_equal(route_query(&q), "503");
+    assert_false(limits_admit_hook(&kit.node, pbx));
+    kit_plan(&kit, unlimited);
+    assert_string_equal(route_query(&q), "trunk/pbx=6100[sip:6100@10.1.0.10]");
+    assert_true(limits_admit_hook(&kit.node, pbx));
+    usage_release(kit.node.usage, held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +544,7 @@ int main(void)
         cmocka_unit_test(small_hooks_follow_the_plan),
         cmocka_unit_test(a_binding_without_its_account),
         cmocka_unit_test(more_matches_than_usual),
+        cmocka_unit_test(a_limit_that_the_plan_takes_away),
     };
     return cmocka_run_group_tests(tests, open_node, close_node);
 }
