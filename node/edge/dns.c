@@ -380,6 +380,15 @@ static const struct entry *settled(struct lookup *l, enum entry_kind kind, const
     return err == ERR_OK && !*waits ? e : NULL;
 }
 
+/* A target "." says that there is no such service (RFC 2782). */
+static bool has_service(const struct dns_services *answer)
+{
+    bool has = false;
+    for (size_t i = 0; answer->err == ERR_OK && i < answer->count; i++)
+        has = has || strcmp(answer->items[i].target, ".") != 0;
+    return has;
+}
+
 /* RFC 3263 §4.1: by NAPTR; where there is none, the transport whose SRV is there; where there is none either, UDP.
  * False: waits. */
 static bool choose_transport(struct lookup *l)
@@ -404,7 +413,7 @@ static bool choose_transport(struct lookup *l)
         service_name(l, transport, service);
         e = settled(l, ENTRY_SERVICES, service, &waits);
         if (waits) return false;
-        if (e == NULL || e->answer.services.err != ERR_OK) continue;
+        if (e == NULL || !has_service(&e->answer.services)) continue;
         l->transport = transport;
         l->chosen = true;
         return true;

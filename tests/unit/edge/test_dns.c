@@ -43,6 +43,8 @@ static const struct record zone[] = {
     {"none.test", ns_t_a, 3600, "192.0.2.40", 0, 0, 0, NULL},
     {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "missing.test"},
     {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 20, 0, 5082, "two.srv.test"},
+    {"_sip._udp.no-udp.test", ns_t_srv, 3600, NULL, 0, 0, 0, "."},
+    {"_sip._tcp.no-udp.test", ns_t_srv, 3600, NULL, 10, 0, 5074, "two.srv.test"},
     {"_sip._udp.odd.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "bad name.test"},
     /* NAPTR: TLS before TCP before UDP, with one that is none of SIP and one by a way of its own */
     {"ways.test", ns_t_naptr, 3600, "s SIP+D2U", 50, 20, 0, "_sip._udp.ways.test"},
@@ -377,6 +379,8 @@ static void test_transports(void **state)
         {"pbx.test", U | T | S, PLAN_UDP, "192.0.2.10:5060"},
         {"pbx.test", T | S, PLAN_TCP, "192.0.2.10:5060"},
         {"odd-way.test", U | T, PLAN_UDP, "192.0.2.60:5060"},
+        {"no-udp.test", U | T, PLAN_TCP, "192.0.2.2:5074"},
+        {"no-udp.test", U, PLAN_UDP, ""},
         {"nobody.test", U | T, PLAN_UDP, ""},
     };
     (void)state;
