@@ -326,12 +326,23 @@ static uint32_t answer_ttl(const unsigned char *data, size_t len)
     return ttl_of(ttl);
 }
 
+/* Room for one more: in place of one that is tried later, when there is none left. NULL: it would be the last. */
+static struct dns_srv *service_room(struct dns_services *answer, uint16_t priority)
+{
+    struct dns_srv *last = &answer->items[0];
+    if (answer->count < DNS_RECORDS_MAX) return &answer->items[answer->count++];
+    for (size_t i = 1; i < DNS_RECORDS_MAX; i++) {
+        if (answer->items[i].priority > last->priority) last = &answer->items[i];
+    }
+    return last->priority > priority ? last : NULL;
+}
+
 static void collect_services(const struct ares_srv_reply *list, struct dns_services *answer)
 {
-    for (const struct ares_srv_reply *r = list; r != NULL && answer->count < DNS_RECORDS_MAX; r = r->next) {
+    for (const struct ares_srv_reply *r = list; r != NULL; r = r->next) {
         size_t len = strlen(r->host);
-        if (len > LIMIT_HOST) continue;
-        struct dns_srv *srv = &answer->items[answer->count++];
+        struct dns_srv *srv = len <= LIMIT_HOST ? service_room(answer, r->priority) : NULL;
+        if (srv == NULL) continue;
         srv->priority = r->priority;
         srv->weight = r->weight;
         srv->port = r->port;

@@ -38,7 +38,7 @@ struct dns_services {
     enum err err;
     uint32_t ttl_s;
     size_t count;
-    struct dns_srv items[DNS_RECORDS_MAX]; /* in the order of the answer */
+    struct dns_srv items[DNS_RECORDS_MAX]; /* in no order; those of the lowest priorities when there are more */
 };
 
 struct dns_ways { /* those that are none of SIP are left out */

@@ -45,6 +45,15 @@ static const struct record zone[] = {
     {"_sip._udp.half.test", ns_t_srv, 3600, NULL, 20, 0, 5082, "two.srv.test"},
     {"_sip._udp.no-udp.test", ns_t_srv, 3600, NULL, 0, 0, 0, "."},
     {"_sip._tcp.no-udp.test", ns_t_srv, 3600, NULL, 10, 0, 5074, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5101, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5102, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5103, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5104, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5105, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5106, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5107, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 20, 0, 5108, "two.srv.test"},
+    {"_sip._udp.many.test", ns_t_srv, 3600, NULL, 10, 0, 5100, "one.srv.test"},
     {"_sip._udp.odd.test", ns_t_srv, 3600, NULL, 10, 0, 5081, "bad name.test"},
     /* NAPTR: TLS before TCP before UDP, with one that is none of SIP and one by a way of its own */
     {"ways.test", ns_t_naptr, 3600, "s SIP+D2U", 50, 20, 0, "_sip._udp.ways.test"},
@@ -511,6 +520,18 @@ static void test_eviction(void **state)
     kit_close(&k);
 }
 
+/* Of more targets than there is room for, those that are tried last are left out, wherever they stand. */
+static void test_many_targets(void **state)
+{
+    struct kit k;
+    (void)state;
+    kit_open(&k);
+    struct result r = resolve(&k, "many.test", 0, PLAN_UDP);
+    assert_int_equal(r.err, ERR_OK);
+    assert_int_equal(strncmp(r.text, "192.0.2.1:5100 192.0.2.2:", 25), 0);
+    kit_close(&k);
+}
+
 /* No server answers, or nonsense: the look-up ends by itself, and the loop was never held. */
 static void test_outage(void **state)
 {
@@ -581,10 +602,10 @@ static void test_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),  cmocka_unit_test(test_transports), cmocka_unit_test(test_bad_names),
-        cmocka_unit_test(test_cache),    cmocka_unit_test(test_together),   cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_eviction), cmocka_unit_test(test_outage),     cmocka_unit_test(test_close),
-        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_answers),  cmocka_unit_test(test_transports),   cmocka_unit_test(test_bad_names),
+        cmocka_unit_test(test_cache),    cmocka_unit_test(test_together),     cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_eviction), cmocka_unit_test(test_outage),       cmocka_unit_test(test_close),
+        cmocka_unit_test(test_open),     cmocka_unit_test(test_many_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
