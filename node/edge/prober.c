@@ -26,7 +26,11 @@ struct probe {
     bool resolving; /* dns holds a pointer to us */
     bool gone;      /* not in the plan any more: freed when dns lets go */
     bool kept;      /* in the new list */
-    uint8_t next_address;
+
+    union sock_address tried;             /* by the last probe; no family: its name had no address */
+    union sock_address failed[ADDRESSES]; /* of its name, since all of them had */
+    uint8_t failed_count;
+
     struct address_host at; /* host lies in text */
     struct flow to;
     char *message; /* for retransmission */
@@ -169,11 +173,37 @@ static void ended(struct probe *b, enum health_event ev, const char *reason)
     schedule(b, health_pause_ms(&b->health, b->interval_ms));
 }
 
+/* Another address of the name may be the one that answers. */
+static void pass_over(struct probe *b)
+{
+    if (b->tried.any.sa_family == AF_UNSPEC) return;
+    if (b->failed_count == ADDRESSES) b->failed_count = 0;
+    b->failed[b->failed_count++] = b->tried;
+}
+
+static bool is_passed_over(const struct probe *b, const union sock_address *address)
+{
+    for (size_t i = 0; i < b->failed_count; i++) {
+        if (sock_address_eq(&b->failed[i], address)) return true;
+    }
+    return false;
+}
+
+/* By what they are, since those of equal weight come in another order each time (RFC 2782). */
+static const union sock_address *choose(struct probe *b, const union sock_address *addresses, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!is_passed_over(b, &addresses[i])) return &addresses[i];
+    }
+    b->failed_count = 0;
+    return &addresses[0];
+}
+
 static void missed(struct probe *b, enum prober_counter why, const char *reason)
 {
     count(b->prober, why);
     if (why != PC_misses) count(b->prober, PC_misses);
-    b->next_address++; /* the next address of the name may be the one that answers */
+    pass_over(b);
     ended(b, HEALTH_MISS, reason);
 }
 
@@ -212,6 +242,7 @@ static void send_to(struct probe *b, const union sock_address *address)
     struct prober *p = b->prober;
     struct edge *e = p->edge;
     static const struct flow nobody = {.listener = UINT8_MAX};
+    b->tried = *address;
     if (edge_flow_to(e, b->transport, address, &nobody, &b->to) != ERR_OK) {
         missed(b, PC_unsent, "no listener of this node has its transport");
         return;
@@ -260,8 +291,9 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     }
     if (b->prober->closing) return;
     if (err == ERR_OK && n > 0) {
-        send_to(b, &addresses[b->next_address % n]);
+        send_to(b, choose(b, addresses, n));
     } else {
+        b->tried.any.sa_family = AF_UNSPEC;
         missed(b, PC_unresolved, "its name has no address");
     }
     arm(b->prober);
@@ -350,6 +382,7 @@ bool prober_on_response(struct prober *p, const struct sip_view *v)
     b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
     (void)snprintf(reason, sizeof reason, "%u %.*s", v->code, (int)(v->reason.n < 80 ? v->reason.n : 80), v->reason.p);
     count(p, v->code == 503 ? PC_refusals : PC_answers);
+    if (v->code == 503) pass_over(b);
     ended(b, v->code == 503 ? HEALTH_REFUSAL : HEALTH_ANSWER, reason);
     return true;
 }
