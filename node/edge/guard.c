@@ -250,7 +250,7 @@ static bool is_trusted(struct edge *e, const struct flow *from)
 /* Twice as long as the last time, as far as that is remembered. */
 static uint32_t ban_length_s(struct guard *g, const struct keys *k)
 {
-    uint32_t times = lockout_add(&g->offenders, k->source, LOCKOUT_GUESS, k->now_s) / LOCKOUT_GUESS;
+    uint32_t times = (lockout_add(&g->offenders, k->source, LOCKOUT_GUESS, k->now_s) + SLACK) / LOCKOUT_GUESS;
     uint32_t length_s = GUARD_BAN_S;
     for (; times > 1 && length_s < GUARD_BAN_MAX_S; times--)
         length_s *= 2;

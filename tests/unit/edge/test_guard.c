@@ -140,6 +140,23 @@ static void who_does_it_again(void **state)
     }
 }
 
+/* The same where each ban is sat out: what has faded meanwhile is not forgotten. */
+static void who_does_it_again_later(void **state)
+{
+    struct world *w = *state;
+    uint32_t expected = GUARD_BAN_S;
+    enumerate(w, "192.0.2.1", 30);
+    for (unsigned i = 0; i < 6; i++, expected *= 2) {
+        assert_int_equal(w->n.banned_count, i + 1);
+        assert_int_equal(w->n.banned_s, expected);
+        assert_true(drops(w, "192.0.2.1", "x"));
+        w->k.loop.time += w->n.banned_s * UINT64_C(1000);
+        assert_false(drops(w, "192.0.2.1", "x"));
+        enumerate(w, "192.0.2.1", 10);
+    }
+    uv_update_time(&w->k.loop);
+}
+
 static void bans_that_others_made(void **state)
 {
     struct world *w = *state;
@@ -176,10 +193,10 @@ static void trunks_and_members_are_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_WORLD(an_account_for_one_source),  WITH_WORLD(an_account_for_everybody),
-        WITH_WORLD(where_it_is_registered),     WITH_WORLD(a_source_is_banned),
-        WITH_WORLD(who_does_it_again),          WITH_WORLD(bans_that_others_made),
-        WITH_WORLD(trunks_and_members_are_not),
+        WITH_WORLD(an_account_for_one_source), WITH_WORLD(an_account_for_everybody),
+        WITH_WORLD(where_it_is_registered),    WITH_WORLD(a_source_is_banned),
+        WITH_WORLD(who_does_it_again),         WITH_WORLD(who_does_it_again_later),
+        WITH_WORLD(bans_that_others_made),     WITH_WORLD(trunks_and_members_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
