@@ -419,6 +419,7 @@ enum err registrations_start(struct node *n)
     r->n = n;
     list_init(&r->unshown);
     list_init(&r->writes);
+    list_init(&r->waiting);
     r->writes_free.kept_max = WRITES_KEPT;
     list_init(&r->shows);
     wheel_init(&r->wheel, node_mono());

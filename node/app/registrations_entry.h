@@ -49,6 +49,7 @@ struct registrations {
     struct wheel wheel;
     struct list_node unshown;
     struct list_node writes;
+    struct list_node waiting; /* writes that have not begun: an entry of theirs is still being written */
     struct pool writes_free;
     struct list_node shows;
     struct flaps *flaps;

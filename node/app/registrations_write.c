@@ -1,6 +1,7 @@
 /* registrations_write: bindings on their way to the disk: both halves of each, and what an entry becomes when they are
  * there or are not. No two writes share an entry: the edge sends one at a time for an account, what it sends twice is
- * written once, and an entry that is being written does not expire. */
+ * written once, an entry that is being written does not expire, and who comes back while his end is being written waits
+ * until it is. */
 #include "node/app/registrations_entry.h"
 
 #include <stdlib.h>
@@ -58,6 +59,17 @@ static struct write *write_new(struct registrations *r, size_t part_count)
     return w;
 }
 
+/* What is to be written when others have been. */
+struct waiting {
+    struct list_node node;
+    const struct binding *puts;
+    size_t put_count;
+    const struct binding *removes;
+    size_t remove_count;
+    void (*done)(void *ctx, enum err err);
+    void *ctx;
+};
+
 static void write_free(struct registrations *r, struct write *w)
 {
     if (w->pooled) {
@@ -111,8 +123,24 @@ static void settle_put(struct registrations *r, const struct write *w, struct pa
     if (lost) entry_end(r, e);
 }
 
+/* Whoever has still to wait is put back. */
+static void begin_waiting(struct registrations *r)
+{
+    struct list_node now;
+    struct list_node *i = NULL;
+    list_init(&now);
+    while ((i = list_pop(&r->waiting)) != NULL)
+        list_append(&now, i);
+    while ((i = list_pop(&now)) != NULL) {
+        struct waiting w = *CONTAINER_OF(i, struct waiting, node);
+        free(CONTAINER_OF(i, struct waiting, node));
+        registrations_write(r->n, w.puts, w.put_count, w.removes, w.remove_count, w.done, w.ctx);
+    }
+}
+
 static void part_done(struct write *w, enum err err)
 {
+    struct registrations *r = w->r;
     if (err != ERR_OK && w->err == ERR_OK) w->err = err;
     if (--w->outstanding > 0) return;
     for (size_t i = 0; i < w->part_count; i++) {
@@ -124,7 +152,8 @@ static void part_done(struct write *w, enum err err)
     }
     list_remove(&w->node);
     if (w->done != NULL) w->done(w->ctx, w->err);
-    write_free(w->r, w);
+    write_free(r, w);
+    begin_waiting(r);
 }
 
 static void public_done(void *ctx, enum err err)
@@ -274,6 +303,26 @@ static enum err begin_put(struct write *w, struct arena *arena, const struct bin
     return ERR_OK;
 }
 
+static bool is_being_written(const struct registrations *r, const struct binding *list, size_t count)
+{
+    char bytes[BINDING_KEY_MAX];
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *e = entry_find(r, binding_key(&list[i], bytes));
+        if (e != NULL && e->writing) return true;
+    }
+    return false;
+}
+
+static enum err wait_for_others(struct registrations *r, const struct waiting *what)
+{
+    struct waiting *w = malloc(sizeof *w);
+    if (w == NULL) return ERR_NOMEM;
+    *w = *what;
+    list_init(&w->node);
+    list_append(&r->waiting, &w->node);
+    return ERR_OK;
+}
+
 /* Memory for one write, warm of the last one. One that begins while another is being begun gets its own. */
 static struct arena arena_take(struct registrations *r)
 {
@@ -293,6 +342,13 @@ void registrations_write(void *ctx, const struct binding *puts, size_t put_count
                          size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx)
 {
     struct node *n = ctx;
+    bool busy = is_being_written(n->registrations, puts, put_count) ||
+                is_being_written(n->registrations, removes, remove_count);
+    if (busy && done != NULL) {
+        const struct waiting w = {{0}, puts, put_count, removes, remove_count, done, done_ctx};
+        if (wait_for_others(n->registrations, &w) != ERR_OK) done(done_ctx, ERR_NOMEM);
+        return;
+    }
     struct arena arena = arena_take(n->registrations);
     size_t count = put_count + remove_count;
     struct store_private_put *halves = arena_alloc(&arena, count * sizeof *halves);
@@ -336,5 +392,7 @@ void registrations_drop_writes(struct registrations *r)
     struct list_node *i = NULL;
     while ((i = list_pop(&r->writes)) != NULL)
         write_free(r, CONTAINER_OF(i, struct write, node));
+    while ((i = list_pop(&r->waiting)) != NULL)
+        free(CONTAINER_OF(i, struct waiting, node));
     pool_fini(&r->writes_free);
 }

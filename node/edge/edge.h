@@ -205,7 +205,8 @@ struct edge_hooks {
      * instance and reg_id. call_id is the one given where it is the same, else another or "". */
     enum err (*bindings_known)(void *ctx, struct arena *arena, struct slice account, struct slice call_id,
                                struct binding **list, size_t *count);
-    /* Stores puts and removes (keys by account and contact) of one REGISTER; done once, when durable or not. */
+    /* Stores puts and removes (keys by account and contact) of one REGISTER, which stay until done; done once, when
+     * durable or not. */
     void (*bindings_write)(void *ctx, const struct binding *puts, size_t put_count, const struct binding *removes,
                            size_t remove_count, void (*done)(void *done_ctx, enum err err), void *done_ctx);
     /* Our domain, which is the digest realm; "" until the plan has one: then the node's own address is used. Valid for

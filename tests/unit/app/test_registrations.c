@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "node/app/registrations_entry.h"
 #include "proto/plan_codec.h"
 
 static void open_node(struct kit *k)
@@ -429,6 +430,31 @@ static void who_comes_and_goes_is_not_shown_for_a_while(void **state)
     kit_fini(&k);
 }
 
+/* A phone whose time is up, or whose connection was lost, may be back before that is on disk. */
+static void who_is_back_before_the_end_is_stored(void **state)
+{
+    struct kit k;
+    char key[BINDING_KEY_MAX];
+    (void)state;
+    open_node(&k);
+    struct binding b = kit_binding("6001", "sip:6001@192.0.2.7", 60000);
+    struct binding moved = kit_binding("6001", "sip:6001@192.0.2.8", 60000);
+    assert_int_equal(kit_write(&k, &b, 1, NULL, 0), ERR_OK);
+    entry_end(k.node.registrations, entry_find(k.node.registrations, binding_key(&b, key)));
+    assert_false(registrations_live(&k.node, SLICE("6001")));
+    assert_int_equal(kit_write(&k, &b, 1, NULL, 0), ERR_OK);
+    assert_true(registrations_live(&k.node, SLICE("6001")));
+    assert_int_equal(stored_now(&k).public_halves, 1);
+    assert_int_equal(stored_now(&k).private_halves, 1);
+    /* or takes it away itself, and comes with another */
+    entry_end(k.node.registrations, entry_find(k.node.registrations, binding_key(&b, key)));
+    assert_int_equal(kit_write(&k, &moved, 1, &b, 1), ERR_OK);
+    assert_int_equal(own_count(&k, "6001"), 1);
+    assert_int_equal(stored_now(&k).public_halves, 1);
+    assert_int_equal(stored_now(&k).private_halves, 1);
+    kit_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +470,7 @@ int main(void)
         cmocka_unit_test(the_end_in_the_middle_of_writes),
         cmocka_unit_test(lost_bindings_are_taken_back),
         cmocka_unit_test(who_comes_and_goes_is_not_shown_for_a_while),
+        cmocka_unit_test(who_is_back_before_the_end_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
