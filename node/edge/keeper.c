@@ -10,7 +10,8 @@ struct edge_way {
     struct keeper *keeper;
     struct edge_way_spec spec;
     void *owner;
-    uint64_t id; /* 0: no answer is awaited */
+    uint64_t id;         /* 0: no answer is awaited */
+    uint64_t connection; /* that is held; 0: none */
     uint8_t misses;
     bool on_flow;  /* in by_flow */
     bool answered; /* it did once */
@@ -55,7 +56,10 @@ enum err keeper_new(struct edge *e, struct keeper **out)
 
 static void leave_flow(struct edge_way *w)
 {
+    struct edge *e = w->keeper->edge;
     if (w->on_flow) map_remove(&w->keeper->by_flow, &w->by_flow);
+    if (w->connection != 0 && !e->closing) transport_let_go(e->transport, w->spec.transport, w->connection);
+    w->connection = 0;
     w->on_flow = false;
 }
 
@@ -126,13 +130,6 @@ static uint64_t flow_hash(const struct keeper *k, enum plan_transport transport,
     return map_hash(&k->by_flow, (struct slice){(const char *)key.bytes, sizeof key.bytes});
 }
 
-static void enter_flow(struct edge_way *w)
-{
-    struct keeper *k = w->keeper;
-    w->on_flow = true;
-    map_insert(&k->by_flow, &w->by_flow, flow_hash(k, w->spec.transport, &w->spec.remote));
-}
-
 /* The flow to the contact; ERR_CLOSED: its connection is gone, and nobody is to be dialled in its place. */
 static enum err way_flow(const struct edge_way *w, struct flow *to)
 {
@@ -142,6 +139,16 @@ static enum err way_flow(const struct edge_way *w, struct flow *to)
     enum err err = edge_flow_to(e, w->spec.transport, at, &nobody, to);
     if (err == ERR_OK && w->on_flow && !transport_connected(e->transport, to)) err = ERR_CLOSED;
     return err;
+}
+
+/* Between two REGISTERs nothing need come over it. */
+static void enter_flow(struct edge_way *w)
+{
+    struct keeper *k = w->keeper;
+    struct flow to;
+    w->on_flow = true;
+    map_insert(&k->by_flow, &w->by_flow, flow_hash(k, w->spec.transport, &w->spec.remote));
+    if (way_flow(w, &to) == ERR_OK) w->connection = transport_hold(k->edge->transport, &to);
 }
 
 static enum err build_options(struct edge_way *w, const struct flow *to, uint64_t id)

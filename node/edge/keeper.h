@@ -2,8 +2,8 @@
  *
  * A way is where calls for one contact go: an address by UDP, or a connection that the contact made. It is kept open by
  * CRLF (RFC 5626 §4.4.1: nobody answers) or by OPTIONS, as the account says, and it is lost
- *   - when its connection ends. A contact whose own address is where it came from may be dialled instead: that is tried
- *     at once, and the way is lost when it fails;
+ *   - when its connection ends; for want of traffic we do not end it. A contact whose own address is where it came from
+ *     may be dialled instead: that is tried at once, and the way is lost when it fails;
  *   - when a contact that has answered OPTIONS before leaves KEEPER_MISSES of them in a row without an answer. One that
  *     never answered is no worse off than with CRLF: nothing is concluded.
  * What a lost way means for the binding is the node's (the callback). OPTIONS are sent once each: the next one is the

@@ -60,7 +60,8 @@ static struct deadline deadline_of(const struct stream *s)
         return (struct deadline){s->state_ms + limits->handshake_ms, TC_stream_timeout_write};
     }
     uint64_t idle_ms = s->flow.member ? limits->idle_member_ms : limits->idle_ms;
-    struct deadline d = {s->active_ms + idle_ms, TC_stream_timeout_idle};
+    uint64_t idle_since_ms = s->holds > 0 ? uv_now(s->t->loop) : s->active_ms;
+    struct deadline d = {idle_since_ms + idle_ms, TC_stream_timeout_idle};
     if (s->begun_ms != 0) d = sooner(d, s->begun_ms + limits->message_ms, TC_stream_timeout_message);
     if (s->writing) d = sooner(d, s->write_ms + limits->message_ms, TC_stream_timeout_write);
     return d;

@@ -39,6 +39,7 @@ struct stream {
     bool expect_member;
     char *host;      /* our own connection: the name that the peer must prove; NULL: none */
     const char *why; /* it was closed, where its TLS does not say it; NULL: not known */
+    unsigned holds;  /* by those who keep it open without traffic */
     bool opened;     /* it was OPEN once */
     bool heard;      /* a complete message came */
 

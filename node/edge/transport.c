@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "node/edge/stream.h"
+#include "node/edge/stream_conn.h"
 #include "node/edge/stream_table.h"
 #include "node/edge/udp.h"
 
@@ -420,6 +421,23 @@ struct slice transport_peer_names(struct transport *t, const struct flow *flow)
     struct stream *s = flow->connection != 0 ? stream_by_id(t, flow->connection, PLAN_TLS) : NULL;
     if (s == NULL && flow->connection == 0) s = stream_by_remote(t, flow, false);
     return s != NULL ? buf_view(&s->names) : SLICE("");
+}
+
+uint64_t transport_hold(struct transport *t, const struct flow *to)
+{
+    struct stream *s = to->transport != PLAN_UDP ? stream_by_remote(t, to, false) : NULL;
+    if (s == NULL) return 0;
+    s->holds++;
+    return s->flow.connection;
+}
+
+void transport_let_go(struct transport *t, enum plan_transport transport, uint64_t connection)
+{
+    struct stream *s = stream_by_id(t, connection, transport);
+    if (s == NULL) return; /* it has ended */
+    ASSERT(s->holds > 0);
+    s->holds--;
+    stream_rearm(s);
 }
 
 bool transport_connected(const struct transport *t, const struct flow *to)

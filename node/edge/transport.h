@@ -44,7 +44,7 @@ struct transport_limits {
     uint32_t connect_ms;      /* TCP handshake; 4000 */
     uint32_t handshake_ms;    /* TLS handshake, and writing the last answer before a close; 5000 */
     uint32_t message_ms; /* to a guest's first message, from the start of any message to its end, for a write; 30 s */
-    uint32_t idle_ms;    /* without traffic; 10 min */
+    uint32_t idle_ms;    /* without traffic, where nobody holds it; 10 min */
     uint32_t idle_member_ms;   /* the same when the peer is a member; 1 h */
     uint32_t connection_bytes; /* queued for sending per connection; 4 MiB */
     uint32_t udp_datagrams;    /* queued for sending per UDP socket; 4096 */
@@ -125,6 +125,10 @@ uint64_t transport_domain(const struct transport *t, struct slice host);
  * a member, or proved none. Of the flow's connection, or when it has none yet, of the one that a send would take. Valid
  * for the call. */
 struct slice transport_peer_names(struct transport *t, const struct flow *flow);
+/* A connection to the flow's address at which somebody waits to be called: it lasts without traffic until it is let go
+ * as often as it was held. Its number; 0: there is none. */
+uint64_t transport_hold(struct transport *t, const struct flow *to);
+void transport_let_go(struct transport *t, enum plan_transport transport, uint64_t connection);
 /* Whether a connection that is up, or being made, leads to the flow's address. */
 bool transport_connected(const struct transport *t, const struct flow *to);
 
