@@ -169,6 +169,7 @@ static void ended(struct probe *b, enum health_event ev, const char *reason)
     sip_tx_remove(&b->prober->tx, &b->client);
     sip_timer_stop(&b->prober->tx, &b->deadline);
     drop_message(b);
+    if (b->interval_ms == 0) return; /* nobody looks any more */
     note(b, ev, reason);
     schedule(b, health_pause_ms(&b->health, b->interval_ms));
 }
@@ -379,7 +380,7 @@ bool prober_on_response(struct prober *p, const struct sip_view *v)
     if (tx == NULL) return false;
     struct probe *b = CONTAINER_OF(tx, struct probe, client);
     if (v->code < 200) return true;
-    b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
+    if (b->interval_ms > 0) b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
     (void)snprintf(reason, sizeof reason, "%u %.*s", v->code, (int)(v->reason.n < 80 ? v->reason.n : 80), v->reason.p);
     count(p, v->code == 503 ? PC_refusals : PC_answers);
     if (v->code == 503) pass_over(b);
@@ -480,6 +481,15 @@ static void probe_remove(struct probe *b)
     list_append(&p->removed, &b->node);
 }
 
+/* What was found out while it was probed. */
+static void forget(struct probe *b)
+{
+    health_init(&b->health);
+    b->since = (struct wall){0};
+    b->rtt_us = 0;
+    b->reason[0] = '\0';
+}
+
 enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t list_count)
 {
     struct prober *p = e->prober;
@@ -501,7 +511,7 @@ enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t l
         b->transport = list[i].transport;
         b->interval_ms = list[i].probe_ms;
         if (b->interval_ms > 0 && b->interval_ms < PROBER_INTERVAL_MIN_MS) b->interval_ms = PROBER_INTERVAL_MIN_MS;
-        if (b->interval_ms == 0) health_init(&b->health); /* nobody looks any more */
+        if (b->interval_ms == 0 && (fresh || interval_ms > 0)) forget(b);
         /* the first look soon, spread over a second */
         changed = changed || b->interval_ms != interval_ms;
         if (changed && !b->waiting) schedule(b, 50 + rng_below(&e->rng, 1000));

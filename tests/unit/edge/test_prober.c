@@ -201,6 +201,23 @@ static void names(void **state)
     assert_int_equal(edge_trunks_set(w->n.edge, &t, 1), ERR_OK);
 }
 
+/* What was asked while it was probed says nothing of now. */
+static void no_longer_probed(void **state)
+{
+    struct world *w = *state;
+    look_after(w, 1, PROBE_MS);
+    answer_probes(w, &w->b, 0, "went_down", 1);
+    ua_expect(&w->k, &w->b, "OPTIONS");
+    look_after(w, 1, 0);
+    ua_reply(&w->b, 200, "");
+    kit_until(&w->k, kit_count(&w->n, "prober", "answers") == 1);
+    struct edge_trunk t = state_of(w, 0);
+    assert_true(t.up && !t.known);
+    assert_int_equal(t.since.ms, 0);
+    assert_int_equal(t.rtt_us, 0);
+    assert_true(slice_is(t.reason, ""));
+}
+
 /* A DNS server that knows two targets of equal weight for the UDP service of every name, and one address for every
  * host. */
 struct names {
@@ -300,6 +317,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists, world_open, world_close),
         cmocka_unit_test_setup_teardown(names, world_open, world_close),
         cmocka_unit_test_setup_teardown(one_of_two_targets, world_open, world_close),
+        cmocka_unit_test_setup_teardown(no_longer_probed, world_open, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
