@@ -145,8 +145,15 @@ static bool visit_own(void *ctx, const struct state_record *record)
     struct look *l = ctx;
     struct source_ban ban;
     if (!node_name_eq(&record->owner, &l->n->self)) return true;
-    if (source_ban_unpack(&l->arena, record->value, &ban) == ERR_OK && own_find(&l->n->bans, ban.source) == NULL)
-        (void)own_add(&l->n->bans, &ban);
+    if (source_ban_unpack(&l->arena, record->value, &ban) != ERR_OK || own_find(&l->n->bans, ban.source) != NULL)
+        return true;
+    int64_t ahead_ms = ban.since.ms - node_wall().ms; /* the clock has been set back since: its length is what counts */
+    if (ahead_ms > 0) {
+        ban.since.ms -= ahead_ms;
+        ban.until.ms -= ahead_ms;
+    }
+    struct own_ban *o = own_add(&l->n->bans, &ban);
+    if (o != NULL) o->unsaid = ahead_ms > 0;
     return true;
 }
 

@@ -263,6 +263,32 @@ static void a_look_before_what_came_is_stored(void **state)
     kit_fini(&k);
 }
 
+/* A ban lasts as long as it was made for, also when the clock was far ahead at the time and has been set since. */
+static void a_ban_of_a_clock_that_was_ahead(void **state)
+{
+    struct kit k;
+    struct client c;
+    struct buf packed = {0};
+    struct wall later = {node_wall().ms + INT64_C(10) * 365 * 86400 * 1000};
+    (void)state;
+    kit_init(&k, NULL);
+    struct store *s = kit_store_open(&k);
+    struct source_ban ban = {SLICE("192.0.2.9"), SLICE("guesses"), later, {later.ms + 600000}};
+    assert_int_equal(source_ban_pack(&ban, &packed), ERR_OK);
+    kit_store_record(s, k.name, 1, STATE_BAN, ban.source, buf_view(&packed));
+    kit_store_close(s);
+    kit_start(&k);
+    assert_true(one_is_banned(&k.node));
+    bans_look(&k.node);
+    kit_turn(&k, 200);
+    client_ask(&c, &k, "bans", NULL, NULL);
+    assert_int_equal(client_count(&c, "ban"), 1);
+    assert_in_range(control_get_int(client_record(&c, "ban", 0), "left_s", 0), 590, 600);
+    client_close(&c);
+    buf_fini(&packed);
+    kit_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_changed_configuration),
         cmocka_unit_test(members_that_are_away_or_behind),
         cmocka_unit_test(a_look_before_what_came_is_stored),
+        cmocka_unit_test(a_ban_of_a_clock_that_was_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
