@@ -119,6 +119,18 @@ static enum err check_cluster(const struct config *config, struct slice id, stru
                     config->cluster, config->data, SLICE_ARG(id));
 }
 
+/* Before anything is opened: what a start keeps of itself in the store is told to every other node later, and a name
+ * that was a slip would be a member there for good. A file that is no certificate is for the mesh to refuse. */
+static enum err check_name(const struct config *config, const char *cert_file, struct err_info *info)
+{
+    char name[LIMIT_NAME + 1];
+    if (!credentials_name_file(cert_file, name) || strcmp(name, config->node) == 0) return ERR_OK;
+    return err_fail(info, ERR_AUTH,
+                    "%s: is the certificate of node %s, but this node is %s; correct the configuration or join the "
+                    "node again",
+                    cert_file, name, config->node);
+}
+
 static enum err load_joined(struct arena *arena, const struct config *config, struct identity *out,
                             struct err_info *info)
 {
@@ -126,6 +138,7 @@ static enum err load_joined(struct arena *arena, const struct config *config, st
     struct slice text = SLICE_NONE;
     enum err e = tls_path(arena, config, "ca.pem", &out->ca_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "node.pem", &out->cert_file, info);
+    if (e == ERR_OK) e = check_name(config, out->cert_file, info);
     if (e == ERR_OK) out->issued = credentials_issued_file(out->cert_file);
     if (e == ERR_OK) e = tls_path(arena, config, "node.key", &out->key_file, info);
     if (e == ERR_OK) e = tls_path(arena, config, "cluster.key", &path, info);

@@ -21,8 +21,8 @@ struct identity {
 };
 
 /* Reads DATA/tls; makes DATA and, for a node on its own, DATA/node.key where they are missing. Texts live in arena.
- * ERR_NOTFOUND a file is missing (which, and what to run), ERR_SYNTAX, ERR_AUTH (of another cluster than the
- * configuration says), ERR_IO. */
+ * ERR_NOTFOUND a file is missing (which, and what to run), ERR_SYNTAX, ERR_AUTH (of another cluster or node than
+ * the configuration says), ERR_IO. */
 MUST_CHECK enum err identity_load(struct arena *arena, const struct config *config, struct identity *out,
                                   struct err_info *info);
 

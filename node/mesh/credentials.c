@@ -410,13 +410,30 @@ uint64_t credentials_issued(struct slice certificate)
     return issued;
 }
 
-uint64_t credentials_issued_file(const char *cert_file)
+/* NULL: there is none. */
+static X509 *cert_in_file(const char *cert_file)
 {
     BIO *bio = BIO_new_file(cert_file, "r");
     X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    uint64_t issued = cert != NULL ? issued_of(cert) : 0;
-    X509_free(cert);
     BIO_free(bio);
     ERR_clear_error();
+    return cert;
+}
+
+uint64_t credentials_issued_file(const char *cert_file)
+{
+    X509 *cert = cert_in_file(cert_file);
+    uint64_t issued = cert != NULL ? issued_of(cert) : 0;
+    X509_free(cert);
+    ERR_clear_error();
     return issued;
+}
+
+bool credentials_name_file(const char *cert_file, char out[LIMIT_NAME + 1])
+{
+    X509 *cert = cert_in_file(cert_file);
+    if (cert == NULL) return false;
+    (void)name_field(X509_get_subject_name(cert), NID_commonName, out);
+    X509_free(cert);
+    return true;
 }

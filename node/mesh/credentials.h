@@ -52,6 +52,8 @@ MUST_CHECK enum err credentials_verify(const struct credentials *c, struct slice
 uint64_t credentials_issued(struct slice certificate);
 /* The same for a file (PEM). */
 uint64_t credentials_issued_file(const char *cert_file);
+/* Whose certificate a file (PEM) holds, "?" where it does not say; false: it holds none. */
+bool credentials_name_file(const char *cert_file, char out[LIMIT_NAME + 1]);
 /* Does our own certificate not hold now? Why, in words; else false. */
 bool credentials_own_fault(const struct credentials *c, struct wall now, char *out, size_t out_size);
 /* The reason for a verification error of OpenSSL (X509_V_ERR_*) in words. cert may be NULL. */

@@ -462,9 +462,28 @@ static void a_mesh_port_in_use(void **state)
     cluster_fini(&c, 2);
 }
 
+/* A slip in the configuration, and the start is refused. Nothing of the wrong name may be kept: once the slip is
+ * mended, all the others would be told of a member that never was. */
+static void a_start_under_a_name_that_is_not_its_own(void **state)
+{
+    struct cluster c;
+    struct err_info info = {{0}, 0, 0};
+    (void)state;
+    cluster_init(&c, 1);
+    struct kit *k = &c.nodes[0];
+    k->config.node = "n9";
+    assert_int_equal(kit_start_fails(k, &info), ERR_AUTH);
+    assert_non_null(strstr(info.text, "/tls/node.pem: is the certificate of node n1, but this node is n9"));
+    k->config.node = k->name;
+    kit_start(k);
+    assert_int_equal(repl_member_count(k->node.repl), 1);
+    cluster_fini(&c, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_start_under_a_name_that_is_not_its_own),
         cmocka_unit_test(a_command_for_another_node),
         cmocka_unit_test(either_side_of_a_relay_stops),
         cmocka_unit_test(receipts_name_who_has_it),
