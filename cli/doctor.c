@@ -151,7 +151,7 @@ static void each_node(void *ctx, const struct control_record *r)
     } else if (control_get_int(r, "linked", 0) == 0) {
         add(d, WARNING, "peer", name, "open its mesh port in the firewalls between the sites",
             "alive, without a link of ours: %.*s", SLICE_ARG(link));
-    } else if (control_get_int(r, "in_step", 0) == 0) {
+    } else if (control_get_int(r, "in_step", 0) == 0 && !slice_is(changes, "in step")) {
         add(d, WARNING, "peer", name, "it catches up by itself; look again in a minute", "its plan is %.*s",
             SLICE_ARG(changes.n > 0 ? changes : SLICE("another one")));
     } else {

@@ -317,11 +317,50 @@ static void test_progress(void **state)
     free(said);
 }
 
+/* ---- doctor ---- */
+
+static void do_nothing(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    (void)ctx;
+    (void)q;
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+/* A receipt says what a node has before its next heartbeat does: by the counts it is in step, by the vectors not yet.
+ */
+static void do_peers(void *ctx, const struct control_request *q, struct control_reply *r)
+{
+    (void)ctx;
+    (void)q;
+    fake_say(r, "node", "node", "hq-1", "state", "alive", "in_step", "?1", "changes", "in step", NULL);
+    fake_say(r, "node", "node", "a", "state", "alive", "linked", "?1", "in_step", "?0", "changes", "in step", NULL);
+    fake_say(r, "node", "node", "b", "state", "alive", "linked", "?1", "in_step", "?0", "changes", "3 behind", NULL);
+    fake_say(r, "node", "node", "c", "state", "alive", "linked", "?1", "in_step", "?0", "changes", "", NULL);
+    control_reply_end(r, 0, SLICE_NONE);
+}
+
+static const struct control_command doctor_commands[] = {
+    {"status", do_status}, {"doctor", do_nothing}, {"nodes", do_peers}, {"clock", do_nothing}, {"trunks", do_nothing},
+};
+
+static void test_doctor_of_peers(void **state)
+{
+    (void)state;
+    struct fake_node n;
+    struct seen s = {0};
+    fake_node_start(&n, doctor_commands, sizeof doctor_commands / sizeof doctor_commands[0], &s);
+    expect_run_has(n.path, "doctor -o csv", 3, "ok,peer,a,\"alive, linked, in step\",", "");
+    expect_run_has(n.path, "doctor -o csv", 3, "warning,peer,b,its plan is 3 behind,", "");
+    expect_run_has(n.path, "doctor -o csv", 3, "warning,peer,c,its plan is another one,", "");
+    fake_node_stop(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress),  cmocka_unit_test(test_tables),     cmocka_unit_test(test_json),
-        cmocka_unit_test(test_arguments), cmocka_unit_test(test_rude_nodes), cmocka_unit_test(test_which_socket),
+        cmocka_unit_test(test_progress),        cmocka_unit_test(test_tables),     cmocka_unit_test(test_json),
+        cmocka_unit_test(test_arguments),       cmocka_unit_test(test_rude_nodes), cmocka_unit_test(test_which_socket),
+        cmocka_unit_test(test_doctor_of_peers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
