@@ -162,6 +162,8 @@ static int run_line(struct cli *c, int argc, char **argv)
     struct err_info info = {0};
     enum err e = tree_parse(c->tree, argc - 1, argv + 1, &m, &info);
     take_global_options(c, &m);
+    if (e == ERR_OK && tree_given(&m, "node") && c->node[0] == '\0') /* --node "$PEER" without a PEER */
+        e = err_fail(&info, ERR_SYNTAX, "--node: an empty name; without --node the node at the socket answers");
     if (e == ERR_OK) return cli_finish(c, run_match(c, &m));
     guess_format(c, argc, argv);
     return cli_finish(c, cli_fail(c, CLI_USAGE, "%s", info.text));

@@ -173,6 +173,8 @@ static void test_arguments(void **state)
     expect_run(n.path, "node evict campus-1 --yes", 0, "", "");
     expect_run(n.path, "--node there status", 5, "",
                "clusterctl: node there cannot be asked from here: use its own control socket\n");
+    expect_run(n.path, "node evict campus-2 --yes --node=", 2, "",
+               "clusterctl: --node: an empty name; without --node the node at the socket answers\n");
     expect_run_has(n.path, "route explain 1 --at there", 5, "", "node there cannot be asked");
     expect_run(n.path, "route explain 1 --from a", 2, "", "clusterctl: --from a: write trunk/NAME or account/NAME\n");
     expect_run_has(n.path, "route explain 1 --at a --node b", 2, "", "which of them");
