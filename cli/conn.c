@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -81,6 +82,12 @@ static int choose_socket(struct conn *n)
     return status;
 }
 
+static bool is_socket(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 static int dial(struct conn *n)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -93,6 +100,8 @@ static int dial(struct conn *n)
         return fail(n, CLI_UNREACHABLE, "%s does not exist: is the node running, and is this its 'control:' path?",
                     n->path);
     case ECONNREFUSED:
+        if (!is_socket(n->path))
+            return fail(n, CLI_USAGE, "%s is no socket: give -s the file that 'control:' of the node names", n->path);
         return fail(n, CLI_UNREACHABLE, "nobody answers at %s: the node has stopped; start tandemd", n->path);
     case EACCES:
         return fail(n, CLI_REFUSED, "you may not use %s: become root or a member of the socket's group", n->path);

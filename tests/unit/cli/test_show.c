@@ -289,6 +289,9 @@ static void test_which_socket(void **state)
     assert_int_equal(run_in("/nonexistent", other, &err), 5);
     assert_non_null(strstr(err, "nobody answers"));
     free(err);
+    assert_int_equal(run_in("/nonexistent", n.dir, &err), 2);
+    assert_non_null(strstr(err, "is no socket: give -s the file"));
+    free(err);
     assert_int_equal(unlink(other), 0);
     assert_int_equal(run_in("/nonexistent", other, &err), 5);
     assert_non_null(strstr(err, "does not exist"));
