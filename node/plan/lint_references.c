@@ -153,13 +153,15 @@ static void check_trunks(struct lint *l)
     const struct lint_objects *o = &l->kinds[PLAN_TRUNK];
     for (size_t i = 0; i < o->count; i++) {
         const struct plan_trunk *t = &o->list[i]->trunk;
+        bool brings = plan_trunk_trusted(t) || t->registration.set; /* calls to what we registered are known by it */
         need(l, o->list[i], PLAN_SITE, t->site, "it is at");
         if (!o->used[i]) {
             lint_add(l, LINT_WARNING, "unused-trunk", o->list[i],
-                     "no route leads to it, so it only brings calls in: add a route, or remove it");
+                     brings ? "no route leads to it, so it only brings calls in: add a route, or remove it"
+                            : "no route leads to it: add a route, or remove it");
         }
         check_registration(l, i);
-        if (!plan_trunk_trusted(t) && !t->registration.set) { /* calls to what we registered are known by it */
+        if (!brings) {
             lint_add(l, LINT_WARNING, "no-trust", o->list[i],
                      "without trust: it can take calls but bring none in: write trust: [ADDRESS/32] for its addresses");
         }
