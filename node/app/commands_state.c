@@ -195,7 +195,7 @@ NODE_COMMAND(command_status)
     control_bool(&s.b, "drained", n->drained);
     unconfirmed_field(&s, &open);
     control_int(&s.b, "conflicts", (int64_t)conflicts);
-    control_int(&s.b, "members", (int64_t)repl_member_count(n->repl));
+    control_int(&s.b, "members", (int64_t)node_members(n));
     control_int(&s.b, "members_alive", (int64_t)members_alive(n));
     control_int(&s.b, "registrations", (int64_t)bindings.count);
     control_int(&s.b, "calls", (int64_t)edge_load(n->edge).calls);

@@ -317,8 +317,7 @@ static void gauges(void *ctx, struct metrics_writer *w)
     metrics_gauge(w, "tandem_calls", "Calls in progress at this node", NULL, 0, (double)load.calls);
     metrics_gauge(w, "tandem_transactions", "SIP transactions in progress", NULL, 0, (double)load.transactions);
     metrics_gauge(w, "tandem_registrations", "Bindings that this node owns", NULL, 0, (double)registrations_count(n));
-    metrics_gauge(w, "tandem_members", "Nodes of the cluster, this one included", NULL, 0,
-                  (double)repl_member_count(n->repl));
+    metrics_gauge(w, "tandem_members", "Nodes of the cluster, this one included", NULL, 0, (double)node_members(n));
     struct edge_guarded guarded = edge_guarded(n->edge);
     metrics_gauge(w, "tandem_bans", "Sources that are not listened to", NULL, 0, (double)guarded.bans);
     metrics_gauge(w, "tandem_locks", "Accounts that are locked for a source", NULL, 0, (double)guarded.locks);

@@ -188,6 +188,8 @@ bool node_is_drained(const struct node *n, const struct node_name *name);
 /* ---- verdict.c ---- */
 #define VERDICT_BEHIND_MS 3000 /* heartbeats come once a second: a difference that is younger is no news */
 #define VERDICT_ALARM_MS 300000
+/* How many nodes the cluster has, this one included: those that left or were evicted are none of it. */
+size_t node_members(const struct node *n);
 /* Looks whether a live member's plan differs from ours. Once a second. */
 void verdict_look(struct node *n);
 /* "ok", or a sentence that says what is wrong first. */

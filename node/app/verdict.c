@@ -31,6 +31,11 @@ static struct count count_members(const struct node *n)
     return c;
 }
 
+size_t node_members(const struct node *n)
+{
+    return count_members(n).all;
+}
+
 void verdict_look(struct node *n)
 {
     if (count_members(n).behind == 0) {

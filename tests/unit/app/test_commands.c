@@ -302,6 +302,25 @@ static void registrations_and_their_state(void **state)
     kit_fini(&k);
 }
 
+static void members_that_are_none_any_more(void **state)
+{
+    struct kit k;
+    struct client c = {.kit = &k};
+    (void)state;
+    kit_init(&k, NULL);
+    struct store *s = kit_store_open(&k);
+    kit_store_member(s, "n2", "campus", MEMBER_DEAD);
+    kit_store_member(s, "left", "campus", MEMBER_LEFT);
+    kit_store_member(s, "out", "campus", MEMBER_EVICTED);
+    kit_store_close(s);
+    kit_start(&k);
+    client_ask(&c, &k, "status", NULL, NULL);
+    assert_int_equal(control_get_int(client_record(&c, "status", 0), "members", 0), 2);
+    assert_int_equal(control_get_int(client_record(&c, "status", 0), "members_alive", 0), 1);
+    client_close(&c);
+    kit_fini(&k);
+}
+
 /* A command for another node on a node that has no mesh. */
 static void nobody_to_relay_to(void **state)
 {
@@ -330,6 +349,7 @@ int main(void)
         cmocka_unit_test(candidates_in_order_with_reasons),
         cmocka_unit_test(explain_has_odd_questions),
         cmocka_unit_test(registrations_and_their_state),
+        cmocka_unit_test(members_that_are_none_any_more),
         cmocka_unit_test(nobody_to_relay_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
