@@ -81,12 +81,27 @@ static enum err send_on(struct node *n, const struct node_name *peer, const stru
     return e;
 }
 
+static bool is_member(const struct node *n, const struct node_name *name)
+{
+    for (size_t i = 1; i < repl_member_count(n->repl); i++) {
+        struct repl_member_view m = repl_member_at(n->repl, i);
+        if (node_name_eq(&m.name, name)) return true;
+    }
+    return false;
+}
+
 void relay_hook(void *ctx, const struct control_request *request, struct slice frame, struct control_reply *reply)
 {
     struct node_name peer;
     (void)frame;
     if (node_name_set(&peer, request->node) != ERR_OK) {
         control_reply_end(reply, 2, SLICE("--node: not the name of a node"));
+        return;
+    }
+    if (!is_member(ctx, &peer)) {
+        char text[LIMIT_TEXT];
+        (void)snprintf(text, sizeof text, "no node %s is known here; see \"clusterctl nodes\"", peer.s);
+        control_reply_end(reply, 5, slice_of(text));
         return;
     }
     enum err e = send_on(ctx, &peer, request, reply);

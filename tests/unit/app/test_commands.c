@@ -327,10 +327,19 @@ static void nobody_to_relay_to(void **state)
     struct kit k;
     struct client c = {.kit = &k};
     (void)state;
-    open_node(&k);
+    kit_init(&k, NULL);
+    struct store *s = kit_store_open(&k);
+    kit_store_member(s, "n2", "campus", MEMBER_DEAD);
+    kit_store_close(s);
+    kit_start(&k);
     client_ask(&c, &k, "status", "n2", NULL);
     assert_int_equal(c.status, 5);
     assert_non_null(strstr(c.text, "node n2 cannot be asked through the mesh: unreachable"));
+    client_close(&c);
+    c = (struct client){.kit = &k};
+    client_ask(&c, &k, "status", "n22", NULL); /* a slip */
+    assert_int_equal(c.status, 5);
+    assert_string_equal(c.text, "no node n22 is known here; see \"clusterctl nodes\"");
     client_close(&c);
     c = (struct client){.kit = &k};
     client_ask(&c, &k, "status", "no/name", NULL);
