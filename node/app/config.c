@@ -1,8 +1,10 @@
 #include "node/app/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <yaml.h>
 
@@ -48,13 +50,32 @@ static bool fits_host_port(struct slice v)
     return true;
 }
 
+/* An address with a port, and no name. */
+static bool fits_address_port(struct slice v)
+{
+    char host[INET6_ADDRSTRLEN];
+    unsigned char address[sizeof(struct in6_addr)];
+    if (!fits_host_port(v)) return false;
+    size_t n = v.n;
+    while (v.p[n - 1] != ':')
+        n--;
+    bool bracketed = v.p[0] == '[';
+    (void)snprintf(host, sizeof host, "%.*s", (int)(n - 1 - 2 * (size_t)bracketed), v.p + bracketed);
+    return inet_pton(bracketed ? AF_INET6 : AF_INET, host, address) == 1;
+}
+
 static bool fits_sip_listen(struct slice v)
 {
     static const char *const transports[] = {"udp:", "tcp:", "tls:"};
     for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++) {
-        if (slice_starts(v, slice_of(transports[i]))) return fits_host_port((struct slice){v.p + 4, v.n - 4});
+        if (slice_starts(v, slice_of(transports[i]))) return fits_address_port((struct slice){v.p + 4, v.n - 4});
     }
     return false;
+}
+
+static bool fits_socket(struct slice v)
+{
+    return v.n > 0 && v.n < sizeof((struct sockaddr_un *)0)->sun_path;
 }
 
 static bool fits_host(struct slice v)
@@ -110,6 +131,7 @@ static bool fits_yes_no(struct slice v)
 
 static const struct form form_name = {fits_name, "a name of letters, digits, '.', '_' or '-', 63 at most"};
 static const struct form form_path = {fits_path, "a path"};
+static const struct form form_socket = {fits_socket, "a path of 107 characters at most"};
 static const struct form form_host_port = {fits_host_port, "an address with a port, such as \"10.1.0.1:7400\""};
 static const struct form form_sip_listen = {fits_sip_listen, "transport:address:port, such as \"udp:10.1.0.1:5060\""};
 static const struct form form_host = {fits_host, "a host name or an address without a port"};
@@ -179,7 +201,7 @@ static const struct field top_fields[] = {
     {"data", FIELD_TEXT, true, &form_path, AT(data), 0, 0, NULL, 0},
     {"sip", FIELD_MAPPING, true, NULL, 0, 0, 0, sip_fields, COUNT(sip_fields)},
     {"mesh", FIELD_MAPPING, false, NULL, 0, 0, 0, mesh_fields, COUNT(mesh_fields)},
-    {"control", FIELD_TEXT, true, &form_path, AT(control), 0, 0, NULL, 0},
+    {"control", FIELD_TEXT, true, &form_socket, AT(control), 0, 0, NULL, 0},
     {"http", FIELD_TEXT, false, &form_host_port, AT(http), 0, 0, NULL, 0},
     {"calls", FIELD_MAPPING, false, NULL, 0, 0, 0, calls_fields, COUNT(calls_fields)},
     {"history", FIELD_TEXT, false, &form_history, offsetof(struct raw, history), 0, 0, NULL, 0},
@@ -239,6 +261,10 @@ static enum err read_list(const struct reader *r, yaml_node_t *n, const struct f
         enum err e = read_text(r, item, f, &items[*count]);
         if (e != ERR_OK) return e;
         (*count)++;
+    }
+    if (f->required && *count == 0) {
+        (void)snprintf(text, sizeof text, "%s: is empty; expected %s", f->key, f->form->expected);
+        return fail(r, n, ERR_SYNTAX, text);
     }
     return ERR_OK;
 }
