@@ -4,8 +4,10 @@
 
 #include "node/app/node.h"
 #include "proto/plan_codec.h"
+#include "proto/record_codec.h"
 
 #define NAMES_MAX 100
+#define CALL_LOOKS 1000 /* records of calls, the newest, that are looked at */
 
 struct names {
     struct node *n;
@@ -16,6 +18,7 @@ struct names {
     struct slice last;   /* of matches: the one before, in room */
     char room[PLAN_KEY_MAX];
     size_t sent;
+    size_t looks;
 };
 
 static bool send_name(struct names *s, struct slice name)
@@ -123,6 +126,31 @@ static bool visit_call(void *ctx, const struct call_entry *e)
     return offer(ctx, slice_of(e->call_id));
 }
 
+static bool visit_call_record(void *ctx, struct slice key, struct slice value)
+{
+    struct names *s = ctx;
+    struct arena arena = {0};
+    struct call_record r;
+    struct wall started;
+    uint32_t run = 0;
+    uint32_t id = 0;
+    store_call_key_parse(key, &started, &run, &id);
+    uint64_t in_memory = run == s->n->records.run ? id : CALLS_EARLIER(run, id);
+    bool go_on = true;
+    if (calls_find(s->n->calls, in_memory) == NULL && call_record_unpack(&arena, value, &r) == ERR_OK)
+        go_on = offer(s, r.call_id);
+    arena_fini(&arena);
+    return go_on && ++s->looks < CALL_LOOKS;
+}
+
+/* Records leave the memory a second after a call has ended. */
+static enum err send_calls(struct names *s)
+{
+    calls_each_live(s->n->calls, UINT64_MAX, visit_call, s);
+    if (s->sent < NAMES_MAX) calls_each_ended(s->n->calls, visit_call, s);
+    return s->sent < NAMES_MAX ? store_calls(s->n->read, SLICE(""), visit_call_record, s) : ERR_OK;
+}
+
 static enum err send_names(struct names *s, struct slice kind)
 {
     static const char *const sources[] = {"account/", "trunk/", NULL};
@@ -136,11 +164,8 @@ static enum err send_names(struct names *s, struct slice kind)
     if (slice_is(kind, "object")) return send_kinds(s, objects);
     if (slice_is(kind, "match")) return send_matches(s);
     if (slice_is(kind, "change")) return store_history(s->n->read, NAMES_MAX, visit_change, s);
+    if (slice_is(kind, "call")) return send_calls(s);
     if (slice_is(kind, "node")) send_nodes(s);
-    if (slice_is(kind, "call")) {
-        calls_each_live(s->n->calls, UINT64_MAX, visit_call, s);
-        calls_each_ended(s->n->calls, visit_call, s);
-    }
     return ERR_OK;
 }
 

@@ -2,6 +2,8 @@
  * what is observed. */
 #include "commands_kit.h"
 
+#include "proto/record_codec.h"
+
 /* ---- plan show and plan log ---- */
 
 static void a_plan_in_pages(void **state)
@@ -321,6 +323,38 @@ static void members_that_are_none_any_more(void **state)
     kit_fini(&k);
 }
 
+/* What "trace" is asked for are mostly calls that have ended, and those are in the store. */
+static void names_of_calls_that_ended(void **state)
+{
+    struct kit k;
+    struct client c = {.kit = &k};
+    struct buf packed = {0};
+    (void)state;
+    kit_init(&k, NULL);
+    struct call_record r = {
+        .call_id = SLICE("a84b4c76@pc33"), .from = SLICE("6001"), .dialled = SLICE("7001"), .state = CALL_ENDED};
+    r.started = node_wall();
+    assert_int_equal(call_record_pack(&r, &packed), ERR_OK);
+    struct store_call_put put = {.value = buf_view(&packed)};
+    store_call_key(r.started, 1, 1, put.key);
+    struct store *s = kit_store_open(&k);
+    assert_int_equal(store_submit_calls(s, &put, 1, 100, 0, 1), ERR_OK);
+    kit_store_wait(s);
+    kit_store_close(s);
+    buf_fini(&packed);
+    kit_start(&k);
+    struct control_builder b;
+    control_record_start(&b, &c.arena, "");
+    control_text(&b, "of", SLICE("call"));
+    control_text(&b, "begins", SLICE("a84"));
+    client_ask(&c, &k, "names", NULL, &b);
+    assert_non_null(client_record(&c, "name", 0));
+    assert_string_equal(field_text(&c, client_record(&c, "name", 0), "name"), "a84b4c76@pc33");
+    assert_null(client_record(&c, "name", 1));
+    client_close(&c);
+    kit_fini(&k);
+}
+
 /* A command for another node on a node that has no mesh. */
 static void nobody_to_relay_to(void **state)
 {
@@ -359,6 +393,7 @@ int main(void)
         cmocka_unit_test(explain_has_odd_questions),
         cmocka_unit_test(registrations_and_their_state),
         cmocka_unit_test(members_that_are_none_any_more),
+        cmocka_unit_test(names_of_calls_that_ended),
         cmocka_unit_test(nobody_to_relay_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
