@@ -18,7 +18,7 @@ static const char usage_text[] = "usage: tandemd CONFIG          run the node th
                                  "       tandemd --check CONFIG  say whether CONFIG is right, and do nothing else\n"
                                  "       tandemd --version\n"
                                  "SIGTERM and SIGINT end it: calls in progress get up to 5 s, new ones go elsewhere.\n"
-                                 "SIGHUP takes over log: and seeds: of a changed CONFIG.\n";
+                                 "SIGHUP takes over log: and seeds: of a changed CONFIG, and renewed certificates.\n";
 
 static const int watched[] = {SIGTERM, SIGINT, SIGHUP};
 #define WATCHED_COUNT (sizeof watched / sizeof watched[0])
