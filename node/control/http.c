@@ -230,8 +230,13 @@ static enum err listen_at(const char *text, int *out, unsigned *port, struct err
     }
     int failed = errno;
     (void)close(fd);
-    return err_fail(info, failed == EADDRINUSE ? ERR_EXISTS : ERR_IO, "http: cannot listen on %s: %s", text,
-                    strerror(failed));
+    if (failed == EADDRINUSE) {
+        return err_fail(info, ERR_EXISTS,
+                        "http: %s is already in use: stop the program that holds it (ss -ltnp lists them) or give "
+                        "http another port",
+                        text);
+    }
+    return err_fail(info, ERR_IO, "http: cannot listen on %s: %s", text, strerror(failed));
 }
 
 static void http_free(struct http *h)

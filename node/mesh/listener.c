@@ -61,7 +61,11 @@ static void on_pipe_event(nng_pipe pipe, nng_pipe_ev ev, void *arg)
 static enum err socket_fail(struct err_info *info, const char *address, int rv)
 {
     switch (rv) {
-    case NNG_EADDRINUSE: return err_fail(info, ERR_EXISTS, "mesh: listen: %s: the address is in use", address);
+    case NNG_EADDRINUSE:
+        return err_fail(info, ERR_EXISTS,
+                        "mesh: %s is already in use: stop the program that holds it (ss -ltnp lists them) or give "
+                        "mesh.listen another port",
+                        address);
     case NNG_EADDRINVAL:
     case NNG_EINVAL: return err_fail(info, ERR_SYNTAX, "mesh: listen: %s: not an address of this machine", address);
     default: return err_fail(info, mesh_nng_err(rv), "mesh: listen: %s: %s", address, nng_strerror(rv));

@@ -452,6 +452,7 @@ static void a_mesh_port_in_use(void **state)
     c.nodes[1].config.mesh_listen = c.address[0];
     enum err e = kit_start_fails(&c.nodes[1], &info);
     if (e != ERR_EXISTS) fail_msg("%s: %s", err_name(e), info.text);
+    assert_non_null(strstr(info.text, " is already in use: stop the program that holds it"));
     c.nodes[1].config.mesh_listen = c.address[1];
     c.nodes[1].config.seeds[0] = "no port";
     assert_int_equal(kit_start_fails(&c.nodes[1], &info), ERR_SYNTAX);

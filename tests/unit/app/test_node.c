@@ -75,7 +75,8 @@ static void starts_that_fail_leave_nothing_behind(void **state)
     fd = occupy(SOCK_STREAM, &port);
     (void)snprintf(text, sizeof text, "127.0.0.1:%u", port);
     k.config.http = text;
-    fails_with(&k, ERR_EXISTS, "http: cannot listen on 127.0.0.1:");
+    fails_with(&k, ERR_EXISTS,
+               " is already in use: stop the program that holds it (ss -ltnp lists them) or give http ");
     (void)close(fd);
     k.config.http = "nowhere:80";
     fails_with(&k, ERR_SYNTAX, "http: 'nowhere:80' is no address");
