@@ -404,16 +404,26 @@ static void finish(struct raw *raw)
         c->mesh_advertise = !hidden && names_one_address(c->mesh_listen) ? c->mesh_listen : "";
 }
 
+/* The parser's words; of a tab, which is the usual mistake, they are "found character that cannot start any token". */
+static enum err not_yaml(const yaml_parser_t *parser, struct slice text, struct err_info *info)
+{
+    size_t line = parser->problem_mark.line;
+    struct slice at = SLICE_NONE;
+    for (size_t i = 0; i <= line; i++)
+        text = slice_cut(text, '\n', &at);
+    bool tab = parser->problem_mark.column < at.n && at.p[parser->problem_mark.column] == '\t';
+    return err_fail_at(info, ERR_SYNTAX, (unsigned)line + 1, (unsigned)parser->problem_mark.column + 1, "not YAML: %s",
+                       tab                       ? "a tab stands here; indent with spaces"
+                       : parser->problem != NULL ? parser->problem
+                                                 : "cannot be read");
+}
+
 /* What follows the first document would be ignored in silence. */
-static enum err only_one(yaml_parser_t *parser, struct err_info *info)
+static enum err only_one(yaml_parser_t *parser, struct slice text, struct err_info *info)
 {
     yaml_document_t next;
     enum err e = ERR_OK;
-    if (yaml_parser_load(parser, &next) == 0) {
-        return err_fail_at(info, ERR_SYNTAX, (unsigned)parser->problem_mark.line + 1,
-                           (unsigned)parser->problem_mark.column + 1, "not YAML: %s",
-                           parser->problem != NULL ? parser->problem : "cannot be read");
-    }
+    if (yaml_parser_load(parser, &next) == 0) return not_yaml(parser, text, info);
     if (yaml_document_get_root_node(&next) != NULL) {
         e = err_fail_at(info, ERR_SYNTAX, (unsigned)next.start_mark.line + 1, 1,
                         "a second document: a configuration is one; remove what follows \"---\"");
@@ -431,9 +441,7 @@ enum err config_parse(struct arena *arena, struct slice text, struct config *out
     if (yaml_parser_initialize(&parser) == 0) return ERR_NOMEM;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
     if (yaml_parser_load(&parser, &document) == 0) {
-        e = err_fail_at(info, ERR_SYNTAX, (unsigned)parser.problem_mark.line + 1,
-                        (unsigned)parser.problem_mark.column + 1, "not YAML: %s",
-                        parser.problem != NULL ? parser.problem : "cannot be read");
+        e = not_yaml(&parser, text, info);
         yaml_parser_delete(&parser);
         return e;
     }
@@ -444,7 +452,7 @@ enum err config_parse(struct arena *arena, struct slice text, struct config *out
                         "the file is empty: a configuration has at least node, site, data, sip and control");
     } else {
         e = read_mapping(&r, root, "configuration", top_fields, COUNT(top_fields));
-        if (e == ERR_OK) e = only_one(&parser, info);
+        if (e == ERR_OK) e = only_one(&parser, text, info);
     }
     yaml_document_delete(&document);
     yaml_parser_delete(&parser);

@@ -97,6 +97,7 @@ static void mistakes_are_explained(void **state)
     } cases[] = {
         {"", 1, 1, "the file is empty: a configuration has at least node, site, data, sip and control"},
         {"node: [", 2, 1, "not YAML: did not find expected node content"},
+        {"node: a\nsip:\n\tlisten: [\"udp:1.2.3.4:5060\"]\n", 3, 1, "not YAML: a tab stands here; indent with spaces"},
         {"nod: x\n", 1, 1,
          "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, calls, history, log"},
         {"node: \"a b\"\n", 1, 7, "node: expected a name of letters, digits, '.', '_' or '-', 63 at most, not \"a b\""},
