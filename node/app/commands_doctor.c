@@ -92,6 +92,21 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
     return true;
 }
 
+/* A slip in its name, or a branch that was forgotten: no dial rules, no trunks, and nobody can send a call here. */
+static enum err visit_site(struct visit *v)
+{
+    struct arena arena = {0};
+    struct plan_object o;
+    const char *site = v->n->config.site;
+    enum err e = plan_get(v->n, &arena, PLAN_SITE, slice_of(site), &o);
+    arena_fini(&arena);
+    if (e == ERR_NOTFOUND)
+        doctor_add(&v->found, "site", DOCTOR_WARNING, site,
+                   "clusterctl site add NAME, or correct \"site:\" in the node's configuration",
+                   "the plan has no site of this name, which is this node's");
+    return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 /* ---- the end ---- */
 
 static void visit_free(struct visit *v)
@@ -232,11 +247,13 @@ NODE_COMMAND(command_doctor)
     if (e == ERR_OK) {
         e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, v);
         if (e == ERR_OK) e = store_state_find(n->read, STATE_NODE_CARD, SLICE(""), visit_card, v);
+        if (e == ERR_OK) e = visit_site(v);
         node_read_end(n);
     }
     if (e == ERR_OK) e = node_work(n, &v->work, on_worker, after_work);
     if (e != ERR_OK) {
         command_end(reply, e);
+        doctor_fini(&v->found);
         free(v);
         return;
     }

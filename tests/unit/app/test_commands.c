@@ -382,6 +382,31 @@ static void nobody_to_relay_to(void **state)
     kit_fini(&k);
 }
 
+static bool finds_no_site(struct kit *k)
+{
+    struct client c;
+    ask(&c, k, "doctor", NULL, NULL);
+    assert_int_equal(c.status, 0);
+    bool found = false;
+    for (size_t i = 0; i < client_count(&c, "check"); i++)
+        found = found || strcmp(field_text(&c, client_record(&c, "check", i), "check"), "site") == 0;
+    client_close(&c);
+    return found;
+}
+
+/* The node's own site is in the plan, or the doctor says so. */
+static void a_site_that_the_plan_does_not_know(void **state)
+{
+    struct kit k;
+    (void)state;
+    kit_init(&k, NULL);
+    kit_start(&k);
+    assert_true(finds_no_site(&k));
+    apply_ok(&k, PLAN);
+    assert_false(finds_no_site(&k));
+    kit_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +420,7 @@ int main(void)
         cmocka_unit_test(members_that_are_none_any_more),
         cmocka_unit_test(names_of_calls_that_ended),
         cmocka_unit_test(nobody_to_relay_to),
+        cmocka_unit_test(a_site_that_the_plan_does_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
