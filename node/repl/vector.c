@@ -79,6 +79,7 @@ void repl_vector_fini(struct repl_vector *v)
 void repl_vector_clear(struct repl_vector *v)
 {
     v->count = 0;
+    v->total = 0;
     memset(v->lane, 0, sizeof v->lane);
 }
 

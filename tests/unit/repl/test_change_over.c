@@ -127,6 +127,31 @@ static void losses_are_told(void **state)
     drive_close(&d);
 }
 
+/* How many change-sets we hold is counted anew, not on top of what we had. */
+static void what_we_hold_is_what_was_taken_over(void **state)
+{
+    (void)state;
+    struct repl_config c = config_of("n1");
+    struct vector_entry had = {name_of("n2"), DRIVE_EPOCH, 4};
+    c.plan_vector = &had;
+    c.plan_count = 1;
+    struct drive d = fetching(&c);
+    struct vector_entry now = {name_of("n2"), DRIVE_EPOCH, 6};
+    uint64_t token = all_pieces(&d, &now, 1);
+    replaced(&d, token, &now, 1);
+    for (unsigned i = 0; i < 100 && sent(&d, "n2", REPL_HEARTBEAT) == NULL; i++)
+        drive_tick(&d, 100);
+    assert_int_equal(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.totals.plan, 6);
+    struct member_note note = note_of("n2", MEMBER_ALIVE);
+    struct repl_message beat = heartbeat_of(&d, &note, 1);
+    beat.heartbeat.totals = (struct repl_totals){true, 7};
+    beat.heartbeat.plan_root[0] ^= 1;
+    assert_int_equal(drive_message(&d, "n2", beat), ERR_OK);
+    assert_int_equal(view_of(&d, "n2").plan_ahead, 1);
+    assert_int_equal(view_of(&d, "n2").plan_behind, 0);
+    drive_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +160,7 @@ int main(void)
         cmocka_unit_test(a_refused_change_over_is_begun_again),
         cmocka_unit_test(our_own_lost_changes_begin_an_epoch),
         cmocka_unit_test(losses_are_told),
+        cmocka_unit_test(what_we_hold_is_what_was_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
