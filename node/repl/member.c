@@ -363,9 +363,15 @@ enum err repl_member_load(struct repl *r, struct member *m, const struct member_
     return e;
 }
 
+/* What is above the bound nobody would take: whoever was said to be at it stays there, and lives by being heard. */
+static uint64_t above(uint64_t incarnation)
+{
+    return incarnation < REPL_COUNT_MAX ? incarnation + 1 : REPL_COUNT_MAX;
+}
+
 void repl_member_refute(struct repl *r, uint64_t incarnation)
 {
-    r->incarnation = incarnation + 1;
+    r->incarnation = above(incarnation);
     r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
     r->members.changed_at = r->now;
     repl_count(r, REPL_COUNT_accusations_refuted, 1);
@@ -400,7 +406,7 @@ static void take_self(struct repl *r, const struct member_note *note)
         repl_member_refute(r, note->incarnation);
     } else if (note->incarnation > r->incarnation) {
         /* Above our own without an accusation: an earlier start had a clock that was ahead. */
-        r->incarnation = note->incarnation + 1;
+        r->incarnation = above(note->incarnation);
         r->self_spoken_until = mono_add_ms(r->now, REPL_NOTE_MS);
     }
 }

@@ -113,6 +113,26 @@ static void news_does_not_wait_for_a_turn(void **state)
     drive_close(&d);
 }
 
+/* Whatever is said of us, what we say of ourselves is still taken by others. */
+static void an_incarnation_has_an_end(void **state)
+{
+    (void)state;
+    for (int accused = 0; accused < 2; accused++) {
+        struct drive d = fresh();
+        drive_join(&d, "n2");
+        struct repl_accusation a = {name_of("n1"), REPL_COUNT_MAX, name_of("n2")};
+        struct member_note note = note_of("n1", MEMBER_ALIVE);
+        note.incarnation = REPL_COUNT_MAX;
+        struct repl_message m = accused ? accusation_of(&d, &a) : heartbeat_of(&d, &note, 1);
+        assert_int_equal(drive_message(&d, "n2", m), ERR_OK);
+        for (unsigned i = 0; i < 100 && sent(&d, "n2", REPL_HEARTBEAT) == NULL; i++)
+            drive_tick(&d, 100);
+        struct node_name self = name_of("n1");
+        assert_int_equal(repl_check_heartbeat(&self, sent(&d, "n2", REPL_HEARTBEAT)), ERR_OK);
+        drive_close(&d);
+    }
+}
+
 static void silence_is_suspicion_and_then_death(void **state)
 {
     (void)state;
@@ -523,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_new_link_is_greeted_with_every_note),
         cmocka_unit_test(two_neighbours_take_turns),
         cmocka_unit_test(news_does_not_wait_for_a_turn),
+        cmocka_unit_test(an_incarnation_has_an_end),
         cmocka_unit_test(silence_is_suspicion_and_then_death),
         cmocka_unit_test(the_silent_are_asked_for_a_sign_of_life),
         cmocka_unit_test(a_majority_of_observers_makes_it_dead),
