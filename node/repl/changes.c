@@ -31,7 +31,8 @@ enum err repl_changes_init(struct repl *r, const struct repl_config *config)
     }
     c->epoch = config->epoch;
     const struct vector_entry *newest = repl_vector_newest(&c->have, &r->self);
-    if (newest != NULL && newest->epoch > c->epoch) c->epoch = newest->epoch;
+    bool ours = newest != NULL && newest->epoch <= REPL_EPOCH_MAX;
+    if (ours && newest->epoch > c->epoch) c->epoch = newest->epoch;
     repl_vector_raise(&c->have, &r->self, c->epoch, 0); /* the room for it is taken now */
     repl_vector_assign(&c->planned, &c->have);
     return ERR_OK;

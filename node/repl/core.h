@@ -72,8 +72,9 @@
 #define REPL_PIECES_MAX 16            /* on their way to disk */
 #define REPL_ALARM_REPEAT_MS 60000
 #define REPL_ADDRESS_MAX (LIMIT_HOST + 8)
-#define REPL_RECEIPT_IDS_MAX 4096          /* in one message */
-#define REPL_COUNT_MAX (UINT64_C(1) << 62) /* of epochs, sequence numbers, versions, incarnations */
+#define REPL_RECEIPT_IDS_MAX 4096           /* in one message */
+#define REPL_COUNT_MAX (UINT64_C(1) << 62)  /* of epochs, sequence numbers, versions, incarnations */
+#define REPL_EPOCH_MAX (REPL_COUNT_MAX / 2) /* is believed to be ours: behind it is room for those that follow */
 
 #define REPL_COUNTERS(X)                                                                                               \
     X(changes_duplicate)                                                                                               \

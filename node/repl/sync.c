@@ -271,7 +271,7 @@ void repl_sync_own_log(struct repl *r, uint64_t epoch, uint64_t high)
 {
     struct changes *c = &r->changes;
     uint64_t have = repl_vector_get(&c->have, &r->self, c->epoch);
-    if (high == 0 || epoch < c->epoch || (epoch == c->epoch && high <= have)) return;
+    if (high == 0 || epoch > REPL_EPOCH_MAX || epoch < c->epoch || (epoch == c->epoch && high <= have)) return;
     /* Without memory for it the next heartbeat brings us here again. */
     if (repl_sync_new_log(r, epoch) != ERR_OK) return;
     repl_alarm(
@@ -293,7 +293,7 @@ void repl_sync_new_state(struct repl *r, uint64_t known)
 void repl_sync_own_state(struct repl *r, uint64_t epoch, uint64_t high)
 {
     struct states *s = &r->states;
-    if (high == 0 || epoch < s->epoch) return;
+    if (high == 0 || epoch > REPL_EPOCH_MAX || epoch < s->epoch) return;
     if (s->recover.active || repl_recover_wants(r)) {
         repl_recover_hear(r, epoch, high);
         return;

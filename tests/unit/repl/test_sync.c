@@ -251,6 +251,38 @@ static void each_kind_of_message_shows_it(void **state)
     }
 }
 
+/* An epoch that no clock gave: behind it there is no other, and what we would say in one nobody could take. */
+static void an_epoch_without_a_next_is_not_believed(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    struct member_note note = note_of("n2", MEMBER_ALIVE);
+    struct repl_message m = heartbeat_of(&d, &note, 1);
+    m.heartbeat.your_plan = (struct vector_entry){.epoch = REPL_COUNT_MAX, .high = 1};
+    m.heartbeat.your_state = (struct vector_entry){.epoch = REPL_COUNT_MAX, .high = 1};
+    assert_int_equal(drive_message(&d, "n2", m), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_NEW_EPOCH), 0);
+    assert_true(repl_plan_epoch(d.r) <= REPL_COUNT_MAX);
+    assert_true(repl_state_epoch(d.r) <= REPL_COUNT_MAX);
+    differs(&d, "n2");
+    struct node_name self = name_of("n1");
+    assert_int_equal(repl_check_want(&self, sent(&d, "n2", REPL_WANT)), ERR_OK);
+    drive_close(&d);
+    /* A change-set of such a log is kept, but a log of ours it is not after a start either. */
+    struct repl_config c = config_of("n1");
+    struct vector_entry had = {self, REPL_COUNT_MAX, 1};
+    c.plan_vector = &had;
+    c.plan_count = 1;
+    c.members = &note;
+    c.member_count = 1;
+    drive_open(&d, &c);
+    assert_int_equal(drive_local_change(&d, 1, "nobody speaks"), ERR_OK);
+    drive_tick(&d, REPL_HOLD_MS);
+    assert_true(action(&d, REPL_DO_PERSIST_CHANGE)->changes[0].id.epoch <= REPL_COUNT_MAX);
+    drive_close(&d);
+}
+
 static void a_silent_member_makes_it_a_new_epoch_too(void **state)
 {
     (void)state;
@@ -394,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_question_is_answered_from_the_store),
         cmocka_unit_test(an_old_disk_begins_a_new_epoch),
         cmocka_unit_test(each_kind_of_message_shows_it),
+        cmocka_unit_test(an_epoch_without_a_next_is_not_believed),
         cmocka_unit_test(a_silent_member_makes_it_a_new_epoch_too),
         cmocka_unit_test(when_all_have_spoken_the_log_goes_on),
         cmocka_unit_test(what_is_on_its_way_to_the_disk_is_owned_up_to),
