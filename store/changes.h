@@ -72,5 +72,7 @@ MUST_CHECK enum err plan_apply_objects(struct env_write *w, struct totals *t, co
 
 /* Keeps what the change-set says of confirming: that it has to be, or that it settles another one. */
 MUST_CHECK enum err pending_note(struct env_write *w, struct totals *t, const struct changeset *c);
+/* Lets go of the open changes that no object of t's side shows: a snapshot brought what settled or overrode them. */
+MUST_CHECK enum err pending_sift(struct env_write *w, struct totals *t);
 
 #endif

@@ -102,6 +102,51 @@ enum err pending_note(struct env_write *w, struct totals *t, const struct change
     return e;
 }
 
+/* Whether some object is still what the open change made of it. */
+static enum err stands(struct env_write *w, const struct totals *t, const struct store_pending *row, bool *does)
+{
+    struct arena arena = {0};
+    struct changeset c;
+    *does = false;
+    enum err e = changeset_unpack(&arena, row->packed, &c, NULL);
+    if (e == ERR_SYNTAX || e == ERR_LIMIT) e = ERR_CORRUPT; /* it was valid when it was stored */
+    const struct stamp own = e == ERR_OK ? changeset_stamp(&c) : (struct stamp){0};
+    for (size_t i = 0; e == ERR_OK && !*does && i < c.op_count; i++) {
+        struct stored_object o;
+        struct slice content;
+        e = env_get(w, side_table(t, PLAN_OBJECTS), c.ops[i].key, &content);
+        if (e == ERR_OK) e = stored_object_parse(content, &o);
+        *does = e == ERR_OK && stamp_cmp(&o.stamp, &own) == 0;
+        if (e == ERR_NOTFOUND) e = ERR_OK;
+    }
+    arena_fini(&arena);
+    return e;
+}
+
+enum err pending_sift(struct env_write *w, struct totals *t)
+{
+    MDB_cursor *c = NULL;
+    struct slice key = SLICE_NONE;
+    struct slice content;
+    enum err e = env_cursor(w, PLAN_PENDING, &c);
+    if (e != ERR_OK) return e;
+    e = record_step(c, MDB_FIRST, &key, &content);
+    while (e == ERR_OK) {
+        struct store_pending row;
+        bool keep = true;
+        e = parse(key, content, &row);
+        if (e == ERR_OK && row.state == PENDING_OPEN) e = stands(w, t, &row, &keep);
+        if (e == ERR_OK && !keep) {
+            if (t->pending == 0) e = ERR_CORRUPT;
+            t->pending--;
+            if (e == ERR_OK) e = env_err(mdb_cursor_del(c, 0));
+        }
+        if (e == ERR_OK) e = record_step(c, MDB_NEXT, &key, &content); /* after a deletion: the one in its place */
+    }
+    mdb_cursor_close(c);
+    return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 /* ---- reading ---- */
 
 enum err store_pending(struct store_read *r, const struct log_id *id, struct store_pending *out)

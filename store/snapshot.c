@@ -314,13 +314,14 @@ enum err snapshot_replace(struct env_write *w, const struct store_replacement *r
     aside.floor = replacement->floor;
     if (ours.time.v > aside.time.v) aside.time = ours.time;
     if (aside.floor.v > aside.time.v) aside.time = aside.floor;
-    e = env_clear(w, PLAN_PENDING); /* what is open, and in conflict, the logs tell again as far as they reach */
-    if (e == ERR_OK) e = env_clear(w, PLAN_CONFLICTS);
+    aside.pending = ours.pending;     /* what is open here may be so, whatever of it the donor's log still has */
+    e = env_clear(w, PLAN_CONFLICTS); /* the logs tell them again as far as they reach */
     if (e == ERR_OK) e = each_change(&r, PLAN_TAIL, SLICE_NONE, SLICE_NONE, add_tail);
     if (e == ERR_OK) e = vector_each(w, collect_log, &logs);
     for (size_t i = 0; e == ERR_OK && i < logs.count; i++)
         e = keep_or_lose(&r, &logs.items[i]);
     if (e == ERR_OK && r.unlogged) e = keep_unlogged(&r, &ours, &logs);
+    if (e == ERR_OK) e = pending_sift(w, &aside);
     if (e == ERR_OK) e = join_vectors(&r);
     if (e == ERR_OK) e = change_over(&r, &ours);
     arena_fini(&logs.arena);

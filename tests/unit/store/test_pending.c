@@ -114,11 +114,51 @@ static void any_order(void **state)
     }
 }
 
+/* A snapshot takes the place of our objects: what is open in it stays so, what was settled before it was made is not.
+ */
+static void open_after_a_snapshot(void **state)
+{
+    struct fixture donor;
+    struct fixture f;
+    struct change a;
+    struct change b;
+    struct change settled;
+    uint64_t by = 0;
+    (void)state;
+    fixture_open(&donor, NULL, 0);
+    fixture_open(&f, NULL, 0);
+    struct changeset *c = make(&a, "hq", 1, 100, "hq");
+    c->terms.confirm_by.ms = 5000;
+    assert_int_equal(apply_err(&donor, &a), ERR_OK);
+    assert_int_equal(apply_err(&f, &a), ERR_OK);
+    make(&settled, "pop", 1, 100, "pop")->terms.confirm_by.ms = 5000;
+    assert_int_equal(apply_err(&donor, &settled), ERR_OK);
+    assert_int_equal(apply_err(&f, &settled), ERR_OK);
+    assert_int_equal(open_count(&f), 2);
+    settle(&b, "lab", 1, 101, &settled.set, CHANGE_UNDOES);
+    change_delete(&b, "site/pop");
+    assert_int_equal(apply_err(&donor, &b), ERR_OK);
+    change_fini(&b);
+    struct store_completion done = take_snapshot(&f, &donor, 64);
+    assert_int_equal(done.err, ERR_OK);
+    assert_int_equal(done.pending, 1);
+    assert_int_equal(open_count(&f), 1);
+    settle(&b, "lab", 2, 101, c, CHANGE_UNDOES);
+    assert_int_equal(apply_err(&f, &b), ERR_OK);
+    assert_int_equal(state_of(&f, &c->id, &by), PENDING_UNDONE);
+    change_fini(&a);
+    change_fini(&b);
+    change_fini(&settled);
+    fixture_close(&f);
+    fixture_close(&donor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_until_settled),
         cmocka_unit_test(any_order),
+        cmocka_unit_test(open_after_a_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
