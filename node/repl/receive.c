@@ -53,7 +53,8 @@ static enum err plan_change(struct repl *r, const struct changeset *change, cons
     }
     if (c->next == NULL && (c->next = repl_batch_new(++r->last_id)) == NULL) return ERR_NOMEM;
     bool full = c->next->change_count > 0 && c->next->bytes + repl_changeset_bytes(change) > REPL_NEXT_BYTES;
-    enum err e = full ? ERR_LIMIT : repl_changes_reserve(r, 1);
+    bool known = change->id.seq > 1; /* the log has its place, and goes on where there is none for another */
+    enum err e = full ? ERR_LIMIT : known ? ERR_OK : repl_changes_reserve(r, 1);
     if (e == ERR_LIMIT) {
         drop_one(r);
         return ERR_OK;

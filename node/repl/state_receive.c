@@ -19,7 +19,8 @@ static uint64_t known_of(const struct repl *r, const struct node_name *owner, ui
 static enum err plan_upto(struct repl *r, const struct node_name *owner, uint64_t epoch, uint64_t high)
 {
     struct states *s = &r->states;
-    enum err e = repl_vector_reserve_both(&s->planned, &s->have, 1);
+    bool known = repl_vector_newest(&s->planned, owner) != NULL;
+    enum err e = known ? ERR_OK : repl_vector_reserve_both(&s->planned, &s->have, 1);
     if (e == ERR_OK) e = repl_batch_add_upto(s->next, &(struct vector_entry){*owner, epoch, high});
     if (e != ERR_OK) return e;
     repl_vector_renew(&s->planned, owner, epoch, high);

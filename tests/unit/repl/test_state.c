@@ -196,6 +196,53 @@ static void a_failed_batch_is_asked_for_again(void **state)
     drive_close(&d);
 }
 
+/* n1, which knows as many owners, or logs, as it may. */
+static struct drive with_full_vectors(void)
+{
+    static struct vector_entry all[REPL_VECTOR_MAX - 1];
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    for (size_t i = 0; i < REPL_VECTOR_MAX - 1; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "o%05zu", i);
+        all[i] = (struct vector_entry){name_of(name), DRIVE_EPOCH, 1};
+    }
+    c.plan_vector = c.state_vector = all;
+    c.plan_count = c.state_count = REPL_VECTOR_MAX - 1; /* and its own */
+    drive_open(&d, &c);
+    drive_join(&d, "n2");
+    return d;
+}
+
+static void answer_with(struct drive *d, const struct state_record *records, size_t count)
+{
+    struct vector_entry upto = {records[0].owner, DRIVE_EPOCH, records[count - 1].version};
+    struct repl_message m = own_push(records, count, 0, &upto);
+    m.push.answer = true;
+    assert_int_equal(drive_message(d, "n2", m), ERR_OK);
+}
+
+static void with_no_room_for_more_the_known_go_on(void **state)
+{
+    (void)state;
+    struct drive d = with_full_vectors();
+    struct state_record stranger = record_of("zz", 1, "k");
+    answer_with(&d, &stranger, 1);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_STATE), 0);
+    assert_int_equal(counted(&d, "state_dropped"), 1);
+    struct state_record known = record_of("o00007", 2, "k");
+    answer_with(&d, &known, 1);
+    assert_int_equal(action(&d, REPL_DO_PERSIST_STATE)->record_count, 1);
+    struct changeset change = change_of("zz", 1);
+    struct repl_message m = {.type = REPL_PUSH, .push = {.changes = &change, .change_count = 1}};
+    assert_int_equal(drive_message(&d, "n2", m), ERR_OK);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_CHANGE), 0);
+    change = change_of("o00007", 2);
+    assert_int_equal(drive_message(&d, "n2", m), ERR_OK);
+    assert_int_equal(action(&d, REPL_DO_PERSIST_CHANGE)->change_count, 1);
+    drive_close(&d);
+}
+
 static void own_records_are_bounded(void **state)
 {
     (void)state;
@@ -239,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_newer_epoch_replaces_an_older_one),
         cmocka_unit_test(nobody_speaks_for_another_unasked),
         cmocka_unit_test(a_failed_batch_is_asked_for_again),
+        cmocka_unit_test(with_no_room_for_more_the_known_go_on),
         cmocka_unit_test(own_records_are_bounded),
         cmocka_unit_test(versions_begin_above_all_on_the_disk),
     };
