@@ -114,12 +114,17 @@ static enum err raise_answer(struct repl *r, const struct repl_push *p)
     return ERR_OK;
 }
 
-/* Takes out of the next batch what this push has put into it. */
+/* Takes out of the next batch what this push has put into it. One that is empty then would never be stored, and so
+ * never let go of its bytes. */
 static void take_back(struct repl *r, size_t records, size_t upto)
 {
     struct states *s = &r->states;
     s->next->record_count = records;
     s->next->upto_count = upto;
+    if (records == 0 && upto == 0) {
+        repl_batch_drop(s->next);
+        s->next = NULL;
+    }
     repl_vector_assign(&s->planned, &s->have);
     const struct repl_batch *batches[] = {s->storing, s->next};
     for (size_t i = 0; i < 2; i++) {

@@ -243,6 +243,27 @@ static void with_no_room_for_more_the_known_go_on(void **state)
     drive_close(&d);
 }
 
+/* What was taken back of a batch does not fill it. */
+static void what_could_not_be_taken_takes_no_room(void **state)
+{
+    (void)state;
+    static char big[LIMIT_OBJECT];
+    struct state_record many[REPL_NEXT_BYTES / LIMIT_OBJECT - 1];
+    struct drive d = with_full_vectors();
+    for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
+        many[i] = record_of("zz", 1 + i, "k");
+        many[i].value = (struct slice){big, sizeof big};
+    }
+    for (unsigned i = 0; i < 2; i++)
+        answer_with(&d, many, sizeof many / sizeof many[0]);
+    assert_int_equal(action_count(&d, REPL_DO_PERSIST_STATE), 0);
+    struct state_record known = record_of("o00007", 2, "k");
+    known.value = (struct slice){big, sizeof big};
+    answer_with(&d, &known, 1);
+    assert_int_equal(action(&d, REPL_DO_PERSIST_STATE)->record_count, 1);
+    drive_close(&d);
+}
+
 static void own_records_are_bounded(void **state)
 {
     (void)state;
@@ -287,6 +308,7 @@ int main(void)
         cmocka_unit_test(nobody_speaks_for_another_unasked),
         cmocka_unit_test(a_failed_batch_is_asked_for_again),
         cmocka_unit_test(with_no_room_for_more_the_known_go_on),
+        cmocka_unit_test(what_could_not_be_taken_takes_no_room),
         cmocka_unit_test(own_records_are_bounded),
         cmocka_unit_test(versions_begin_above_all_on_the_disk),
     };
