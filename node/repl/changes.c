@@ -168,14 +168,19 @@ void repl_changes_leave_room(struct repl *r, const struct changeset *c)
 }
 
 /* Later than the objects that it replaces, and than what anybody has forgotten. Where those come from the future our
- * clock does not follow: only this change goes there. */
+ * clock does not follow: only this change goes there, behind those of ours that went before. */
 static struct hlc change_time(struct repl *r, const struct local_change *l)
 {
     if (l->exactly.v != 0) return l->exactly;
     struct hlc now = repl_clock_tick(&r->clock, r->wall);
     uint64_t after = l->after.v > r->floors.heard.v ? l->after.v : r->floors.heard.v;
-    bool later = now.v > after || after == UINT64_MAX;
-    return later ? now : (struct hlc){after + 1};
+    if (now.v > after || after == UINT64_MAX) return now;
+    struct hlc time = {after + 1};
+    if (repl_clock_follow(&r->clock, time, r->wall)) return time;
+    struct hlc *ahead = &r->changes.ahead;
+    if (time.v <= ahead->v && ahead->v < UINT64_MAX) time.v = ahead->v + 1;
+    *ahead = time;
+    return time;
 }
 
 static bool store(struct repl *r, struct local_change *l, struct repl_actions *out)

@@ -285,6 +285,7 @@ struct changes {
     struct local_change local[REPL_LOCAL_QUEUE]; /* ring: at most the first is being stored */
     size_t local_head;
     size_t local_count;
+    struct hlc ahead;  /* the last time of ours where our clock could not follow: no two changes have one time */
     bool numbers_ours; /* our log ends for everybody where it ends here, or it is a new one */
     struct tracked_change {
         uint64_t seq; /* 0: free */

@@ -384,9 +384,30 @@ static void a_change_is_later_than_what_it_replaces(void **state)
     drive_close(&d);
 }
 
+/* Two changes on two objects that a wrong clock has stamped alike: what tells them apart later is their time. */
+static void no_two_changes_of_ours_have_one_time(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    const struct hlc future = {((uint64_t)DRIVE_WALL_MS + 3600000) << 16};
+    uint64_t last = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        static const struct change_op ops[] = {{.kind = CHANGE_DELETE, .key = {"site/a", 6}},
+                                               {.kind = CHANGE_DELETE, .key = {"site/b", 6}},
+                                               {.kind = CHANGE_DELETE, .key = {"site/c", 6}}};
+        drive(&d, (struct repl_event){.type = REPL_EV_LOCAL_CHANGE, .ops = &ops[i], .op_count = 1, .after = future});
+        const struct repl_action *a = action(&d, REPL_DO_PERSIST_CHANGE);
+        assert_true(a->changes[0].time.v > last);
+        last = a->changes[0].time.v;
+        drive_stored(&d, a->token);
+    }
+    drive_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_two_changes_of_ours_have_one_time),
         cmocka_unit_test(a_local_change_goes_its_way),
         cmocka_unit_test(a_change_is_later_than_what_it_replaces),
         cmocka_unit_test(numbers_are_given_out_one_at_a_time),
