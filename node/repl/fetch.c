@@ -90,6 +90,16 @@ static bool nothing_is_written(const struct repl *r)
     return c->storing == NULL && !local && r->floors.job == FLOOR_IDLE && r->fetching.storing == 0;
 }
 
+/* The room that the new vector will need beside ours is taken before the store is asked. */
+static enum err reserve(struct repl *r)
+{
+    const struct repl_vector *have = &r->fetching.have;
+    size_t more = 0;
+    for (size_t i = 0; i < have->count; i++)
+        more += repl_vector_get(&r->changes.planned, &have->items[i].origin, have->items[i].epoch) == 0;
+    return repl_changes_reserve(r, more);
+}
+
 static bool replace(struct repl *r, struct repl_actions *out)
 {
     struct fetching *f = &r->fetching;
@@ -99,9 +109,12 @@ static bool replace(struct repl *r, struct repl_actions *out)
     }
     const struct vector_entry *vector;
     const struct vector_entry *cut;
-    /* The room that the new vector will need is taken before the store is asked. */
-    if (repl_changes_reserve(r, f->have.count) != ERR_OK ||
-        !repl_copy_entries(out, f->have.items, f->have.count, &vector) ||
+    enum err e = reserve(r);
+    if (e == ERR_LIMIT) { /* more logs than any honest cluster has */
+        give_up(r, REPL_FETCH_RETRY_MAX_MS);
+        return true;
+    }
+    if (e != ERR_OK || !repl_copy_entries(out, f->have.items, f->have.count, &vector) ||
         !repl_copy_entries(out, f->cut, f->cut_count, &cut)) {
         return false;
     }

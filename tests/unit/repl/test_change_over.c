@@ -152,6 +152,41 @@ static void what_we_hold_is_what_was_taken_over(void **state)
     drive_close(&d);
 }
 
+/* Many logs, that both know: the room is counted once, and where there is none the node goes on without. */
+static void many_logs_are_taken_over(void **state)
+{
+    (void)state;
+    static struct vector_entry all[REPL_VECTOR_MAX / 2 + 2];
+    const size_t count = sizeof all / sizeof all[0];
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "o%05zu", i);
+        all[i] = (struct vector_entry){name_of(name), DRIVE_EPOCH, 1};
+    }
+    struct repl_config c = config_of("n1");
+    c.plan_vector = all;
+    c.plan_count = count;
+    struct drive d = fetching(&c);
+    uint64_t token = all_pieces(&d, all, count);
+    replaced(&d, token, all, count);
+    assert_int_equal(counted(&d, "snapshots_taken"), 1);
+    drive_close(&d);
+    static struct vector_entry others[REPL_VECTOR_MAX / 2 + 2];
+    for (size_t i = 0; i < count; i++) {
+        others[i] = all[i];
+        others[i].epoch++;
+    }
+    d = fetching(&c);
+    struct repl_snapshot s = {.vector = others, .vector_count = count};
+    assert_int_equal(piece(&d, "n2", s), ERR_OK);
+    uint64_t put = action(&d, REPL_DO_PERSIST_PIECE)->token;
+    assert_int_equal(piece(&d, "n2", (struct repl_snapshot){.tail = true}), ERR_OK);
+    drive_stored(&d, put);
+    assert_int_equal(counted(&d, "retries_without_memory"), 0);
+    assert_int_equal(counted(&d, "snapshots_given_up"), 1);
+    drive_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +196,7 @@ int main(void)
         cmocka_unit_test(our_own_lost_changes_begin_an_epoch),
         cmocka_unit_test(losses_are_told),
         cmocka_unit_test(what_we_hold_is_what_was_taken_over),
+        cmocka_unit_test(many_logs_are_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
