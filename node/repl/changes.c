@@ -138,6 +138,16 @@ static bool report(struct repl *r, struct local_change *l, struct repl_actions *
     return true;
 }
 
+/* Those that wait for a number that there will not be. */
+static void fail_all(struct changes *c, enum err e)
+{
+    for (size_t i = 0; i < c->local_count; i++) {
+        struct local_change *l = &c->local[(c->local_head + i) % REPL_LOCAL_QUEUE];
+        l->state = LOCAL_FAILED;
+        l->err = e;
+    }
+}
+
 bool repl_changes_settle(struct repl *r)
 {
     struct changes *c = &r->changes;
@@ -145,7 +155,9 @@ bool repl_changes_settle(struct repl *r)
     if (repl_all_have_spoken(r)) {
         c->numbers_ours = true;
     } else if (mono_reached(r->now, r->hold_until)) {
-        return repl_sync_new_log(r, c->epoch) == ERR_OK;
+        enum err e = repl_sync_new_log(r, c->epoch);
+        if (e == ERR_LIMIT) fail_all(c, e);
+        return e != ERR_NOMEM;
     } else {
         repl_wake(r, r->hold_until);
     }

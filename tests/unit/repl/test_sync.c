@@ -308,6 +308,32 @@ static void a_silent_member_makes_it_a_new_epoch_too(void **state)
     drive_close(&d);
 }
 
+/* There is no place for another log: that is said, and all else goes on. */
+static void a_new_epoch_without_room_is_refused(void **state)
+{
+    (void)state;
+    static struct vector_entry all[REPL_VECTOR_MAX - 1];
+    struct drive d;
+    struct repl_config c = config_of("n1");
+    struct member_note members[] = {note_of("n2", MEMBER_ALIVE), note_of("n3", MEMBER_ALIVE)};
+    for (size_t i = 0; i < REPL_VECTOR_MAX - 1; i++)
+        all[i] = (struct vector_entry){name_of("n9"), 1 + i, 1};
+    c.plan_vector = all;
+    c.plan_count = REPL_VECTOR_MAX - 1;
+    c.members = members;
+    c.member_count = 2;
+    drive_open(&d, &c);
+    drive_join(&d, "n2");
+    for (uint64_t i = 0; i < 2; i++)
+        assert_int_equal(drive_local_change(&d, i, "n3 never speaks"), ERR_OK);
+    drive_tick(&d, REPL_HOLD_MS);
+    assert_int_equal(action_count(&d, REPL_DO_REJECTED), 2);
+    assert_int_equal(action(&d, REPL_DO_REJECTED)->err, ERR_LIMIT);
+    assert_int_equal(counted(&d, "retries_without_memory"), 0);
+    assert_non_null(sent(&d, "n2", REPL_HEARTBEAT));
+    drive_close(&d);
+}
+
 static void when_all_have_spoken_the_log_goes_on(void **state)
 {
     (void)state;
@@ -428,6 +454,7 @@ int main(void)
         cmocka_unit_test(each_kind_of_message_shows_it),
         cmocka_unit_test(an_epoch_without_a_next_is_not_believed),
         cmocka_unit_test(a_silent_member_makes_it_a_new_epoch_too),
+        cmocka_unit_test(a_new_epoch_without_room_is_refused),
         cmocka_unit_test(when_all_have_spoken_the_log_goes_on),
         cmocka_unit_test(what_is_on_its_way_to_the_disk_is_owned_up_to),
         cmocka_unit_test(no_number_is_used_before_all_is_settled),
