@@ -20,6 +20,7 @@ struct want {
     size_t seen_count;
     bool put;  /* else delete */
     bool keep; /* its password stays as it is, so there must be one */
+    bool exact;
     bool existed;
     bool same;
 };
@@ -100,7 +101,7 @@ static enum err read_put(struct work *w, const struct wanted_put *put)
 {
     char text[PLAN_KEY_MAX];
     struct plan_object o;
-    struct want want = {.packed = put->packed, .put = true};
+    struct want want = {.packed = put->packed, .put = true, .exact = put->exact};
     enum err e = read_object(w, put->packed, &o, &want.object);
     if (e != ERR_OK) return e;
     want.keep = put->keep && (o.kind == PLAN_ACCOUNT || o.kind == PLAN_TRUNK);
@@ -129,13 +130,15 @@ static enum err read_wants(struct work *w)
 
 /* ---- against what there is ---- */
 
-/* An account keeps its password where the document says so; a trunk's registration does where it brings none. */
+/* An account keeps its password where the document says so; a trunk's registration does where it brings none, unless
+ * that is what is wanted. */
 static enum err keep_secret(struct work *w, struct want *want, struct slice packed)
 {
     struct plan_object stored;
     struct plan_object *o = want->object;
     const bool account = o->kind == PLAN_ACCOUNT && want->keep;
-    const bool trunk = o->kind == PLAN_TRUNK && o->trunk.registration.set && o->trunk.registration.sealed.n == 0;
+    const bool trunk =
+        o->kind == PLAN_TRUNK && o->trunk.registration.set && o->trunk.registration.sealed.n == 0 && !want->exact;
     if (!account && !trunk) return ERR_OK;
     arena_reset(&w->scratch);
     enum err e = plan_object_unpack_stored(&w->scratch, packed, &stored, w->info);

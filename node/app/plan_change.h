@@ -13,6 +13,7 @@
 struct wanted_put {
     struct slice packed;
     bool keep;           /* an account or trunk whose password stays as it is */
+    bool exact;          /* a registration that brings no password has none */
     struct slice secret; /* clear text of a trunk's registration password, "" none */
 };
 

@@ -39,7 +39,7 @@ static enum err take_op(const struct history_op *op, struct store_read *read, st
     struct slice packed;
     if (op->kind == CHANGE_ACCEPT) return ERR_OK; /* it changed nothing */
     if (op->known == HISTORY_PRESENT) {
-        puts[c->put_count++] = (struct wanted_put){.packed = op->before};
+        puts[c->put_count++] = (struct wanted_put){.packed = op->before, .exact = true};
         return ERR_OK;
     }
     enum err e = store_object(read, op->key, &packed, NULL);

@@ -11,6 +11,10 @@
     "accounts: { \"6001\": { password: \"new\" } }\n"                                                                  \
     "remove: [\"route//61/trunk/two\"]\n"
 
+#define CARRIER(registration)                                                                                          \
+    "plan: 1\n"                                                                                                        \
+    "trunks: { carrier: { site: hq, address: [\"10.1.0.13\"], register: " registration " } }\n"
+
 /* The id of the i-th newest change. */
 static void id_of(struct kit *k, size_t i, char out[CHANGE_ID_TEXT])
 {
@@ -76,6 +80,30 @@ static void everything_as_before(void **state)
     roll_back(&c, &k, id, false, false);
     assert_int_equal(c.status, 3); /* it was, and everything of it was changed since */
     client_close(&c);
+    kit_fini(&k);
+}
+
+/* A trunk that registered without a password does so again. */
+static void a_password_that_was_not_there(void **state)
+{
+    struct kit k;
+    struct client c;
+    char before[PLAN_DIGEST_TEXT];
+    char now[PLAN_DIGEST_TEXT];
+    char id[CHANGE_ID_TEXT];
+    (void)state;
+    open_node(&k);
+    apply_ok(&k, PLAN);
+    apply_ok(&k, CARRIER("{ user: \"4930\" }"));
+    plan_digest_of(&k, before);
+    apply_ok(&k, CARRIER("{ user: \"4930\", password: \"geheim\" }"));
+    id_of(&k, 0, id);
+    roll_back(&c, &k, id, false, false);
+    if (c.status != 0) fail_msg("%s", c.text);
+    assert_int_equal(control_get_int(client_record(&c, "applied", 0), "changed", -1), 1);
+    client_close(&c);
+    plan_digest_of(&k, now);
+    assert_string_equal(now, before);
     kit_fini(&k);
 }
 
@@ -153,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_as_before),
+        cmocka_unit_test(a_password_that_was_not_there),
         cmocka_unit_test(later_changes_are_in_the_way),
         cmocka_unit_test(lint_looks_at_it),
     };
