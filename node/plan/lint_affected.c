@@ -12,7 +12,8 @@
  *   same-trust          the trust of another trunk, or where that is
  *   same-registration   the registration of another trunk
  *   translation-loop    a look-up that goes elsewhere: to a touched route that rewrites, or past one that went, to a
- *                       wider one that does. Such routes are rare; where one is concerned, all of them are judged. */
+ *                       wider one that does, or past an account that was the number. Such routes are rare; where one
+ *                       is concerned, all of them are judged. */
 #include "node/plan/lint_loops.h"
 #include "node/plan/lint_near.h"
 #include "node/plan/pattern.h"
@@ -57,6 +58,14 @@ static bool around_matches(struct near *n, const struct plan_object *o)
         struct pattern p;
         if (pattern_parse(matches[i], &p, NULL) == ERR_OK) look_around(n, p.low, visit_route, &v);
     }
+    return v.followed;
+}
+
+/* The same of what an account hid that is the number itself. */
+static bool around_name(struct near *n, const struct plan_object *o)
+{
+    struct visit v = {.n = n};
+    if (o->kind == PLAN_ACCOUNT && number_valid(o->account.name)) look_around(n, o->account.name, visit_route, &v);
     return v.followed;
 }
 
@@ -246,6 +255,7 @@ void near_affected(struct near *n, const struct plan_edit *edits, size_t count)
         if (edit->after != NULL) loops = lint_is_followed(edit->after) || loops;
         loops = around_matches(n, edit->before) || loops;
         (void)around_matches(n, edit->after);
+        if (edit->after == NULL) loops = around_name(n, edit->before) || loops;
         if (o->kind == PLAN_ROUTE) judge_route(n, edit);
         if (o->kind == PLAN_TRUNK || o->kind == PLAN_ACCOUNT) judge_named(n, edit);
         if (o->kind == PLAN_SITE) judge_site(n, edit);

@@ -158,30 +158,22 @@ static void gather_cover(struct near *n, const struct plan_object *o)
 /* ---- the look-ups of a number that is rewritten ---- */
 
 /* What the look-up of the whole plan finds, and all that stands around it. */
-static const struct plan_object *look_up(void *ctx, const struct pattern *number)
+static const struct plan_object *look_up(void *ctx, const struct pattern *number, struct slice site)
 {
     struct near *n = ctx;
     struct found f = {.n = n};
     struct span_index x = {0};
     const struct plan_object *innermost = NULL;
-    const struct span s = span_of(number, NULL, 0);
+    const struct plan_object named = {.kind = PLAN_ACCOUNT, .account = {.name = number->low}};
     find_around(&f, number->low);
     for (size_t i = 0; i < f.count && n->err == ERR_OK; i++) {
-        const struct slice *matches;
-        size_t count = plan_object_matches(f.list[i], &matches);
-        bool route = f.list[i]->kind == PLAN_ROUTE;
         (void)take_object(n, f.list[i]);
-        if (route && (f.list[i]->route.disabled || f.list[i]->route.scope.n > 0)) continue;
-        for (size_t k = 0; k < count && n->err == ERR_OK; k++) {
-            struct pattern p;
-            uint32_t preference = route ? f.list[i]->route.priority : PLAN_PRIORITY_DEFAULT;
-            if (pattern_parse(matches[k], &p, NULL) == ERR_OK)
-                n->err = span_index_add(&x, span_of(&p, f.list[i], preference));
-        }
+        if (n->err == ERR_OK) n->err = lint_loops_add(&x, f.list[i]);
     }
+    const struct near_item *account = n->err == ERR_OK ? take_object(n, &named) : NULL;
+    if (account != NULL && n->err == ERR_OK) n->err = lint_loops_add(&x, account->object);
     span_index_build(&x);
-    size_t at = span_index_find(&x, &s);
-    if (at != SPAN_NONE && n->err == ERR_OK) innermost = x.spans[at].object;
+    if (n->err == ERR_OK) innermost = lint_loops_find(&x, number, site);
     span_index_fini(&x);
     return innermost;
 }

@@ -3,13 +3,12 @@
  * A route to a site hands the rewritten number to that site's node, which looks it up again; when the look-up comes
  * back to the first route, no call can ever arrive. What leaves through a trunk or to an account is out of the plan's
  * sight (RFC 5393 and Max-Forwards end such loops), and rules of trunks and sites are applied once. Only global routes
- * without conditions are followed, so that what is reported is certain. */
+ * without hours are followed, and only numbers that have their lengths, so that what is reported is certain. */
 #include "node/plan/lint_loops.h"
 
 #include <stdlib.h>
 
 #include "node/plan/lint_context.h"
-#include "node/plan/span.h"
 
 #define HOPS_MAX 16
 
@@ -40,7 +39,24 @@ struct walk {
     size_t known;
     bool whole; /* that is all of it */
     int grown;  /* characters that it has gained since the start */
+    int least;  /* and how many it may have */
+    int most;
+    bool bounded; /* a route on the way says how many */
 };
+
+/* Whether the route is for some of the numbers; of the others nothing is said from here on. */
+static bool enter(struct walk *w, const struct plan_route *r)
+{
+    if (r->length_min > w->least) w->least = r->length_min;
+    if (r->length_max != 0 && r->length_max < w->most) w->most = r->length_max;
+    w->bounded = w->bounded || r->length_min != 0 || r->length_max != 0;
+    return w->least <= w->most;
+}
+
+static int rewritten(int length, const struct plan_route *r)
+{
+    return (length > r->strip ? length - r->strip : 0) + (int)r->prepend.n;
+}
 
 /* One rewriting. False when nothing is known about the result. */
 static bool rewrite(struct walk *w, const struct plan_route *r)
@@ -49,6 +65,8 @@ static bool rewrite(struct walk *w, const struct plan_route *r)
     if (r->strip > w->known && w->whole) w->grown -= (int)w->known;
     if (r->strip <= w->known || !w->whole) w->grown -= r->strip;
     w->grown += (int)r->prepend.n;
+    w->least = rewritten(w->least, r);
+    w->most = rewritten(w->most, r);
     if (number_rewrite(known, r->strip, r->prepend, w->digits, &w->known) != ERR_OK) return false;
     return w->known > 0;
 }
@@ -62,15 +80,17 @@ bool lint_follow(const struct plan_object *start, lint_look_up *look_up, void *c
     memcpy(w.digits, known.p, known.n);
     w.known = known.n;
     w.whole = p.kind == PATTERN_EXACT;
+    w.least = (int)p.low.n;
+    w.most = w.whole ? w.least : LIMIT_NUMBER;
     const struct plan_object *at = start;
+    if (!enter(&w, &at->route)) return false;
     for (unsigned hop = 1; hop <= HOPS_MAX; hop++) {
         if (!rewrite(&w, &at->route)) return false;
         const struct pattern number = {w.whole ? PATTERN_EXACT : PATTERN_PREFIX, {w.digits, w.known}, SLICE_NONE};
-        at = look_up(ctx, &number);
-        if (at == NULL || !lint_is_followed(at)) return false;
+        at = look_up(ctx, &number, at->route.target.name);
+        if (at == NULL || !lint_is_followed(at) || !enter(&w, &at->route)) return false;
         if (!plan_object_same(at, start)) continue;
-        bool bounded = start->route.length_min != 0 || start->route.length_max != 0;
-        if (bounded && w.grown != 0) return false; /* it leaves its own length: in the end */
+        if (w.bounded && w.grown != 0) return false; /* it leaves a length: in the end */
         loop->hops = hop;
         loop->digits_len = w.known;
         memcpy(loop->digits, w.digits, w.known);
@@ -79,13 +99,54 @@ bool lint_follow(const struct plan_object *start, lint_look_up *look_up, void *c
     return false;
 }
 
-/* The route that a look-up of the number finds. */
-static const struct plan_object *look_up(void *ctx, const struct pattern *number)
+/* ---- what a look-up finds ---- */
+
+/* Of one match the account of that name comes first, then what is scoped, then by priority. */
+enum { PREFER_NAMED, PREFER_SCOPED, PREFER_GLOBAL };
+
+static enum err add(struct span_index *x, struct slice match, const struct plan_object *o, uint32_t preference)
 {
-    const struct span_index *x = ctx;
-    struct span s = span_of(number, NULL, 0);
+    struct pattern p;
+    if (pattern_parse(match, &p, NULL) != ERR_OK) return ERR_OK;
+    return span_index_add(x, span_of(&p, o, preference));
+}
+
+static enum err add_account(struct span_index *x, const struct plan_object *o)
+{
+    const struct plan_account *a = &o->account;
+    const struct pattern name = {PATTERN_EXACT, a->name, SLICE_NONE};
+    enum err e = number_valid(a->name) ? span_index_add(x, span_of(&name, o, PREFER_NAMED)) : ERR_OK;
+    for (size_t i = 0; i < a->number_count && e == ERR_OK; i++)
+        e = add(x, a->numbers[i], o, PREFER_GLOBAL + PLAN_PRIORITY_DEFAULT);
+    return e;
+}
+
+enum err lint_loops_add(struct span_index *x, const struct plan_object *o)
+{
+    if (o->kind == PLAN_ACCOUNT) return add_account(x, o);
+    if (o->kind != PLAN_ROUTE || o->route.disabled) return ERR_OK;
+    return add(x, o->route.match, o, o->route.scope.n > 0 ? PREFER_SCOPED : PREFER_GLOBAL + o->route.priority);
+}
+
+static bool is_elsewhere(const struct plan_object *o, struct slice site)
+{
+    return o->kind == PLAN_ROUTE && o->route.scope.n > 0 && !slice_eq(o->route.scope, site);
+}
+
+const struct plan_object *lint_loops_find(const struct span_index *x, const struct pattern *number, struct slice site)
+{
+    const struct span s = span_of(number, NULL, 0);
     size_t at = span_index_find(x, &s);
+    while (at != SPAN_NONE && is_elsewhere(x->spans[at].object, site))
+        at = x->spans[at].parent;
     return at != SPAN_NONE ? x->spans[at].object : NULL;
+}
+
+/* ---- the whole plan ---- */
+
+static const struct plan_object *look_up(void *ctx, const struct pattern *number, struct slice site)
+{
+    return lint_loops_find(ctx, number, site);
 }
 
 static void check_loop(struct lint *l, struct span_index *x, const struct plan_object *start)
@@ -98,29 +159,16 @@ static void check_loop(struct lint *l, struct span_index *x, const struct plan_o
              (int)loop.digits_len, loop.digits, loop.hops, loop.hops > 1 ? "s" : "");
 }
 
-static bool add(struct span_index *x, struct slice match, const struct plan_object *o, uint32_t preference)
-{
-    struct pattern p;
-    if (pattern_parse(match, &p, NULL) != ERR_OK) return true;
-    return span_index_add(x, span_of(&p, o, preference)) == ERR_OK;
-}
-
 static bool fill(const struct lint *l, const struct plan_object *routes, struct span_index *x)
 {
     const struct lint_objects *accounts = &l->kinds[PLAN_ACCOUNT];
-    bool ok = true;
-    for (size_t i = 0; i < l->routes.count && ok; i++) {
-        const struct plan_route *r = &routes[i].route;
-        if (!r->disabled && r->scope.n == 0) ok = add(x, r->match, &routes[i], r->priority);
-    }
-    for (size_t i = 0; i < accounts->count && ok; i++) {
-        const struct plan_account *a = &accounts->list[i]->account;
-        for (size_t j = 0; j < a->number_count && ok; j++) {
-            ok = add(x, a->numbers[j], accounts->list[i], PLAN_PRIORITY_DEFAULT);
-        }
-    }
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < l->routes.count && e == ERR_OK; i++)
+        e = lint_loops_add(x, &routes[i]);
+    for (size_t i = 0; i < accounts->count && e == ERR_OK; i++)
+        e = lint_loops_add(x, accounts->list[i]);
     span_index_build(x);
-    return ok;
+    return e == ERR_OK;
 }
 
 /* Whole objects are made only where there is something to follow. */

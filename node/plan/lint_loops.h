@@ -2,12 +2,13 @@
 #ifndef TANDEM_PLAN_LINT_LOOPS_H
 #define TANDEM_PLAN_LINT_LOOPS_H
 
-#include "node/plan/pattern.h"
 #include "node/plan/object.h"
+#include "node/plan/pattern.h"
+#include "node/plan/span.h"
 
-/* The route, or the account with that number among its numbers:, that a look-up finds: the innermost match around the
- * pattern (a prefix when only the first digits are known) among what is global and enabled. NULL: none. */
-typedef const struct plan_object *lint_look_up(void *ctx, const struct pattern *number);
+/* The route or account that a look-up at a node of the site finds: the innermost match around the pattern (a prefix
+ * when only the first digits are known) among what is enabled and not scoped to another site. NULL: none. */
+typedef const struct plan_object *lint_look_up(void *ctx, const struct pattern *number, struct slice site);
 
 /* Where a loop was closed: after so many look-ups, with these first digits. */
 struct lint_loop {
@@ -15,6 +16,10 @@ struct lint_loop {
     char digits[LIMIT_NUMBER + 1];
     size_t digits_len;
 };
+
+/* What answers it: all objects that may be found are added, then span_index_build, then it is asked. ERR_NOMEM. */
+MUST_CHECK enum err lint_loops_add(struct span_index *x, const struct plan_object *o);
+const struct plan_object *lint_loops_find(const struct span_index *x, const struct pattern *number, struct slice site);
 
 /* Whether a walk goes on at that object: a global route, in force at all times, that rewrites and leads to a site. */
 bool lint_is_followed(const struct plan_object *o);

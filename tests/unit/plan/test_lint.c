@@ -87,6 +87,29 @@ static const struct {
     {ROUTES("- {match: 100-199, to: site/hq, strip: 3, prepend: \"25\"}\n"), ""},
     {ROUTES("- {match: 100-199, to: site/hq, strip: 3, prepend: \"150\"}\n"),
      "translation-loop route//100-199/site/hq\n"},
+    /* numbers of the one's length are none of the other's */
+    {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"2\", length: 4}\n- {match: \"2\", to: site/campus, "
+            "strip: 1, prepend: \"1\", length: 5}\n- {match: \"2\", to: trunk/c, priority: 200}\n"),
+     ""},
+    {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"2\", length: 4-5}\n- {match: \"2\", to: site/campus, "
+            "strip: 1, prepend: \"1\", length: 5}\n"),
+     "translation-loop route//1/site/hq\ntranslation-loop route//2/site/campus\n"},
+    {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"2\"}\n- {match: \"2\", to: site/campus, prepend: "
+            "\"1\", length: 4}\n"),
+     ""},
+    /* what is scoped to the site that is sent to comes first there */
+    {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"2\"}\n- {match: \"2\", to: site/campus, strip: 1, "
+            "prepend: \"1\"}\n- {match: \"2\", to: trunk/h, scope: hq}\n"),
+     ""},
+    {ROUTES("- {match: \"1\", to: site/hq, strip: 1, prepend: \"2\"}\n- {match: \"2\", to: site/campus, strip: 1, "
+            "prepend: \"1\"}\n- {match: \"2\", to: trunk/c, scope: campus}\n"),
+     "translation-loop route//1/site/hq\ntranslation-loop route//2/site/campus\n"},
+    /* and the account that is the number before all routes */
+    {HOUSE
+     "accounts:\n  \"27\": {" P "}\n  gw: {" P "}\n  gw2: {" P "}\n" USED
+     "- {match: =17, to: site/hq, strip: 1, prepend: \"2\"}\n- {match: \"2\", to: site/campus, strip: 1, prepend: "
+     "\"1\"}\n",
+     ""},
     /* shadowed-rule */
     {"plan: 1\nsites: { a: {dial: [{match: \"0\", strip: 1}, {match: \"00\", strip: 2, prepend: \"+\"}]} }\n",
      "shadowed-rule site/a\n"},

@@ -419,6 +419,51 @@ static void test_random(void **state)
     }
 }
 
+/* ---- loops that something hides ---- */
+
+#define LOOP                                                                                                           \
+    "plan: 1\nsites: { hq: {}, lab: {} }\n"                                                                            \
+    "trunks: { t: {site: hq, address: [a], trust: [10.1.0.1]} }\n"                                                     \
+    "accounts: { \"27\": {password: (set)} }\n"                                                                        \
+    "routes:\n- {match: \"9\", to: trunk/t}\n"                                                                         \
+    "- {match: =17, to: site/hq, strip: 1, prepend: \"2\"}\n"                                                          \
+    "- {match: \"2\", to: site/lab, strip: 1, prepend: \"1\"}\n"                                                       \
+    "- {match: \"3\", to: site/hq, strip: 1, prepend: \"4\"}\n"                                                        \
+    "- {match: \"4\", to: site/lab, strip: 1, prepend: \"3\"}\n"                                                       \
+    "- {match: \"4\", to: trunk/t, scope: hq}\n"
+
+/* What takes the number before it comes back, and a loop without it. */
+static void test_hidden_loops(void **state)
+{
+    static const struct {
+        const char *removed; /* the other way round it is added, last, and hides the loop */
+        size_t found;
+    } rows[] = {{"account/27", 1}, {"route/hq/4/trunk/t", 2}, {"route//9/trunk/t", 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena arena = {0};
+        struct plan p = {.arena = &arena};
+        unsigned seen[sizeof ids / sizeof ids[0]] = {0};
+        struct plan_document doc = test_parse(&arena, SLICE(LOOP));
+        const struct slice key = slice_of(rows[i].removed);
+        for (size_t k = 0; k < doc.object_count; k++)
+            plan_put(&p, &doc.objects[k]);
+        struct plan_edit edit = {.key = key, .before = plan_find(&p, key)};
+        compare(&p, &edit, 1, (unsigned)i, seen);
+        assert_int_equal(seen[2], rows[i].found);
+        edit = (struct plan_edit){.key = key, .after = edit.before};
+        compare(&p, &edit, 1, (unsigned)i, seen);
+        assert_int_equal(seen[2], rows[i].found);
+        edit = (struct plan_edit){.key = SLICE("route//=17/site/hq")};
+        edit.before = plan_find(&p, edit.key);
+        compare(&p, &edit, 1, (unsigned)i, seen);
+        edit = (struct plan_edit){.key = edit.key, .after = edit.before};
+        compare(&p, &edit, 1, (unsigned)i, seen);
+        assert_int_equal(seen[2], rows[i].found);
+        arena_fini(&arena);
+    }
+}
+
 /* ---- what it looks at ---- */
 
 /* One more route among many: what is asked does not grow with the plan. */
@@ -469,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_hidden_loops),
         cmocka_unit_test(test_looks_nearby),
         cmocka_unit_test(test_too_many),
     };
