@@ -37,16 +37,26 @@ static void duplicates(struct lint *l, const struct plan_object *const *group, s
     free(copy);
 }
 
+/* The last before i, from first on, that shares calls with it: in force at the same hours, at a site. */
+static const struct plan_route *sharer(const struct lint *l, const struct plan_object *const *group, size_t first,
+                                       size_t i)
+{
+    for (size_t k = i; k-- > first;) {
+        const struct plan_route *r = &group[k]->route;
+        if (!r->disabled && slice_eq(r->hours, group[i]->route.hours) && lint_site_of(l, &r->target).n > 0) return r;
+    }
+    return NULL;
+}
+
 static void same_priority(struct lint *l, const struct plan_object *const *group, size_t count)
 {
     for (size_t i = 0, first = 0; i < count; i++) {
         const struct plan_route *r = &group[i]->route;
         if (r->priority != group[first]->route.priority) first = i;
-        const struct plan_route *other = &group[first]->route;
-        struct slice site = lint_site_of(l, &r->target);
-        struct slice other_site = lint_site_of(l, &other->target);
-        if (r->disabled || other->disabled || !slice_eq(r->hours, other->hours)) continue;
-        if (site.n == 0 || other_site.n == 0 || slice_eq(site, other_site)) continue;
+        struct slice site = r->disabled ? SLICE_NONE : lint_site_of(l, &r->target);
+        const struct plan_route *other = site.n > 0 ? sharer(l, group, first, i) : NULL;
+        struct slice other_site = other != NULL ? lint_site_of(l, &other->target) : site;
+        if (slice_eq(site, other_site)) continue;
         lint_add(l, LINT_WARNING, "same-priority", group[i],
                  "%.*s has priority %u at two sites, %.*s and %.*s: give one of them another priority, or keep it if "
                  "calls shall be shared",

@@ -131,6 +131,15 @@ static const struct {
     {ROUTES("- {match: \"1\", to: trunk/h}\n- {match: \"1\", to: trunk/c, disabled: true}\n"), ""},
     {ROUTES("- {match: \"1\", to: trunk/h}\n- {match: \"1\", to: trunk/c, scope: hq}\n"), ""},
     {ROUTES("- {match: \"1\", to: trunk/h, hours: \"Mo 08:00-09:00\"}\n- {match: \"1\", to: trunk/c}\n"), ""},
+    /* also where one that is not in force, at another time or at no site is the first of them */
+    {ROUTES("- {match: \"1\", to: trunk/c, disabled: true}\n- {match: \"1\", to: trunk/h}\n- {match: \"1\", to: "
+            "trunk/l}\n"),
+     "same-priority route//1/trunk/l\n"},
+    {ROUTES("- {match: \"1\", to: trunk/c, hours: \"Mo 08:00-09:00\"}\n- {match: \"1\", to: trunk/h}\n"
+            "- {match: \"1\", to: trunk/l}\n"),
+     "same-priority route//1/trunk/l\n"},
+    {ROUTES("- {match: \"1\", to: account/gw2}\n- {match: \"1\", to: site/hq}\n- {match: \"1\", to: site/lab}\n"),
+     "same-priority route//1/site/lab\n"},
     /* overlapping-blocks, block-full */
     {"plan: 1\nsites: { a: {blocks: [\"6\"]}, b: {blocks: [\"61\"]} }\n", "overlapping-blocks site/b\n"},
     {"plan: 1\nsites: { a: {blocks: [\"6\"]}, b: {blocks: [\"6\"]} }\n", "overlapping-blocks site/b\n"},
