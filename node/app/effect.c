@@ -216,7 +216,7 @@ static enum target_health health_then(const struct call_decision *d, struct slic
         case WHY_NODE_GONE: return TARGET_NODE_GONE;
         case WHY_DRAINED: return TARGET_DRAINED;
         case WHY_LIMIT: return TARGET_AT_LIMIT;
-        default: return TARGET_UP;
+        default: break; /* of this route; another one to it may tell */
         }
     }
     return TARGET_UP;

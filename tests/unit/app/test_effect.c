@@ -139,13 +139,17 @@ static void by_hand(void **state)
 /* What was down at the time is down in both, and hours are those of the call. */
 static void as_it_was_then(void **state)
 {
-    struct call_candidate down = {.target = SLICE("trunk/pbx"), .why = SLICE("down")};
-    struct call_decision d = {.candidates = &down, .candidate_count = 1};
+    struct call_candidate down[] = {{.target = SLICE("trunk/pbx"), .why = SLICE("down")},
+                                    {.target = SLICE("trunk/pbx"), .why = SLICE("hours")},
+                                    {.target = SLICE("trunk/pbx"), .why = SLICE("down")}};
+    struct call_decision d = {.candidates = down, .candidate_count = 1};
     struct call_record r = call_to("6400", "");
     (void)state;
     struct effect_places p = places(0, &change, &r, &d);
     assert_string_equal(p.before, "trunk/two");
     assert_false(p.moved);
+    d = (struct call_decision){.candidates = down + 1, .candidate_count = 2}; /* what its other route says is no news */
+    assert_string_equal(places(0, &change, &r, &d).before, "trunk/two");
     r = call_to("8150", "");
     assert_string_equal(places(0, &nothing, &r, NULL).before, "trunk/far");
     r.started.ms += INT64_C(12) * 3600 * 1000; /* at midnight */
