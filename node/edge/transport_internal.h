@@ -100,9 +100,7 @@ struct listener {
     /* UDP */
     struct list_node queue; /* struct udp_out */
     size_t queued;
-    bool blocked;     /* the kernel's buffer is full: waiting for it */
-    bool stamped;     /* the kernel says when each came */
-    uint64_t deep_ms; /* when more waited than could be read at once */
+    bool blocked; /* the kernel's buffer is full: waiting for it */
     /* TCP, TLS */
     struct guest_tally tally;
     bool stalled;       /* a connection waits to be accepted until there is memory */

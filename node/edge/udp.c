@@ -130,6 +130,7 @@ static bool set_options(int fd, int family)
     int on = 1;
     set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* without it nothing looks old */
     if (setsockopt(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, &on, sizeof on) != 0) return false;
     if (family == AF_INET) {
         set_whole(fd, true);
@@ -270,25 +271,6 @@ static void deliver(struct listener *l, char *data, size_t len, const union sock
 /* The socket's buffer holds a few seconds of the densest traffic: what looks older was stamped by another clock than
  * ours, or ours has been set. */
 #define AGE_MS_MAX 10000
-#define STAMPED_MS 1000
-
-/* The kernel stamps what comes only while datagrams have to wait, more than the ring takes at once: it costs something
- * for each, and what does not wait is not old. */
-static void set_stamps(struct listener *l, int on)
-{
-    if (setsockopt(l->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0) l->stamped = on != 0;
-}
-
-static void note_depth(struct listener *l, size_t n)
-{
-    uint64_t now_ms = uv_now(l->t->loop);
-    if (n == RING_SLOTS) {
-        l->deep_ms = now_ms;
-        if (!l->stamped) set_stamps(l, 1);
-    } else if (l->stamped && now_ms - l->deep_ms > STAMPED_MS) {
-        set_stamps(l, 0);
-    }
-}
 
 /* How long ago the ring's first datagram came, by the kernel's stamp; the others came later. 0: unknown. */
 static uint64_t age_ms(struct udp_ring *r)
@@ -316,8 +298,7 @@ static void receive(struct listener *l)
             budget--;
             continue;
         }
-        t->age_ms = l->stamped ? age_ms(r) : 0;
-        note_depth(l, (size_t)n);
+        t->age_ms = age_ms(r);
         gather_note(&t->gather, (uint32_t)n, uv_now(t->loop));
         for (int i = 0; i < n && !t->closing; i++) {
             deliver(l, r->data[i], r->messages[i].msg_len, &r->from[i]);

@@ -1,9 +1,8 @@
 /* What is UDP's own between two transports on loopback: bursts, noise, the errors that come back, queues, gathering,
- * age, and what is longer than the path takes. */
+ * and what is longer than the path takes. */
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "transport_kit.h"
 
@@ -182,55 +181,6 @@ static void test_udp_gathers(void **state)
     kit_loop_fini(&k);
 }
 
-/* ---- how long they waited ---- */
-
-#define DEEP 40 /* more than are read at once */
-#define LATE_MS 30
-
-static void note_age(void *ctx, const struct flow *from, struct sip_view *v)
-{
-    struct side *s = ctx;
-    (void)from;
-    (void)v;
-    s->messages++;
-    s->bytes = (size_t)transport_age_ms(s->t);
-}
-
-/* So many at once, of which the first waits for LATE_MS before it is looked at: what is known of the last one's age. */
-static size_t age_of(struct kit_loop *k, struct side *s, int fd, size_t count)
-{
-    const struct timespec pause = {.tv_nsec = LATE_MS * 1000000L};
-    union sock_address to = side_address(s);
-    size_t before = s->messages;
-    struct slice text = sip_text("late", 0);
-    for (size_t i = 0; i < count; i++)
-        assert_true(sendto(fd, text.p, text.n, 0, &to.any, sock_address_len(&to)) > 0);
-    (void)nanosleep(&pause, NULL);
-    run_until(k, s->messages == before + count);
-    return s->bytes;
-}
-
-/* The kernel is asked for the time of each only while many wait. */
-static void test_udp_age(void **state)
-{
-    static const char *const list[] = {"udp:127.0.0.1:0"};
-    struct kit_loop k;
-    struct side s;
-    (void)state;
-    kit_loop_init(&k);
-    struct transport_options o = side_options(&s, &k, list, 1);
-    o.on_message = note_age;
-    side_open(&s, &o);
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(age_of(&k, &s, fd, 1), 0);
-    (void)age_of(&k, &s, fd, DEEP);
-    assert_in_range(age_of(&k, &s, fd, 1), LATE_MS, KIT_PATIENCE_MS);
-    assert_int_equal(close(fd), 0);
-    side_stop(&s);
-    kit_loop_fini(&k);
-}
-
 /* A loopback of our own, as narrow as a wire. */
 static bool narrow_loopback(void)
 {
@@ -275,7 +225,7 @@ int main(void)
         cmocka_unit_test(test_udp_many),       cmocka_unit_test(test_udp_noise),
         cmocka_unit_test(test_udp_refused),    cmocka_unit_test(test_udp_unsendable),
         cmocka_unit_test(test_udp_queue_full), cmocka_unit_test(test_udp_gathers),
-        cmocka_unit_test(test_udp_age),        cmocka_unit_test(test_udp_pieces),
+        cmocka_unit_test(test_udp_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
