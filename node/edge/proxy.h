@@ -65,6 +65,7 @@ struct relay {
     bool invite;
     bool in_dialog;
     bool forms_dialog; /* gets our Record-Route */
+    bool keeps_route;  /* gets those of our Route values that it came by as Record-Route */
     bool to_member;    /* inside a dialog: the next hop is another node */
     bool secure;       /* a sips URI was called: by TLS or not at all */
     bool cancelled;

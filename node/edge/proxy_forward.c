@@ -135,6 +135,23 @@ static enum err add_record_routes(struct edge *e, const struct sip_view *v, cons
     return ERR_OK;
 }
 
+/* Our Route values, which are as good for the other side: it meets them in the other order. */
+static void keep_route(struct edge *e, const struct sip_view *v, unsigned count)
+{
+    struct slice own[UINT8_MAX];
+    unsigned n = 0;
+    for (unsigned i = v->first[SIP_ROUTE]; i != SIP_NO_LINE; i = v->lines[i].next) {
+        struct slice rest = sip_line_value(v, i);
+        while (n < count && sip_value_next(&rest, &own[n]))
+            n++;
+    }
+    while (n > 0) {
+        buf_text(&e->lines, "Record-Route: ");
+        buf_slice(&e->lines, own[--n]);
+        buf_text(&e->lines, "\r\n");
+    }
+}
+
 /* The Route that names the target to the member that serves it. */
 static enum err add_transit_route(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
@@ -192,6 +209,7 @@ static enum err add_lines(struct edge *e, const struct sip_view *v, const struct
     buf_reset(&e->lines);
     add_via(e, f);
     if (f->record_route) err = add_record_routes(e, v, f, leaves_by_sips(f, uri));
+    if (f->relay != NULL && f->relay->keeps_route) keep_route(e, v, f->pop_count);
     if (err == ERR_OK && f->target != NULL && f->target->node.n > 0) err = add_transit_route(e, v, f);
     if (f->hop->route.n > 0) {
         buf_text(&e->lines, "Route: ");

@@ -55,6 +55,8 @@ static void inside(struct arrival *a)
     struct relay *r = proxy_relay_new(a->e, a->from, a->v);
     if (r == NULL) return;
     r->in_dialog = true;
+    /* RFC 6665 §4.3: a subscriber takes its route set from the first NOTIFY. */
+    r->keeps_route = a->v->method == SIP_NOTIFY && a->routes.pops == a->routes.own && a->routes.hidden_sides == 0;
     session_ask(r, a->v);
     r->to_member = a->routes.to_member;
     r->hide_from = a->hide_from;

@@ -199,6 +199,33 @@ static void other_methods(void **state)
     assert_int_equal(w->n.report_count, 0);
 }
 
+/* RFC 6665 §4.3: the subscriber takes its route set from the NOTIFY, and refreshes by it. */
+static void a_subscription_stays_with_us(void **state)
+{
+    struct world *w = world_of(state);
+    char routes[512];
+    char uri[64];
+    ua_request(&w->a, &w->n, &(struct request){.method = "SUBSCRIBE", .branch = "s1", .lines = "Event: dialog\r\n"});
+    ua_expect(&w->k, &w->b, "SUBSCRIBE");
+    ua_route_set(&w->b.v, false, routes, sizeof routes);
+    ua_reply(&w->b, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->a.port);
+    ua_request(&w->b, &w->n,
+               &(struct request){
+                   .method = "NOTIFY", .branch = "n1", .uri = uri, .from = CALLEE, .to = CALLER, .lines = routes});
+    ua_expect(&w->k, &w->a, "NOTIFY");
+    ua_has(&w->a, "Record-Route: <sip:127.0.0.1:");
+    ua_route_set(&w->a.v, false, routes, sizeof routes);
+    ua_reply(&w->a, 200, "");
+    ua_expect_code(&w->k, &w->b, 200);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "SUBSCRIBE", .branch = "s2", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, &w->b, "SUBSCRIBE");
+}
+
 /* ---- refusals ---- */
 
 struct refusal {
@@ -499,6 +526,7 @@ int main(void)
         WITH_WORLD(repeated_answers_pass),
         WITH_WORLD(vias_in_one_line),
         WITH_WORLD(other_methods),
+        WITH_WORLD(a_subscription_stays_with_us),
         WITH_WORLD(refused),
         WITH_WORLD(our_route_with_a_foreign_one_behind),
         WITH_WORLD(forged_cookies),
