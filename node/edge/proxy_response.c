@@ -142,12 +142,17 @@ static bool answered_challenge(struct branch *b, const struct sip_view *v)
     struct relay *r = b->relay;
     enum sip_auth_verdict verdict = SIP_AUTH_UNUSABLE;
     r->refused_us = false;
-    if ((v->code != 401 && v->code != 407) || r->cancelled || !lines_challenged(b, v, &verdict)) return false;
-    if (verdict == SIP_AUTH_ANSWER && proxy_relay_again(b)) return true;
+    if ((v->code != 401 && v->code != 407) || !lines_challenged(b, v, &verdict)) return false;
+    bool answer = verdict == SIP_AUTH_ANSWER && !r->cancelled;
+    if (answer && proxy_relay_again(b)) return true;
     /* Its challenge was for us: the caller has no answer to it, and another target may do. */
     r->refused_us = true;
     struct slice target = r->target_at < r->target_count ? r->targets[r->target_at].text : SLICE("");
-    proxy_relay_note(r, 503, "does not take the password that we have for it", target);
+    if (r->cancelled) {
+        proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
+    } else if (!answer) {
+        proxy_relay_note(r, 503, "does not take the password that we have for it", target);
+    }
     r->settled = r->settled || !moves_on(r, 503);
     return false;
 }

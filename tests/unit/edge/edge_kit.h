@@ -55,6 +55,7 @@ struct kit_report {
     char dialled[64];
     char from[64];
     char reason[160];
+    char failed[160]; /* the words of an attempt that came to nothing, "" none */
     enum edge_source_kind source;
 };
 
@@ -320,6 +321,7 @@ static inline void kit_call(void *ctx, const struct call_report *report)
     kit_put(r->dialled, sizeof r->dialled, report->dialled);
     kit_put(r->from, sizeof r->from, report->from);
     kit_put(r->reason, sizeof r->reason, report->reason);
+    if (report->failure != NULL) kit_put(r->failed, sizeof r->failed, report->failure->words);
 }
 
 static inline void kit_trunk(void *ctx, const struct edge_trunk *t)

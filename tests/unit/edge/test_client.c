@@ -2,6 +2,9 @@
  * it. */
 #include "call_kit.h"
 
+#include "node/edge/edge_internal.h"
+#include "node/edge/transport_internal.h"
+
 #define USER "493"
 #define CHALLENGE "Digest realm=\"carrier\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n"
 
@@ -546,6 +549,40 @@ static void a_challenged_call_is_cancelled(void **state)
     ua_expect_code(&w->k, &w->a, 487);
 }
 
+/* What the registrar never saw it has not refused. */
+static void an_answer_that_cannot_be_sent(void **state)
+{
+    struct world *w = *state;
+    call_through(w);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect(&w->k, &w->b, "INVITE");
+    uint32_t room = w->n.edge->transport->limits.udp_datagrams;
+    w->n.edge->transport->limits.udp_datagrams = 0;
+    ua_reply(&w->b, 407, "Proxy-Authenticate: " CHALLENGE);
+    kit_until(&w->k, edge_load(w->n.edge).calls == 0);
+    w->n.edge->transport->limits.udp_datagrams = room;
+    for (size_t i = 0; i < w->n.report_count; i++)
+        assert_null(strstr(w->n.reports[i].failed, "password"));
+    ua_expect_code(&w->k, &w->a, 503);
+    ua_has(&w->a, "cannot send to");
+}
+
+/* One that is given up before the registrar has asked: the caller has no answer to that question. */
+static void a_cancelled_call_is_challenged(void **state)
+{
+    struct world *w = *state;
+    call_through(w);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "i1"});
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_reply(&w->b, 407, "Proxy-Authenticate: " CHALLENGE);
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect_code(&w->k, &w->a, 487);
+    ua_lacks(&w->a, "Proxy-Authenticate");
+    ua_expect_nothing(&w->k, &w->b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,6 +606,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_challenge_of_others_passes, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_challenge_inside_a_call, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_challenged_call_is_cancelled, world_open, world_close),
+        cmocka_unit_test_setup_teardown(an_answer_that_cannot_be_sent, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_cancelled_call_is_challenged, world_open, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
