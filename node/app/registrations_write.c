@@ -36,6 +36,7 @@ struct write {
     uint64_t generation;
     size_t outstanding;
     enum err err;
+    bool partly; /* a half is on the disk, whatever became of the others */
     void (*done)(void *ctx, enum err err);
     void *ctx;
     size_t part_count;
@@ -111,7 +112,11 @@ static void settle_put(struct registrations *r, const struct write *w, struct pa
         bool said = !p->hidden && !p->recovered;
         entry_set_shown(r, e, said && w->generation == r->generation, p->public_hash);
     } else if (!e->live) {
-        entry_forget(r, e);
+        if (w->partly) {
+            entry_end(r, e); /* the half that is there would be believed, by the others or at the next start */
+        } else {
+            entry_forget(r, e);
+        }
         return;
     } else {
         entry_set_shown(r, e, false, 0);
@@ -156,16 +161,22 @@ static void part_done(struct write *w, enum err err)
     begin_waiting(r);
 }
 
+static void half_done(struct write *w, enum err err)
+{
+    w->partly = w->partly || err == ERR_OK;
+    part_done(w, err);
+}
+
 static void public_done(void *ctx, enum err err)
 {
-    part_done(ctx, err);
+    half_done(ctx, err);
 }
 
 static void private_done(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
 {
     (void)n;
     (void)core_token;
-    part_done(ctx, c->err);
+    half_done(ctx, c->err);
 }
 
 static void write_private(struct node *n, struct write *w, const struct store_private_put *puts, size_t count)
