@@ -257,6 +257,7 @@ void repl_changes_receipt(struct repl *r, struct member *m, uint64_t epoch, uint
 {
     if (epoch != r->changes.epoch || seq <= m->peer->has_seq) return;
     m->peer->totals.plan += seq - m->peer->has_seq; /* until its next heartbeat */
+    m->peer->totals_grown = true;
     m->peer->has_seq = seq;
     r->scan = true;
 }

@@ -168,7 +168,8 @@ struct peer {
     unsigned steps_sent;
     uint64_t steps_token;
     struct mono fetched_at;    /* it last asked for a piece of a snapshot; {0} never */
-    struct repl_totals totals; /* plan grows with its receipts */
+    struct repl_totals totals; /* plan grows with its receipts, */
+    bool totals_grown;         /* and has since plan_root was said */
 
     /* How old its data is: at mark_at we held mark, and it has caught up with that at current ({0}: never yet). */
     struct vector_entry your_state; /* how far it has our state */

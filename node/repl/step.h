@@ -232,7 +232,8 @@ struct repl_member_view {
     unsigned char plan_digest[32];
     bool plan_known; /* plan_digest is of its last heartbeat */
     bool in_step;    /* its plan vector root equals ours */
-    /* How many change-sets it lacks, and has that we lack, by what it last said: at least so many. */
+    /* How many change-sets it lacks, and has that we lack, by what it last said: at least so many. Not known where it
+     * has as many, and others. */
     bool totals_known;
     uint64_t plan_behind, plan_ahead;
     bool state_in_step;        /* its state vector root equals ours */

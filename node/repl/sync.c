@@ -41,6 +41,7 @@ void repl_sync_totals(const struct repl *r, struct member *m, const struct repl_
     struct peer *p = m->peer;
     bool marked = p->mark_at.us != 0;
     p->totals = h->totals;
+    p->totals_grown = false;
     p->your_state = h->your_state;
     bool same = repl_in_step(r, m);
     if (!same && marked && !reached_mark(r, p)) return;

@@ -50,6 +50,9 @@ static void view_totals(const struct repl *r, const struct peer *p, struct repl_
     if (!v->in_step) {
         differ(r->changes.have.total, p->totals.plan, own > p->has_seq ? own - p->has_seq : 0, &v->plan_behind,
                &v->plan_ahead);
+        /* As many, but not the same: each lacks what the sums do not show. */
+        bool as_many = v->plan_behind == 0 && v->plan_ahead == 0;
+        v->totals_known = !(as_many && p->roots_known && !p->totals_grown);
     }
 }
 

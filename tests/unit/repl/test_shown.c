@@ -45,6 +45,26 @@ static void how_far_behind_and_since_when(void **state)
     drive_close(&d);
 }
 
+/* Two nodes that each lack another change of a third one have as many. */
+static void as_many_are_not_the_same(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    assert_int_equal(drive_local_change(&d, 1, "one"), ERR_OK);
+    drive_stored(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token);
+    const struct log_id id = {name_of("n1"), DRIVE_EPOCH, 1};
+    struct repl_message receipt = {.type = REPL_RECEIPT, .receipt = {&id, 1}};
+    assert_int_equal(beat_with(&d, 0, true), ERR_OK);
+    assert_int_equal(drive_message(&d, "n2", receipt), ERR_OK);
+    assert_true(view_of(&d, "n2").totals_known); /* it has that one, and its next heartbeat says what else */
+    assert_int_equal(view_of(&d, "n2").plan_behind, 0);
+    assert_int_equal(beat_with(&d, 1, true), ERR_OK);
+    assert_false(view_of(&d, "n2").in_step);
+    assert_false(view_of(&d, "n2").totals_known);
+    drive_close(&d);
+}
+
 static void how_much_of_our_state_is_lacking(void **state)
 {
     (void)state;
@@ -91,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(how_far_behind_and_since_when),
+        cmocka_unit_test(as_many_are_not_the_same),
         cmocka_unit_test(how_much_of_our_state_is_lacking),
         cmocka_unit_test(since_when_survives_a_restart),
     };
