@@ -30,6 +30,13 @@ static void stored(void *ctx, enum err err)
     if (err != ERR_OK) n->trunks.due = true;
 }
 
+static void said(void *ctx, enum err err)
+{
+    struct node *n = ctx;
+    n->trunks.saying--;
+    stored(n, err);
+}
+
 void trunks_hook(void *ctx, const struct edge_trunk *t)
 {
     struct node *n = ctx;
@@ -44,7 +51,8 @@ void trunks_hook(void *ctx, const struct edge_trunk *t)
     struct slice key = trunk_key(t->trunk, t->address, text);
     if (!t->known || t->probe_ms == 0 || key.p == NULL) return;
     if (trunk_health_pack(&h, &packed) == ERR_OK) {
-        replica_observe(n, STATE_TRUNK_HEALTH, key, buf_view(&packed), false, stored, n);
+        n->trunks.saying++;
+        replica_observe(n, STATE_TRUNK_HEALTH, key, buf_view(&packed), false, said, n);
     } else {
         n->trunks.due = true;
     }
@@ -184,10 +192,12 @@ void trunks_tick(struct node *n)
 {
     struct trunks *t = &n->trunks;
     t->stale = true; /* a new epoch of an owner takes its records away without a word */
-    if (n->edge == NULL || n->stopping || (!t->due && plan_digest_eq(t->digest, n->plan_digest))) return;
+    bool changed = !plan_digest_eq(t->digest, n->plan_digest);
+    if (n->edge == NULL || n->stopping || (!t->due && !t->unseen && !changed)) return;
     bool first = !t->loaded;
     bool again = t->due && !first;
     t->due = false;
+    t->unseen = t->saying > 0;
     t->digest = n->plan_digest;
     if (refresh(n) != ERR_OK) t->due = true;
     if (again) trunks_observe_again(n);

@@ -28,8 +28,10 @@ struct trunks {
     struct plan_digest digest; /* of the plan whose trunks are looked after */
     bool loaded;               /* what an earlier run knew has been read */
     bool due;                  /* something could not be stored: the next second tries again */
-    bool stale;                /* what others say has changed since down was filled */
-    struct arena arena;        /* of down */
+    bool unseen;        /* something was on its way to the disk when the records were looked through: once more */
+    unsigned saying;    /* records on their way to the disk */
+    bool stale;         /* what others say has changed since down was filled */
+    struct arena arena; /* of down */
     struct trunk_down *down;
     size_t down_count;
 };

@@ -190,6 +190,22 @@ static void nothing_is_said_of_what_is_not_probed(void **state)
     assert_string_equal(route("7100"), "trunk/pbx@");
 }
 
+/* What is on its way to the disk when its trunk is probed no longer is withdrawn as well. */
+static void what_is_said_while_the_plan_changes(void **state)
+{
+    struct edge_trunk last = {.trunk = SLICE("pbx"),
+                              .address = SLICE("127.0.0.1:9"),
+                              .probe_ms = 200,
+                              .known = true,
+                              .reason = SLICE("no answer")};
+    (void)state;
+    kit.node.trunks.digest.lane[0] ^= 1; /* the plan of the test before, as if it were not taken over yet */
+    trunks_hook(&kit.node, &last);
+    trunks_tick(&kit.node);
+    kit_turn(&kit, 2500);
+    assert_true(said_nothing(NULL));
+}
+
 static void say(const char *owner, uint64_t version, const char *address, bool up)
 {
     struct trunk_health h = {
@@ -271,6 +287,7 @@ int main(void)
         cmocka_unit_test(it_is_still_down_after_a_restart),
         cmocka_unit_test(listed),
         cmocka_unit_test(nothing_is_said_of_what_is_not_probed),
+        cmocka_unit_test(what_is_said_while_the_plan_changes),
         cmocka_unit_test(what_others_say),
         cmocka_unit_test(suspects_are_tried_last),
     };
