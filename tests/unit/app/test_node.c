@@ -268,7 +268,7 @@ static void a_look_before_what_came_is_stored(void **state)
 static void a_ban_of_a_clock_that_was_ahead(void **state)
 {
     struct kit k;
-    struct client c;
+    struct client c = {0};
     struct buf packed = {0};
     struct wall later = {node_wall().ms + INT64_C(10) * 365 * 86400 * 1000};
     (void)state;
