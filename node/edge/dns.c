@@ -1,57 +1,18 @@
-/* dns: host names to addresses for SIP (RFC 3263), with a cache.
+/* dns: host names to addresses for SIP (RFC 3263).
  *
- * An entry of the cache is one name with one kind of record; it is pending (asked, with look-ups waiting) or ready
- * until it expires. A look-up is one dns_resolve: where no transport is said NAPTR, or what SRV there is, chooses it;
- * it asks for SRV, orders the targets (RFC 2782), and walks them for addresses, waiting for at most one entry at a time
- * while the entries of all targets are already being asked for. Questions for one name are asked once. */
+ * A look-up is one dns_resolve: where no transport is said NAPTR, or what SRV there is, chooses it; it asks for SRV,
+ * orders the targets (RFC 2782), and walks them for addresses, waiting for at most one entry of the cache at a time
+ * while the entries of all targets are already being asked for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/base/list.h"
-#include "node/base/map.h"
 #include "node/base/rng.h"
 #include "node/edge/address.h"
-#include "node/edge/dns_channel.h"
+#include "node/edge/dns_cache.h"
 
-#define ENTRIES_MAX 10000
 #define LOOKUPS_MAX 4096
-#define NEGATIVE_TTL_MS 5000
 #define ADDRESSES_MAX 8
-#define NAME_MAX_LEN (LIMIT_HOST + 16) /* with "_sips._tcp." */
-
-#define DNS_COUNTERS(X)                                                                                                \
-    X(lookups)                                                                                                         \
-    X(literals)                                                                                                        \
-    X(cache_hits)                                                                                                      \
-    X(questions)                                                                                                       \
-    X(not_found)                                                                                                       \
-    X(timeouts)                                                                                                        \
-    X(evicted)                                                                                                         \
-    X(refused_full)                                                                                                    \
-    X(refused_name)
-
-#define DNS_COUNTER_ENUM(id) DC_##id,
-enum dns_counter { DNS_COUNTERS(DNS_COUNTER_ENUM) DC_COUNT };
-static const char *const counter_names[] = {DNS_COUNTERS(COUNTER_NAME)};
-
-enum entry_kind { ENTRY_ADDRESSES, ENTRY_SERVICES, ENTRY_WAYS };
-
-struct entry {
-    struct map_node node;
-    struct list_node lru;     /* linked while ready; the head was used longest ago */
-    struct list_node waiters; /* struct lookup */
-    struct dns *d;
-    enum entry_kind kind;
-    bool pending;
-    uint64_t expires_ms;
-    union {
-        struct dns_addresses addresses;
-        struct dns_services services;
-        struct dns_ways ways;
-    } answer;
-    char name[NAME_MAX_LEN + 1];
-};
 
 struct target {
     char name[LIMIT_HOST + 1];
@@ -68,7 +29,7 @@ struct lookup {
     uint8_t choosing;      /* so many questions of it are settled: what they brought may be gone before the last is */
     void *ctx;
     enum plan_transport transport;
-    char service[NAME_MAX_LEN + 1]; /* asked for SRV; "" : made from transport and host */
+    char service[DNS_NAME_LEN + 1]; /* asked for SRV; "" : made from transport and host */
     struct target host;             /* as asked; port 0: SRV comes first */
     struct target targets[DNS_RECORDS_MAX];
     size_t target_count; /* 0: SRV is not answered yet */
@@ -79,171 +40,12 @@ struct lookup {
 };
 
 struct dns {
-    uv_loop_t *loop;
-    const struct log *log;
-    struct dns_channel *channel;
-    struct map entries;
-    struct list_node lru;
+    struct dns_cache cache;
     size_t lookup_count;
     struct rng rng;
-    bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
-    _Atomic uint64_t counts[DC_COUNT];
-    struct counter_table table;
 };
-
-static void count(struct dns *d, enum dns_counter which)
-{
-    counter_add(&d->counts[which], 1);
-}
-
-static void lookup_run(struct lookup *l);
-
-/* ---- entries ---- */
-
-static uint64_t entry_hash(const struct dns *d, enum entry_kind kind, const char *name)
-{
-    return map_hash(&d->entries, slice_of(name)) ^ (uint64_t)kind;
-}
-
-static struct entry *entry_find(struct dns *d, enum entry_kind kind, const char *name)
-{
-    struct map_node *n = map_first(&d->entries, entry_hash(d, kind, name));
-    for (; n != NULL; n = map_next(n)) {
-        struct entry *e = CONTAINER_OF(n, struct entry, node);
-        if (e->kind == kind && strcmp(e->name, name) == 0) return e;
-    }
-    return NULL;
-}
-
-static void entry_free(struct entry *e)
-{
-    list_remove(&e->lru);
-    map_remove(&e->d->entries, &e->node);
-    free(e);
-}
-
-/* NULL: no memory, or every entry is being asked for. */
-static struct entry *entry_new(struct dns *d, enum entry_kind kind, const char *name)
-{
-    if (d->entries.count >= ENTRIES_MAX) {
-        if (list_empty(&d->lru)) return NULL;
-        entry_free(CONTAINER_OF(d->lru.next, struct entry, lru));
-        count(d, DC_evicted);
-    }
-    struct entry *e = calloc(1, sizeof *e);
-    if (e == NULL) return NULL;
-    e->d = d;
-    e->kind = kind;
-    e->pending = true;
-    list_init(&e->lru);
-    list_init(&e->waiters);
-    (void)snprintf(e->name, sizeof e->name, "%s", name);
-    map_insert(&d->entries, &e->node, entry_hash(d, kind, name));
-    return e;
-}
-
-static void entry_ready(struct entry *e, enum err err, uint32_t ttl_s)
-{
-    struct dns *d = e->d;
-    struct list_node waiters;
-    struct list_node *n = NULL;
-    uint64_t ttl_ms = err == ERR_OK ? (uint64_t)ttl_s * 1000 : NEGATIVE_TTL_MS;
-    if (err == ERR_NOTFOUND) count(d, DC_not_found);
-    if (err == ERR_TIMEOUT) {
-        count(d, DC_timeouts); /* at most once per name and NEGATIVE_TTL_MS */
-        log_event(d->log, LOG_WARN, "edge", "dns-no-answer", "name=%s", e->name);
-    }
-    e->pending = false;
-    e->expires_ms = uv_now(d->loop) + ttl_ms;
-    list_append(&d->lru, &e->lru);
-    list_init(&waiters);
-    while ((n = list_pop(&e->waiters)) != NULL)
-        list_append(&waiters, n);
-    /* A look-up may end and its owner ask again: from here on the entry may be gone. */
-    while ((n = list_pop(&waiters)) != NULL)
-        lookup_run(CONTAINER_OF(n, struct lookup, wait));
-}
-
-static void on_addresses(void *ctx, const struct dns_addresses *answer)
-{
-    struct entry *e = ctx;
-    e->answer.addresses = *answer;
-    entry_ready(e, answer->err, answer->ttl_s);
-}
-
-static void on_services(void *ctx, const struct dns_services *answer)
-{
-    struct entry *e = ctx;
-    e->answer.services = *answer;
-    entry_ready(e, answer->err, answer->ttl_s);
-}
-
-static void on_ways(void *ctx, const struct dns_ways *answer)
-{
-    struct entry *e = ctx;
-    e->answer.ways = *answer;
-    entry_ready(e, answer->err, answer->ttl_s);
-}
-
-/* A host that the operator has pinned in /etc/hosts has no SRV: it works without any DNS server in reach. */
-static bool is_pinned(struct dns *d, const char *service)
-{
-    const char *host = strchr(service, '.');
-    host = host != NULL ? strchr(host + 1, '.') : NULL;
-    return host != NULL && dns_channel_in_hosts(d->channel, host + 1);
-}
-
-static enum err entry_ask(struct entry *e)
-{
-    struct dns *d = e->d;
-    if (e->kind == ENTRY_ADDRESSES) {
-        count(d, DC_questions);
-        return dns_channel_addresses(d->channel, e->name, on_addresses, e);
-    }
-    if (e->kind == ENTRY_WAYS) {
-        if (dns_channel_in_hosts(d->channel, e->name)) {
-            on_ways(e, &(struct dns_ways){.err = ERR_NOTFOUND});
-            return ERR_OK;
-        }
-        count(d, DC_questions);
-        return dns_channel_ways(d->channel, e->name, on_ways, e);
-    }
-    if (is_pinned(d, e->name)) {
-        on_services(e, &(struct dns_services){.err = ERR_NOTFOUND});
-        return ERR_OK;
-    }
-    count(d, DC_questions);
-    return dns_channel_services(d->channel, e->name, on_services, e);
-}
-
-/* The entry of a name, asked for if need be: ready or pending. ERR_CLOSED, ERR_FULL, ERR_NOMEM. */
-static enum err entry_get(struct dns *d, enum entry_kind kind, const char *name, struct entry **out)
-{
-    struct entry *e = entry_find(d, kind, name);
-    if (e != NULL && !e->pending && uv_now(d->loop) >= e->expires_ms) {
-        entry_free(e);
-        e = NULL;
-    }
-    if (e != NULL && !e->pending) {
-        count(d, DC_cache_hits);
-        list_remove(&e->lru);
-        list_append(&d->lru, &e->lru);
-    }
-    if (e == NULL) {
-        if (d->closing) return ERR_CLOSED;
-        e = entry_new(d, kind, name);
-        if (e == NULL) return ERR_FULL;
-        enum err err = entry_ask(e);
-        if (err != ERR_OK) {
-            entry_free(e);
-            return err;
-        }
-    }
-    *out = e;
-    return ERR_OK;
-}
 
 /* ---- look-ups ---- */
 
@@ -325,16 +127,16 @@ static void use_services(struct lookup *l, const struct dns_services *answer)
 /* Has the addresses of a name asked for. What goes wrong here is met again by the look-up that wants them. */
 static void ask_ahead(struct dns *d, const char *name)
 {
-    struct entry *e = NULL;
-    enum err err = entry_get(d, ENTRY_ADDRESSES, name, &e);
+    struct dns_entry *e = NULL;
+    enum err err = dns_cache_get(&d->cache, DNS_ADDRESSES, name, &e);
     (void)err;
 }
 
-static void service_name(const struct lookup *l, enum plan_transport transport, char out[NAME_MAX_LEN + 1])
+static void service_name(const struct lookup *l, enum plan_transport transport, char out[DNS_NAME_LEN + 1])
 {
     static const char *const prefixes[] = {
         [PLAN_UDP] = "_sip._udp.", [PLAN_TCP] = "_sip._tcp.", [PLAN_TLS] = "_sips._tcp."};
-    (void)snprintf(out, NAME_MAX_LEN + 1, "%s%s", prefixes[transport], l->host.name);
+    (void)snprintf(out, DNS_NAME_LEN + 1, "%s%s", prefixes[transport], l->host.name);
 }
 
 static bool is_offered(const struct lookup *l, enum plan_transport transport)
@@ -370,21 +172,23 @@ static void use_way(struct lookup *l, const struct dns_naptr *way)
     target_set(&l->targets[l->target_count++], slice_of(way->target), sip_default_port(way->transport));
 }
 
-/* The entry when it is ready; NULL when it cannot be had, or *waits. */
-static const struct entry *settled(struct lookup *l, enum entry_kind kind, const char *name, bool *waits)
+/* What a question brought, or why nothing: *err. False: the look-up waits. */
+static bool is_known(struct lookup *l, enum dns_kind kind, const char *name, struct dns_entry **out, enum err *err)
 {
-    struct entry *e = NULL;
-    enum err err = entry_get(l->d, kind, name, &e);
-    *waits = err == ERR_OK && e->pending;
-    if (*waits) list_append(&e->waiters, &l->wait);
-    return err == ERR_OK && !*waits ? e : NULL;
+    *err = dns_cache_get(&l->d->cache, kind, name, out);
+    if (*err == ERR_OK && (*out)->pending) {
+        list_append(&(*out)->waiters, &l->wait);
+        return false;
+    }
+    if (*err == ERR_OK) *err = (*out)->answer.addresses.err; /* each kind of answer begins with it */
+    return true;
 }
 
 /* A target "." says that there is no such service (RFC 2782). */
 static bool has_service(const struct dns_services *answer)
 {
     bool has = false;
-    for (size_t i = 0; answer->err == ERR_OK && i < answer->count; i++)
+    for (size_t i = 0; i < answer->count; i++)
         has = has || strcmp(answer->items[i].target, ".") != 0;
     return has;
 }
@@ -394,26 +198,24 @@ static bool has_service(const struct dns_services *answer)
 static bool choose_transport(struct lookup *l)
 {
     static const enum plan_transport in_turn[] = {PLAN_UDP, PLAN_TCP};
-    const struct entry *e = NULL;
-    bool waits = false;
+    struct dns_entry *e = NULL;
+    enum err err = ERR_OK;
     if (l->choosing == 0) {
-        e = settled(l, ENTRY_WAYS, l->host.name, &waits);
-        if (waits) return false;
+        if (!is_known(l, DNS_WAYS, l->host.name, &e, &err)) return false;
         l->choosing++;
-        const struct dns_naptr *way = e != NULL && e->answer.ways.err == ERR_OK ? best_way(l, &e->answer.ways) : NULL;
+        const struct dns_naptr *way = err == ERR_OK ? best_way(l, &e->answer.ways) : NULL;
         if (way != NULL) {
             use_way(l, way);
             return true;
         }
     }
     for (; l->choosing <= sizeof in_turn / sizeof in_turn[0]; l->choosing++) {
-        char service[NAME_MAX_LEN + 1];
+        char service[DNS_NAME_LEN + 1];
         enum plan_transport transport = in_turn[l->choosing - 1];
         if (!is_offered(l, transport)) continue;
         service_name(l, transport, service);
-        e = settled(l, ENTRY_SERVICES, service, &waits);
-        if (waits) return false;
-        if (e == NULL || !has_service(&e->answer.services)) continue;
+        if (!is_known(l, DNS_SERVICES, service, &e, &err)) return false;
+        if (err != ERR_OK || !has_service(&e->answer.services)) continue;
         l->transport = transport;
         l->chosen = true;
         return true;
@@ -426,17 +228,15 @@ static bool choose_transport(struct lookup *l)
 /* Fills targets, from SRV where there is any. False: waits. */
 static bool find_targets(struct lookup *l)
 {
-    char service[NAME_MAX_LEN + 1];
-    struct entry *e = NULL;
+    char service[DNS_NAME_LEN + 1];
+    struct dns_entry *e = NULL;
     service_name(l, l->transport, service);
     if (l->service[0] != '\0') memcpy(service, l->service, sizeof service);
-    enum err err = entry_get(l->d, ENTRY_SERVICES, service, &e);
-    if (err == ERR_OK && e->pending) {
-        list_append(&e->waiters, &l->wait);
+    enum err err = ERR_OK;
+    if (!is_known(l, DNS_SERVICES, service, &e, &err)) {
         ask_ahead(l->d, l->host.name); /* mostly there is no SRV, and then its addresses are there already */
         return false;
     }
-    if (err == ERR_OK) err = e->answer.services.err;
     if (err == ERR_OK) {
         use_services(l, &e->answer.services);
         return true;
@@ -461,20 +261,16 @@ static void lookup_run(struct lookup *l)
     if (l->done_any != NULL && !l->chosen && !choose_transport(l)) return;
     if (l->target_count == 0) {
         if (!find_targets(l)) return;
-        l->err = l->d->closing ? ERR_CLOSED : ERR_NOTFOUND;
+        l->err = l->d->cache.closing ? ERR_CLOSED : ERR_NOTFOUND;
         /* All at once, so that the walk waits for the slowest only. */
         for (size_t i = 1; i < l->target_count; i++)
             ask_ahead(l->d, l->targets[i].name);
     }
     while (l->next < l->target_count && l->found_count < ADDRESSES_MAX) {
         const struct target *target = &l->targets[l->next];
-        struct entry *e = NULL;
-        enum err err = entry_get(l->d, ENTRY_ADDRESSES, target->name, &e);
-        if (err == ERR_OK && e->pending) {
-            list_append(&e->waiters, &l->wait);
-            return;
-        }
-        if (err == ERR_OK) err = e->answer.addresses.err;
+        struct dns_entry *e = NULL;
+        enum err err = ERR_OK;
+        if (!is_known(l, DNS_ADDRESSES, target->name, &e, &err)) return;
         if (err == ERR_OK) {
             use_addresses(l, &e->answer.addresses, target->port);
         } else {
@@ -489,12 +285,12 @@ static void lookup_run(struct lookup *l)
 static struct lookup *lookup_new(struct dns *d, struct slice host, uint16_t port, enum err *err)
 {
     if (!host_valid(host)) {
-        count(d, DC_refused_name);
+        dns_count(&d->cache, DC_refused_name);
         *err = ERR_SYNTAX;
         return NULL;
     }
     if (d->lookup_count >= LOOKUPS_MAX) {
-        count(d, DC_refused_full);
+        dns_count(&d->cache, DC_refused_full);
         *err = ERR_FULL;
         return NULL;
     }
@@ -515,10 +311,10 @@ enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_
 {
     union sock_address literal;
     enum err err = ERR_OK;
-    if (d->closing) return ERR_CLOSED;
-    count(d, DC_lookups);
+    if (d->cache.closing) return ERR_CLOSED;
+    dns_count(&d->cache, DC_lookups);
     if (sock_address_parse(host, port != 0 ? port : sip_default_port(transport), &literal) == ERR_OK) {
-        count(d, DC_literals);
+        dns_count(&d->cache, DC_literals);
         done(ctx, ERR_OK, &literal, 1);
         return ERR_OK;
     }
@@ -538,8 +334,8 @@ enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_
 enum err dns_resolve_any(struct dns *d, struct slice host, unsigned offered, dns_done_any done, void *ctx)
 {
     enum err err = ERR_OK;
-    if (d->closing) return ERR_CLOSED;
-    count(d, DC_lookups);
+    if (d->cache.closing) return ERR_CLOSED;
+    dns_count(&d->cache, DC_lookups);
     struct lookup *l = lookup_new(d, host, 0, &err);
     if (l == NULL) return err;
     l->done_any = done;
@@ -551,14 +347,9 @@ enum err dns_resolve_any(struct dns *d, struct slice host, unsigned offered, dns
 
 /* ---- life ---- */
 
-static void dns_free(struct dns *d)
+static void on_ready(struct list_node *waiter)
 {
-    struct map_walk walk = {0};
-    struct map_node *n = NULL;
-    while ((n = map_walk(&d->entries, &walk)) != NULL)
-        free(CONTAINER_OF(n, struct entry, node));
-    map_fini(&d->entries);
-    free(d);
+    lookup_run(CONTAINER_OF(waiter, struct lookup, wait));
 }
 
 enum err dns_open_at(uv_loop_t *loop, const struct log *log, const char *servers, struct dns **out)
@@ -566,15 +357,12 @@ enum err dns_open_at(uv_loop_t *loop, const struct log *log, const char *servers
     uint64_t seed[2];
     struct dns *d = calloc(1, sizeof *d);
     if (d == NULL) return ERR_NOMEM;
-    d->loop = loop;
-    d->log = log;
-    list_init(&d->lru);
-    d->table = (struct counter_table){"dns", counter_names, d->counts, DC_COUNT};
+    d->cache.loop = loop;
+    d->cache.log = log;
+    d->cache.on_ready = on_ready;
     enum err err = uv_random(NULL, NULL, seed, sizeof seed, 0, NULL) == 0 ? ERR_OK : ERR_IO;
-    if (err == ERR_OK) err = map_init(&d->entries, 64, seed[0]);
-    if (err == ERR_OK) err = dns_channel_open(loop, servers, &d->channel);
+    if (err == ERR_OK) err = dns_cache_open(&d->cache, servers, seed[0]);
     if (err != ERR_OK) {
-        map_fini(&d->entries);
         free(d);
         return err;
     }
@@ -588,26 +376,25 @@ enum err dns_open(uv_loop_t *loop, const struct log *log, struct dns **out)
     return dns_open_at(loop, log, NULL, out);
 }
 
-static void on_channel_closed(void *ctx)
+static void on_cache_closed(void *ctx)
 {
     struct dns *d = ctx;
     void (*closed)(void *closed_ctx) = d->closed;
     void *closed_ctx = d->closed_ctx;
     ASSERT(d->lookup_count == 0);
-    dns_free(d);
+    dns_cache_fini(&d->cache);
+    free(d);
     if (closed != NULL) closed(closed_ctx);
 }
 
 void dns_close(struct dns *d, void (*closed)(void *ctx), void *ctx)
 {
-    ASSERT(!d->closing);
-    d->closing = true;
     d->closed = closed;
     d->closed_ctx = ctx;
-    dns_channel_close(d->channel, on_channel_closed, d);
+    dns_cache_close(&d->cache, on_cache_closed, d);
 }
 
 const struct counter_table *dns_counters(const struct dns *d)
 {
-    return &d->table;
+    return &d->cache.table;
 }

@@ -1,5 +1,5 @@
 /* dns_channel: questions to DNS servers and /etc/hosts through c-ares on the loop. No cache and no order of preference:
- * dns.c has them. */
+ * dns_cache.c and dns.c have them. */
 #ifndef TANDEM_EDGE_DNS_CHANNEL_H
 #define TANDEM_EDGE_DNS_CHANNEL_H
 
