@@ -1,32 +1,9 @@
 /* Names against a small DNS server on the same loop: what is asked, in which order the answers come, and what the cache
  * spares. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <arpa/inet.h>
-#include <arpa/nameser.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "dns_kit.h"
 #include "node/edge/transport.h"
 
 #define PATIENCE_MS 30000
-#define PACKET_MAX 1024
-
-/* ---- the server ---- */
-
-struct record {
-    const char *name;
-    uint16_t type;
-    uint32_t ttl_s;
-    const char *address; /* A, AAAA; NAPTR: its flag and service, with order and preference in the next two */
-    uint16_t priority, weight, port; /* SRV */
-    const char *target;
-};
 
 static const struct record zone[] = {
     {"pbx.test", ns_t_a, 3600, "192.0.2.10", 0, 0, 0, NULL},
@@ -72,145 +49,16 @@ static const struct record zone[] = {
     {"_sip._udp.fair.test", ns_t_srv, 3600, NULL, 10, 25, 5082, "two.srv.test"},
 };
 
+/* ---- the kit ---- */
+
 struct kit {
     uv_loop_t loop;
     uv_timer_t patience;
-    uv_udp_t server;
-    uv_udp_send_t dummy;
-    char at[64]; /* "127.0.0.1:12345" */
-    bool silent;
-    bool broken; /* answers are cut off */
-    size_t questions;
-    size_t srv_questions;
+    struct dns_server server;
     bool late;
     bool closed;
     struct dns *dns;
-    char in[PACKET_MAX];
 };
-
-struct packet {
-    unsigned char p[PACKET_MAX];
-    size_t n;
-};
-
-static void put(struct packet *o, const void *data, size_t n)
-{
-    assert_true(o->n + n <= sizeof o->p);
-    memcpy(o->p + o->n, data, n);
-    o->n += n;
-}
-
-static void put16(struct packet *o, unsigned v)
-{
-    unsigned char b[2] = {(unsigned char)(v >> 8), (unsigned char)v};
-    put(o, b, 2);
-}
-
-static void put_name(struct packet *o, const char *name)
-{
-    while (*name != '\0' && strcmp(name, ".") != 0) {
-        size_t n = strcspn(name, ".");
-        unsigned char len = (unsigned char)n;
-        put(o, &len, 1);
-        put(o, name, n);
-        name += n + (name[n] == '.');
-    }
-    put(o, "", 1);
-}
-
-static void put_record(struct packet *o, const struct record *r)
-{
-    struct packet data = {.n = 0};
-    unsigned char address[16];
-    if (r->type == ns_t_srv) {
-        put16(&data, r->priority);
-        put16(&data, r->weight);
-        put16(&data, r->port);
-        put_name(&data, r->target);
-    } else if (r->type == ns_t_naptr) {
-        put16(&data, r->priority);
-        put16(&data, r->weight);
-        const char flag[] = {r->address[0], '\0'};
-        const char *const texts[] = {flag, r->address + 2, r->target[0] == '\0' ? "!^.*$!sip:x@y!" : ""};
-        for (size_t i = 0; i < 3; i++) {
-            unsigned char len = (unsigned char)strlen(texts[i]);
-            put(&data, &len, 1);
-            put(&data, texts[i], len);
-        }
-        put_name(&data, r->target);
-    } else {
-        assert_int_equal(inet_pton(r->type == ns_t_a ? AF_INET : AF_INET6, r->address, address), 1);
-        put(&data, address, r->type == ns_t_a ? 4 : 16);
-    }
-    put16(o, 0xc00c); /* the question's name */
-    put16(o, r->type);
-    put16(o, ns_c_in);
-    put16(o, r->ttl_s >> 16);
-    put16(o, r->ttl_s & 0xffff);
-    put16(o, (unsigned)data.n);
-    put(o, data.p, data.n);
-}
-
-/* The name in a question, as text; returns what follows it. */
-static const unsigned char *get_name(const unsigned char *p, char out[256])
-{
-    size_t n = 0;
-    while (*p != 0) {
-        if (n > 0) out[n++] = '.';
-        memcpy(out + n, p + 1, *p);
-        n += *p;
-        p += *p + 1;
-    }
-    out[n] = '\0';
-    return p + 1;
-}
-
-static void answer(struct kit *k, const unsigned char *in, struct packet *o)
-{
-    char name[256];
-    const unsigned char *rest = get_name(in + 12, name);
-    unsigned type = (unsigned)rest[0] << 8 | rest[1];
-    unsigned answers = 0;
-    bool known = false;
-    k->questions++;
-    k->srv_questions += type == ns_t_srv;
-    for (size_t i = 0; i < sizeof zone / sizeof zone[0]; i++) {
-        if (strcasecmp(zone[i].name, name) != 0) continue;
-        known = true;
-        answers += zone[i].type == type;
-    }
-    put(o, in, 2);
-    put16(o, known ? 0x8180 : 0x8183); /* an answer: no error, or no such name */
-    put16(o, 1);
-    put16(o, answers);
-    put16(o, 0);
-    put16(o, 0);
-    put(o, in + 12, (size_t)(rest + 4 - (in + 12)));
-    for (size_t i = 0; i < sizeof zone / sizeof zone[0]; i++) {
-        if (strcasecmp(zone[i].name, name) == 0 && zone[i].type == type) put_record(o, &zone[i]);
-    }
-    if (k->broken && answers > 0) o->n -= 3;
-}
-
-static void on_server_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct kit *k = handle->data;
-    (void)suggested;
-    *buf = uv_buf_init(k->in, sizeof k->in);
-}
-
-static void on_question(uv_udp_t *server, ssize_t n, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
-{
-    struct kit *k = server->data;
-    struct packet o = {.n = 0};
-    (void)flags;
-    if (n < 17 || from == NULL || k->silent) return;
-    answer(k, (const unsigned char *)buf->base, &o);
-    uv_buf_t out = uv_buf_init((char *)o.p, (unsigned)o.n);
-    assert_true(uv_udp_try_send(server, &out, 1, from) > 0);
-}
-
-/* ---- the kit ---- */
 
 static void on_late(uv_timer_t *timer)
 {
@@ -235,18 +83,12 @@ static void turn_until(struct kit *k, const bool *done)
 
 static void kit_open(struct kit *k)
 {
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int len = sizeof any;
     memset(k, 0, sizeof *k);
     assert_int_equal(uv_loop_init(&k->loop), 0);
     assert_int_equal(uv_timer_init(&k->loop, &k->patience), 0);
-    assert_int_equal(uv_udp_init(&k->loop, &k->server), 0);
-    k->patience.data = k->server.data = k;
-    assert_int_equal(uv_udp_bind(&k->server, (const struct sockaddr *)&any, 0), 0);
-    assert_int_equal(uv_udp_getsockname(&k->server, (struct sockaddr *)&any, &len), 0);
-    assert_int_equal(uv_udp_recv_start(&k->server, on_server_alloc, on_question), 0);
-    (void)snprintf(k->at, sizeof k->at, "127.0.0.1:%u", (unsigned)ntohs(any.sin_port));
-    assert_int_equal(dns_open_at(&k->loop, NULL, k->at, &k->dns), ERR_OK);
+    k->patience.data = k;
+    dns_server_open(&k->server, &k->loop, zone, sizeof zone / sizeof zone[0]);
+    assert_int_equal(dns_open_at(&k->loop, NULL, k->server.at, &k->dns), ERR_OK);
 }
 
 static void kit_close(struct kit *k)
@@ -256,7 +98,7 @@ static void kit_close(struct kit *k)
         turn_until(k, &k->closed);
     }
     uv_close((uv_handle_t *)&k->patience, NULL);
-    uv_close((uv_handle_t *)&k->server, NULL);
+    dns_server_close(&k->server);
     while (uv_run(&k->loop, UV_RUN_DEFAULT) != 0)
         continue;
     assert_int_equal(uv_loop_close(&k->loop), 0);
@@ -403,11 +245,11 @@ static void test_transports(void **state)
             if (strcmp(a.r.text, rows[i].addresses) != 0) fail_msg("row %zu: %s", i, a.r.text);
             assert_int_equal(a.r.err, rows[i].addresses[0] != '\0' ? ERR_OK : ERR_NOTFOUND);
             if (a.transport != rows[i].transport) fail_msg("row %zu: transport %d", i, (int)a.transport);
-            size_t asked = k.questions;
+            size_t asked = k.server.questions;
             a = (struct any_result){.r = {.k = &k}};
             assert_int_equal(dns_resolve_any(k.dns, slice_of(rows[i].host), rows[i].offered, on_any, &a), ERR_OK);
             turn_until(&k, &a.r.done);
-            assert_int_equal(k.questions, asked); /* from the cache */
+            assert_int_equal(k.server.questions, asked); /* from the cache */
         }
         kit_close(&k);
     }
@@ -432,7 +274,7 @@ static void test_bad_names(void **state)
     longest[LIMIT_HOST] = '\0'; /* a label too long for DNS: the question is never sent */
     r = resolve(&k, longest, 5060, PLAN_UDP);
     assert_int_equal(r.err, ERR_NOTFOUND);
-    assert_int_equal(k.questions, 0);
+    assert_int_equal(k.server.questions, 0);
     kit_close(&k);
 }
 
@@ -442,30 +284,30 @@ static void test_cache(void **state)
     (void)state;
     kit_open(&k);
     (void)resolve(&k, "srv.test", 0, PLAN_UDP);
-    size_t questions = k.questions;
+    size_t questions = k.server.questions;
     assert_int_equal(questions, 1 + 3 * 2); /* SRV; A and AAAA of the host and of both targets */
     struct result r = {.k = &k};
     assert_int_equal(dns_resolve(k.dns, SLICE("SRV.test"), 0, PLAN_UDP, on_resolved, &r), ERR_OK);
     assert_true(r.done); /* at once */
     assert_string_equal(r.text, "192.0.2.1:5081 192.0.2.2:5082");
-    assert_int_equal(k.questions, questions);
+    assert_int_equal(k.server.questions, questions);
 
     /* What does not exist is remembered, too. */
     (void)resolve(&k, "missing.test", 5060, PLAN_UDP);
-    questions = k.questions;
+    questions = k.server.questions;
     (void)resolve(&k, "missing.test", 5060, PLAN_UDP);
-    assert_int_equal(k.questions, questions);
+    assert_int_equal(k.server.questions, questions);
 
     /* An answer of TTL 0 is good for a second, not for ever. Until the loop runs, its time is ours to set. */
     (void)resolve(&k, "short.test", 5060, PLAN_UDP);
     (void)resolve(&k, "pbx.test", 5060, PLAN_UDP);
-    questions = k.questions;
+    questions = k.server.questions;
     k.loop.time += 2000;
     (void)resolve(&k, "pbx.test", 5060, PLAN_UDP);
-    assert_int_equal(k.questions, questions);
+    assert_int_equal(k.server.questions, questions);
     k.loop.time += 2000;
     (void)resolve(&k, "short.test", 5060, PLAN_UDP);
-    assert_int_equal(k.questions, questions + 2);
+    assert_int_equal(k.server.questions, questions + 2);
     kit_close(&k);
 }
 
@@ -485,8 +327,8 @@ static void test_together(void **state)
         turn_until(&k, &results[i].done);
         assert_string_equal(results[i].text, "192.0.2.1:5081 192.0.2.2:5082");
     }
-    assert_int_equal(k.questions, 7);
-    assert_int_equal(k.srv_questions, 1);
+    assert_int_equal(k.server.questions, 7);
+    assert_int_equal(k.server.srv_questions, 1);
     kit_close(&k);
 }
 
@@ -538,9 +380,9 @@ static void test_outage(void **state)
     struct kit k;
     (void)state;
     kit_open(&k);
-    k.broken = true;
+    k.server.broken = true;
     assert_int_equal(resolve(&k, "pbx.test", 5060, PLAN_UDP).err == ERR_OK, 0);
-    k.silent = true;
+    k.server.silent = true;
     struct result r = {.k = &k};
     uint64_t before = uv_hrtime();
     assert_int_equal(dns_resolve(k.dns, SLICE("srv.test"), 5060, PLAN_UDP, on_resolved, &r), ERR_OK);
@@ -562,7 +404,7 @@ static void test_close(void **state)
     struct kit k;
     (void)state;
     kit_open(&k);
-    k.silent = true;
+    k.server.silent = true;
     struct result a = {.k = &k};
     struct result b = {.k = &k};
     assert_int_equal(dns_resolve(k.dns, SLICE("srv.test"), 0, PLAN_UDP, on_resolved, &a), ERR_OK);

@@ -1,8 +1,6 @@
 /* Probing over real sockets: what is asked, what counts as an answer, and what calls find out. */
 #include "call_kit.h"
-
-#include <arpa/nameser.h>
-
+#include "dns_kit.h"
 #include "node/edge/edge_internal.h"
 
 #define PROBE_MS 100
@@ -218,80 +216,38 @@ static void no_longer_probed(void **state)
     assert_true(slice_is(t.reason, ""));
 }
 
-/* A DNS server that knows two targets of equal weight for the UDP service of every name, and one address for every
- * host. */
-struct names {
-    int fd;
-    uint16_t ports[2];
-    bool closed;
-};
+static struct dns_server server;
 
-static void add_target(unsigned char **at, uint16_t port)
+static int close_with_server(void **state)
 {
-    static const unsigned char head[] = {0xc0, 0x0c, 0, ns_t_srv, 0, ns_c_in, 0, 0, 14, 16, 0, 12, 0, 10, 0, 0};
-    static const unsigned char host[] = "\004host";
-    memcpy(*at, head, sizeof head);
-    *at += sizeof head;
-    *(*at)++ = (unsigned char)(port >> 8);
-    *(*at)++ = (unsigned char)port;
-    memcpy(*at, host, sizeof host);
-    *at += sizeof host;
+    dns_server_close(&server);
+    return world_close(state);
 }
 
-static void answer_name(struct names *n)
+static void dns_is_closed(void *ctx)
 {
-    static const unsigned char address[] = {0xc0, 0x0c, 0, ns_t_a, 0, ns_c_in, 0, 0, 14, 16, 0, 4, 127, 0, 0, 1};
-    unsigned char m[512];
-    struct sockaddr_in from;
-    socklen_t len = sizeof from;
-    ssize_t got = recvfrom(n->fd, m, 256, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
-    if (got <= 0) return;
-    unsigned char *at = m + got;
-    unsigned type = at[-3];
-    m[2] = 0x81;
-    m[3] = 0x80;
-    m[7] = type == ns_t_srv ? 2 : type == ns_t_a ? 1 : 0;
-    for (size_t i = 0; type == ns_t_srv && i < 2; i++)
-        add_target(&at, n->ports[i]);
-    if (type == ns_t_a) {
-        memcpy(at, address, sizeof address);
-        at += sizeof address;
-    }
-    assert_true(sendto(n->fd, m, (size_t)(at - m), 0, (struct sockaddr *)&from, len) > 0);
-}
-
-static void names_closed(void *ctx)
-{
-    struct names *n = ctx;
-    n->closed = true;
-}
-
-static void names_open(struct names *n, struct world *w)
-{
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof any;
-    char server[32];
-    *n = (struct names){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), .ports = {w->b.port, w->c.port}};
-    assert_int_equal(bind(n->fd, (struct sockaddr *)&any, sizeof any), 0);
-    assert_int_equal(getsockname(n->fd, (struct sockaddr *)&any, &len), 0);
-    (void)snprintf(server, sizeof server, "127.0.0.1:%u", (unsigned)ntohs(any.sin_port));
-    dns_close(w->n.edge->dns, names_closed, n);
-    assert_int_equal(dns_open_at(w->n.edge->loop, NULL, server, &w->n.edge->dns), ERR_OK);
+    *(bool *)ctx = true;
 }
 
 /* One of the targets of a name is enough, in whatever order DNS has them each time. */
 static void one_of_two_targets(void **state)
 {
     struct world *w = *state;
-    struct names n;
+    const struct record zone[] = {
+        {"_sip._udp.pbx.test", ns_t_srv, 3600, NULL, 10, 0, w->b.port, "host.test"},
+        {"_sip._udp.pbx.test", ns_t_srv, 3600, NULL, 10, 0, w->c.port, "host.test"},
+        {"host.test", ns_t_a, 3600, "127.0.0.1", 0, 0, 0, NULL},
+    };
+    bool closed = false;
     struct edge_trunk t = {.trunk = SLICE("factory"), .address = SLICE("pbx.test"), .probe_ms = PROBE_MS};
-    names_open(&n, w);
+    dns_server_open(&server, w->n.edge->loop, zone, sizeof zone / sizeof zone[0]);
+    dns_close(w->n.edge->dns, dns_is_closed, &closed);
+    assert_int_equal(dns_open_at(w->n.edge->loop, NULL, server.at, &w->n.edge->dns), ERR_OK);
     for (unsigned round = 1; round <= 2; round++) {
         if (round == 2) ua_close(&w->c); /* the first time it says that it cannot, then it is not there */
         assert_int_equal(edge_trunks_set(w->n.edge, &t, 1), ERR_OK);
         uint64_t end = kit_ms() + KIT_PATIENCE_MS;
         while (kit_count(&w->n, "prober", "answers") < round * 20) {
-            answer_name(&n);
             if (ua_receive(&w->b)) ua_reply(&w->b, 200, "");
             if (round == 1 && ua_receive(&w->c)) ua_reply(&w->c, 503, "");
             kit_turn(&w->k, w->b.fd);
@@ -301,8 +257,7 @@ static void one_of_two_targets(void **state)
         assert_int_equal(edge_trunks_set(w->n.edge, NULL, 0), ERR_OK);
     }
     ua_open(&w->c);
-    assert_true(n.closed);
-    (void)close(n.fd);
+    assert_true(closed);
 }
 
 int main(void)
@@ -316,7 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(not_probed, world_open, world_close),
         cmocka_unit_test_setup_teardown(lists, world_open, world_close),
         cmocka_unit_test_setup_teardown(names, world_open, world_close),
-        cmocka_unit_test_setup_teardown(one_of_two_targets, world_open, world_close),
+        cmocka_unit_test_setup_teardown(one_of_two_targets, world_open, close_with_server),
         cmocka_unit_test_setup_teardown(no_longer_probed, world_open, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
