@@ -97,4 +97,21 @@ static inline void call_up(struct world *w, char *routes, size_t size)
     ua_expect(&w->k, &w->b, "ACK");
 }
 
+/* b is a proxy outside that does not stay on the way: it sends the INVITE that it received back to us, for this user,
+ * and the target, c, answers with these lines. w->a has the 200. */
+static inline void spiral_to_c(struct world *w, const char *user, const char *lines)
+{
+    w->n.trunk_port = w->b.port;
+    ua_send(&w->b, w->n.port,
+            "INVITE sip:%s@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs1\r\n%s", user,
+            w->n.port, w->b.port, strstr(w->b.in, "\r\n") + 2);
+    ua_expect(&w->k, &w->c, "INVITE");
+    assert_int_equal(edge_load(w->n.edge).calls, 2);
+    ua_reply(&w->c, 200, lines);
+    ua_expect_code(&w->k, &w->b, 200);
+    const char *rest = strstr(strstr(w->b.in, "Via:"), "\r\n") + 2; /* its own Via goes */
+    ua_send(&w->b, w->n.port, "SIP/2.0 200 OK\r\n%s", rest);
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
 #endif

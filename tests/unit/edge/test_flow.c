@@ -122,23 +122,13 @@ static void after_a_spiral(void **state)
     char routes[2048];
     ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
     ua_expect(&w->k, &w->b, "INVITE");
-    w->n.trunk_port = w->b.port;
     w->n.target_count = 0;
     (void)kit_target(&w->n, "account/6002", w->c.port);
     (void)snprintf(w->n.texts[0][0], sizeof w->n.texts[0][0], "sip:6002@10.2.2.2:5060");
     (void)snprintf(w->n.texts[0][1], sizeof w->n.texts[0][1], "udp:127.0.0.1:%u", w->c.port);
     w->n.hops[0][0].request_uri = slice_of(w->n.texts[0][0]);
     w->n.hops[0][0].received = slice_of(w->n.texts[0][1]);
-    const char *rest = strstr(w->b.in, "\r\n") + 2;
-    ua_send(&w->b, w->n.port,
-            "INVITE sip:6002@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs1\r\n%s", w->n.port,
-            w->b.port, rest);
-    ua_expect(&w->k, &w->c, "INVITE");
-    ua_reply(&w->c, 200, INSIDE_B);
-    ua_expect_code(&w->k, &w->b, 200);
-    rest = strstr(strstr(w->b.in, "Via:"), "\r\n") + 2; /* its own Via goes */
-    ua_send(&w->b, w->n.port, "SIP/2.0 200 OK\r\n%s", rest);
-    ua_expect_code(&w->k, &w->a, 200);
+    spiral_to_c(w, "6002", INSIDE_B);
     ua_route_set(&w->a.v, true, routes, sizeof routes);
     phone_sends(&w->a, &w->n, "ACK", "sip:6002@10.2.2.2:5060", "k1", CALLER, CALLEE, routes);
     ua_expect(&w->k, &w->c, "ACK");

@@ -39,6 +39,30 @@ static void stops_ringing(struct world *w, struct ua *u)
     ua_expect(&w->k, u, "ACK");
 }
 
+#define OTHER "<sip:8123@example.org>;tag=other"
+
+/* The 200 of c, whose tag is not b's. The caller frees it. */
+static struct buf other_answer(struct world *w)
+{
+    struct buf b = {0};
+    assert_int_equal(sip_response_build(&w->c.kept_v, 200, SLICE(""), SLICE("other"), SLICE(""), 0,
+                                        slice_of(contact_line(&w->c)), &b),
+                     ERR_OK);
+    return b;
+}
+
+/* The caller ends its dialog with the callee u, by the routes of what it received. */
+static void hangs_up(struct world *w, struct ua *u, const char *to, const char *branch, const struct sip_view *received)
+{
+    char routes[512];
+    char uri[64];
+    ua_route_set(received, true, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", u->port);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "BYE", .branch = branch, .uri = uri, .to = to, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, u, "BYE");
+}
+
 static void the_first_answer_wins(void **state)
 {
     struct world *w = *state;
@@ -58,36 +82,19 @@ static void both_answer(void **state)
     ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
     ua_expect_code(&w->k, &w->a, 200);
     ua_expect(&w->k, &w->c, "CANCEL");
-    struct buf b = {0};
-    assert_int_equal(sip_response_build(&w->c.kept_v, 200, SLICE(""), SLICE("other"), SLICE(""), 0,
-                                        slice_of(contact_line(&w->c)), &b),
-                     ERR_OK);
+    struct buf b = other_answer(w);
     for (int again = 0; again < 2; again++) { /* it is repeated until the caller's ACK */
         ua_send_bytes(&w->c, w->n.port, b.p, b.n);
         ua_expect_code(&w->k, &w->a, 200);
     }
     buf_fini(&b);
     /* The call ends with the last of its dialogs, in either order. */
-    char routes[512];
-    char uri[64];
-    ua_route_set(&w->a.v, true, routes, sizeof routes);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
-    struct request bye = {.method = "BYE",
-                          .branch = "b1",
-                          .uri = uri,
-                          .to = "<sip:8123@example.org>;tag=other",
-                          .cseq = 2,
-                          .lines = routes};
-    ua_request(&w->a, &w->n, &bye);
-    ua_expect(&w->k, &w->c, "BYE");
+    ua_keep(&w->a);
+    hangs_up(w, &w->c, OTHER, "b1", &w->a.kept_v);
     ua_reply(&w->c, 200, "");
     ua_expect_code(&w->k, &w->a, 200);
     assert_int_equal(edge_load(w->n.edge).calls, 1);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
-    bye.branch = "b2";
-    bye.to = CALLEE;
-    ua_request(&w->a, &w->n, &bye);
-    ua_expect(&w->k, &w->b, "BYE");
+    hangs_up(w, &w->b, CALLEE, "b2", &w->a.kept_v);
     assert_int_equal(edge_load(w->n.edge).calls, 0);
 }
 
@@ -95,43 +102,25 @@ static void both_answer(void **state)
 static void an_answer_behind_its_bye(void **state)
 {
     struct world *w = *state;
-    char routes[512];
-    char uri[64];
-    struct buf b = {0};
     both_ring(w, NULL);
     ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
     ua_expect_code(&w->k, &w->a, 200);
     ua_expect(&w->k, &w->c, "CANCEL");
-    assert_int_equal(sip_response_build(&w->c.kept_v, 200, SLICE(""), SLICE("other"), SLICE(""), 0,
-                                        slice_of(contact_line(&w->c)), &b),
-                     ERR_OK);
+    struct buf b = other_answer(w);
     ua_send_bytes(&w->c, w->n.port, b.p, b.n);
     ua_expect_code(&w->k, &w->a, 200);
-    ua_route_set(&w->a.v, true, routes, sizeof routes);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
-    struct request bye = {.method = "BYE",
-                          .branch = "b1",
-                          .uri = uri,
-                          .to = "<sip:8123@example.org>;tag=other",
-                          .cseq = 2,
-                          .lines = routes};
-    ua_request(&w->a, &w->n, &bye);
-    ua_expect(&w->k, &w->c, "BYE");
+    ua_keep(&w->a);
+    hangs_up(w, &w->c, OTHER, "b1", &w->a.kept_v);
     ua_send_bytes(&w->c, w->n.port, b.p, b.n);
     ua_expect_code(&w->k, &w->a, 200);
     buf_fini(&b);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
-    bye.branch = "b2";
-    bye.to = CALLEE;
-    ua_request(&w->a, &w->n, &bye);
-    ua_expect(&w->k, &w->b, "BYE");
+    hangs_up(w, &w->b, CALLEE, "b2", &w->a.kept_v);
     assert_int_equal(edge_load(w->n.edge).calls, 0);
 }
 
-/* A proxy before us forked the call: both of its branches come here, each with a record of its own. */
-static void forked_before_us(void **state)
+/* A proxy before us forked the call: both of its branches come here, and both ring. */
+static void two_calls_ring(struct world *w)
 {
-    struct world *w = *state;
     char uri[64];
     invite(w, NULL);
     ua_expect(&w->k, &w->b, "INVITE");
@@ -145,7 +134,14 @@ static void forked_before_us(void **state)
     ua_reply(&w->c, 180, "");
     ua_expect_code(&w->k, &w->a, 180);
     assert_int_equal(edge_load(w->n.edge).calls, 2);
+}
+
+/* Each has a record of its own, which the other one's end does not concern. */
+static void forked_before_us(void **state)
+{
+    struct world *w = *state;
     char lines[128];
+    two_calls_ring(w);
     (void)snprintf(lines, sizeof lines, "%sSession-Expires: 1\r\n", contact_line(&w->b));
     ua_answer(&w->b, &w->b.kept_v, 200, lines);
     ua_expect_code(&w->k, &w->a, 200);
@@ -162,24 +158,10 @@ static void forked_before_us(void **state)
 static void forked_before_us_and_ended(void **state)
 {
     struct world *w = *state;
-    char routes[512];
-    char uri[64];
-    invite(w, NULL);
-    ua_expect(&w->k, &w->b, "INVITE");
-    ua_keep(&w->b);
-    w->n.target_count = 0;
-    (void)kit_target(&w->n, "trunk/second", w->c.port);
-    (void)snprintf(uri, sizeof uri, "sip:8124@127.0.0.1:%u", w->n.port);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i2", .uri = uri});
-    ua_expect(&w->k, &w->c, "INVITE");
+    two_calls_ring(w);
     ua_answer(&w->b, &w->b.kept_v, 200, contact_line(&w->b));
     ua_expect_code(&w->k, &w->a, 200);
-    ua_route_set(&w->a.v, true, routes, sizeof routes);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
-    ua_request(
-        &w->a, &w->n,
-        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
-    ua_expect(&w->k, &w->b, "BYE");
+    hangs_up(w, &w->b, CALLEE, "b1", &w->a.v);
     assert_int_equal(edge_load(w->n.edge).calls, 1);
     assert_string_equal(w->n.reports[w->n.report_count - 1].target, "trunk/factory");
 }
@@ -189,31 +171,12 @@ static void forked_before_us_and_ended(void **state)
 static void a_spiral_ends(void **state)
 {
     struct world *w = *state;
-    char routes[512];
-    char uri[64];
     invite(w, NULL);
     ua_expect(&w->k, &w->b, "INVITE");
-    ua_keep(&w->b);
-    w->n.trunk_port = w->b.port;
     w->n.target_count = 0;
     (void)kit_target(&w->n, "trunk/last", w->c.port);
-    const char *rest = strstr(w->b.in, "\r\n") + 2;
-    ua_send(&w->b, w->n.port,
-            "INVITE sip:8124@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs1\r\n%s", w->n.port,
-            w->b.port, rest);
-    ua_expect(&w->k, &w->c, "INVITE");
-    assert_int_equal(edge_load(w->n.edge).calls, 2);
-    ua_reply(&w->c, 200, contact_line(&w->c));
-    ua_expect_code(&w->k, &w->b, 200);
-    rest = strstr(strstr(w->b.in, "Via:"), "\r\n") + 2; /* its own Via goes */
-    ua_send(&w->b, w->n.port, "SIP/2.0 200 OK\r\n%s", rest);
-    ua_expect_code(&w->k, &w->a, 200);
-    ua_route_set(&w->a.v, true, routes, sizeof routes);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
-    ua_request(
-        &w->a, &w->n,
-        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
-    ua_expect(&w->k, &w->c, "BYE");
+    spiral_to_c(w, "8124", contact_line(&w->c));
+    hangs_up(w, &w->c, CALLEE, "b1", &w->a.v);
     assert_int_equal(edge_load(w->n.edge).calls, 0);
 }
 
@@ -221,15 +184,8 @@ static void a_spiral_ends(void **state)
 static void an_early_bye(void **state)
 {
     struct world *w = *state;
-    char routes[512];
-    char uri[64];
     both_ring(w, NULL);
-    ua_route_set(&w->b.kept_v, true, routes, sizeof routes);
-    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
-    ua_request(
-        &w->a, &w->n,
-        &(struct request){.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes});
-    ua_expect(&w->k, &w->b, "BYE");
+    hangs_up(w, &w->b, CALLEE, "b1", &w->b.kept_v);
     assert_int_equal(edge_load(w->n.edge).calls, 1);
     ua_answer(&w->b, &w->b.kept_v, 487, "");
     ua_expect(&w->k, &w->b, "ACK");
