@@ -65,6 +65,25 @@ static void as_many_are_not_the_same(void **state)
     drive_close(&d);
 }
 
+/* A message of n2's earlier life comes behind those of its present one: it is asked once more, and not believed. */
+static void an_earlier_life_does_not_speak_for_a_later(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    drive_join(&d, "n2");
+    struct member_note self = note_of("n2", MEMBER_ALIVE);
+    self.incarnation++;
+    struct repl_message now = heartbeat_of(&d, &self, 1);
+    now.heartbeat.incarnation = self.incarnation;
+    assert_int_equal(drive_message(&d, "n2", now), ERR_OK);
+    assert_true(view_of(&d, "n2").in_step);
+    assert_int_equal(beat_with(&d, 0, true), ERR_OK);
+    assert_true(view_of(&d, "n2").in_step);
+    drive_tick(&d, REPL_OVERTAKEN_MS);
+    assert_true(sent(&d, "n2", REPL_HEARTBEAT)->heartbeat.answer);
+    drive_close(&d);
+}
+
 static void how_much_of_our_state_is_lacking(void **state)
 {
     (void)state;
@@ -112,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(how_far_behind_and_since_when),
         cmocka_unit_test(as_many_are_not_the_same),
+        cmocka_unit_test(an_earlier_life_does_not_speak_for_a_later),
         cmocka_unit_test(how_much_of_our_state_is_lacking),
         cmocka_unit_test(since_when_survives_a_restart),
     };
