@@ -99,6 +99,7 @@ enum err repl_changes_local_stored(struct repl *r, const struct repl_event *ev)
     struct changes *c = &r->changes;
     struct local_change *l = local_first(c);
     if (l == NULL || l->state != LOCAL_STORING || l->batch->token != ev->token) return ERR_NOTFOUND;
+    r->scan = true; /* there may be something to forget; where nobody is linked nothing else would have us look */
     if (ev->type == REPL_EV_STORE_FAILED) {
         l->state = LOCAL_FAILED;
         l->err = ev->err != ERR_OK ? ev->err : ERR_IO;

@@ -109,6 +109,21 @@ static void alone_it_forgets_when_the_plan_has_settled(void **state)
     drive_close(&d);
 }
 
+static void alone_it_forgets_what_is_deleted_later(void **state)
+{
+    (void)state;
+    struct drive d = fresh();
+    assert_int_equal(drive_local_change(&d, 1, "a deletion"), ERR_OK);
+    drive_stored_with(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token, 0, 1);
+    size_t raised = 0;
+    for (unsigned i = 0; i < 100 && raised == 0; i++) {
+        drive_tick(&d, 100);
+        raised = action_count(&d, REPL_DO_RAISE_FLOOR);
+    }
+    assert_int_equal(raised, 1);
+    drive_close(&d);
+}
+
 static void it_is_in_step_when_all_have_spoken(void **state)
 {
     (void)state;
@@ -351,7 +366,6 @@ static void a_refused_raise_is_tried_again(void **state)
     assert_null(action_at(&d, REPL_DO_RAISE_FLOOR, 0));
     assert_int_equal(drive_local_change(&d, 5, "mine"), ERR_OK); /* nothing waits for it */
     drive_stored_with(&d, action(&d, REPL_DO_PERSIST_CHANGE)->token, 0, 1);
-    drive_tick(&d, REPL_HEARTBEAT_MS);
     assert_int_equal(steps_now(&d), 1);
     hear(&d, "n2", "\x06");
     drive_tick(&d, REPL_FLOOR_SETTLE_MS);
@@ -544,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_to_forget_is_not_spoken_of),
         cmocka_unit_test(alone_it_forgets_when_the_plan_has_settled),
+        cmocka_unit_test(alone_it_forgets_what_is_deleted_later),
         cmocka_unit_test(it_is_in_step_when_all_have_spoken),
         cmocka_unit_test(it_is_not_while_a_change_is_open),
         cmocka_unit_test(it_is_not_while_others_have_more_of_its_log),
