@@ -252,9 +252,9 @@ void repl_heartbeat_all_now(struct repl *r)
 
 /* ---- taking ---- */
 
-/* Messages may come in another order than they were sent, even those of an earlier life behind those of the next. A clock
- * that was set back, or a disk that was, says the same: so the peer is asked once more, and what it said before is
- * believed for a moment only. */
+/* Messages may come in another order than they were sent, even those of an earlier life behind those of the next. A
+ * clock that was set back, or a disk that was, says the same: so the peer is asked once more, and what it said before
+ * is believed for a moment only. */
 static bool overtaken(const struct peer *p, const struct repl_heartbeat *h)
 {
     if (!p->roots_known || h->incarnation > p->beat_incarnation) return false;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """./run fuzz [SECONDS]: every fuzz target for so long. New inputs that reach new code are kept in build-fuzz/corpus; a crash is
 written to build-fuzz/crashes and belongs, once mended, into tests/fuzz/corpus/NAME, where every test run replays it."""
+import argparse
 import pathlib
 import subprocess
 import sys
@@ -10,7 +11,9 @@ BUILD = ROOT / "build-fuzz"
 
 
 def main():
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    parser = argparse.ArgumentParser(prog="./run fuzz", description="Every fuzz target for so long.")
+    parser.add_argument("seconds", nargs="?", type=int, default=60, help="for each target (default 60)")
+    seconds = parser.parse_args().seconds
     targets = sorted((BUILD / "tests" / "fuzz").glob("fuzz_*"))
     targets = [t for t in targets if t.is_file() and t.stat().st_mode & 0o100]
     if not targets:
