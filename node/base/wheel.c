@@ -1,17 +1,24 @@
 #include "node/base/wheel.h"
 
-#define SLOT_BITS 6
-#define SLOT_MASK (WHEEL_SLOTS - 1)
-#define HORIZON ((UINT64_C(1) << (SLOT_BITS * WHEEL_LEVELS)) - 1)
+#include <string.h>
+
+#define NEAR_BITS 12
+#define NEAR_MASK ((UINT64_C(1) << NEAR_BITS) - 1)
+#define FAR_BITS 6
+#define FAR_MASK ((UINT64_C(1) << FAR_BITS) - 1)
+#define FAR_SHIFT(level) (NEAR_BITS + FAR_BITS * (level)) /* of the digit of the tick that names its slot there */
+#define HORIZON ((UINT64_C(1) << FAR_SHIFT(WHEEL_FAR_LEVELS)) - 1)
 
 void wheel_init(struct wheel *w, struct mono now)
 {
-    for (int level = 0; level < WHEEL_LEVELS; level++) {
-        for (int slot = 0; slot < WHEEL_SLOTS; slot++)
-            list_init(&w->slots[level][slot]);
+    for (int slot = 0; slot < WHEEL_NEAR_SLOTS; slot++)
+        list_init(&w->near[slot]);
+    for (int level = 0; level < WHEEL_FAR_LEVELS; level++) {
+        for (int slot = 0; slot < WHEEL_FAR_SLOTS; slot++)
+            list_init(&w->far[level][slot]);
     }
+    memset(w->occupied, 0, sizeof w->occupied);
     w->now_tick = now.us / WHEEL_TICK_US;
-    w->occupied = 0;
     w->count = 0;
 }
 
@@ -25,12 +32,16 @@ void wheel_timer_init(struct wheel_timer *t)
 static void place(struct wheel *w, struct wheel_timer *t)
 {
     uint64_t differ = t->tick ^ w->now_tick;
+    if (differ <= NEAR_MASK) {
+        uint64_t slot = t->tick & NEAR_MASK;
+        list_append(&w->near[slot], &t->node);
+        w->occupied[slot / 64] |= UINT64_C(1) << slot % 64;
+        return;
+    }
     int level = 0;
-    while (level < WHEEL_LEVELS - 1 && (differ >> (SLOT_BITS * (level + 1))) != 0)
+    while (level < WHEEL_FAR_LEVELS - 1 && differ >> FAR_SHIFT(level + 1) != 0)
         level++;
-    uint64_t slot = (t->tick >> (SLOT_BITS * level)) & SLOT_MASK;
-    list_append(&w->slots[level][slot], &t->node);
-    if (level == 0) w->occupied |= UINT64_C(1) << slot;
+    list_append(&w->far[level][t->tick >> FAR_SHIFT(level) & FAR_MASK], &t->node);
 }
 
 void wheel_start(struct wheel *w, struct wheel_timer *t, struct mono at)
@@ -52,18 +63,14 @@ void wheel_stop(struct wheel *w, struct wheel_timer *t)
     w->count--;
 }
 
-/* Brings the timers of the slot that the present has entered on each higher level down to where they belong. */
+/* Brings the timers of the slot that the present has entered on each far level down to where they belong. */
 static void cascade(struct wheel *w)
 {
-    for (int level = 1; level < WHEEL_LEVELS; level++) {
-        if ((w->now_tick & ((UINT64_C(1) << (SLOT_BITS * level)) - 1)) != 0) return;
-        struct list_node *slot = &w->slots[level][(w->now_tick >> (SLOT_BITS * level)) & SLOT_MASK];
-        struct list_node moving;
-        list_init(&moving);
+    for (int level = 0; level < WHEEL_FAR_LEVELS; level++) {
+        if ((w->now_tick & ((UINT64_C(1) << FAR_SHIFT(level)) - 1)) != 0) return;
+        struct list_node *slot = &w->far[level][w->now_tick >> FAR_SHIFT(level) & FAR_MASK];
         struct list_node *n = NULL;
         while ((n = list_pop(slot)) != NULL)
-            list_append(&moving, n);
-        while ((n = list_pop(&moving)) != NULL)
             place(w, CONTAINER_OF(n, struct wheel_timer, node));
     }
 }
@@ -78,7 +85,7 @@ void wheel_advance(struct wheel *w, struct mono now, void (*fire)(void *ctx, str
         }
         w->now_tick++;
         cascade(w);
-        struct list_node *slot = &w->slots[0][w->now_tick & SLOT_MASK];
+        struct list_node *slot = &w->near[w->now_tick & NEAR_MASK];
         struct list_node *n = NULL;
         while ((n = list_pop(slot)) != NULL) {
             w->count--;
@@ -90,12 +97,17 @@ void wheel_advance(struct wheel *w, struct mono now, void (*fire)(void *ctx, str
 struct mono wheel_next(struct wheel *w)
 {
     if (w->count == 0) return MONO_NEVER;
-    uint64_t turn = w->now_tick & ~(uint64_t)SLOT_MASK;
-    uint64_t first = (w->now_tick + 1) & SLOT_MASK; /* 0: the turn is over, and a cascade may bring timers in */
-    for (uint64_t left = first > 0 ? w->occupied >> first << first : 0; left != 0; left &= left - 1) {
-        unsigned slot = (unsigned)__builtin_ctzll(left);
-        if (!list_empty(&w->slots[0][slot])) return (struct mono){(turn + slot) * WHEEL_TICK_US};
-        w->occupied &= ~(UINT64_C(1) << slot);
+    uint64_t turn = w->now_tick & ~NEAR_MASK;
+    uint64_t slot = (w->now_tick + 1) & NEAR_MASK; /* 0: the turn is over, and a cascade may bring timers in */
+    while (slot > 0 && slot < WHEEL_NEAR_SLOTS) {
+        uint64_t left = w->occupied[slot / 64] >> slot % 64;
+        if (left == 0) {
+            slot = (slot | 63) + 1;
+            continue;
+        }
+        slot += (unsigned)__builtin_ctzll(left);
+        if (!list_empty(&w->near[slot])) return (struct mono){(turn + slot) * WHEEL_TICK_US};
+        w->occupied[slot / 64] &= ~(UINT64_C(1) << slot % 64);
     }
-    return (struct mono){(turn + WHEEL_SLOTS) * WHEEL_TICK_US};
+    return (struct mono){(turn + WHEEL_NEAR_SLOTS) * WHEEL_TICK_US};
 }

@@ -1,5 +1,8 @@
 /* wheel: a hierarchical timer wheel: start and stop in O(1), one tick of 10 ms, horizon about 46 hours.
  *
+ * The lowest level reaches over 40 s, so that the 32 s that a transaction lingers (RFC 3261's 64 * T1) are one place in
+ * it: bringing a timer down from a higher level touches memory that nobody has looked at for long.
+ *
  * Pure: time arrives with wheel_advance. A timer fires at or up to one tick after its deadline, never before. Timers
  * due in one advance fire in the order of their ticks; callbacks may start and stop any timer. */
 #ifndef TANDEM_BASE_WHEEL_H
@@ -9,8 +12,9 @@
 #include "node/base/time.h"
 
 #define WHEEL_TICK_US 10000
-#define WHEEL_LEVELS 4
-#define WHEEL_SLOTS 64
+#define WHEEL_NEAR_SLOTS 4096
+#define WHEEL_FAR_LEVELS 2
+#define WHEEL_FAR_SLOTS 64
 
 struct wheel_timer {
     struct list_node node;
@@ -18,8 +22,9 @@ struct wheel_timer {
 };
 
 struct wheel {
-    struct list_node slots[WHEEL_LEVELS][WHEEL_SLOTS];
-    uint64_t occupied; /* slots of level 0 that hold a timer; one that has become empty may still be marked */
+    struct list_node near[WHEEL_NEAR_SLOTS];
+    struct list_node far[WHEEL_FAR_LEVELS][WHEEL_FAR_SLOTS];
+    uint64_t occupied[WHEEL_NEAR_SLOTS / 64]; /* near slots that hold a timer; an empty one may still be marked */
     uint64_t now_tick;
     size_t count;
 };

@@ -43,7 +43,8 @@ static void random_deadlines(void **state)
     r.now = (struct mono){123456789};
     wheel_init(&r.wheel, r.now);
     for (size_t i = 0; i < TIMERS; i++) {
-        uint64_t span = i % 3 == 0 ? 1000000 : i % 3 == 1 ? 60000000 : 600000000; /* 1 s, 1 min, 10 min: all levels */
+        static const uint64_t spans[] = {1000000, 60000000, 600000000, 36000000000}; /* 1 s to 10 h: all levels */
+        uint64_t span = spans[i % 4];
         wheel_timer_init(&r.items[i].timer);
         r.items[i].at = (struct mono){r.now.us + rng_below(&rng, span)};
         wheel_start(&r.wheel, &r.items[i].timer, r.items[i].at);
