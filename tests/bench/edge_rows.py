@@ -1,4 +1,5 @@
 """Rows of the edge group beside CPU per call: delay, memory and number of calls held, dearest messages, a large plan."""
+import collections
 import contextlib
 import os
 import pathlib
@@ -275,57 +276,31 @@ class Load:
                     raise SystemExit("no rate is too high")
         return rate
 
-    def rounds(self, rate, wanted, watch):
-        """What watch(rate) says, and the lowest rate that it was asked of: the machine is never the same for long. Counted
-        is what was seen between two times in which the node carried the rate; where it did not twice in a row, the machine
-        has become slower than it was found, and the rate goes down by an eighth."""
-        good, failed = [], 0
-        for _ in range(3 * wanted):
-            before = completed(self.at(rate, 3))
-            seen = watch(rate)
-            after = completed(self.at(rate, 3))
-            carried = min(before, after) >= 0.97 * rate
-            print(f"# {before:.0f} and {after:.0f} of {rate} calls/s, between them: "
-                  f"{', '.join(f'{name} {value:.1f}' for name, value in seen.items())}{'' if carried else '; not counted'}", flush=True)
-            good += [seen] if carried else []
+    def rounds(self, rate):
+        """What the node carries at rate, at twice that and at less again, in rounds: the machine is never the same for
+        long. Counted are the rounds in which it carried the rate; where it did not twice in a row, the machine has become
+        slower than it was found, and the rate goes down by an eighth."""
+        seen, good, failed = 0, [], 0
+        while seen < 3 * OVERLOAD_ROUNDS and len(good) < OVERLOAD_ROUNDS:
+            one = Round(rate, self.at(rate, 3), self.at(2 * rate, 5), self.at(int(rate * 0.8), 5))
+            carried = completed(one.before) >= 0.97 * rate
+            seen += 1
+            print(f"# round {seen}: {completed(one.before):.0f} of {rate} calls/s, {completed(one.twice, 1):.0f} of {2 * rate}"
+                  f"{'' if carried else ', not counted'}", flush=True)
+            good += [one] if carried else []
             failed = 0 if carried else failed + 1
-            if len(good) == wanted:
-                break
             if failed == 2:
                 rate, failed = int(rate / 1.125), 0
         if not good:
             raise SystemExit("no rate was carried twice")
-        return good, rate
+        return good
 
-    def overloaded(self, rate):
-        """In percent of the rate what came of twice that; and how long it took, with less again, until all was well."""
-        twice, less = self.at(2 * rate, 5), self.at(int(rate * 0.8), 5)
-        return {"goodput": 100 * completed(twice, 1) / rate,  # the first second fills the queue
-                "lost": 100 * twice["delay_calls_lost"] / (10 * rate),
-                "recovery": recovered_s(less, int(rate * 0.8))}
 
-    def flooded(self, rate):
-        """In percent of what it asks for what came of a source that asks for little; and of the rate, of one that floods."""
-        keys = {"stdout": subprocess.PIPE, "text": True}
-        little = int(rate * FLOOD_OTHERS)
-        flooder = subprocess.Popen(load_command(FLOOD_NUMBER, FLOOD_TIMES * rate, FLOOD_SECONDS, self.before, FLOODER, FLOODED), **keys)
-        others = subprocess.Popen(load_command(self.number, little, FLOOD_SECONDS, self.before), **keys)
-        others, flooder = (completed(read_load(process.communicate()[0]), FLOOD_SETTLED) for process in (others, flooder))
-        return {"others": 100 * others / little, "flooder": 100 * flooder / rate}
+# What came of a rate, of twice that, and of less again.
+Round = collections.namedtuple("Round", "rate before twice after")
 
 
 OVERLOAD_ROUNDS = 5
-FLOODER, FLOODED, FLOOD_NUMBER = "127.0.9.4", "127.0.9.5", "05000"
-FLOOD_ROUNDS = 3
-FLOOD_TIMES, FLOOD_OTHERS = 2, 0.15  # of what the node can carry
-FLOOD_SECONDS, FLOOD_SETTLED = 6, 2  # the queue of its first moments does not count
-FLOOD_PLAN = f"""plan: 1
-trunks:
-  flooder: {{ site: bench, address: ["{FLOODER}:5060"], trust: ["{FLOODER}/32"] }}
-  flooded: {{ site: bench, address: ["{FLOODED}:5060"], trust: ["{FLOODED}/32"] }}
-routes:
-  - {{ match: "{FLOOD_NUMBER}", to: trunk/flooded }}
-"""
 
 
 def recovered_s(after, rate):
@@ -345,19 +320,49 @@ def overload(row):
             with slowed(tandem.pids()[0]) as before:
                 load = Load(before)
                 rate = load.sustainable()
-                rounds, rate = load.rounds(rate, OVERLOAD_ROUNDS, load.overloaded)
-                floods, _ = load.rounds(rate, FLOOD_ROUNDS, load.flooded)
+                rounds = load.rounds(rate)
+                rate = min(one.rate for one in rounds)
+                floods = [flood(before, load.number, rate) for _ in range(FLOOD_ROUNDS)]
         finally:
             tandem.stop()
-
-    def middle(seen, name):
-        return statistics.median(one[name] for one in seen)
+    median = {what: statistics.median(values) for what, values in {
+        "goodput": [100 * completed(r.twice, 1) / completed(r.before) for r in rounds],  # the first second fills the queue
+        "lost": [100 * r.twice["delay_calls_lost"] / (10 * r.rate) for r in rounds],
+        "recovery": [recovered_s(r.after, int(r.rate * 0.8)) for r in rounds],
+        "others": [100 * completed(others, FLOOD_SETTLED) / int(rate * FLOOD_OTHERS) for others, _ in floods],
+        "flooder": [100 * completed(flooder, FLOOD_SETTLED) / rate for _, flooder in floods]}.items()}
     row("edge", "calls/s that the node can carry here, slowed down on purpose", rate, "/s")
-    row("edge", "at twice that: calls that come to their end", middle(rounds, "goodput"), "%", 80, at_most=False)
-    row("edge", "at twice that: calls that are lost, neither done nor refused", middle(rounds, "lost"), "%")
-    row("edge", "and afterwards: seconds until all calls come to their end again", middle(rounds, "recovery"), "s", 5)
-    row("edge", "one source floods with twice that: calls of another that come to their end", middle(floods, "others"), "%", 99, at_most=False)
-    row("edge", "and of the flooding source, of what the node can carry", middle(floods, "flooder"), "%")
+    row("edge", "at twice that: calls that come to their end", median["goodput"], "%", 80, at_most=False)
+    row("edge", "at twice that: calls that are lost, neither done nor refused", median["lost"], "%")
+    row("edge", "and afterwards: seconds until all calls come to their end again", median["recovery"], "s", 5)
+    row("edge", "one source floods with twice that: calls of another that come to their end", median["others"], "%", 99, at_most=False)
+    row("edge", "and of the flooding source, of what the node can carry", median["flooder"], "%")
+
+
+# ---- one source floods ----
+
+FLOODER, FLOODED, FLOOD_NUMBER = "127.0.9.4", "127.0.9.5", "05000"
+FLOOD_ROUNDS = 3
+FLOOD_TIMES, FLOOD_OTHERS = 2, 0.15  # of what the node can carry
+FLOOD_SECONDS, FLOOD_SETTLED = 6, 2  # the queue of its first moments does not count
+FLOOD_PLAN = f"""plan: 1
+trunks:
+  flooder: {{ site: bench, address: ["{FLOODER}:5060"], trust: ["{FLOODER}/32"] }}
+  flooded: {{ site: bench, address: ["{FLOODED}:5060"], trust: ["{FLOODED}/32"] }}
+routes:
+  - {{ match: "{FLOOD_NUMBER}", to: trunk/flooded }}
+"""
+
+
+def flood(before, number, rate):
+    """What became of the calls of a source that asks for little, and of those of one that floods."""
+    keys = {"stdout": subprocess.PIPE, "text": True}
+    flooder = subprocess.Popen(load_command(FLOOD_NUMBER, FLOOD_TIMES * rate, FLOOD_SECONDS, before, FLOODER, FLOODED), **keys)
+    others = subprocess.Popen(load_command(number, int(rate * FLOOD_OTHERS), FLOOD_SECONDS, before), **keys)
+    seen = [read_load(process.communicate()[0]) for process in (others, flooder)]
+    print(f"# flood: {completed(seen[0], FLOOD_SETTLED):.0f} of {int(rate * FLOOD_OTHERS)} calls/s, of the flooder "
+          f"{completed(seen[1], FLOOD_SETTLED):.0f} of {FLOOD_TIMES * rate}", flush=True)
+    return seen
 
 
 # ---- a decision, without the edge: the store's own benchmark, read for these rows ----
