@@ -8,6 +8,7 @@
 #define FAR_MASK ((UINT64_C(1) << FAR_BITS) - 1)
 #define FAR_SHIFT(level) (NEAR_BITS + FAR_BITS * (level)) /* of the digit of the tick that names its slot there */
 #define HORIZON ((UINT64_C(1) << FAR_SHIFT(WHEEL_FAR_LEVELS)) - 1)
+_Static_assert(WHEEL_NEAR_SLOTS == NEAR_MASK + 1 && WHEEL_FAR_SLOTS == FAR_MASK + 1, "a slot for each digit");
 
 void wheel_init(struct wheel *w, struct mono now)
 {
