@@ -73,7 +73,7 @@ static bool identify_member(struct arrival *a, struct edge_query *q)
     }
     q->source.kind = EDGE_SOURCE_MEMBER;
     q->source.inside = true;
-    q->source.name = arena_copy(&a->e->scratch, a->from->member ? slice_of(a->from->peer_name) : SLICE(""));
+    q->source.name = arena_copy(&a->e->scratch, transport_member_name(a->e->transport, a->from));
     q->named_target = arena_copy(&a->e->scratch, r->target);
     q->number_in_contact = r->number_in_contact;
     return true;

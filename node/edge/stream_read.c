@@ -75,7 +75,7 @@ static void opened(struct stream *s)
     stream_mark_dirty(s);
     log_event(s->t->log, LOG_DEBUG, "edge", "connection-open", "transport=%s remote=%s direction=%s member=%s",
               plan_transport_name(s->flow.transport), sock_address_text(&s->flow.remote, text),
-              s->accepted_by != NULL ? "in" : "out", s->flow.member ? s->flow.peer_name : "-");
+              s->accepted_by != NULL ? "in" : "out", s->flow.member ? s->member_name : "-");
 }
 
 /* What the certificate of one who is no member is for: a trunk may be known by it. */
@@ -95,7 +95,7 @@ static void handshaken(struct stream *s)
 {
     struct transport *t = s->t;
     transport_count(t, TC_tls_handshakes);
-    s->flow.member = tls_session_member(s->tls, s->flow.peer_name);
+    s->flow.member = tls_session_member(s->tls, s->member_name);
     if (s->expect_member && !s->flow.member) {
         transport_count(t, TC_tls_member_refused);
         stream_close(s);

@@ -52,8 +52,9 @@ struct stream {
     struct stream_source *source; /* while it has a standing */
 
     struct tls_session *tls; /* NULL: TCP */
-    struct buf names;        /* that the peer proved, when it is no member; see tls_session_names */
-    bool goodbye;            /* close_notify is written */
+    char member_name[LIMIT_NAME + 1];
+    struct buf names; /* that the peer proved, when it is no member; see tls_session_names */
+    bool goodbye;     /* close_notify is written */
     struct framer framer;
     struct list_node queue;     /* struct stream_out: to be written */
     struct list_node in_flight; /* struct stream_out: handed to uv_write */

@@ -423,6 +423,13 @@ struct slice transport_peer_names(struct transport *t, const struct flow *flow)
     return s != NULL ? buf_view(&s->names) : SLICE("");
 }
 
+struct slice transport_member_name(struct transport *t, const struct flow *flow)
+{
+    if (!flow->member) return SLICE("");
+    const struct stream *s = stream_by_id(t, flow->connection, PLAN_TLS);
+    return s != NULL ? slice_of(s->member_name) : SLICE("");
+}
+
 uint64_t transport_hold(struct transport *t, const struct flow *to)
 {
     struct stream *s = to->transport != PLAN_UDP ? stream_by_remote(t, to, false) : NULL;

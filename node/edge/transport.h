@@ -27,11 +27,10 @@ union sock_address {
 struct flow {
     enum plan_transport transport;
     uint8_t listener;    /* index into the listeners: which of our sockets or addresses */
+    bool member;         /* TLS: the peer proved a certificate of the cluster CA, see transport_member_name */
     uint64_t connection; /* TCP/TLS: its number, never reused; 0: none yet (send connects) */
+    uint64_t domain;     /* TLS, our own connection: the name that the peer proved, see transport_domain */
     union sock_address remote;
-    uint64_t domain;                /* TLS, our own connection: the name that the peer proved, see transport_domain */
-    bool member;                    /* TLS: the peer proved a certificate of the cluster CA */
-    char peer_name[LIMIT_NAME + 1]; /* its CN when member */
 };
 
 struct transport;
@@ -125,6 +124,9 @@ uint64_t transport_domain(const struct transport *t, struct slice host);
  * a member, or proved none. Of the flow's connection, or when it has none yet, of the one that a send would take. Valid
  * for the call. */
 struct slice transport_peer_names(struct transport *t, const struct flow *flow);
+/* The member that the peer proved to be on the flow's connection; "" when it is none, or the connection has ended.
+ * Valid for the call. */
+struct slice transport_member_name(struct transport *t, const struct flow *flow);
 /* A connection to the flow's address at which somebody waits to be called: it lasts without traffic until it is let go
  * as often as it was held. Its number; 0: there is none. */
 uint64_t transport_hold(struct transport *t, const struct flow *to);
