@@ -6,6 +6,8 @@ a file: edge.py with edge_rows.py, registration.py, federation.py with simulated
 programs of their own."""
 import argparse
 import os
+import pathlib
+import platform
 import sys
 
 import rows
@@ -55,8 +57,16 @@ def arguments_of(argv):
     return arguments
 
 
+def machine():
+    """Where the rows come from: how dear the kernel is next to a program differs much from one kind of processor to another."""
+    info = dict(map(str.strip, line.split(":", 1)) for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    kind = " ".join(f"{name} {info[name]}" for name in ("cpu family", "model", "stepping") if name in info)
+    return f"{info.get('model name', platform.machine())} ({kind}), {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}"
+
+
 def main(argv):
     arguments = arguments_of(argv)
+    print(f"# {machine()}", flush=True)
     for group in arguments.groups or GROUPS:
         {**GROUPS, "hours": federation.hours}[group](arguments)
     if rows.SHORT:
