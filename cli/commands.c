@@ -299,7 +299,8 @@ static const struct tree_command commands[] = {
      .summary = "calls under way, and those that ended",
      .text =
          "Of this node; a call between two has a record at both. A call is lost when the node restarted while it was "
-         "up: nobody saw its end. '-o csv' and '-o json' export them."},
+         "up: nobody saw its end. '-o csv' and '-o json' export them; in a csv an apostrophe stands before what a "
+         "spreadsheet would run."},
     {.name = "trace",
      .args = trace_call,
      .options = watch_options,

@@ -1,6 +1,6 @@
 /* output_csv: RFC 4180 with a header row. Columns are all fields of all records in the order of their first appearance;
- * "kind" comes first when there are several. Values stay as they are, a leading + included: it belongs to the number.
- */
+ * "kind" comes first when there are several. Values stay as they are, a leading + included: it belongs to the number;
+ * only what a spreadsheet would run gets an apostrophe in front, as in a table of the plan. */
 #include <stdlib.h>
 
 #include "cli/output_formats.h"
@@ -12,6 +12,18 @@ struct columns {
     bool kinds;
 };
 
+/* Others choose what stands in a caller's name or a reason, and a spreadsheet would run it. A number with its sign is
+ * none of that. */
+static bool is_formula(struct slice s)
+{
+    if (s.n == 0 || memchr("=@\t\r+-", s.p[0], 6) == NULL) return false;
+    if (s.p[0] != '+' && s.p[0] != '-') return true;
+    for (size_t i = 1; i < s.n; i++) {
+        if (memchr("0123456789 ().-", s.p[i], 15) == NULL) return true;
+    }
+    return false;
+}
+
 static void put_value(struct output *o, struct slice s)
 {
     bool quote = false;
@@ -21,6 +33,7 @@ static void put_value(struct output *o, struct slice s)
     }
     quote = quote || (s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' '));
     if (quote) buf_add(&out, "\"", 1);
+    if (is_formula(s)) buf_add(&out, "'", 1);
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"') buf_add(&out, "\"", 1);
         buf_add(&out, s.p + i, 1);

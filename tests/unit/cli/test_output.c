@@ -178,6 +178,31 @@ static void test_csv(void **state)
     sheet_expect(&s, 0, NULL, "");
 }
 
+/* What a spreadsheet would run does not come to it as it is; a number with its sign does. */
+static void test_csv_formulas(void **state)
+{
+    static const char *const texts[][2] = {
+        {"=1+1", "'=1+1"},
+        {"@SUM(A1)", "'@SUM(A1)"},
+        {"+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"},
+        {"-2+3", "'-2+3"},
+        {"\t=1", "'\t=1"},
+        {"=\"a\",1", "\"'=\"\"a\"\",1\""},
+        {"+49 (30) 1234-5", "+49 (30) 1234-5"},
+        {"-7", "-7"},
+        {"a=1", "a=1"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct sheet s;
+        char expected[64];
+        (void)snprintf(expected, sizeof expected, "from\r\n%s\r\n", texts[i][1]);
+        sheet_open(&s, OUTPUT_CSV, false, 0);
+        add_small(s.o, "call", "from", texts[i][0]);
+        sheet_expect(&s, 0, NULL, expected);
+    }
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_yaml),
         cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_csv_formulas),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_table_fits_the_terminal),
         cmocka_unit_test(test_table_of_texts),
