@@ -165,14 +165,23 @@ static int report_invite(struct cli *c, struct arena *arena, const struct join_f
     return one_record(c, &b, invite_columns);
 }
 
-static void say_taken_up(struct cli *c, const char *name, struct slice status)
+/* The name is, or was, a member's. */
+static void say_taken(struct cli *c, const char *name, const struct seeds *s)
 {
     char text[LIMIT_TEXT];
-    (void)snprintf(
-        text, sizeof text,
-        "%.100s %s: this invitation takes its name up again, for a machine with an empty data directory; earlier "
-        "certificates stay refused",
-        name, slice_is(status, "left") ? "has left the cluster" : "was evicted");
+    bool left = slice_is(s->status, "left");
+    if (left || slice_is(s->status, "evicted")) {
+        (void)snprintf(
+            text, sizeof text,
+            "%.100s %s: this invitation takes its name up again, for a machine with an empty data directory; earlier "
+            "certificates stay refused",
+            name, left ? "has left the cluster" : "was evicted");
+    } else {
+        (void)snprintf(text, sizeof text,
+                       "%.100s is a member already, and %.*s: this invitation renews its certificate, on its own "
+                       "machine; two machines with one name would take each other's place in turn",
+                       name, SLICE_ARG(s->status));
+    }
     cli_note(c, slice_of(text));
 }
 
@@ -193,7 +202,7 @@ static int invite(struct cli *c, const struct tree_match *m, struct arena *arena
     if (e != ERR_OK) return cli_fail_err(c, e, &info);
     status = check_cluster(c, &seeds);
     if (status == CLI_DONE) {
-        if (seeds.barred > 0) say_taken_up(c, name, seeds.status);
+        if (seeds.status.n > 0) say_taken(c, name, &seeds);
         e = join_write(&join, out, &info);
         status = e == ERR_OK ? report_invite(c, arena, &join, out) : cli_fail_err(c, e, &info);
     }

@@ -12,13 +12,15 @@
 struct world {
     char cluster[64]; /* that the node says it belongs to */
     bool refuse;
+    bool taken; /* the name is a member's */
 };
 
 static void do_invite_info(void *ctx, const struct control_request *q, struct control_reply *r)
 {
     const struct world *w = ctx;
     (void)q;
-    fake_say(r, "invite", "cluster", w->cluster, "seeds", "10.1.0.1:7400, 10.2.0.1:7400", NULL);
+    fake_say(r, "invite", "cluster", w->cluster, "seeds", "10.1.0.1:7400, 10.2.0.1:7400", w->taken ? "status" : NULL,
+             "alive", NULL);
     control_reply_end(r, w->refuse ? 1 : 0, w->refuse ? SLICE("not now") : SLICE_NONE);
 }
 
@@ -123,6 +125,9 @@ static void test_with_a_node(void **state)
     assert_int_equal(j.seed_count, 2);
     assert_true(slice_is(j.seeds[1], "10.2.0.1:7400"));
     arena_fini(&arena);
+    w.taken = true;
+    expect_run_has(n.path, in(&b, "node invite x --site hq --ca %/ca --out %/x2.join", line), 0, NULL,
+                   "x is a member already, and alive: this invitation renews its certificate");
     expect_run_has(NULL, in(&b, "-s /nonexistent/n.sock node invite z --site hq --ca %/ca --out %/z.join", line), 5, "",
                    "does not exist");
     fake_node_stop(&n);
