@@ -14,6 +14,7 @@
 #include "node/sip/auth.h"
 
 #define RELAY_ADDRESSES 8
+#define PROXY_LENGTH_LINE 32
 
 /* The bytes of a message, kept. Small ones lie in pooled blocks. */
 struct message {
@@ -162,6 +163,9 @@ struct forward {
 };
 /* The request as it leaves, in e->out. ERR_LIMIT, ERR_NOMEM, ERR_SYNTAX. */
 MUST_CHECK enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f);
+/* The header line without which a stream does not know where the message ends (RFC 3261 §16.6 item 9); "" where it came
+ * with one, or leaves as a datagram. */
+struct slice proxy_forward_length(const struct sip_view *v, enum plan_transport by, char out[PROXY_LENGTH_LINE]);
 /* The loop mark of a request (RFC 5393 §4.2): equal when the same request comes round unchanged. */
 uint64_t proxy_forward_loop_mark(const struct edge *e, const struct sip_view *v);
 /* Whether the mark stands in one of the request's Vias. */

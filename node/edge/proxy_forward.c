@@ -202,6 +202,13 @@ static bool leaves_by_sips(const struct forward *f, struct slice uri)
     return edge_uri_is_sips(uri) || slice_starts(f->hop->route, SLICE("<sips:"));
 }
 
+struct slice proxy_forward_length(const struct sip_view *v, enum plan_transport by, char out[PROXY_LENGTH_LINE])
+{
+    if (by == PLAN_UDP || v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE) return SLICE("");
+    int n = snprintf(out, PROXY_LENGTH_LINE, "Content-Length: %zu\r\n", v->body.n);
+    return (struct slice){out, (size_t)n};
+}
+
 /* uri: the Request-URI as it leaves. */
 static enum err add_lines(struct edge *e, const struct sip_view *v, const struct forward *f, struct slice uri)
 {
@@ -263,6 +270,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     char breadth[DECIMAL_TEXT];
     char address[INET6_ADDRSTRLEN];
     char session[SESSION_TEXT];
+    char length[PROXY_LENGTH_LINE];
     struct sip_edits edits;
     struct slice uri = f->hop->request_uri;
     bool transit = f->target != NULL && f->target->node.n > 0;
@@ -296,6 +304,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     for (unsigned i = 0; i < f->pop_count; i++)
         sip_edit_pop_value(&edits, SIP_ROUTE);
     remove_own_auth(e, v, &edits);
+    sip_edit_append(&edits, proxy_forward_length(v, f->to->transport, length));
     if (identity_concerns(v)) strip_identity(e, v, f, &edits);
     buf_reset(&e->out);
     return sip_edit_apply(&edits, &e->out);

@@ -33,11 +33,13 @@ static void pop_own(const struct sip_view *v, struct sip_edits *edits)
 bool proxy_pop_via(struct branch *b, const struct sip_view *v, struct slice lines)
 {
     struct edge *e = b->relay->edge;
+    char length[PROXY_LENGTH_LINE];
     struct sip_edits edits;
     sip_edits_init(&edits, v);
     if (!b->hide) pop_own(v, &edits);
     if (b->hide || b->relay->hide_from) topology_response(b, v, &edits);
-    if (lines.n > 0) sip_edit_append(&edits, lines);
+    sip_edit_append(&edits, lines);
+    sip_edit_append(&edits, proxy_forward_length(v, b->relay->from.transport, length));
     if (identity_concerns(v)) strip_identity(b, v, &edits);
     buf_reset(&e->out);
     if (sip_edit_apply(&edits, &e->out) == ERR_OK) return true;

@@ -53,6 +53,7 @@ void sip_edit_insert_before(struct sip_edits *e, enum sip_header id, struct slic
 void sip_edit_append(struct sip_edits *e, struct slice lines)
 {
     const struct sip_view *v = e->view;
+    if (lines.n == 0) return;
     add(e, v->line_count > 0 ? v->lines[v->line_count - 1].end : v->first_line_end, 0, lines);
 }
 

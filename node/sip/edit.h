@@ -29,7 +29,7 @@ void sip_edit_insert(struct sip_edits *e, size_t at, struct slice text);
 void sip_edit_remove_line(struct sip_edits *e, unsigned line);
 /* Whole header lines ("Via: ...\r\n") before the first line of id, or before all headers when there is none. */
 void sip_edit_insert_before(struct sip_edits *e, enum sip_header id, struct slice lines);
-/* Whole header lines after the last header line. */
+/* Whole header lines after the last header line; nothing when there are none. */
 void sip_edit_append(struct sip_edits *e, struct slice lines);
 /* Removes the first value of the first line of id (the whole line when it has no other value): popping a Via or a
  * Route. */
