@@ -73,7 +73,7 @@ static void ack_resolved(void *ctx, enum err err, const union sock_address *addr
     w->done = true;
     if (err != ERR_OK || count == 0) {
         edge_count(e, EC_names_unresolved);
-    } else if (!e->closing && sip_view_parse(&e->again, w->text.p, w->text.n, NULL) == SIP_FAULT_NONE) {
+    } else if (!e->closing && sip_view_parse_kept(&e->again, w->text.p, w->text.n) == SIP_FAULT_NONE) {
         send_to(e, &e->again, &w->way, &addresses[0]);
     }
     if (w->waiting) ack_free(w);

@@ -34,7 +34,7 @@ static enum err build(struct edge *e, const struct sip_view *sent, const char *m
 static const struct sip_view *sent_request(struct branch *b)
 {
     struct sip_view *v = &b->relay->edge->again;
-    if (b->sent.p == NULL || sip_view_parse(v, b->sent.p, b->sent.n, NULL) != SIP_FAULT_NONE) return NULL;
+    if (b->sent.p == NULL || sip_view_parse_kept(v, b->sent.p, b->sent.n) != SIP_FAULT_NONE) return NULL;
     return v;
 }
 

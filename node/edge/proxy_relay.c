@@ -69,7 +69,7 @@ const struct sip_view *proxy_relay_request(struct relay *r)
 {
     struct edge *e = r->edge;
     if (r->request.p == NULL) return NULL;
-    if (sip_view_parse(&e->again, r->request.p, r->request.n, NULL) != SIP_FAULT_NONE) return NULL;
+    if (sip_view_parse_kept(&e->again, r->request.p, r->request.n) != SIP_FAULT_NONE) return NULL;
     return &e->again;
 }
 
@@ -249,6 +249,7 @@ void proxy_relay_finish(struct relay *r)
         proxy_relay_drop(r);
         return;
     }
+    r->call = NULL; /* it ends here, also where there is no memory for an answer */
     if (r->best.p != NULL && (code != 503 || r->best_of_member)) {
         struct message best = r->best;
         r->best = (struct message){0};
@@ -260,7 +261,6 @@ void proxy_relay_finish(struct relay *r)
         if (r->best.p != NULL) code = 500;
         proxy_relay_answer(r, NULL, code, cause, words);
     }
-    r->call = NULL;
     if (call != NULL) edge_call_end(call, code, words);
 }
 

@@ -53,7 +53,7 @@ bool proxy_strict_suspected(const struct sip_view *v)
 
 bool proxy_strict_undo(struct edge *e, const struct sip_view *v, struct buf *text, struct sip_view *loose)
 {
-    return rewritten(e, v, text) && sip_view_parse(loose, text->p, text->n, NULL) == SIP_FAULT_NONE;
+    return rewritten(e, v, text) && sip_view_parse_kept(loose, text->p, text->n) == SIP_FAULT_NONE;
 }
 
 /* ---- to a strict router ---- */

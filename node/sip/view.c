@@ -8,7 +8,7 @@ _Static_assert(offsetof(struct sip_view, lines) - offsetof(struct sip_view, firs
                    2 * SIP_HEADER_COUNT + _Alignof(struct sip_line),
                "what is set to SIP_NO_LINE is first and last, and nothing else");
 _Static_assert(sizeof(struct sip_view) - offsetof(struct sip_view, lines) <
-                   SIP_LINES_MAX * sizeof(struct sip_line) + _Alignof(struct sip_view),
+                   (SIP_LINES_MAX + SIP_LINES_OURS) * sizeof(struct sip_line) + _Alignof(struct sip_view),
                "nothing stands behind the lines, which stay as they are");
 
 /* All but the lines, in one sweep: field by field this is as much code as all that follows in the usual case. */
@@ -49,7 +49,7 @@ static void check_head(struct sip_pass *s)
         return;
     }
     if (!two) sip_note(s, SIP_FAULT_VERSION);
-    if (sip_count_vias(v) > SIP_VIAS_MAX) sip_note(s, SIP_FAULT_TOO_MANY);
+    if (sip_count_vias(v) > SIP_VIAS_MAX + s->ours) sip_note(s, SIP_FAULT_TOO_MANY);
     enum sip_fault fault = sip_parse_fields(v);
     if (fault != SIP_FAULT_NONE) sip_note(s, fault);
 }
@@ -64,13 +64,13 @@ static enum sip_fault finish(const struct sip_pass *s, bool *answerable)
     return s->fault;
 }
 
-enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable)
+static enum sip_fault parse_whole(struct sip_view *v, const char *data, size_t len, bool kept, bool *answerable)
 {
     size_t looked_at = len < LIMIT_SIP_HARD ? len : LIMIT_SIP_HARD;
-    struct sip_pass s = {.v = v, .end = data + looked_at};
+    struct sip_pass s = {.v = v, .end = data + looked_at, .ours = kept ? SIP_LINES_OURS : 0};
     size_t length = 0;
     view_clear(v, data);
-    if (len > LIMIT_SIP_MESSAGE) sip_note(&s, SIP_FAULT_TOO_LARGE);
+    if (len > (kept ? LIMIT_SIP_HARD : LIMIT_SIP_MESSAGE)) sip_note(&s, SIP_FAULT_TOO_LARGE);
     struct sip_head_end head = scan_head(&s, data);
     if (head.how == SIP_HEAD_CUT && v->first_line_end == 0) s.fault = SIP_FAULT_FIRST_LINE;
     if (s.fault == SIP_FAULT_FIRST_LINE) return finish(&s, answerable);
@@ -89,6 +89,16 @@ enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, 
     v->body = (struct slice){head.p, length};
     v->len = v->head_end + length;
     return finish(&s, answerable);
+}
+
+enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable)
+{
+    return parse_whole(v, data, len, false, answerable);
+}
+
+enum sip_fault sip_view_parse_kept(struct sip_view *v, const char *data, size_t len)
+{
+    return parse_whole(v, data, len, true, NULL);
 }
 
 /* A head that is not complete: wait, unless no further byte can make it acceptable. */

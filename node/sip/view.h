@@ -101,7 +101,9 @@ const char *sip_fault_name(enum sip_fault f); /* stable: "too_large" */
 unsigned sip_fault_answer(enum sip_fault f);  /* 400 ..., 0 silence */
 
 #define SIP_LINES_MAX 128
+#define SIP_LINES_OURS 16 /* more, in a message as it has left: ours */
 #define SIP_LINE_MAX 4096
+#define SIP_LINE_OURS 128 /* more, in such a message: received and rport of a Via */
 #define SIP_VIAS_MAX 64
 #define SIP_NO_LINE 255
 
@@ -163,7 +165,7 @@ struct sip_view {
     uint8_t line_count;
     uint8_t first[SIP_HEADER_COUNT]; /* index of the first line of an id, SIP_NO_LINE: none */
     uint8_t last[SIP_HEADER_COUNT];
-    struct sip_line lines[SIP_LINES_MAX];
+    struct sip_line lines[SIP_LINES_MAX + SIP_LINES_OURS];
 };
 
 /* Datagram form: the message is data[0 .. len). On a fault the fields found so far are set as far as the answer needs
@@ -172,6 +174,9 @@ struct sip_view {
  * malformed in themselves are left out of the index, so that an answer never repeats them. v->len is without meaning on
  * a fault. */
 enum sip_fault sip_view_parse(struct sip_view *v, const char *data, size_t len, bool *answerable);
+/* A message that was taken in before, from a datagram or a stream, or made of such a one: up to LIMIT_SIP_HARD bytes,
+ * and with room for the lines, Via values and parameters that were added. */
+enum sip_fault sip_view_parse_kept(struct sip_view *v, const char *data, size_t len);
 /* Stream form: as above for the message at the start of data; Content-Length is mandatory. SIP_FAULT_INCOMPLETE: more
  * bytes are needed (leading CRLF keep-alives are not skipped here). On success v->len is what the message took.
  * size_max (at most LIMIT_SIP_HARD) caps it. On a fault v->len is what the message took where its frame is known, so

@@ -228,11 +228,11 @@ struct sip_head_end sip_scan_lines(struct sip_pass *s, const char *p)
             if (more.p == NULL) return head_end(p, SIP_HEAD_CUT);
             line = (struct sip_line_end){more.p, line.clean && more.clean};
         }
-        if (count == SIP_LINES_MAX) {
+        if (count == SIP_LINES_MAX + s->ours) {
             sip_note(s, SIP_FAULT_TOO_MANY);
             return head_end(p, SIP_HEAD_STOPPED);
         }
-        if (line.clean && line.p - p > SIP_LINE_MAX) {
+        if (line.clean && line.p - p > SIP_LINE_MAX + (s->ours > 0 ? SIP_LINE_OURS : 0)) {
             sip_note(s, SIP_FAULT_LINE_TOO_LONG);
         } else if (!line.clean || !take_line(s, p, line.p)) {
             sip_note(s, SIP_FAULT_LINE);

@@ -15,6 +15,7 @@ struct sip_pass {
     struct sip_view *v;
     const char *end;      /* of what may be looked at */
     enum sip_fault fault; /* the first one */
+    unsigned ours;        /* so many lines and Via values more than usual are taken */
 };
 /* The first fault stays. */
 COLD void sip_note(struct sip_pass *s, enum sip_fault f);

@@ -158,7 +158,9 @@ def test_a_stream_is_told_the_length(world):
             connection.settimeout(10)
             data = b""
             while not data.endswith(b"z" * 1200):
-                data += connection.recv(65536)
+                more = connection.recv(65536)
+                assert more, "the node has closed the connection"
+                data += more
             got = Message(data)
             assert got.get("Content-Length") == "1200"
             kept = "\r\n".join(f"{n}: {v}" for n, v in got.lines if n.lower() in ("via", "from", "to", "call-id", "cseq"))
@@ -175,7 +177,9 @@ def test_a_stream_is_told_the_length(world):
         callee.send("\r\n".join(["SIP/2.0 200 OK", *kept, "", "told"]), got.source)
         data = b""
         while not data.endswith(b"told"):
-            data += connection.recv(65536)
+            more = connection.recv(65536)
+            assert more, "the node has closed the connection"
+            data += more
         assert Message(data).get("Content-Length") == "4"
 
 

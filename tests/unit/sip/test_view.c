@@ -475,6 +475,34 @@ static void caps(void **state)
     assert_int_equal(parse_repeated("X", "b", 70000, "\r\n", &answerable), SIP_FAULT_FIRST_LINE);
 }
 
+/* What has left is read again for its ACK and CANCEL: with our lines it may be more than anybody may send. */
+static void caps_of_what_is_kept(void **state)
+{
+    static const struct {
+        const char *head, *piece, *tail;
+        size_t most; /* so many pieces a message may come with, and so many more may be added */
+        size_t ours;
+    } rows[] = {
+        {M_ALL, "X: y\r\n", M_END, SIP_LINES_MAX - 5, SIP_LINES_OURS},
+        {M_ALL, "Via: SIP/2.0/UDP h\r\n", M_END, SIP_VIAS_MAX - 1, SIP_LINES_OURS},
+        {M_ALL "Via: SIP/2.0/UDP h;x=", "y", "\r\n" M_END, SIP_LINE_MAX - 23, SIP_LINE_OURS},
+        {M_ALL M_END, "b", "", LIMIT_SIP_MESSAGE - sizeof(M_ALL M_END) + 1, LIMIT_SIP_HARD - LIMIT_SIP_MESSAGE},
+    };
+    static struct sip_view v;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t more = 0; more < 2; more++) {
+            struct buf b = {0};
+            buf_text(&b, rows[i].head);
+            for (size_t n = rows[i].most + rows[i].ours + more; n > 0; n--)
+                buf_text(&b, rows[i].piece);
+            buf_text(&b, rows[i].tail);
+            if ((sip_view_parse_kept(&v, b.p, b.n) == SIP_FAULT_NONE) != (more == 0)) fail_msg("row %zu, %zu", i, more);
+            buf_fini(&b);
+        }
+    }
+}
+
 /* ---- streams ---- */
 
 #define S_ALL M_ALL "Content-Length: 4\r\n\r\nabcd"
@@ -579,6 +607,7 @@ int main(void)
         cmocka_unit_test(every_method_has_its_name),
         cmocka_unit_test(every_fault_has_its_name),
         cmocka_unit_test(caps),
+        cmocka_unit_test(caps_of_what_is_kept),
         cmocka_unit_test(a_stream_is_incomplete_until_its_last_byte),
         cmocka_unit_test(stream_faults),
         cmocka_unit_test(a_stream_does_not_wait_for_ever),
