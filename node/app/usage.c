@@ -106,7 +106,7 @@ struct usage_of *usage_hold(struct usage *u, struct slice name, struct mono now)
     of->live++;
     if (of->rate_per_s == 0) return of;
     fill(of, now);
-    of->tokens = of->tokens > TOKEN ? of->tokens - TOKEN : 0;
+    if (of->tokens >= TOKEN) of->tokens -= TOKEN; /* what is refused leaves the part that has grown */
     return of;
 }
 

@@ -33,7 +33,8 @@ void usage_free(struct usage *u);
 const struct counter_table *usage_counters(const struct usage *u);
 void usage_count(struct usage *u, enum usage_counter which);
 
-/* One more call of name ("trunk/pbx"); it takes a token. NULL: not counted. Each hold is released once. */
+/* One more call of name ("trunk/pbx"); it takes a token where there is a whole one. NULL: not counted. Each hold is
+ * released once. */
 struct usage_of *usage_hold(struct usage *u, struct slice name, struct mono now);
 void usage_release(struct usage *u, struct usage_of *of);
 

@@ -73,6 +73,19 @@ static void new_calls_in_a_second(void **state)
     assert_int_equal(usage_check(u, pbx, 0, 0, at(3600000)), USAGE_FREE); /* no limit any more */
 }
 
+/* Who offers more than the rate gets the rate: what is refused is held for a moment as well, and takes nothing. */
+static void more_than_the_rate(void **state)
+{
+    size_t let_in = 0;
+    (void)state;
+    for (uint64_t ms = 0; ms < 11000; ms += 25) {
+        bool free = usage_check(u, pbx, 0, 10, at(ms)) == USAGE_FREE;
+        let_in += free && ms >= 1000; /* behind the second's worth that is there at once */
+        usage_release(u, usage_hold(u, pbx, at(ms)));
+    }
+    assert_in_range(let_in, 99, 101);
+}
+
 static void what_was_refused(void **state)
 {
     (void)state;
@@ -88,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(calls_at_a_time, open_usage, close_usage),
         cmocka_unit_test_setup_teardown(new_calls_in_a_second, open_usage, close_usage),
+        cmocka_unit_test_setup_teardown(more_than_the_rate, open_usage, close_usage),
         cmocka_unit_test_setup_teardown(what_was_refused, open_usage, close_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
