@@ -320,10 +320,22 @@ void edge_call_refreshed(struct edge *e, const struct sip_view *response, uint32
     }
 }
 
+/* A dialog may pass more than once, by way of a proxy that stands behind a trunk: each time from another source. */
+static bool is_there(const struct edge *e, const struct call_report *known)
+{
+    struct sip_dialog *d = sip_dialogs_find(&e->dialogs, known->call_id, known->caller_tag, SLICE(""));
+    for (; d != NULL; d = sip_dialogs_next(d, known->caller_tag, SLICE(""))) {
+        const struct call *c = CONTAINER_OF(d, struct call, dialog);
+        bool same_source = c->source_kind == known->source.kind && slice_eq(c->source, known->source.name);
+        if (same_source && slice_eq(c->dialled, known->dialled)) return true;
+    }
+    return false;
+}
+
 enum err edge_call_restore(struct edge *e, const struct call_report *known)
 {
     if (e->closing) return ERR_CLOSED;
-    if (sip_dialogs_find(&e->dialogs, known->call_id, known->caller_tag, SLICE("")) != NULL) return ERR_EXISTS;
+    if (is_there(e, known)) return ERR_EXISTS;
     edge_wake(e);
     struct call *c = call_make(e, known->call_id, known->caller_tag, known->from, known->dialled, &known->source);
     if (c == NULL) return ERR_NOMEM;

@@ -175,6 +175,27 @@ static void silence_ends(void **state)
     assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
 }
 
+/* By way of a proxy behind a trunk a call passes twice, and has a record for each. */
+static void a_call_that_passed_twice(void **state)
+{
+    struct world *w = *state;
+    struct call_report known = {.id = UINT64_C(7) << 32 | 3,
+                                .call_id = SLICE("call-1"),
+                                .caller_tag = SLICE("caller"),
+                                .dialled = SLICE("8123"),
+                                .source = {.kind = EDGE_SOURCE_TRUNK, .name = SLICE("carrier")},
+                                .target = SLICE("trunk/proxy"),
+                                .answered = {1},
+                                .code = 200};
+    assert_int_equal(edge_call_restore(w->n.edge, &known), ERR_OK);
+    known.id++;
+    known.source.name = SLICE("proxy");
+    known.target = SLICE("trunk/gateway");
+    assert_int_equal(edge_call_restore(w->n.edge, &known), ERR_OK);
+    assert_int_equal(edge_call_restore(w->n.edge, &known), ERR_EXISTS);
+    assert_int_equal(edge_load(w->n.edge).calls, 2);
+}
+
 /* A call of an earlier run is bounded as any other, and its end is reported under its own number. */
 static void a_call_of_an_earlier_run(void **state)
 {
@@ -216,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_refusal_has_its_ack, open_timed, world_close),
         cmocka_unit_test_setup_teardown(a_ghost_ends, open_timed, world_close),
         cmocka_unit_test_setup_teardown(silence_ends, open_impatient, world_close),
+        cmocka_unit_test_setup_teardown(a_call_that_passed_twice, open_timed, world_close),
         cmocka_unit_test_setup_teardown(a_call_of_an_earlier_run, open_timed, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
