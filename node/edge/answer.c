@@ -260,7 +260,7 @@ void edge_answer_stateless(struct edge *e, const struct flow *from, const struct
         edge_count(e, EC_no_memory);
         return;
     }
-    if (transport_send(e->transport, &to, false, buf_view(&e->out), 0) != ERR_OK) edge_count(e, EC_send_failures);
+    if (transport_send(e->transport, &to, to.member, buf_view(&e->out), 0) != ERR_OK) edge_count(e, EC_send_failures);
 }
 
 void edge_reason_line(struct edge *e, unsigned cause, struct slice words)

@@ -103,7 +103,8 @@ static void transmit(struct relay *r, struct slice text)
 {
     struct flow to = r->from;
     sock_address_set_port(&to.remote, r->reply_port);
-    if (transport_send(r->edge->transport, &to, false, text, 0) != ERR_OK) edge_count(r->edge, EC_send_failures);
+    /* A member's connection that has ended is made again as a member's. */
+    if (transport_send(r->edge->transport, &to, to.member, text, 0) != ERR_OK) edge_count(r->edge, EC_send_failures);
 }
 
 /* A 2xx to INVITE is repeated by its sender, never by us (RFC 6026 §8.7); nothing is repeated on reliable transports.
