@@ -240,14 +240,24 @@ void proxy_relay_note_response(struct branch *b, const struct sip_view *v)
     (void)snprintf(r->best_words, sizeof r->best_words, "%u %.*s", v->code, SLICE_ARG(v->reason));
 }
 
+/* RFC 4320 §4.2: a 408 to a non-INVITE only adds to the storm. The transaction stays as after an answer, so that the
+ * request is known when it comes again. */
+static void fall_silent(struct relay *r)
+{
+    struct edge *e = r->edge;
+    (void)sip_tx_step(&e->tx, &r->server, SIP_TX_FAILURE, edge_now(e));
+    proxy_message_drop(e, &r->last);
+    close_relay(r);
+}
+
 void proxy_relay_finish(struct relay *r)
 {
     struct call *call = r->call;
     if (r->final_sent) return;
     unsigned code = r->best_code != 0 ? r->best_code : 500;
     struct slice words = slice_of(r->best_words);
-    if (!r->invite && code == 408) { /* RFC 4320 §4.2: a 408 to a non-INVITE only adds to the storm */
-        proxy_relay_drop(r);
+    if (!r->invite && code == 408) {
+        fall_silent(r);
         return;
     }
     r->call = NULL; /* it ends here, also where there is no memory for an answer */

@@ -257,14 +257,19 @@ void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev)
 
 /* Nothing at all came within no_answer_ms: the next one is tried; this branch goes on listening, but sends no more.
  * Where there is nothing to wait for, since the caller has hung up or a 6xx has decided, it is left as well, but goes
- * on asking: whoever hears it late must be cancelled. */
+ * on asking: whoever hears it late must be cancelled. Where it is the last hope, that is asked again later. */
 static void abandon(struct branch *b)
 {
     struct relay *r = b->relay;
+    struct edge *e = r->edge;
     bool decided = r->cancelled || r->best_code >= 600;
-    if (!b->current || (!decided && !proxy_relay_has_more(r))) return;
-    edge_count(r->edge, EC_timeouts);
-    if (!decided) sip_tx_quiet(&r->edge->tx, &b->client);
+    if (!b->current) return;
+    if (!decided && !proxy_relay_has_more(r)) {
+        sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), e->o.no_answer_ms));
+        return;
+    }
+    edge_count(e, EC_timeouts);
+    if (!decided) sip_tx_quiet(&e->tx, &b->client);
     b->abandoned = true;
     branch_failed(b, 408, "no answer");
 }

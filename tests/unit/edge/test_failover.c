@@ -440,6 +440,33 @@ static void cancel_into_silence(void **state)
     ua_expect_nothing(&w->k, &w->c);
 }
 
+/* The last one is given more time; when the caller then hangs up, no more than that. */
+static void cancel_into_long_silence(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_expect(&w->k, &w->b, "INVITE"); /* Timer A, 500 ms: beyond no_answer_ms */
+    cancel(w);
+    ua_expect_code(&w->k, &w->a, 487);
+    acknowledge(w, "i1", "call-1");
+    assert_int_equal(edge_load(w->n.edge).calls, 0);
+}
+
+/* RFC 4320 §4.2: no 408 goes back; nor does what comes again go on as something new. */
+static void a_408_to_no_invite(void **state)
+{
+    struct world *w = *state;
+    const struct request message = {.method = "MESSAGE", .branch = "m1"};
+    ua_request(&w->a, &w->n, &message);
+    ua_expect(&w->k, &w->b, "MESSAGE");
+    ua_reply(&w->b, 408, "");
+    kit_until(&w->k, kit_count(&w->n, "edge", "responses") == 1);
+    ua_request(&w->a, &w->n, &message);
+    ua_expect_nothing(&w->k, &w->b);
+    ua_expect_nothing(&w->k, &w->a);
+}
+
 static void cancel_while_ringing(void **state)
 {
     struct world *w = *state;
@@ -534,6 +561,8 @@ int main(void)
         WITH_WORLD(cancel_into_silence),
         WITH_WORLD(the_last_one_is_given_time),
         WITH_WORLD(too_large_for_udp),
+        WITH_WORLD(cancel_into_long_silence),
+        WITH_WORLD(a_408_to_no_invite),
         WITH_WORLD(cancel_while_ringing),
         WITH_WORLD(cancel_before_any_answer),
         WITH_WORLD(cancel_and_answer_cross),
