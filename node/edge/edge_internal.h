@@ -259,7 +259,7 @@ void edge_close_step(struct edge *e);
 
 /* ---- source.c ---- */
 
-enum auth_verdict { AUTH_OK, AUTH_NONE, AUTH_STALE, AUTH_REFUSED };
+enum auth_verdict { AUTH_OK, AUTH_NONE, AUTH_STALE, AUTH_REFUSED, AUTH_DROPPED /* no answer */ };
 /* The credentials for our realm in the lines of id (Authorization, Proxy-Authorization). account is set when OK. */
 enum auth_verdict edge_auth(struct edge *e, struct arena *arena, const struct flow *from, const struct sip_view *v,
                             enum sip_header id, struct plan_account *account);

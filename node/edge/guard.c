@@ -293,7 +293,7 @@ static struct slice named_account(struct arena *arena, const struct sip_view *v)
     return sip_name_addr_parse(arena, sip_view_value(v, id), &own) == ERR_OK ? own.uri.number : SLICE("");
 }
 
-bool guard_drops(struct edge *e, const struct flow *from, const struct sip_view *v)
+static bool is_banned(struct edge *e, const struct flow *from)
 {
     struct guard *g = e->guard;
     struct sock_key source;
@@ -306,13 +306,27 @@ bool guard_drops(struct edge *e, const struct flow *from, const struct sip_view 
         free(b);
         return false;
     }
-    if (is_trusted(e, from)) return false;
-    if (is_at_home(e, from, named_account(&e->scratch, v))) {
-        count(g, GC_passed_banned);
-        return false;
-    }
-    count(g, GC_dropped_banned);
+    return !is_trusted(e, from);
+}
+
+static bool drops_banned(struct edge *e, const struct flow *from, struct slice account)
+{
+    if (is_at_home(e, from, account)) return false;
+    count(e->guard, GC_dropped_banned);
     return true;
+}
+
+bool guard_drops(struct edge *e, const struct flow *from, const struct sip_view *v)
+{
+    if (!is_banned(e, from)) return false;
+    if (drops_banned(e, from, named_account(&e->scratch, v))) return true;
+    count(e->guard, GC_passed_banned);
+    return false;
+}
+
+bool guard_drops_proof(struct edge *e, const struct flow *from, struct slice account)
+{
+    return is_banned(e, from) && drops_banned(e, from, account);
 }
 
 /* ---- what the node asks ---- */

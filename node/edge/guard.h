@@ -40,8 +40,12 @@ MUST_CHECK enum err guard_new(struct edge *e, struct guard **out);
 void guard_free(struct guard *g); /* NULL allowed */
 const struct counter_table *guard_counters(const struct guard *g);
 
-/* Whether a request outside a dialog is of a banned source and goes no further; counted. */
+/* Whether a request outside a dialog is of a banned source and goes no further; counted. The name that it comes in is
+ * only what it says: guard_drops_proof follows. */
 bool guard_drops(struct edge *e, const struct flow *from, const struct sip_view *v);
+/* Whether a proof of the account is of a banned source where that account is not registered, and gets no answer;
+ * counted. Asked of each proof before it is looked at. */
+bool guard_drops_proof(struct edge *e, const struct flow *from, struct slice account);
 /* Whether the account proves itself in vain from there. Asked of each proof, before its worth counts. */
 bool guard_locked(struct edge *e, const struct flow *from, struct slice account);
 void guard_failed(struct edge *e, const struct flow *from, struct slice account, enum edge_failure why);

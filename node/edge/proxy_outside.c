@@ -91,11 +91,12 @@ static bool identify_account(struct arrival *a, struct edge_query *q)
     case AUTH_REFUSED: edge_answer_stateless(a->e, a->from, a->v, 403, SLICE("")); break;
     case AUTH_NONE:
     case AUTH_STALE: edge_challenge(a->e, a->from, a->v, true, verdict == AUTH_STALE); break;
+    case AUTH_DROPPED: break;
     }
     return false;
 }
 
-/* Fills the source's part of q. False: answered. */
+/* Fills the source's part of q. False: answered, or dropped. */
 static bool identify(struct arrival *a, const struct sip_uri *uri, struct edge_query *q)
 {
     struct edge *e = a->e;

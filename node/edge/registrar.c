@@ -296,7 +296,7 @@ static bool proved(struct register_request *q)
     if (verdict == AUTH_OK) return true;
     if (verdict == AUTH_REFUSED) {
         refuse(q, RC_refused_auth, 403, SLICE(""));
-    } else {
+    } else if (verdict != AUTH_DROPPED) {
         edge_challenge(q->e, q->from, q->v, false, verdict == AUTH_STALE);
     }
     return false;

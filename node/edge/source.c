@@ -139,6 +139,8 @@ static enum auth_verdict judge(struct edge *e, struct arena *arena, struct proof
     uint32_t nc = 0;
     struct sock_key key;
     struct digest_nonces nonces = nonces_for(e, p->from, &key);
+    /* Of several credentials others may name another account. */
+    if (guard_drops_proof(e, p->from, p->c->username)) return AUTH_DROPPED;
     if (digest_algorithm(p->c, &algorithm) != ERR_OK || !offered(e, algorithm) || !nonce_count(p->c, &nc)) {
         return refuse(e, EC_auth_unusable);
     }

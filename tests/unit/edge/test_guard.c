@@ -157,6 +157,58 @@ static void who_does_it_again_later(void **state)
     uv_update_time(&w->k.loop);
 }
 
+/* A request of one who may be 6001, with these lines. */
+static void ask(struct world *w, const char *method, const char *branch, const char *lines)
+{
+    char uri[64];
+    bool registers = strcmp(method, "REGISTER") == 0;
+    (void)snprintf(uri, sizeof uri, "sip:%s127.0.0.1:%u", registers ? "" : "8123@", w->n.port);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = method,
+                                 .branch = branch,
+                                 .uri = uri,
+                                 .from = "<sip:6001@127.0.0.1>;tag=1",
+                                 .to = "<sip:6001@127.0.0.1>",
+                                 .lines = lines});
+}
+
+/* The name in the first credentials is not the one that others prove. */
+static void a_decoy_opens_no_door(void **state)
+{
+    static const char decoy[] =
+        "Authorization: Digest username=\"6001\", realm=\"elsewhere\", nonce=\"a\", uri=\"sip:a\", "
+        "response=\"00000000000000000000000000000000\"\r\n";
+    static const struct {
+        const char *method;
+        unsigned challenge;
+    } ways[] = {{"REGISTER", 401}, {"OPTIONS", 407}};
+    struct world *w = *state;
+    struct edge_ban ban = {.source = SLICE("127.0.0.1"), .left_s = 60};
+    w->n.home = "127.0.0.1";
+    w->n.trunk_port = 0;
+    edge_bans_set(w->n.edge, &ban, 1);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        char proof[1024];
+        char lines[2048];
+        ask(w, ways[i].method, "first", "");
+        ua_expect_code(&w->k, &w->a, ways[i].challenge);
+        ua_authorize(&w->a, "secret", ways[i].method, "sip:127.0.0.1", proof, sizeof proof);
+        char *name = strstr(proof, "\"6001\"");
+        assert_non_null(name);
+        name[4] = '2';
+        (void)snprintf(lines, sizeof lines, "%s%s", decoy, proof);
+        ask(w, ways[i].method, "guess", lines);
+        kit_until(&w->k, kit_count(&w->n, "guard", "dropped_banned") == i + 1);
+        ua_expect_nothing(&w->k, &w->a);
+        name[4] = '1'; /* who is at home there */
+        (void)snprintf(lines, sizeof lines, "%s%s", decoy, proof);
+        ask(w, ways[i].method, "right", lines);
+        kit_until(&w->k, kit_count(&w->n, "edge", "auth_ok") == i + 1);
+        ua_next(&w->k, &w->a);
+    }
+    assert_int_equal(kit_count(&w->n, "guard", "failures"), 0);
+}
+
 static void bans_that_others_made(void **state)
 {
     struct world *w = *state;
@@ -197,6 +249,7 @@ int main(void)
         WITH_WORLD(where_it_is_registered),    WITH_WORLD(a_source_is_banned),
         WITH_WORLD(who_does_it_again),         WITH_WORLD(who_does_it_again_later),
         WITH_WORLD(bans_that_others_made),     WITH_WORLD(trunks_and_members_are_not),
+        WITH_WORLD(a_decoy_opens_no_door),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
