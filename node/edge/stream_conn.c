@@ -62,7 +62,7 @@ static struct deadline deadline_of(const struct stream *s)
     uint64_t idle_ms = s->flow.member ? limits->idle_member_ms : limits->idle_ms;
     uint64_t idle_since_ms = s->holds > 0 ? uv_now(s->t->loop) : s->active_ms;
     struct deadline d = {idle_since_ms + idle_ms, TC_stream_timeout_idle};
-    if (s->begun_ms != 0) d = sooner(d, s->begun_ms + limits->message_ms, TC_stream_timeout_message);
+    if (s->begun_ms != 0 && !s->paused) d = sooner(d, s->begun_ms + limits->message_ms, TC_stream_timeout_message);
     if (s->writing) d = sooner(d, s->write_ms + limits->message_ms, TC_stream_timeout_write);
     return d;
 }
@@ -186,6 +186,29 @@ void stream_mark_dirty(struct stream *s)
     if (!list_linked(&s->dirty) && s->state != STREAM_CLOSED) list_append(&s->t->streams.dirty, &s->dirty);
 }
 
+/* A guest that does not read what it is answered is not read either, or it could have us keep more and more for it.
+ * What was read already is dealt with all the same, so that nothing is left behind which no further read would wake.
+ * Where we made the connection we go on: two nodes that each wait for the other to read would wait for ever. So we do
+ * with members, which may have much to take at a time. */
+static void pace(struct stream *s)
+{
+    bool pause = s->queued_bytes > s->t->limits.guest_bytes;
+    if (s->state != STREAM_OPEN || s->standing != STANDING_GUEST || pause == s->paused) return;
+    s->paused = pause;
+    if (pause) {
+        transport_count(s->t, TC_stream_reading_paused);
+        (void)uv_read_stop((uv_stream_t *)&s->tcp);
+        return;
+    }
+    if (s->begun_ms != 0) s->begun_ms = uv_now(s->t->loop); /* the rest could not come */
+    if (stream_read(s) == ERR_OK) {
+        stream_rearm(s);
+        return;
+    }
+    transport_count(s->t, TC_stream_lost);
+    stream_close(s);
+}
+
 enum err stream_enqueue(struct stream *s, struct slice data, uint64_t token, bool own)
 {
     if (s->queued_bytes + data.n > s->t->limits.connection_bytes) {
@@ -202,6 +225,7 @@ enum err stream_enqueue(struct stream *s, struct slice data, uint64_t token, boo
     list_append(&s->queue, &out->node);
     s->queued_bytes += data.n;
     stream_mark_dirty(s);
+    pace(s);
     return ERR_OK;
 }
 
@@ -258,6 +282,7 @@ static void on_written(uv_write_t *req, int status)
         return;
     }
     s->active_ms = uv_now(s->t->loop);
+    pace(s);
     stream_flush(s);
 }
 

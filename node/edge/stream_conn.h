@@ -13,6 +13,8 @@ struct stream *stream_new(struct transport *t, enum plan_transport transport, co
                           enum stream_state state);
 /* The TCP connection stands: reads, and lets TLS begin. ERR_NOMEM, ERR_IO: the caller closes it. */
 MUST_CHECK enum err stream_begin(struct stream *s);
+/* Reads what comes. ERR_IO: the caller closes it. */
+MUST_CHECK enum err stream_read(struct stream *s);
 /* Closes at once; the record lives until its close callback. Allowed in every state. */
 void stream_close(struct stream *s);
 /* Takes nothing more in either direction, writes what is queued, then closes. */

@@ -185,6 +185,11 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
     take_messages(s);
 }
 
+enum err stream_read(struct stream *s)
+{
+    return uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read) == 0 ? ERR_OK : ERR_IO;
+}
+
 enum err stream_begin(struct stream *s)
 {
     (void)uv_tcp_nodelay(&s->tcp, 1);
@@ -197,7 +202,7 @@ enum err stream_begin(struct stream *s)
         if (s->tls == NULL) return ERR_NOMEM;
         if (s->host != NULL && tls_session_ask(s->tls, s->host) != ERR_OK) return ERR_NOMEM;
     }
-    if (uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read) != 0) return ERR_IO;
+    if (stream_read(s) != ERR_OK) return ERR_IO;
     if (s->tls == NULL) {
         opened(s);
         return ERR_OK;

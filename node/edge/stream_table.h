@@ -61,6 +61,7 @@ struct stream {
     size_t queued_bytes;        /* of both */
     struct buf cipher;          /* TLS: what is being written */
     bool writing;
+    bool paused; /* not read until it has read */
 
     struct alarm alarm;
     uint64_t state_ms;  /* when the state was entered */

@@ -37,6 +37,7 @@ void transport_limits_default(struct transport_limits *limits)
         .idle_ms = 10 * 60 * 1000,
         .idle_member_ms = 60 * 60 * 1000,
         .connection_bytes = 4 * 1024 * 1024,
+        .guest_bytes = 64 * 1024,
         .udp_datagrams = 4096,
     };
 }

@@ -46,6 +46,7 @@ struct transport_limits {
     uint32_t idle_ms;    /* without traffic, where nobody holds it; 10 min */
     uint32_t idle_member_ms;   /* the same when the peer is a member; 1 h */
     uint32_t connection_bytes; /* queued for sending per connection; 4 MiB */
+    uint32_t guest_bytes;      /* the same, above which an accepted one of no member is not read; 64 KiB */
     uint32_t udp_datagrams;    /* queued for sending per UDP socket; 4096 */
 };
 void transport_limits_default(struct transport_limits *limits);

@@ -36,6 +36,7 @@
     X(stream_refused_out_full)                                                                                         \
     X(stream_refused_no_memory)                                                                                        \
     X(stream_queue_full)                                                                                               \
+    X(stream_reading_paused)                                                                                           \
     X(stream_connects)                                                                                                 \
     X(stream_connect_failed)                                                                                           \
     X(stream_lost)                                                                                                     \

@@ -252,6 +252,57 @@ static void test_noise(void **state)
     kit_loop_fini(&k);
 }
 
+static ssize_t tls_put(void *ssl, const char *p, size_t n)
+{
+    return SSL_write(ssl, p, (int)n);
+}
+
+static ssize_t tls_get(void *ssl, char *p, size_t n)
+{
+    return SSL_read(ssl, p, (int)n);
+}
+
+/* A stranger who does not read the answers is read no further, and misses nothing when he does; a member is read on. */
+static void test_deaf_guest(void **state)
+{
+    struct transport_limits limits;
+    struct kit_loop k;
+    struct side a;
+    struct side b;
+    struct client c;
+    struct identity hq = node("hq-1");
+    struct identity shop = node("shop-1");
+    int done = 0;
+    (void)state;
+    transport_limits_default(&limits);
+    kit_loop_init(&k);
+    tls_start(&a, &k, &hq, cluster.file, &limits);
+    a.echo = true;
+    client_start(&c, &a, TLS1_3_VERSION);
+    SSL_set_mode(c.ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    run_until_seen(&k, (done = client_step(&c)) != 0);
+    assert_int_equal(done, 1);
+    struct talker t = {.put = tls_put, .get = tls_get, .ctx = c.ssl, .text = sip_text("deaf", 2000)};
+    run_until_seen(&k, talks_in_vain(&t, &a)); /* the echo fails when 4 MiB wait */
+    assert_true(side_count(&a, "stream_reading_paused") > 0);
+    run_until_seen(&k, is_answered(&t));
+    assert_int_equal(a.messages, t.sent / t.text.n);
+    client_stop(&c);
+    side_stop(&a);
+
+    limits.guest_bytes = 1;
+    tls_start(&a, &k, &hq, cluster.file, &limits);
+    tls_start(&b, &k, &shop, cluster.file, &limits);
+    b.echo = true;
+    struct flow to = flow_to(PLAN_TLS, side_address(&b));
+    assert_int_equal(side_send(&a, &to, true, sip_text("member", 0), 1), ERR_OK);
+    run_until(&k, a.messages == 1);
+    assert_int_equal(side_count(&b, "stream_reading_paused"), 0);
+    side_stop(&a);
+    side_stop(&b);
+    kit_loop_fini(&k);
+}
+
 /* Closing in the middle of handshakes and with data queued. */
 static void test_close_busy(void **state)
 {
@@ -311,9 +362,10 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),  cmocka_unit_test(test_strangers),  cmocka_unit_test(test_no_ride),
-        cmocka_unit_test(test_versions), cmocka_unit_test(test_caps),       cmocka_unit_test(test_half_open),
-        cmocka_unit_test(test_noise),    cmocka_unit_test(test_close_busy), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_members),    cmocka_unit_test(test_strangers),  cmocka_unit_test(test_no_ride),
+        cmocka_unit_test(test_versions),   cmocka_unit_test(test_caps),       cmocka_unit_test(test_half_open),
+        cmocka_unit_test(test_noise),      cmocka_unit_test(test_close_busy), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_deaf_guest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -404,6 +404,71 @@ static void test_tcp_slow_reader(void **state)
     kit_loop_fini(&k);
 }
 
+static void limited_start(struct side *s, struct kit_loop *k, const struct transport_limits *limits)
+{
+    static const char *const list[] = {"tcp:127.0.0.1:0"};
+    struct transport_options o = side_options(s, k, list, 1);
+    o.limits = limits;
+    side_open(s, &o);
+    s->echo = true;
+}
+
+/* Who does not read the answers is read no further, and misses nothing when he does; or he is closed. */
+static void test_tcp_deaf_guest(void **state)
+{
+    struct transport_limits limits;
+    struct kit_loop k;
+    struct side a;
+    (void)state;
+    transport_limits_default(&limits);
+    kit_loop_init(&k);
+    limited_start(&a, &k, &limits);
+    int fd = raw_connect(side_address(&a), NULL);
+    struct talker c = {.put = raw_put, .get = raw_get, .ctx = &fd, .text = sip_text("deaf", 2000)};
+    run_until_seen(&k, talks_in_vain(&c, &a)); /* the echo fails when 4 MiB wait */
+    assert_true(side_count(&a, "stream_reading_paused") > 0);
+    run_until_seen(&k, is_answered(&c));
+    assert_int_equal(a.messages, c.sent / c.text.n);
+    assert_int_equal(side_count(&a, "stream_queue_full"), 0);
+    assert_int_equal(close(fd), 0);
+    side_stop(&a);
+
+    limits.message_ms = 500;
+    limited_start(&a, &k, &limits);
+    fd = raw_connect(side_address(&a), NULL);
+    run_until_seen(&k, talks_in_vain(&c, &a) || a.lost == 1);
+    run_until(&k, a.lost == 1);
+    assert_int_equal(side_count(&a, "stream_timeout_write"), 1);
+    assert_int_equal(close(fd), 0);
+    side_stop(&a);
+    kit_loop_fini(&k);
+}
+
+/* At each answer; but never where we made the connection. */
+static void test_tcp_paused_often(void **state)
+{
+    struct transport_limits limits;
+    struct kit_loop k;
+    struct side a;
+    struct side b;
+    (void)state;
+    transport_limits_default(&limits);
+    limits.guest_bytes = 1;
+    kit_loop_init(&k);
+    limited_start(&a, &k, &limits);
+    limited_start(&b, &k, &limits);
+    a.echo = false;
+    struct flow to = flow_to(PLAN_TCP, side_address(&b));
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(side_send(&a, &to, false, sip_text("often", 9 * i), i + 1), ERR_OK);
+    run_until(&k, a.messages == 100);
+    assert_true(side_count(&b, "stream_reading_paused") > 0);
+    assert_int_equal(side_count(&a, "stream_reading_paused"), 0);
+    side_stop(&a);
+    side_stop(&b);
+    kit_loop_fini(&k);
+}
+
 /* ---- closing ---- */
 
 /* Closing with connections half made, bytes queued and datagrams waiting: no callback but closed, no leak. */
@@ -475,6 +540,8 @@ int main(void)
         cmocka_unit_test(test_tcp_listener_cap),
         cmocka_unit_test(test_tcp_deadlines),
         cmocka_unit_test(test_tcp_slow_reader),
+        cmocka_unit_test(test_tcp_deaf_guest),
+        cmocka_unit_test(test_tcp_paused_often),
         cmocka_unit_test(test_close_busy),
         cmocka_unit_test(test_close_in_callback),
     };

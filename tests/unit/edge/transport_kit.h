@@ -268,6 +268,51 @@ static inline void raw_write(int fd, struct slice data)
     assert_int_equal(send(fd, data.p, data.n, MSG_NOSIGNAL), (ssize_t)data.n);
 }
 
+/* A client that sends one message again and again and reads the answers only when it is told to. */
+struct talker {
+    ssize_t (*put)(void *ctx, const char *p, size_t n); /* at most 0: not now */
+    ssize_t (*get)(void *ctx, char *p, size_t n);
+    void *ctx;
+    struct slice text;
+    size_t sent;
+    size_t got;
+    size_t heard; /* by the peer when it was looked last */
+    unsigned quiet;
+};
+
+static inline ssize_t raw_put(void *fd, const char *p, size_t n)
+{
+    return send(*(int *)fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static inline ssize_t raw_get(void *fd, char *p, size_t n)
+{
+    return recv(*(int *)fd, p, n, MSG_DONTWAIT);
+}
+
+/* Sends what goes; true once nothing has gone for a while, nor has anything been heard. */
+static inline bool talks_in_vain(struct talker *c, const struct side *peer)
+{
+    size_t at = c->sent % c->text.n;
+    ssize_t n = c->put(c->ctx, c->text.p + at, c->text.n - at);
+    if (n > 0) c->sent += (size_t)n;
+    c->quiet = n > 0 || peer->messages != c->heard ? 0 : c->quiet + 1;
+    c->heard = peer->messages;
+    return c->quiet > 1000;
+}
+
+/* Ends its last message and reads; true when each message was echoed. */
+static inline bool is_answered(struct talker *c)
+{
+    char sink[16384];
+    size_t at = c->sent % c->text.n;
+    ssize_t n = at > 0 ? c->put(c->ctx, c->text.p + at, c->text.n - at) : 0;
+    if (n > 0) c->sent += (size_t)n;
+    while ((n = c->get(c->ctx, sink, sizeof sink)) > 0)
+        c->got += (size_t)n;
+    return at == 0 && c->got == c->sent;
+}
+
 /* True when the peer has closed (or reset) the connection; what came before is thrown away. */
 static inline bool raw_ended(int fd)
 {
