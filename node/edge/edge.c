@@ -489,7 +489,7 @@ size_t edge_counters(const struct edge *e, const struct counter_table *out[], si
     const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
                                                   guard_counters(e->guard),         registrar_counters(e->registrar),
                                                   prober_counters(e->prober),       lines_counters(e->registrations),
-                                                  keeper_counters(e->keeper)};
+                                                  keeper_counters(e->keeper),       dns_counters(e->dns)};
     size_t n = 0;
     while (n < cap && n < sizeof tables / sizeof tables[0]) {
         out[n] = tables[n];

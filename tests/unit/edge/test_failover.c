@@ -173,6 +173,7 @@ static void a_name_that_does_not_resolve(void **state)
     ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "i1"});
     ua_expect(&w->k, &w->c, "INVITE");
     assert_int_equal(kit_count(&w->n, "edge", "names_unresolved"), 1);
+    assert_int_equal(kit_count(&w->n, "dns", "lookups"), 1);
 }
 
 static void no_transport_for_it(void **state)
