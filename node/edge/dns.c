@@ -124,10 +124,17 @@ static void use_services(struct lookup *l, const struct dns_services *answer)
     }
 }
 
+/* One look-up more than may wait: it has what is known already, and asks nothing. */
+static bool is_full(const struct dns *d)
+{
+    return d->lookup_count > LOOKUPS_MAX;
+}
+
 /* Has the addresses of a name asked for. What goes wrong here is met again by the look-up that wants them. */
 static void ask_ahead(struct dns *d, const char *name)
 {
     struct dns_entry *e = NULL;
+    if (is_full(d)) return;
     enum err err = dns_cache_get(&d->cache, DNS_ADDRESSES, name, &e);
     (void)err;
 }
@@ -172,9 +179,10 @@ static void use_way(struct lookup *l, const struct dns_naptr *way)
     target_set(&l->targets[l->target_count++], slice_of(way->target), sip_default_port(way->transport));
 }
 
-/* What a question brought, or why nothing: *err. False: the look-up waits. */
+/* What a question brought, or why nothing: *err. False: the look-up waits, or would have to. */
 static bool is_known(struct lookup *l, enum dns_kind kind, const char *name, struct dns_entry **out, enum err *err)
 {
+    if (is_full(l->d) && !dns_cache_knows(&l->d->cache, kind, name)) return false;
     *err = dns_cache_get(&l->d->cache, kind, name, out);
     if (*err == ERR_OK && (*out)->pending) {
         list_append(&(*out)->waiters, &l->wait);
@@ -256,11 +264,12 @@ static void use_addresses(struct lookup *l, const struct dns_addresses *answer, 
     }
 }
 
-static void lookup_run(struct lookup *l)
+/* True: it is done, and gone. */
+static bool lookup_run(struct lookup *l)
 {
-    if (l->done_any != NULL && !l->chosen && !choose_transport(l)) return;
+    if (l->done_any != NULL && !l->chosen && !choose_transport(l)) return false;
     if (l->target_count == 0) {
-        if (!find_targets(l)) return;
+        if (!find_targets(l)) return false;
         l->err = l->d->cache.closing ? ERR_CLOSED : ERR_NOTFOUND;
         /* All at once, so that the walk waits for the slowest only. */
         for (size_t i = 1; i < l->target_count; i++)
@@ -270,7 +279,7 @@ static void lookup_run(struct lookup *l)
         const struct target *target = &l->targets[l->next];
         struct dns_entry *e = NULL;
         enum err err = ERR_OK;
-        if (!is_known(l, DNS_ADDRESSES, target->name, &e, &err)) return;
+        if (!is_known(l, DNS_ADDRESSES, target->name, &e, &err)) return false;
         if (err == ERR_OK) {
             use_addresses(l, &e->answer.addresses, target->port);
         } else {
@@ -279,6 +288,21 @@ static void lookup_run(struct lookup *l)
         l->next++;
     }
     lookup_finish(l);
+    return true;
+}
+
+static enum err lookup_begin(struct lookup *l)
+{
+    struct dns *d = l->d;
+    if (lookup_run(l) || list_linked(&l->wait)) return ERR_OK;
+    if (l->found_count > 0) {
+        lookup_finish(l);
+        return ERR_OK;
+    }
+    dns_count(&d->cache, DC_refused_full);
+    d->lookup_count--;
+    free(l);
+    return ERR_FULL;
 }
 
 /* A look-up of what can be one; NULL with *err. */
@@ -287,11 +311,6 @@ static struct lookup *lookup_new(struct dns *d, struct slice host, uint16_t port
     if (!host_valid(host)) {
         dns_count(&d->cache, DC_refused_name);
         *err = ERR_SYNTAX;
-        return NULL;
-    }
-    if (d->lookup_count >= LOOKUPS_MAX) {
-        dns_count(&d->cache, DC_refused_full);
-        *err = ERR_FULL;
         return NULL;
     }
     struct lookup *l = calloc(1, sizeof *l);
@@ -327,8 +346,7 @@ enum err dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_
         l->targets[0] = l->host;
         l->target_count = 1;
     }
-    lookup_run(l);
-    return ERR_OK;
+    return lookup_begin(l);
 }
 
 enum err dns_resolve_any(struct dns *d, struct slice host, unsigned offered, dns_done_any done, void *ctx)
@@ -341,15 +359,14 @@ enum err dns_resolve_any(struct dns *d, struct slice host, unsigned offered, dns
     l->done_any = done;
     l->ctx = ctx;
     l->offered = offered;
-    lookup_run(l);
-    return ERR_OK;
+    return lookup_begin(l);
 }
 
 /* ---- life ---- */
 
 static void on_ready(struct list_node *waiter)
 {
-    lookup_run(CONTAINER_OF(waiter, struct lookup, wait));
+    (void)lookup_run(CONTAINER_OF(waiter, struct lookup, wait));
 }
 
 enum err dns_open_at(uv_loop_t *loop, const struct log *log, const char *servers, struct dns **out)

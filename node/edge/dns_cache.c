@@ -125,10 +125,21 @@ static enum err entry_ask(struct dns_entry *e)
     return dns_channel_services(c->channel, e->name, on_services, e);
 }
 
+static bool is_good(const struct dns_entry *e)
+{
+    return !e->pending && uv_now(e->cache->loop) < e->expires_ms;
+}
+
+bool dns_cache_knows(struct dns_cache *c, enum dns_kind kind, const char *name)
+{
+    const struct dns_entry *e = entry_find(c, kind, name);
+    return e != NULL && is_good(e);
+}
+
 enum err dns_cache_get(struct dns_cache *c, enum dns_kind kind, const char *name, struct dns_entry **out)
 {
     struct dns_entry *e = entry_find(c, kind, name);
-    if (e != NULL && !e->pending && uv_now(c->loop) >= e->expires_ms) {
+    if (e != NULL && !e->pending && !is_good(e)) {
         entry_free(e);
         e = NULL;
     }

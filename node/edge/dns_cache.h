@@ -65,6 +65,9 @@ void dns_cache_fini(struct dns_cache *c);
  * of its own into waiters. ERR_CLOSED, ERR_FULL, ERR_NOMEM. */
 MUST_CHECK enum err dns_cache_get(struct dns_cache *c, enum dns_kind kind, const char *name, struct dns_entry **out);
 
+/* Whether dns_cache_get would have a ready entry without asking. */
+bool dns_cache_knows(struct dns_cache *c, enum dns_kind kind, const char *name);
+
 static inline void dns_count(struct dns_cache *c, enum dns_counter which)
 {
     counter_add(&c->counts[which], 1);

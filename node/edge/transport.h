@@ -158,7 +158,8 @@ void dns_close(struct dns *d, void (*closed)(void *ctx), void *ctx);
 /* Addresses of host for SIP over transport (RFC 3263 §4.2: SRV when port is 0, then A and AAAA), at most 8,
  * in order of preference; answered from a cache by its TTL; done is called once, later or at once. ERR_NOTFOUND,
  * ERR_TIMEOUT. done gets those (ERR_CLOSED, ERR_NOMEM too); a return other than ERR_OK (ERR_SYNTAX no host name,
- * ERR_FULL too many look-ups, ERR_NOMEM, ERR_CLOSED) means that done will not be called. */
+ * ERR_FULL too many look-ups wait and it is not known yet, ERR_NOMEM, ERR_CLOSED) means that done will not be called.
+ */
 MUST_CHECK enum err
 dns_resolve(struct dns *d, struct slice host, uint16_t port, enum plan_transport transport,
             void (*done)(void *ctx, enum err err, const union sock_address *addresses, size_t count), void *ctx);

@@ -398,6 +398,46 @@ static void test_outage(void **state)
     kit_close(&k);
 }
 
+/* As many look-ups as may wait do: what is known is still told, by whatever way, and nothing else is asked. */
+static void test_full(void **state)
+{
+    enum { WAITING = 4096 };
+    const unsigned any = 1 << PLAN_UDP | 1 << PLAN_TCP;
+    static struct result waiting[WAITING];
+    struct any_result r;
+    struct kit k;
+    (void)state;
+    memset(waiting, 0, sizeof waiting);
+    kit_open(&k);
+    (void)resolve(&k, "srv.test", 0, PLAN_UDP);
+    (void)resolve(&k, "missing.test", 5060, PLAN_UDP);
+    r = (struct any_result){.r = {.k = &k}};
+    assert_int_equal(dns_resolve_any(k.dns, SLICE("ways.test"), any, on_any, &r), ERR_OK);
+    turn_until(&k, &r.r.done);
+    k.server.silent = true;
+    for (size_t i = 0; i < WAITING; i++) {
+        waiting[i].k = &k;
+        assert_int_equal(dns_resolve(k.dns, SLICE("slow.test"), 5060, PLAN_UDP, on_resolved, &waiting[i]), ERR_OK);
+    }
+    uint64_t questions = kit_count(&k, "questions");
+    assert_string_equal(resolve(&k, "srv.test", 0, PLAN_UDP).text, "192.0.2.1:5081 192.0.2.2:5082");
+    assert_int_equal(resolve(&k, "missing.test", 5060, PLAN_UDP).err, ERR_NOTFOUND);
+    r = (struct any_result){.r = {.k = &k}};
+    assert_int_equal(dns_resolve_any(k.dns, SLICE("ways.test"), any, on_any, &r), ERR_OK);
+    assert_true(r.r.done);
+    assert_int_equal(kit_count(&k, "refused_full"), 0);
+    struct result none = {.k = &k};
+    assert_int_equal(dns_resolve(k.dns, SLICE("slow.test"), 5060, PLAN_UDP, on_resolved, &none), ERR_FULL);
+    assert_int_equal(dns_resolve(k.dns, SLICE("srv.test"), 0, PLAN_TCP, on_resolved, &none), ERR_FULL);
+    assert_int_equal(dns_resolve_any(k.dns, SLICE("srv.test"), any, on_any, &r), ERR_FULL);
+    assert_false(none.done);
+    assert_int_equal(kit_count(&k, "refused_full"), 3);
+    assert_int_equal(kit_count(&k, "questions"), questions);
+    kit_close(&k);
+    for (size_t i = 0; i < WAITING; i++)
+        assert_int_equal(waiting[i].err, ERR_CLOSED);
+}
+
 /* Closing with questions open, from outside and from inside a callback; asking from inside one. */
 static void test_close(void **state)
 {
@@ -447,7 +487,7 @@ int main(void)
         cmocka_unit_test(test_answers),  cmocka_unit_test(test_transports),   cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_cache),    cmocka_unit_test(test_together),     cmocka_unit_test(test_weights),
         cmocka_unit_test(test_eviction), cmocka_unit_test(test_outage),       cmocka_unit_test(test_close),
-        cmocka_unit_test(test_open),     cmocka_unit_test(test_many_targets),
+        cmocka_unit_test(test_open),     cmocka_unit_test(test_many_targets), cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
