@@ -285,6 +285,24 @@ struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v)
     return c != NULL ? (struct slice){c->cookie, c->cookie_len} : SLICE("");
 }
 
+/* Of a call that came by several times the record of the last pass names the callee, that of the first the caller. What
+ * is no dialog of an answered call is not the call's. */
+struct slice edge_call_trunk(struct edge *e, const struct sip_view *v)
+{
+    const struct call *found = NULL;
+    for (struct call *c = first_call(e, v); c != NULL; c = next_call(c, v)) {
+        if (c->state == CALL_ANSWERED && !concerns(c, v)) continue;
+        if (found == NULL || (c->id > found->id) == is_by_caller(c, v)) found = c;
+    }
+    if (found == NULL) return SLICE("");
+    if (is_by_caller(found, v)) {
+        bool here = found->peer[0] == '\0' && slice_starts(slice_of(found->target), SLICE("trunk/"));
+        return here ? arena_copy(&e->scratch, slice_of(found->target)) : SLICE("");
+    }
+    if (found->source_kind != EDGE_SOURCE_TRUNK) return SLICE("");
+    return slice_of(arena_printf(&e->scratch, "trunk/%.*s", SLICE_ARG(found->source)));
+}
+
 void edge_call_request(struct edge *e, const struct sip_view *v)
 {
     for (struct call *c = first_call(e, v), *next = NULL; c != NULL; c = next) {

@@ -1,9 +1,10 @@
 /* calls: one record for each call that passes, from its INVITE to its BYE, reported to the node at each change of
  * state.
  *
- * A record is found by Call-ID and the caller's tag (node/sip/dialog.h). It serves people and limits, never routing:
- * losing one loses no call. It ends with a BYE from either side, a final failure, a session that nobody refreshes (RFC
- * 4028), or call_idle_ms of edge_options without any request inside the dialog. */
+ * A record is found by Call-ID and the caller's tag (node/sip/dialog.h). It serves people and limits, and says for
+ * which trunk's challenges a password is ours to give; never routing: losing one loses no call. It ends with a BYE from
+ * either side, a final failure, a session that nobody refreshes (RFC 4028), or call_idle_ms of edge_options without any
+ * request inside the dialog. */
 #ifndef TANDEM_EDGE_CALLS_H
 #define TANDEM_EDGE_CALLS_H
 
@@ -37,6 +38,9 @@ void edge_call_end(struct call *c, unsigned code, struct slice reason);
 void edge_call_set_cookie(struct call *c, struct slice cookie);
 /* Of the call that the request belongs to; "" when there is none. */
 struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v);
+/* "trunk/NAME", in e->scratch, where the record of the request's dialog has a trunk of this node's as the other side;
+ * empty: it has not, or there is none, or no memory. */
+struct slice edge_call_trunk(struct edge *e, const struct sip_view *v);
 /* The call's own 2xx agreed on this refresh interval, 0: on none. */
 void edge_call_session(struct call *c, uint32_t session_s);
 /* Inside its dialog another 2xx did. */

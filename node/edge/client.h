@@ -63,8 +63,9 @@ bool lines_is_called(struct edge *e, const struct flow *from, const struct sip_u
 /* The same; source and dialled of q are then the trunk, and the number that was called. */
 bool lines_identify(struct edge *e, const struct flow *from, const struct sip_view *v, const struct sip_uri *uri,
                     struct edge_query *q);
-/* A branch was answered 401 or 407 by a registrar with which we are registered: its challenge is taken into r->auth.
- * *verdict says what came of it. False: no matter of ours. */
+/* A branch was answered 401 or 407 by a registrar with which we are registered, and which the plan, or inside a dialog
+ * the call's record, named: its challenge is taken into r->auth. *verdict says what came of it. False: no matter of
+ * ours. */
 bool lines_challenged(struct branch *b, const struct sip_view *v, enum sip_auth_verdict *verdict);
 /* Appends the answers to what r->auth holds, for a request to that URI. */
 MUST_CHECK enum err lines_auth_lines(struct relay *r, struct slice method, struct slice uri, struct buf *out);

@@ -102,22 +102,19 @@ static struct line *line_of_target(const struct lines *c, const struct edge_targ
     return NULL;
 }
 
-/* Inside a dialog nobody has asked the plan: the place is known by its address. */
-static struct line *line_of_flow(const struct lines *c, const struct flow *to)
+/* Inside a dialog nobody has asked the plan: the target is what the call's record names, while the Route, which is the
+ * sender's, says where the request goes. */
+static bool leads_to(const struct line *l, const struct flow *to)
 {
-    for (struct list_node *n = c->list.next; n != &c->list; n = n->next) {
-        struct line *l = CONTAINER_OF(n, struct line, node);
-        if (l->leaving || !l->has_flow || l->flow.transport != to->transport) continue;
-        if (sock_address_eq(&l->flow.remote, &to->remote)) return l;
-    }
-    return NULL;
+    return l->has_flow && l->flow.transport == to->transport && sock_address_eq(&l->flow.remote, &to->remote);
 }
 
 static struct line *line_of(const struct relay *r, const struct flow *to)
 {
     const struct lines *c = r->edge->registrations;
     if (list_empty(&c->list) || r->target_at >= r->target_count) return NULL;
-    return r->in_dialog ? line_of_flow(c, to) : line_of_target(c, &r->targets[r->target_at]);
+    struct line *l = line_of_target(c, &r->targets[r->target_at]);
+    return l == NULL || !r->in_dialog || leads_to(l, to) ? l : NULL;
 }
 
 bool lines_challenged(struct branch *b, const struct sip_view *v, enum sip_auth_verdict *verdict)

@@ -46,6 +46,7 @@ static void inside(struct arrival *a)
     enum edge_counter why;
     a->proved = dialog_proved(a);
     if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
+    struct slice trunk = edge_call_trunk(a->e, a->v);
     edge_call_request(a->e, a->v); /* wherever it goes from here: a BYE has ended the call (RFC 3261 §15.1.1) */
     unsigned code = proxy_arrival_next_hop(a, &hop, &why);
     if (code != 0) {
@@ -62,7 +63,7 @@ static void inside(struct arrival *a)
     r->hide_from = a->hide_from;
     r->hide_to = a->hide_to;
     r->pop_count = (uint8_t)a->routes.pops;
-    if (!proxy_relay_set_targets(r, &(struct edge_target){.hops = &hop, .hop_count = 1}, 1)) {
+    if (!proxy_relay_set_targets(r, &(struct edge_target){.text = trunk, .hops = &hop, .hop_count = 1}, 1)) {
         proxy_relay_free(r);
         return;
     }

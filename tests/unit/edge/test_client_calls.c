@@ -198,6 +198,81 @@ static void a_challenge_inside_a_call(void **state)
     ua_expect_code(&w->k, &w->a, 200);
 }
 
+/* The registrar that called asks who we are when the callee hangs up. */
+static void a_challenge_by_the_caller(void **state)
+{
+    struct world *w = *state;
+    char contact[256];
+    char routes[512];
+    char uri[64];
+    register_at(w, &w->c);
+    contact_uri(w, contact, sizeof contact);
+    invite(w, &w->c, contact, NULL, "i1", NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_route_set(&w->b.v, false, routes, sizeof routes);
+    ua_reply(&w->b, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->c, 200);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->c.port);
+    ua_request(&w->b, &w->n,
+               &(struct request){.method = "BYE",
+                                 .branch = "b1",
+                                 .call_id = "i1",
+                                 .uri = uri,
+                                 .from = CALLEE,
+                                 .to = CALLER,
+                                 .lines = routes});
+    ua_expect(&w->k, &w->c, "BYE");
+    ua_reply(&w->c, 407, "Proxy-Authenticate: " CHALLENGE);
+    ua_expect(&w->k, &w->c, "BYE");
+    ua_has(&w->c, "Proxy-Authorization: Digest username=\"u1\"");
+}
+
+/* The Route of a call takes its sides anywhere, but our password only to the trunk that the call is with. */
+static void a_challenge_in_a_call_with_others(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    register_at(w, &w->c);
+    call_up(w, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:+900123@127.0.0.1:%u", w->c.port);
+    struct request r = {.method = "INVITE", .branch = "i2", .uri = uri, .to = CALLEE, .cseq = 2, .lines = routes};
+    ua_request(&w->a, &w->n, &r);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 407, "Proxy-Authenticate: " CHALLENGE);
+    ua_expect_code(&w->k, &w->a, 407);
+    ua_has(&w->a, "Proxy-Authenticate: Digest realm=\"carrier\"");
+    assert_int_equal(kit_count(&w->n, "client", "calls_challenged"), 0);
+}
+
+/* Nor does the caller use it for what is none of the call's dialogs, or where the call's record is gone. */
+static void a_challenge_outside_the_call(void **state)
+{
+    struct world *w = *state;
+    char routes[512];
+    char uri[64];
+    call_through(w);
+    call_up(w, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:+900123@127.0.0.1:%u", w->b.port);
+    struct request r = {
+        .method = "INFO", .branch = "o1", .uri = uri, .to = "<sip:x@y>;tag=x", .cseq = 2, .lines = routes};
+    struct request bye = {.method = "BYE", .branch = "b1", .uri = uri, .to = CALLEE, .cseq = 3, .lines = routes};
+    for (int again = 0; again < 2; again++) {
+        ua_request(&w->a, &w->n, &r);
+        ua_expect(&w->k, &w->b, "INFO");
+        ua_reply(&w->b, 407, "Proxy-Authenticate: " CHALLENGE);
+        ua_expect_code(&w->k, &w->a, 407);
+        if (again) break;
+        ua_request(&w->a, &w->n, &bye);
+        ua_expect(&w->k, &w->b, "BYE");
+        ua_reply(&w->b, 200, "");
+        ua_expect_code(&w->k, &w->a, 200);
+        r.branch = "o2";
+        r.to = CALLEE;
+    }
+    assert_int_equal(kit_count(&w->n, "client", "calls_challenged"), 0);
+}
+
 /* A call that is given up while the challenge is answered is given up. */
 static void a_challenged_call_is_cancelled(void **state)
 {
@@ -263,6 +338,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refusal_of_ours_moves_on, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_challenge_of_others_passes, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_challenge_inside_a_call, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_challenge_by_the_caller, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_challenge_in_a_call_with_others, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_challenge_outside_the_call, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_challenged_call_is_cancelled, world_open, world_close),
         cmocka_unit_test_setup_teardown(an_answer_that_cannot_be_sent, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_cancelled_call_is_challenged, world_open, world_close),
