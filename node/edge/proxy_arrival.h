@@ -21,6 +21,7 @@ struct route_set {
     struct slice flows[2]; /* fc, fd of the last of them, by enum flow_side */
     bool has_next;         /* another value follows: next is its URI */
     bool to_member;        /* it carries our cookie too, so it is another node's: only a member may be met there */
+    unsigned crossings;    /* of the mesh, as far as the values at the top are members' and ours */
     bool bad;
     struct sip_uri next;
     struct slice next_text;

@@ -8,6 +8,7 @@
 #include "node/sip/cookie.h"
 
 #define OWN_ROUTES_MAX 8
+#define CROSSINGS_MAX 3   /* one, and those of a call that an outside system sent back to us behind the other node */
 #define DEVICE_PARAM "gd" /* of our Route towards the node that has a device */
 #define OWN_PARAMS ";lr;ck="
 #define OWN_PARAMS_LEN (sizeof OWN_PARAMS - 1 + SIP_COOKIE_TEXT - 1)
@@ -76,11 +77,31 @@ static bool count_own(struct route_set *r)
     return !r->bad;
 }
 
+static bool is_members(const struct arrival *a, const struct sip_uri *uri)
+{
+    struct slice cookie = sip_uri_param(uri, "ck");
+    return cookie.n > 0 && (slice_eq(cookie, a->routes.cookie) || proxy_arrival_is_cookie(a, cookie));
+}
+
+/* Behind a member's value, which leads to that node: how often the request is to come back. */
+static bool read_further(struct arrival *a, struct slice value)
+{
+    struct route_set *r = &a->routes;
+    struct sip_name_addr addr;
+    if (sip_name_addr_parse(&a->e->scratch, value, &addr) != ERR_OK || addr.star) return false;
+    bool own = edge_is_ours(a->e, &addr.uri);
+    if (!own && !is_members(a, &addr.uri)) return false;
+    bool at_member = r->crossings % 2 == 1;
+    if (own == at_member) r->crossings++;
+    return r->crossings <= CROSSINGS_MAX;
+}
+
 /* False: what follows does not concern us. */
 static bool read_route(struct arrival *a, struct slice value)
 {
     struct route_set *r = &a->routes;
     struct sip_name_addr addr;
+    if (r->to_member) return read_further(a, value);
     if (is_own_text(a, value)) return count_own(r);
     if (sip_name_addr_parse(&a->e->scratch, value, &addr) != ERR_OK || addr.star) {
         r->bad = true;
@@ -92,14 +113,12 @@ static bool read_route(struct arrival *a, struct slice value)
         note_hidden(r, &addr.uri);
         return count_own(r);
     }
-    struct slice cookie = sip_uri_param(&addr.uri, "ck");
     r->has_next = true;
     r->next = addr.uri;
     r->next_text = addr.uri_text;
-    /* While keys are exchanged the two nodes may have made theirs with different ones. */
-    bool same = slice_eq(cookie, r->cookie) || (a->e->other_dialog_mac != NULL && proxy_arrival_is_cookie(a, cookie));
-    r->to_member = r->own > 0 && cookie.n > 0 && same;
-    return false;
+    r->to_member = r->own > 0 && is_members(a, &addr.uri);
+    r->crossings = r->to_member;
+    return r->to_member;
 }
 
 void proxy_arrival_read_routes(struct arrival *a)
@@ -196,6 +215,8 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
     struct sip_uri parsed;
     struct slice meant;
     const struct sip_uri *uri = &a->routes.next;
+    *why = EC_refused_loop;
+    if (a->routes.crossings > CROSSINGS_MAX) return 482;
     *why = EC_refused_syntax;
     a->routes.pops = a->routes.own;
     if (!request_uri(a, &parsed, &meant)) return 400;

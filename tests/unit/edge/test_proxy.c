@@ -376,6 +376,39 @@ static void a_loop(void **state)
     assert_int_equal(kit_count(&w->n, "edge", "refused_loop"), 1);
 }
 
+/* A Route that leads to another node, c, and back: as often as a call may come round, and once more. */
+static void a_loop_by_the_route(void **state)
+{
+    struct world *w = world_of(state);
+    char routes[512];
+    char uri[64];
+    char lines[2048];
+    call_up(w, routes, sizeof routes);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    const char *cookie = strstr(routes, ";lr;ck=");
+    assert_non_null(cookie);
+    for (int n = 3; n <= 5; n++) {
+        char branch[8];
+        size_t len = 0;
+        for (int i = 0; i < n; i++)
+            len += (size_t)snprintf(lines + len, sizeof lines - len, "Route: <sip:127.0.0.1:%u%.*s>\r\n",
+                                    i % 2 ? w->c.port : w->n.port, 7 + 24, cookie);
+        (void)snprintf(branch, sizeof branch, "l%d", n);
+        ua_request(&w->a, &w->n,
+                   &(struct request){.method = "INFO", .branch = branch, .uri = uri, .to = CALLEE, .lines = lines});
+        if (n == 5) break;
+        ua_expect(&w->k, &w->c, "INFO");
+        ua_reply(&w->c, 200, "");
+        ua_expect_code(&w->k, &w->a, 200);
+    }
+    ua_expect_code(&w->k, &w->a, 482);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "ACK", .branch = "l6", .uri = uri, .to = CALLEE, .lines = lines});
+    kit_until(&w->k, kit_count(&w->n, "edge", "acks_dropped") == 1);
+    ua_expect_nothing(&w->k, &w->c);
+    assert_int_equal(kit_count(&w->n, "edge", "refused_loop"), 1);
+}
+
 static void no_target(void **state)
 {
     struct world *w = world_of(state);
@@ -532,6 +565,7 @@ int main(void)
         WITH_WORLD(forged_cookies),
         WITH_WORLD(telephone_numbers),
         WITH_WORLD(a_loop),
+        WITH_WORLD(a_loop_by_the_route),
         WITH_WORLD(no_target),
         WITH_WORLD(options_to_us),
         WITH_WORLD(malformed),
