@@ -34,7 +34,7 @@ void edge_call_another(struct edge *e, const struct sip_view *response);
 /* Reports the end and frees the record. */
 void edge_call_end(struct call *c, unsigned code, struct slice reason);
 /* The cookie that the call's Record-Route carries: what it was made from is the record's key, so it need not be made
- * again. */
+ * again. Only one that hides no side is kept. */
 void edge_call_set_cookie(struct call *c, struct slice cookie);
 /* Of the call that the request belongs to; "" when there is none. */
 struct slice edge_call_cookie(const struct edge *e, const struct sip_view *v);

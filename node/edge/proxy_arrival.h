@@ -11,6 +11,7 @@ struct route_set {
         own; /* values at the top that are ours: one, or two of a double Record-Route (RFC 5658), or more of a spiral */
     unsigned pops;       /* values at the top that go: ours, or all when the next one is a strict router's */
     struct slice cookie; /* ck, tt, tk, tn of the first of them; {NULL, 0}: absent */
+    unsigned sides;      /* hm of the first, which its cookie proves */
     struct slice target;
     struct slice transit_cookie;
     bool number_in_contact;
@@ -36,6 +37,7 @@ struct arrival {
     struct slice asserted; /* the identity that an account gets */
     bool hide_from;        /* of topology_open: */
     bool hide_to;
+    bool by_caller;            /* known where a side is hidden */
     struct slice hidden_route; /* Route values that ours stood for */
 };
 
@@ -48,8 +50,8 @@ void proxy_arrival_read_routes(struct arrival *a);
 /* The next hop by Route or Request-URI; 0, or the code of what is wrong with it, and why. */
 unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum edge_counter *why);
 bool proxy_arrival_cookie_ok(const struct arrival *a);
-/* Whether a node of this cluster made it for this dialog, with either key. */
-bool proxy_arrival_is_cookie(const struct arrival *a, struct slice cookie);
+/* Whether a node of this cluster made the Route value for this dialog, with either key. */
+bool proxy_arrival_is_members(const struct arrival *a, const struct sip_uri *uri);
 /* Max-Forwards and Proxy-Require; false: answered. */
 bool proxy_arrival_may_pass(struct arrival *a);
 

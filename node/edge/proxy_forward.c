@@ -76,7 +76,7 @@ static bool callee_needs_flow(struct edge *e, const struct forward *f)
     return f->hop->received.n > 0 && needs_flow(e, f->hop->request_uri, &f->to->remote);
 }
 
-/* sides: who is shown nothing. flows: parameters. */
+/* sides: who is shown nothing, of which the cookie is made too. flows: parameters. */
 static enum err add_record_route(struct edge *e, const struct sip_view *v, const char *place, const char *cookie,
                                  unsigned sides, bool faces_callee, const char *flows)
 {
@@ -119,19 +119,18 @@ static enum err flow_params(struct edge *e, const struct sip_view *v, const stru
 static enum err add_record_routes(struct edge *e, const struct sip_view *v, const struct forward *f, bool sips)
 {
     char cookie[SIP_COOKIE_TEXT];
-    enum err err = sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie);
-    unsigned caller = f->relay != NULL && f->relay->hide_from ? TOPOLOGY_CALLER : 0;
-    unsigned callee = f->hide ? TOPOLOGY_CALLEE : 0;
+    unsigned sides = (f->relay != NULL && f->relay->hide_from ? TOPOLOGY_CALLER : 0) | (f->hide ? TOPOLOGY_CALLEE : 0);
+    enum err err = sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, sides, cookie);
     char flows[FLOWS_TEXT];
-    if (err == ERR_OK) err = flow_params(e, v, f, (caller | callee) != 0, flows);
+    if (err == ERR_OK) err = flow_params(e, v, f, sides != 0, flows);
     bool two = f->from->listener != f->to->listener;
     if (err == ERR_OK)
-        err = add_record_route(e, v, edge_place_uri(&e->places[f->to->listener], sips), cookie,
-                               two ? callee : caller | callee, true, flows);
+        err = add_record_route(e, v, edge_place_uri(&e->places[f->to->listener], sips), cookie, sides, true, flows);
     if (err == ERR_OK && two)
-        err = add_record_route(e, v, edge_place_uri(&e->places[f->from->listener], sips), cookie, caller, false, flows);
+        err = add_record_route(e, v, edge_place_uri(&e->places[f->from->listener], sips), cookie, sides, false, flows);
     if (err != ERR_OK) return err;
-    if (f->relay != NULL && f->relay->call != NULL) edge_call_set_cookie(f->relay->call, slice_of(cookie));
+    if (f->relay != NULL && f->relay->call != NULL && sides == 0)
+        edge_call_set_cookie(f->relay->call, slice_of(cookie));
     return ERR_OK;
 }
 

@@ -16,6 +16,7 @@
 static void note_own(struct route_set *r, const struct sip_uri *uri)
 {
     r->cookie = sip_uri_param(uri, "ck");
+    r->sides = topology_sides(uri);
     r->target = sip_uri_param(uri, "tt");
     r->transit_cookie = sip_uri_param(uri, "tk");
     r->number_in_contact = slice_is(sip_uri_param(uri, "tn"), "1");
@@ -32,10 +33,9 @@ static void note_flows(struct route_set *r, const struct sip_uri *uri)
 /* Of a double Record-Route either value may have them. */
 static void note_hidden(struct route_set *r, const struct sip_uri *uri)
 {
-    struct slice sides = sip_uri_param(uri, "hm");
     struct slice up = sip_uri_param(uri, "hu");
     struct slice down = sip_uri_param(uri, "hd");
-    if (sides.n == 1 && sides.p[0] >= '1' && sides.p[0] <= '3') r->hidden_sides |= (unsigned)(sides.p[0] - '0');
+    r->hidden_sides |= topology_sides(uri);
     if (up.n > 0) r->hidden_up = up;
     if (down.n > 0) r->hidden_down = down;
 }
@@ -60,15 +60,15 @@ static bool is_own_text(struct arrival *a, struct slice value)
     return false;
 }
 
-static bool made_with(const struct arrival *a, struct mac *mac, struct slice cookie)
+static bool made_with(const struct arrival *a, struct mac *mac, struct slice cookie, unsigned sides)
 {
     const struct sip_view *v = a->v;
-    return mac != NULL && sip_dialog_cookie_ok(mac, cookie, v->call_id, v->from_tag, v->to_tag);
+    return mac != NULL && sip_dialog_cookie_ok(mac, cookie, v->call_id, v->from_tag, v->to_tag, sides);
 }
 
-bool proxy_arrival_is_cookie(const struct arrival *a, struct slice cookie)
+static bool is_cookie(const struct arrival *a, struct slice cookie, unsigned sides)
 {
-    return made_with(a, a->e->dialog_mac, cookie) || made_with(a, a->e->other_dialog_mac, cookie);
+    return made_with(a, a->e->dialog_mac, cookie, sides) || made_with(a, a->e->other_dialog_mac, cookie, sides);
 }
 
 static bool count_own(struct route_set *r)
@@ -77,10 +77,11 @@ static bool count_own(struct route_set *r)
     return !r->bad;
 }
 
-static bool is_members(const struct arrival *a, const struct sip_uri *uri)
+/* It may hide other sides than we do. */
+bool proxy_arrival_is_members(const struct arrival *a, const struct sip_uri *uri)
 {
     struct slice cookie = sip_uri_param(uri, "ck");
-    return cookie.n > 0 && (slice_eq(cookie, a->routes.cookie) || proxy_arrival_is_cookie(a, cookie));
+    return cookie.n > 0 && (slice_eq(cookie, a->routes.cookie) || is_cookie(a, cookie, topology_sides(uri)));
 }
 
 /* Behind a member's value, which leads to that node: how often the request is to come back. */
@@ -90,7 +91,7 @@ static bool read_further(struct arrival *a, struct slice value)
     struct sip_name_addr addr;
     if (sip_name_addr_parse(&a->e->scratch, value, &addr) != ERR_OK || addr.star) return false;
     bool own = edge_is_ours(a->e, &addr.uri);
-    if (!own && !is_members(a, &addr.uri)) return false;
+    if (!own && !proxy_arrival_is_members(a, &addr.uri)) return false;
     bool at_member = r->crossings % 2 == 1;
     if (own == at_member) r->crossings++;
     return r->crossings <= CROSSINGS_MAX;
@@ -116,7 +117,7 @@ static bool read_route(struct arrival *a, struct slice value)
     r->has_next = true;
     r->next = addr.uri;
     r->next_text = addr.uri_text;
-    r->to_member = r->own > 0 && is_members(a, &addr.uri);
+    r->to_member = r->own > 0 && proxy_arrival_is_members(a, &addr.uri);
     r->crossings = r->to_member;
     return r->to_member;
 }
@@ -179,16 +180,27 @@ static bool flow_is_up(const struct arrival *a, const struct edge_hop *hop)
 
 /* ---- a device of ours as the Request-URI (RFC 5627 §6.1) ---- */
 
+/* The cookie for a member that has nothing to hide: we stand between it and the hidden side. */
+static struct slice plain_cookie(const struct arrival *a, char out[SIP_COOKIE_TEXT])
+{
+    const struct sip_view *v = a->v;
+    struct slice caller_tag = a->by_caller ? v->from_tag : v->to_tag;
+    if (a->routes.sides == 0) return a->routes.cookie;
+    enum err err = sip_dialog_cookie(a->e->dialog_mac, v->call_id, caller_tag, 0, out);
+    return err == ERR_OK ? slice_of(out) : SLICE_NONE;
+}
+
 /* The Route that takes the request to the node that has the device, where nobody else is asked. */
 static bool lead_to_member(struct arrival *a, const struct edge_device *device, struct edge_hop *hop)
 {
+    char cookie[SIP_COOKIE_TEXT];
     bool v6 = memchr(hop->host.p, ':', hop->host.n) != NULL;
     if (a->routes.for_device) return false; /* it has been sent on once */
     hop->request_uri = device->uri;
     hop->route = slice_of(arena_printf(&a->e->scratch, "<sip:%s%.*s%s:%u;transport=%s;lr;ck=%.*s;" DEVICE_PARAM ">",
                                        v6 ? "[" : "", SLICE_ARG(hop->host), v6 ? "]" : "",
                                        hop->port != 0 ? hop->port : sip_default_port(hop->transport),
-                                       plan_transport_name(hop->transport), SLICE_ARG(a->routes.cookie)));
+                                       plan_transport_name(hop->transport), SLICE_ARG(plain_cookie(a, cookie))));
     a->routes.to_member = true;
     return hop->route.n > 0;
 }
@@ -254,8 +266,9 @@ bool proxy_arrival_cookie_ok(const struct arrival *a)
 {
     const struct sip_view *v = a->v;
     struct slice known = edge_call_cookie(a->e, v);
-    bool same = known.n > 0 && a->routes.cookie.n == known.n && secret_equal(known.p, a->routes.cookie.p, known.n);
-    return same || proxy_arrival_is_cookie(a, a->routes.cookie);
+    bool same = a->routes.sides == 0 && known.n > 0 && a->routes.cookie.n == known.n &&
+                secret_equal(known.p, a->routes.cookie.p, known.n);
+    return same || is_cookie(a, a->routes.cookie, a->routes.sides);
 }
 
 bool proxy_arrival_may_pass(struct arrival *a)

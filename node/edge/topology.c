@@ -137,6 +137,12 @@ static enum err add_cloaked(struct edge *e, const char *name, struct slice text,
     return ERR_OK;
 }
 
+unsigned topology_sides(const struct sip_uri *uri)
+{
+    struct slice sides = sip_uri_param(uri, "hm");
+    return sides.n == 1 && sides.p[0] >= '1' && sides.p[0] <= '3' ? (unsigned)(sides.p[0] - '0') : 0;
+}
+
 static void add_sides(unsigned sides, struct buf *out)
 {
     static const char *const params[] = {"", ";hm=1", ";hm=2", ";hm=3"};
@@ -177,13 +183,22 @@ static void note_flows(struct edge *e, const struct sip_uri *uri, struct record 
     }
 }
 
-static bool is_own_value(struct branch *b, struct slice value, struct slice cookie, struct record *r)
+/* The hidden side may have left out which sides are hidden; those of another pass through this node may be others. */
+static bool is_own_cookie(struct edge *e, const struct sip_view *v, const struct sip_uri *uri, struct slice cookie)
+{
+    struct slice found = sip_uri_param(uri, "ck");
+    return slice_eq(found, cookie) ||
+           sip_dialog_cookie_ok(e->dialog_mac, found, v->call_id, v->from_tag, SLICE(""), topology_sides(uri));
+}
+
+static bool is_own_value(struct branch *b, const struct sip_view *v, struct slice value, struct slice cookie,
+                         struct record *r)
 {
     struct edge *e = b->relay->edge;
     struct sip_name_addr addr;
     if (sip_name_addr_parse(&e->scratch, value, &addr) != ERR_OK || addr.star || !edge_is_ours(e, &addr.uri))
         return false;
-    if (!slice_eq(sip_uri_param(&addr.uri, "ck"), cookie)) return false; /* of an earlier pass through this node */
+    if (!is_own_cookie(e, v, &addr.uri, cookie)) return false;
     struct slice found = sip_uri_param(&addr.uri, "hu");
     if (found.n > 0) r->cloak = found;
     note_flows(e, &addr.uri, r);
@@ -200,7 +215,7 @@ static void read_record(struct branch *b, const struct sip_view *v, struct slice
         struct slice rest = sip_line_value(v, i);
         struct slice value;
         while (sip_value_next(&rest, &value)) {
-            bool own = r->below_count == 0 && is_own_value(b, value, cookie, r);
+            bool own = r->below_count == 0 && is_own_value(b, v, value, cookie, r);
             if (own) {
                 r->own = true;
             } else if (!r->own && r->above_count < SIP_LINES_MAX) {
@@ -246,20 +261,24 @@ static enum err add_own(struct branch *b, const char *place, struct slice cookie
     return err;
 }
 
+static unsigned sides_of(const struct branch *b)
+{
+    return (b->relay->hide_from ? TOPOLOGY_CALLER : 0) | (b->hide ? TOPOLOGY_CALLEE : 0);
+}
+
 static enum err add_record(struct branch *b, const struct record *rec, struct slice cookie, struct buf *out)
 {
     struct relay *r = b->relay;
     bool to_hidden = r->hide_from;
-    unsigned caller = r->hide_from ? TOPOLOGY_CALLER : 0;
-    unsigned callee = b->hide ? TOPOLOGY_CALLEE : 0;
+    unsigned sides = sides_of(b);
     bool two = b->to.listener != r->from.listener;
     enum err err = ERR_OK;
     for (size_t i = 0; !to_hidden && i < rec->above_count; i++)
         add_line(out, rec->above[i]);
     const char *towards_callee = edge_place_uri(&r->edge->places[b->to.listener], rec->sips);
     const char *towards_caller = edge_place_uri(&r->edge->places[r->from.listener], rec->sips);
-    if (two) err = add_own(b, towards_callee, cookie, callee, rec, false, out);
-    if (err == ERR_OK) err = add_own(b, towards_caller, cookie, two ? caller : caller | callee, rec, to_hidden, out);
+    if (two) err = add_own(b, towards_callee, cookie, sides, rec, false, out);
+    if (err == ERR_OK) err = add_own(b, towards_caller, cookie, sides, rec, to_hidden, out);
     struct slice routes = rec->cloak.n > 0 && b->hide ? uncloaked(r->edge, rec->cloak) : SLICE("");
     if (routes.n > 0) add_line(out, routes);
     for (size_t i = 0; !b->hide && i < rec->below_count; i++)
@@ -274,7 +293,7 @@ static void mend_record(struct branch *b, const struct sip_view *v, struct sip_e
     char cookie[SIP_COOKIE_TEXT];
     struct record rec;
     struct buf lines = {0};
-    if (sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, cookie) != ERR_OK) {
+    if (sip_dialog_cookie(e->dialog_mac, v->call_id, v->from_tag, sides_of(b), cookie) != ERR_OK) {
         edits->failed = true;
         return;
     }
@@ -316,11 +335,10 @@ static bool open_routes(struct arrival *a, struct slice cloak)
     struct slice rest = a->hidden_route;
     if (!sip_value_next(&rest, &first) || sip_name_addr_parse(&a->e->scratch, first, &addr) != ERR_OK || addr.star)
         return false;
-    struct slice cookie = sip_uri_param(&addr.uri, "ck");
     r->has_next = true;
     r->next = addr.uri;
     r->next_text = addr.uri_text;
-    r->to_member = cookie.n > 0 && (slice_eq(cookie, r->cookie) || proxy_arrival_is_cookie(a, cookie));
+    r->to_member = proxy_arrival_is_members(a, &addr.uri);
     return true;
 }
 
@@ -341,9 +359,10 @@ bool topology_open(struct arrival *a)
     const struct route_set *r = &a->routes;
     if (r->hidden_sides == 0) return true;
     open_flows(a);
-    bool by_caller = sip_dialog_cookie_ok(e->dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""));
+    bool by_caller = sip_dialog_cookie_ok(e->dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""), r->sides);
     if (!by_caller && e->other_dialog_mac != NULL)
-        by_caller = sip_dialog_cookie_ok(e->other_dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""));
+        by_caller = sip_dialog_cookie_ok(e->other_dialog_mac, r->cookie, v->call_id, v->from_tag, SLICE(""), r->sides);
+    a->by_caller = by_caller;
     a->hide_from = (r->hidden_sides & (by_caller ? TOPOLOGY_CALLER : TOPOLOGY_CALLEE)) != 0;
     a->hide_to = (r->hidden_sides & (by_caller ? TOPOLOGY_CALLEE : TOPOLOGY_CALLER)) != 0;
     struct slice cloak = by_caller ? r->hidden_down : r->hidden_up;

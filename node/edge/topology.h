@@ -4,12 +4,14 @@
  * A proxy may not invent addresses: each side must still reach the other. So what is taken out is put under a cloak
  * (node/base/cloak.h) into what is our own, and comes back with the requests of the dialog: a Contact becomes
  * sip:th.CLOAK@us, and the Record-Route values of others become a parameter of ours ("hu" towards the caller, "hd"
- * towards the callee; "hm" says which side is shown nothing), where flows (flow_token.h) are cloaked too. Nothing is
- * remembered, so that calls survive a restart; any node with the cluster's key could go on. Only the Vias of a request,
- * whose responses come back to this very transaction, are kept in its relay.
+ * towards the callee; "hm" says which sides are shown nothing, and the cookie beside it proves that), where flows
+ * (flow_token.h) are cloaked too. Nothing is remembered, so that calls survive a restart; any node with the cluster's
+ * key could go on. Only the Vias of a request, whose responses come back to this very transaction, are kept in its
+ * relay.
  *
  * What it is not: Call-ID, From, To and what the bodies say stay as they are: changing those takes a B2BUA. A hidden
- * side that takes the parameters out of its own Route keeps nothing hidden but what it knows already. */
+ * side that takes "hm" out of its own Route has a Route that is none of ours; one that takes out the cloaks finds
+ * nobody but whom it can name itself. */
 #ifndef TANDEM_EDGE_TOPOLOGY_H
 #define TANDEM_EDGE_TOPOLOGY_H
 
@@ -24,8 +26,8 @@ enum topology_side { TOPOLOGY_CALLER = 1, TOPOLOGY_CALLEE = 2 };
 void topology_request(struct edge *e, const struct sip_view *v, uint8_t listener, struct sip_edits *edits);
 /* A text as a hidden side may see it, in e->scratch; {NULL, 0}: no memory, or more than can be hidden (counted). */
 struct slice topology_cloak(struct edge *e, struct slice text);
-/* The parameters of our Record-Route in a request: sides are those that are shown nothing, of which towards_callee says
- * whether this value faces the callee. */
+/* The parameters of our Record-Route in a request: sides are those that are shown nothing; faces_callee says whether
+ * this value faces the callee. */
 MUST_CHECK enum err topology_route_params(struct edge *e, const struct sip_view *v, unsigned sides, bool faces_callee,
                                           struct buf *out);
 /* Keeps the Vias of the request for the responses that come without them. false: no memory. */
@@ -38,6 +40,8 @@ void topology_response(struct branch *b, const struct sip_view *v, struct sip_ed
 
 /* ---- what comes from a hidden side ---- */
 
+/* The sides that a Record-Route or Route of ours, or of a member, says are shown nothing. */
+unsigned topology_sides(const struct sip_uri *uri);
 /* Of a request inside a dialog whose cookie is good: says in a who is hidden from whom, and what Route and Request-URI
  * stand for. False: it was not made here. */
 bool topology_open(struct arrival *a);

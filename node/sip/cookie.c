@@ -27,19 +27,24 @@ static bool cookie_fits(struct slice cookie, const char own[SIP_COOKIE_TEXT])
     return cookie.n == SIP_COOKIE_TEXT - 1 && secret_equal(cookie.p, own, SIP_COOKIE_TEXT - 1);
 }
 
-enum err sip_dialog_cookie(struct mac *key, struct slice call_id, struct slice caller_tag, char out[SIP_COOKIE_TEXT])
+/* Of a call that hides nothing the sides are no field: its cookie is what it was before they were one. */
+enum err sip_dialog_cookie(struct mac *key, struct slice call_id, struct slice caller_tag, unsigned hidden_sides,
+                           char out[SIP_COOKIE_TEXT])
 {
-    struct slice fields[] = {SLICE("dialog"), call_id, caller_tag};
-    return cookie_of(key, fields, 3, out);
+    const char sides = (char)('0' + hidden_sides);
+    struct slice fields[] = {SLICE("dialog"), call_id, caller_tag, {&sides, 1}};
+    ASSERT(hidden_sides <= 3);
+    return cookie_of(key, fields, hidden_sides > 0 ? 4 : 3, out);
 }
 
 bool sip_dialog_cookie_ok(struct mac *key, struct slice cookie, struct slice call_id, struct slice from_tag,
-                          struct slice to_tag)
+                          struct slice to_tag, unsigned hidden_sides)
 {
     char own[SIP_COOKIE_TEXT];
     if (cookie.n != SIP_COOKIE_TEXT - 1) return false; /* spares the hash */
-    if (sip_dialog_cookie(key, call_id, from_tag, own) == ERR_OK && cookie_fits(cookie, own)) return true;
-    return to_tag.n > 0 && sip_dialog_cookie(key, call_id, to_tag, own) == ERR_OK && cookie_fits(cookie, own);
+    if (sip_dialog_cookie(key, call_id, from_tag, hidden_sides, own) == ERR_OK && cookie_fits(cookie, own)) return true;
+    return to_tag.n > 0 && sip_dialog_cookie(key, call_id, to_tag, hidden_sides, own) == ERR_OK &&
+           cookie_fits(cookie, own);
 }
 
 enum err sip_transit_cookie(struct mac *key, struct slice call_id, struct slice from_tag, struct slice target,

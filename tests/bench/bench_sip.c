@@ -177,7 +177,7 @@ static void challenge(struct fixture *f)
 
 static void cookie(struct fixture *f)
 {
-    f->sum += sip_dialog_cookie_ok(f->key, slice_of(f->cookie), f->view.call_id, f->view.from_tag, SLICE_NONE);
+    f->sum += sip_dialog_cookie_ok(f->key, slice_of(f->cookie), f->view.call_id, f->view.from_tag, SLICE_NONE, 0);
 }
 
 static void prepare(struct fixture *f)
@@ -187,7 +187,7 @@ static void prepare(struct fixture *f)
     f->key = mac_new(secret);
     f->nonces = (struct digest_nonces){.key = f->key, .realm = SLICE("example.org"), .client = SLICE("192.0.2.7")};
     if (f->key == NULL || sip_view_parse(&f->view, invite, sizeof invite - 1, NULL) != SIP_FAULT_NONE) abort();
-    if (sip_dialog_cookie(f->key, f->view.call_id, f->view.from_tag, f->cookie) != ERR_OK) abort();
+    if (sip_dialog_cookie(f->key, f->view.call_id, f->view.from_tag, 0, f->cookie) != ERR_OK) abort();
     challenge(f);
     const char *nonce = strstr(f->out.p, "nonce=\"") + 7;
     (void)snprintf(f->nonce, sizeof f->nonce, "%.*s", (int)strcspn(nonce, "\""), nonce);

@@ -250,6 +250,8 @@ static void over_tls_to_a_hidden_side(void **state)
     in_dialog(&x->a, x->n1.port, &x->b, "ACK", routes, true);
     ua_expect(&x->k, &x->b, "ACK");
     ua_route_set(&x->b.kept_v, false, routes, sizeof routes);
+    const char *sides = strstr(routes, ";hm=2");
+    assert_true(sides != NULL && strstr(sides + 5, ";hm=2") != NULL); /* in either value, should one be left out */
     assert_int_equal(sip_name_addr_parse(&arena, sip_view_value(&x->b.kept_v, SIP_CONTACT), &contact), ERR_OK);
     ua_send(&x->b, x->n2.port,
             "BYE %.*s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKbye;rport\r\nMax-Forwards: 70\r\n"
@@ -262,6 +264,28 @@ static void over_tls_to_a_hidden_side(void **state)
     ua_expect_code(&x->k, &x->b, 200);
     assert_int_equal(edge_load(x->n1.edge).calls, 0);
     assert_int_equal(edge_load(x->n2.edge).calls, 0);
+}
+
+/* The same of the first node's trunk: the nodes' cookies differ, and each finds the other as a member. */
+static void over_tls_from_a_hidden_side(void **state)
+{
+    struct crossing *x = *state;
+    char routes[2048];
+    (void)through(x, TLS);
+    x->n1.trunk_hidden = true;
+    invite(x, "i1", "");
+    ua_expect(&x->k, &x->b, "INVITE");
+    ua_keep(&x->b);
+    answer(x, 200);
+    ua_expect_code(&x->k, &x->a, 200);
+    ua_route_set(&x->a.v, true, routes, sizeof routes);
+    in_dialog(&x->a, x->n1.port, &x->b, "ACK", routes, true);
+    ua_expect(&x->k, &x->b, "ACK");
+    ua_route_set(&x->b.kept_v, false, routes, sizeof routes);
+    in_dialog(&x->b, x->n2.port, &x->a, "BYE", routes, false);
+    ua_expect(&x->k, &x->a, "BYE");
+    ua_reply(&x->a, 200, "");
+    ua_expect_code(&x->k, &x->b, 200);
 }
 
 static void a_number_with_special_characters(void **state)
@@ -419,6 +443,7 @@ int main(void)
         WITH_TLS(over_tls),
         WITH_TLS(sips_over_tls_and_then_not),
         WITH_TLS(over_tls_to_a_hidden_side),
+        WITH_TLS(over_tls_from_a_hidden_side),
         WITH_TLS(a_genuine_cookie_without_tls),
         WITH_NODES(a_number_with_special_characters),
         WITH_NODES(cancelled_across),

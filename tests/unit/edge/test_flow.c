@@ -205,7 +205,7 @@ static void a_connection_that_is_gone(void **state)
     struct flow flow = {.transport = PLAN_TCP};
     struct flow_dialog d = {w->n.edge->dialog_mac, SLICE("call-1"), SLICE("caller")};
     assert_int_equal(sock_address_parse(SLICE("127.0.0.1"), 9, &flow.remote), ERR_OK);
-    assert_int_equal(sip_dialog_cookie(d.key, d.call_id, d.caller_tag, cookie), ERR_OK);
+    assert_int_equal(sip_dialog_cookie(d.key, d.call_id, d.caller_tag, 0, cookie), ERR_OK);
     assert_int_equal(flow_token_make(&d, FLOW_OF_CALLER, &flow, token), ERR_OK);
     (void)snprintf(routes, sizeof routes, "Route: <sip:127.0.0.1:%u;lr;ck=%s;fc=%s>\r\n", w->n.port, cookie, token);
     phone_sends(&w->b, &w->n, "BYE", "sip:6001@10.1.1.1:5060", "y1", CALLEE, CALLER, routes);

@@ -2,7 +2,9 @@
  * plan outside and inside dialogs. */
 #include "call_kit.h"
 
+#include "node/edge/edge_internal.h"
 #include "node/edge/gruu.h"
+#include "node/sip/cookie.h"
 
 #define INSTANCE "<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>"
 #define PUBLIC "sip:6001@example.org;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
@@ -252,6 +254,25 @@ static void inside_a_dialog_it_crosses_once(void **state)
     ua_expect_nothing(&w->k, &w->b);
 }
 
+/* Of a call from a side that is shown nothing, which is our matter: the other node has a cookie that hides nothing. */
+static void inside_a_dialog_of_a_hidden_side(void **state)
+{
+    struct world *w = *state;
+    char routes[1024];
+    w->n.trunk_hidden = true;
+    call_up(w, routes, sizeof routes);
+    w->n.targets[0].node = SLICE("n2");
+    ua_request(
+        &w->a, &w->n,
+        &(struct request){.method = "INFO", .branch = "n1", .uri = PUBLIC, .to = CALLEE, .cseq = 2, .lines = routes});
+    ua_expect(&w->k, &w->b, "INFO");
+    const char *cookie = strstr(w->b.in, ";lr;ck=");
+    assert_non_null(cookie);
+    assert_int_equal(strncmp(cookie + 7 + SIP_COOKIE_TEXT - 1, ";gd>", 4), 0);
+    assert_true(sip_dialog_cookie_ok(w->n.edge->dialog_mac, (struct slice){cookie + 7, SIP_COOKIE_TEXT - 1},
+                                     SLICE("call-1"), SLICE("caller"), SLICE("callee"), 0));
+}
+
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
 
 int main(void)
@@ -265,6 +286,7 @@ int main(void)
         WITH_WORLD(it_crosses_the_mesh_as_it_is),
         WITH_WORLD(inside_a_dialog),
         WITH_WORLD(inside_a_dialog_it_crosses_once),
+        WITH_WORLD(inside_a_dialog_of_a_hidden_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,35 @@ static void forged(void **state)
     ua_expect_nothing(&w->k, &w->c);
 }
 
+/* Whether a side is hidden is not for that side to say: "hm" taken off, or changed. */
+static void sides_taken_off(void **state)
+{
+    static const char *const forged[] = {";xx=2", ";hm=1", ";hm=3", ";hm=2"};
+    struct world *w = *state;
+    struct side_of_call caller;
+    struct side_of_call callee;
+    call_to_hidden(w, &caller, &callee);
+    char *sides = strstr(callee.routes, ";hm=2");
+    assert_non_null(sides);
+    for (unsigned i = 0; i < 4; i++) {
+        char branch[8];
+        (void)snprintf(branch, sizeof branch, "h%u", i);
+        memcpy(sides, forged[i], 5);
+        ua_request(&w->b, &w->n,
+                   &(struct request){.method = "INFO",
+                                     .branch = branch,
+                                     .uri = callee.uri,
+                                     .from = CALLEE,
+                                     .to = CALLER,
+                                     .lines = callee.routes});
+        if (i == 3) break;
+        ua_expect_code(&w->k, &w->b, 403);
+        assert_int_equal(kit_count(&w->n, "edge", "refused_cookie"), i + 1);
+    }
+    ua_expect(&w->k, &w->c, "INFO"); /* of the genuine one */
+    ua_expect_nothing(&w->k, &w->a);
+}
+
 /* A hidden side that answers without our Record-Route, or with what is left of it. */
 static void mangled_record_route(void **state)
 {
@@ -371,6 +400,7 @@ int main(void)
         IN_WORLD(the_callee_sees_nothing),
         IN_WORLD(the_caller_sees_nothing),
         IN_WORLD(forged),
+        IN_WORLD(sides_taken_off),
         IN_WORLD(mangled_record_route),
         IN_WORLD(failures),
         IN_WORLD(a_cloak_outside_the_dialog),
