@@ -1,8 +1,8 @@
 /* edge: opens and closes the SIP edge, and leads each event to its room.
  *
  * Closing drains first: no new requests outside dialogs, and the end comes when every request has its final response
- * and every registration its commit, when what we registered elsewhere is given back, or when the time is up. Memory
- * goes with the last close callback. */
+ * and every registration its commit, when what we registered elsewhere is given back, or when the time is up: calls
+ * that still ring are then cancelled. Memory goes with the last close callback. */
 #include "node/edge/proxy_arrival.h"
 
 #include <stdio.h>
@@ -413,9 +413,17 @@ static void on_handle_closed(uv_handle_t *handle)
     on_closed(handle->data);
 }
 
+/* Nobody is left to ring, or to wait for ever: transport_close sends what is queued. */
+static void stop_relays(struct edge *e)
+{
+    for (struct list_node *n = e->relays.next; n != &e->relays; n = n->next)
+        proxy_relay_stop(CONTAINER_OF(n, struct relay, node));
+}
+
 static void begin_close(struct edge *e)
 {
     if (e->closing) return;
+    stop_relays(e);
     e->closing = true;
     e->handles = 1; /* held until all are counted */
     if (e->opened) {

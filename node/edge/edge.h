@@ -264,7 +264,8 @@ MUST_CHECK enum err edge_tls_reload(struct edge *e, const struct tls_files *file
 struct tls_ends edge_tls_ends(const struct edge *e);
 /* Refuses everything outside dialogs with 503 and Retry-After, or ends that. What is in progress goes on. */
 void edge_refuse_new(struct edge *e, bool on);
-/* drain: takes no new calls (503), waits for transactions in progress up to drain_ms, then closes. */
+/* drain: takes no new calls (503), waits for transactions in progress up to drain_ms, then closes: calls that are still
+ * being set up end with 503 and CANCEL, and are reported. */
 void edge_close(struct edge *e, uint32_t drain_ms, void (*closed)(void *ctx), void *ctx);
 const struct transport *edge_transport(const struct edge *e);
 /* transport_peer_names of the flow: what a trunk may be known by. */

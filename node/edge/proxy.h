@@ -129,6 +129,9 @@ void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
 /* Ends what is pending: CANCEL to the branches, 487 at once where there is none. */
 void proxy_relay_cancel(struct relay *r);
 void proxy_branch_cancel(struct branch *b);
+/* The node ends: an INVITE without a final answer gets 503, its branches CANCEL; other requests are asked again by
+ * their senders, whom the next run of the node serves. */
+void proxy_relay_stop(struct relay *r);
 /* The ACK of a failure response (RFC 3261 §17.1.1.3). */
 void proxy_branch_ack(struct branch *b, const struct sip_view *response);
 

@@ -1,7 +1,9 @@
 /* proxy_cancel: the two requests that a proxy makes itself: the CANCEL of a branch and the ACK of a failure. Both
  * repeat the branch's own request: Request-URI, topmost Via, Route, From, Call-ID, CSeq number (RFC 3261 §9.1,
- * §17.1.1.3). */
+ * §17.1.1.3). Also the end of a call that rings while the node stops. */
 #include "node/edge/proxy.h"
+
+#define STOPPED_RETRY_S 60 /* as those are told that call while the node drains */
 
 static void add_line(struct buf *out, const char *name, struct slice value)
 {
@@ -90,4 +92,20 @@ void proxy_relay_cancel(struct relay *r)
     }
     if (r->current == 0 && !r->resolving) proxy_relay_try(r, NULL);
     /* While a name is being resolved, its end finds the relay cancelled. */
+}
+
+void proxy_relay_stop(struct relay *r)
+{
+    bool hung_up = r->cancelled;
+    if (r->final_sent || !r->invite) return;
+    proxy_relay_cancel(r);
+    r->best_code = 0; /* what was said by those tried so far is no reason for the caller to give up */
+    if (hung_up) {
+        proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
+    } else {
+        edge_count(r->edge, EC_refused_draining);
+        r->retry_after_s = STOPPED_RETRY_S;
+        proxy_relay_note(r, 503, "the node was stopped before the call was answered", SLICE(""));
+    }
+    proxy_relay_finish(r);
 }
