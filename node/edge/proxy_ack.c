@@ -26,7 +26,7 @@ struct ack {
     char host[LIMIT_HOST + 1];
 };
 
-static void send_to(struct edge *e, const struct sip_view *v, const struct ack_way *w,
+static bool sent_to(struct edge *e, const struct sip_view *v, const struct ack_way *w,
                     const union sock_address *address)
 {
     struct flow to;
@@ -39,13 +39,20 @@ static void send_to(struct edge *e, const struct sip_view *v, const struct ack_w
     bool member = w->to_member && w->hop.transport == PLAN_TLS;
     /* as in proxy_target.c: who registered is found by its connection */
     struct slice host = w->hop.received.n > 0 && !w->hop.named ? SLICE("") : w->hop.host;
-    if (edge_flow_to(e, w->hop.transport, address, &w->from, &to) != ERR_OK ||
-        proxy_forward_request(e, v, &f) != ERR_OK ||
-        edge_send_hop(e, &to, host, member, buf_view(&e->out), 0) != ERR_OK) {
-        edge_count(e, EC_send_failures);
-        return;
-    }
-    edge_count(e, EC_forwarded);
+    return edge_flow_to(e, w->hop.transport, address, &w->from, &to) == ERR_OK &&
+           proxy_forward_request(e, v, &f) == ERR_OK &&
+           edge_send_hop(e, &to, host, member, buf_view(&e->out), 0) == ERR_OK;
+}
+
+/* The first of the addresses that takes it (RFC 3261 §16.6 item 7, RFC 3263 §4.3): nobody says that it did not arrive,
+ * so what fails later is not tried again. */
+static void send_to(struct edge *e, const struct sip_view *v, const struct ack_way *w,
+                    const union sock_address *addresses, size_t count)
+{
+    size_t i = 0;
+    while (i < count && !sent_to(e, v, w, &addresses[i]))
+        i++;
+    edge_count(e, i < count ? EC_forwarded : EC_send_failures);
 }
 
 static void ack_free(struct ack *w)
@@ -74,7 +81,7 @@ static void ack_resolved(void *ctx, enum err err, const union sock_address *addr
     if (err != ERR_OK || count == 0) {
         edge_count(e, EC_names_unresolved);
     } else if (!e->closing && sip_view_parse_kept(&e->again, w->text.p, w->text.n) == SIP_FAULT_NONE) {
-        send_to(e, &e->again, &w->way, &addresses[0]);
+        send_to(e, &e->again, &w->way, addresses, count);
     }
     if (w->waiting) ack_free(w);
 }
@@ -149,7 +156,7 @@ void proxy_arrival_ack(struct arrival *a)
     way.hide = a->hide_to;
     uint16_t port = way.hop.port != 0 ? way.hop.port : sip_default_port(way.hop.transport);
     if (sock_address_parse(way.hop.host, port, &address) == ERR_OK) {
-        send_to(e, a->v, &way, &address);
+        send_to(e, a->v, &way, &address, 1);
     } else {
         send_by_name(a, &way);
     }
