@@ -43,6 +43,12 @@ bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out)
     return true;
 }
 
+bool edge_uri_names(const struct sip_uri *uri, const union sock_address *host)
+{
+    union sock_address named;
+    return sock_address_parse(uri->host, 1, &named) == ERR_OK && sock_address_same_host(&named, host);
+}
+
 /* Whether a listener has this port; any transport will do where the URI names none. */
 static bool port_is_ours(const struct edge *e, uint16_t port)
 {

@@ -210,6 +210,8 @@ bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
 bool edge_is_plainly_ours(const struct edge *e, uint8_t listener, struct slice uri);
 /* Of the transport parameter and the scheme; false for one that we do not speak. */
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
+/* Whether the URI's host is the address, whatever the ports; a name is none. */
+bool edge_uri_names(const struct sip_uri *uri, const union sock_address *host);
 /* Whether the text begins with "sips:". */
 bool edge_uri_is_sips(struct slice uri);
 /* The transports of our listeners, as bits. */

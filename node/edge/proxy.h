@@ -50,16 +50,16 @@ struct relay {
     union sock_address *addresses; /* or several: a block of their own */
     uint8_t address_count;
     uint8_t address_at;
-    uint8_t pop_count;             /* Route values of ours at the top */
-    bool hide_from;                /* its sender is not shown what stands behind us (topology.h) */
-    bool hide_to;                  /* inside a dialog: nor is whom it goes to */
-    struct message vias;           /* the request's, for responses that come without them */
-    bool from_inside;              /* the caller may assert identities (identity.h) */
-    bool from_account;             /* a phone: its contact need not say where it is reached */
-    char asserted[LIMIT_NAME + 1]; /* the identity that an account gets, "" none */
-    bool caller_refreshes;         /* Supported: timer (session.h) */
-    bool session_added;            /* the request gets a Session-Expires */
-    bool session_raised;           /* its own is raised */
+    uint8_t pop_count;                 /* Route values of ours at the top */
+    bool hide_from;                    /* its sender is not shown what stands behind us (topology.h) */
+    bool hide_to;                      /* inside a dialog: nor is whom it goes to */
+    struct message vias;               /* the request's, for responses that come without them */
+    bool from_inside;                  /* the caller may assert identities (identity.h) */
+    enum edge_source_kind source_kind; /* outside a dialog: who the caller is */
+    char asserted[LIMIT_NAME + 1];     /* the identity that an account gets, "" none */
+    bool caller_refreshes;             /* Supported: timer (session.h) */
+    bool session_added;                /* the request gets a Session-Expires */
+    bool session_raised;               /* its own is raised */
     uint32_t session_s;
     uint8_t retry_after_s; /* for a 503 of our own */
     bool best_of_member;   /* best came from another node: its 503 is the federation's own word */

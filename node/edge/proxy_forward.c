@@ -52,28 +52,47 @@ static void add_via(struct edge *e, const struct forward *f)
     buf_text(b, ";rport\r\n");
 }
 
-/* Whether a URI that names the host, or asks for its flow by "ob", is reached there and not by itself. */
-static bool needs_flow(struct edge *e, struct slice text, const union sock_address *remote)
+/* Whether the URI leads to the flow's own port and transport. */
+static bool leads_to_port(const struct sip_uri *uri, const struct flow *flow)
 {
-    struct sip_uri uri;
-    union sock_address own;
-    if (sip_uri_parse(&e->scratch, text, &uri) != ERR_OK) return false;
-    if (sip_uri_param(&uri, "ob").p != NULL) return true;
-    return sock_address_parse(uri.host, 1, &own) == ERR_OK && !sock_address_same_host(&own, remote);
+    enum plan_transport transport;
+    if (!edge_uri_transport(uri, &transport) || transport != flow->transport) return false;
+    return (uri->port != 0 ? uri->port : sip_default_port(transport)) == sock_address_port(&flow->remote);
 }
 
-/* The caller is reached where its request came from, when its contact is another place. */
+/* Whether one whose contact is an address, or asks for its flow by "ob", is reached there and not by its contact: a
+ * host that is another one, or behind a connection of its own, whose port is nobody's to dial. */
+static bool needs_flow(const struct sip_uri *uri, const struct flow *flow, bool own_connection)
+{
+    union sock_address named;
+    if (sip_uri_param(uri, "ob").p != NULL) return true;
+    if (sock_address_parse(uri->host, 1, &named) != ERR_OK) return false;
+    return !edge_uri_names(uri, &flow->remote) || (own_connection && !leads_to_port(uri, flow));
+}
+
+/* The caller is reached where its request came from, when its contact is another place. So is a trunk, but only by a
+ * connection that it made, and where its contact is the same host, or has no name to prove by TLS: else that can be
+ * dialled. One behind a proxy that stays on the way is met by that one's Route. */
 static bool caller_needs_flow(struct edge *e, const struct sip_view *v, const struct forward *f)
 {
     struct sip_name_addr contact;
-    if (f->relay == NULL || !f->relay->from_account || f->from->member) return false;
-    return sip_name_addr_parse(&e->scratch, sip_view_value(v, SIP_CONTACT), &contact) == ERR_OK && !contact.star &&
-           needs_flow(e, contact.uri_text, &f->from->remote);
+    const struct flow *from = f->from;
+    if (f->relay == NULL || from->member) return false;
+    bool phone = f->relay->source_kind == EDGE_SOURCE_ACCOUNT;
+    bool trunk = f->relay->source_kind == EDGE_SOURCE_TRUNK && from->accepted;
+    if (!phone && !(trunk && v->first[SIP_RECORD_ROUTE] == SIP_NO_LINE)) return false;
+    if (sip_name_addr_parse(&e->scratch, sip_view_value(v, SIP_CONTACT), &contact) != ERR_OK || contact.star)
+        return false;
+    if (trunk && from->transport != PLAN_TLS && !edge_uri_names(&contact.uri, &from->remote)) return false;
+    return needs_flow(&contact.uri, from, from->accepted);
 }
 
+/* Who registered is behind a connection of its own; a registrar of ours (named) is not. */
 static bool callee_needs_flow(struct edge *e, const struct forward *f)
 {
-    return f->hop->received.n > 0 && needs_flow(e, f->hop->request_uri, &f->to->remote);
+    struct sip_uri contact;
+    if (f->hop->received.n == 0 || sip_uri_parse(&e->scratch, f->hop->request_uri, &contact) != ERR_OK) return false;
+    return needs_flow(&contact, f->to, f->to->transport != PLAN_UDP && !f->hop->named);
 }
 
 /* sides: who is shown nothing, of which the cookie is made too. flows: parameters. */

@@ -171,7 +171,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     session_ask(r, a->v);
     r->from_inside = q->source.inside;
     r->hide_from = q->source.hide;
-    r->from_account = q->source.kind == EDGE_SOURCE_ACCOUNT;
+    r->source_kind = q->source.kind;
     if (a->asserted.n > 0 && a->asserted.n < sizeof r->asserted) memcpy(r->asserted, a->asserted.p, a->asserted.n);
     r->breadth = breadth;
     if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);

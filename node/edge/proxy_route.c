@@ -148,34 +148,32 @@ static bool request_uri(struct arrival *a, struct sip_uri *uri, struct slice *te
 }
 
 /* Whether the side that the request goes to is reached by a flow of its own, which is then the hop. */
-static bool by_flow(struct arrival *a, struct edge_hop *hop)
+static bool by_flow(struct arrival *a, struct edge_hop *hop, union sock_address *address)
 {
     struct mac *const keys[] = {a->e->dialog_mac, a->e->other_dialog_mac};
     for (int k = 0; k < 2; k++) {
         for (int side = FLOW_OF_CALLER; side <= FLOW_OF_CALLEE; side++) {
-            union sock_address address;
             char host[INET6_ADDRSTRLEN];
             char text[SOCK_ADDRESS_TEXT];
             struct slice tag = side == FLOW_OF_CALLEE ? a->v->from_tag : a->v->to_tag; /* the caller's, if that is it */
             struct flow_dialog d = {keys[k], a->v->call_id, tag};
             if (keys[k] == NULL || a->routes.flows[side].n == 0) continue;
-            if (!flow_token_read(&d, (enum flow_side)side, a->routes.flows[side], &hop->transport, &address)) continue;
-            edge_address_text(&address, host);
+            if (!flow_token_read(&d, (enum flow_side)side, a->routes.flows[side], &hop->transport, address)) continue;
+            edge_address_text(address, host);
             hop->host = arena_copy(&a->e->scratch, slice_of(host));
-            hop->port = sock_address_port(&address);
+            hop->port = sock_address_port(address);
             hop->received = slice_of(arena_printf(&a->e->scratch, "%s:%s", plan_transport_name(hop->transport),
-                                                  sock_address_text(&address, text)));
+                                                  sock_address_text(address, text)));
             return hop->host.p != NULL && hop->received.n > 0;
         }
     }
     return false;
 }
 
-static bool flow_is_up(const struct arrival *a, const struct edge_hop *hop)
+static bool flow_is_up(const struct arrival *a, enum plan_transport transport, const union sock_address *remote)
 {
-    struct flow to = {.transport = hop->transport};
-    if (hop->transport == PLAN_UDP || sock_address_parse(hop->host, hop->port, &to.remote) != ERR_OK) return true;
-    return transport_connected(a->e->transport, &to);
+    const struct flow to = {.transport = transport, .remote = *remote};
+    return transport == PLAN_UDP || transport_connected(a->e->transport, &to);
 }
 
 /* ---- a device of ours as the Request-URI (RFC 5627 §6.1) ---- */
@@ -251,9 +249,17 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
         *why = EC_refused_syntax;
         if (!proxy_strict_hop(a, meant.n > 0 ? meant : a->v->uri, hop)) return 400;
     }
-    if (!a->routes.has_next && a->hidden_route.n == 0 && by_flow(a, hop)) {
-        *why = EC_refused_flow_lost; /* RFC 5626 §5.3.1: who asks may try another way, we have none */
-        return flow_is_up(a, hop) ? 0 : 430;
+    struct edge_hop flow = *hop;
+    union sock_address remote;
+    if (!a->routes.has_next && a->hidden_route.n == 0 && by_flow(a, &flow, &remote)) {
+        if (flow_is_up(a, flow.transport, &remote)) {
+            *hop = flow;
+            return 0;
+        }
+        /* Its host may be dialled at the contact, as for a call; else RFC 5626 §5.3.1: who asks may try another way, we
+         * have none. */
+        *why = EC_refused_flow_lost;
+        if (!edge_uri_names(uri, &remote)) return 430;
     }
     union sock_address literal;
     hop->any_transport = uri->port == 0 && slice_is(uri->scheme, "sip") && sip_uri_param(uri, "transport").p == NULL &&

@@ -128,6 +128,7 @@ static void admit(struct stream *s, struct listener *l)
     }
     s->accepted_by = l;
     s->flow.listener = l->index;
+    s->flow.accepted = true;
     bool tls = l->shown.transport == PLAN_TLS;
     if (stream_stand(s, tls ? STANDING_HALF_OPEN : STANDING_GUEST) != ERR_OK) {
         stream_close(s);

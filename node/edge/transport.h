@@ -28,6 +28,7 @@ struct flow {
     enum plan_transport transport;
     uint8_t listener;    /* index into the listeners: which of our sockets or addresses */
     bool member;         /* TLS: the peer proved a certificate of the cluster CA, see transport_member_name */
+    bool accepted;       /* of a message that came: by a connection that the peer made */
     uint64_t connection; /* TCP/TLS: its number, never reused; 0: none yet (send connects) */
     uint64_t domain;     /* TLS, our own connection: the name that the peer proved, see transport_domain */
     union sock_address remote;

@@ -14,6 +14,10 @@ PLAN = """plan: 1
 defaults: { domain: test.example, digest: [sha-256, md5] }
 sites:
   here: { blocks: ["6"] }
+trunks:
+  carrier: { site: here, address: ["127.0.57.30:5060"], transport: tcp, trust: ["127.0.57.30/32"] }
+routes:
+  - { match: "9", to: trunk/carrier }
 accounts:
   "6001": { password: "right", max_contacts: 4 }
   "6002": { password: "right", max_contacts: 4 }
@@ -33,9 +37,9 @@ def node(tmp_path_factory):
 class Device:
     """A telephone behind NAT with one TCP connection to the node; its contact is an address of its own network."""
 
-    def __init__(self, user, source, contact="10.77.0.9:5060"):
+    def __init__(self, user, source, contact="10.77.0.9:5060", connection=None):
         self.user, self.contact = user, contact
-        self.socket = socket.create_connection((ADDRESS, 5060), timeout=10, source_address=(source, 0))
+        self.socket = connection or socket.create_connection((ADDRESS, 5060), timeout=10, source_address=(source, 0))
         self.stream = self.socket.makefile("rb")
         self.count = 0
 
@@ -114,6 +118,42 @@ def routes(text, reverse):
     return [f"Route: {value}" for value in (found[::-1] if reverse else found)]
 
 
+def field(text, name):
+    return re.search(rf"(?im)^{name}: *(.*)\r$", text).group(1)
+
+
+def bye(device, call, to_contact, way, cseq=9):
+    """Ends the call, known by a message of the other side, by the route that it was given."""
+    device.send(f"BYE sip:x@{to_contact};transport=tcp SIP/2.0", [
+        f"Via: SIP/2.0/TCP {device.contact};branch=z9hG4bKb{id(device)}{cseq}", "Max-Forwards: 70",
+        *(f"{name}: {value}" for name, value in call), f"CSeq: {cseq} BYE", *way])
+
+
+def as_caller(ok):
+    return [(name, field(ok, name)) for name in ("From", "To", "Call-ID")]
+
+
+def as_callee(invite):
+    return [("From", field(invite, "To") + ";tag=2"), ("To", field(invite, "From")), ("Call-ID", field(invite, "Call-ID"))]
+
+
+def picked_up(caller, phone, asks=True):
+    """The INVITE as the phone got it, and the 200 as its caller did, who has sent its ACK."""
+    if asks:
+        caller.invite("6001")
+    else:
+        caller.request("INVITE", "sip:6001@test.example", "<sip:6001@test.example>", 1)
+    invite = phone.message()
+    assert invite.startswith("INVITE "), invite
+    phone.answer(invite, 200, [f"Contact: <sip:6001@{phone.contact};transport=tcp>"])
+    ok = caller.final()
+    assert ok.startswith("SIP/2.0 200"), ok
+    caller.request("ACK", f"sip:6001@{phone.contact};transport=tcp", field(ok, "To"), 2, routes(ok, True),
+                   field(ok, "Call-ID"))
+    assert phone.message().startswith("ACK ")
+    return invite, ok
+
+
 def contacts(node, user):
     return [r for r in node.ctl("registrations") if r["account"] == user]
 
@@ -181,3 +221,88 @@ def test_a_lost_flow_is_said(node):
             return caller.final().startswith("SIP/2.0 430")
         until(lost, "the node to see that the connection is gone", 10)
         assert node.counter("edge", "refused_flow_lost") > before
+
+
+def test_a_contact_with_a_port_of_its_own(node):
+    """Nobody need listen there: what has a connection is reached by it, inside a call too."""
+    with Device("6001", "127.0.57.21", "127.0.57.21:5060") as phone, \
+            Device("6002", "127.0.57.22", "127.0.57.22:5060") as caller:
+        assert phone.register(1).startswith("SIP/2.0 200")
+        _, ok = picked_up(caller, phone)
+        bye(caller, as_caller(ok), phone.contact, routes(ok, True))
+        ended = phone.message()
+        assert ended.startswith(f"BYE sip:x@{phone.contact};transport=tcp SIP/2.0"), ended
+        phone.answer(ended, 200)
+        assert caller.final().startswith("SIP/2.0 200")
+        invite, _ = picked_up(caller, phone)
+        bye(phone, as_callee(invite), caller.contact, routes(invite, False))
+        ended = caller.message()
+        assert ended.startswith(f"BYE sip:x@{caller.contact};transport=tcp SIP/2.0"), ended
+        caller.answer(ended, 200)
+        assert phone.final().startswith("SIP/2.0 200")
+
+
+def test_a_contact_is_dialled_when_its_connection_has_ended(node):
+    with Device("6001", "127.0.57.21", "127.0.57.21:5060") as phone, \
+            Device("6002", "127.0.57.22", "127.0.57.22:5060") as caller, \
+            socket.create_server(("127.0.57.21", 5060)) as listener:
+        assert phone.register(1).startswith("SIP/2.0 200")
+        _, ok = picked_up(caller, phone)
+        phone.close()
+        listener.settimeout(10)
+        connection, _ = listener.accept()  # the node has seen the loss, and looks whether the contact is there
+        connection.settimeout(10)
+        with Device("6001", None, phone.contact, connection) as again:
+            bye(caller, as_caller(ok), phone.contact, routes(ok, True))
+            ended = again.message()
+            while ended.startswith("OPTIONS "):
+                again.answer(ended, 200)
+                ended = again.message()
+            assert ended.startswith("BYE "), ended
+            again.answer(ended, 200)
+            assert caller.final().startswith("SIP/2.0 200")
+
+
+def test_a_trunk_is_hung_up_on_by_the_connection_that_it_made(node):
+    with Device("6001", "127.0.57.21", "127.0.57.21:5060") as phone, \
+            Device("100", "127.0.57.30", "127.0.57.30:5060") as trunk:
+        assert phone.register(1).startswith("SIP/2.0 200")
+        invite, _ = picked_up(trunk, phone, asks=False)
+        assert ";fc=" in invite, invite
+        bye(phone, as_callee(invite), trunk.contact, routes(invite, False))
+        ended = trunk.message()
+        assert ended.startswith("BYE "), ended
+        trunk.answer(ended, 200)
+        assert phone.final().startswith("SIP/2.0 200")
+
+
+@pytest.mark.parametrize("contact", ["own", "127.0.57.31:5060"])
+def test_a_trunk_whose_contact_can_be_dialled_has_no_flow(node, contact):
+    with Device("6001", "127.0.57.21", "127.0.57.21:5060") as phone, \
+            Device("100", "127.0.57.30", contact) as trunk:
+        if contact == "own":
+            trunk.contact = "%s:%d" % trunk.socket.getsockname()
+        assert phone.register(1).startswith("SIP/2.0 200")
+        invite, ok = picked_up(trunk, phone, asks=False)
+        assert ";fc=" not in invite and ";fd=" in invite, invite
+        bye(trunk, as_caller(ok), phone.contact, routes(ok, True))
+        assert phone.message().startswith("BYE ")
+
+
+def test_a_trunk_by_a_connection_of_ours_has_no_flow(node):
+    with Device("6001", "127.0.57.21", "127.0.57.21:5060") as phone, \
+            Device("6002", "127.0.57.22", "127.0.57.22:5060") as caller, \
+            socket.create_server(("127.0.57.30", 5060)) as listener:
+        assert phone.register(1).startswith("SIP/2.0 200")
+        listener.settimeout(10)
+        caller.invite("900")
+        connection, _ = listener.accept()
+        connection.settimeout(10)
+        with Device("100", None, "127.0.57.30:5999", connection) as trunk:
+            trunk.answer(trunk.message(), 486)
+            assert caller.final().startswith("SIP/2.0 486")
+            assert trunk.message().startswith("ACK ")
+            invite, ok = picked_up(trunk, phone, asks=False)
+            assert ";fc=" not in invite, invite
+            bye(trunk, as_caller(ok), phone.contact, routes(ok, True))
+            assert phone.message().startswith("BYE ")

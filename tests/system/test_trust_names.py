@@ -36,7 +36,7 @@ class TlsCaller:
         plain = socket.create_connection((NODE, 5061), 10, (address, 0))
         self.socket = context.wrap_socket(plain)
         self.socket.settimeout(10)
-        self.address, self.rest, self.count = address, b"", 0
+        self.address, self.contact, self.rest, self.count = address, address, b"", 0
 
     def __enter__(self):
         return self
@@ -59,7 +59,7 @@ class TlsCaller:
         lines = [f"INVITE sip:{number}@{NODE} SIP/2.0",
                  f"Via: SIP/2.0/TLS {self.address};branch=z9hG4bK-tls-{id(self)}-{self.count}", f"To: <sip:{number}@{NODE}>",
                  f"From: <sip:100@carrier>;tag=t{self.count}", f"Call-ID: tls-{id(self)}-{self.count}", "CSeq: 1 INVITE",
-                 f"Contact: <sip:100@{self.address};transport=tls>", "P-Asserted-Identity: <sip:100@carrier>"]
+                 f"Contact: <sip:100@{self.contact};transport=tls>", "P-Asserted-Identity: <sip:100@carrier>"]
         self.socket.sendall("\r\n".join([*lines, "Max-Forwards: 70", "Content-Length: 0", "", ""]).encode())
         while True:
             answer = self.receive()
@@ -107,6 +107,29 @@ def test_known_by_its_certificate(house):
     assert node.ctl("calls")[0]["source"] == "trunk/carrier"
     explained = node.ctl("route", "explain", "96100", "--from", "trunk/carrier")
     assert [r["target"] for r in explained if r["kind"] == "candidate" and r["place"]] == ["trunk/pbx"]
+
+
+@pytest.mark.parametrize("contact", [AWAY, "10.77.0.9"])
+def test_hung_up_on_by_its_connection(house, contact):
+    """Its contact has no name that another connection could prove."""
+    _, certs = house
+    with Peer(PBX, node=NODE) as pbx, TlsCaller(AWAY, certificate(certs, "public", "sip.carrier.example")) as carrier:
+        seen = []
+        carrier.contact = contact
+
+        def answer():
+            seen.append(pbx.expect("INVITE"))
+            pbx.reply(seen[0], 200, tag="p")
+        waiting = threading.Thread(target=answer)
+        waiting.start()
+        assert carrier.invite("96100").code == 200
+        waiting.join()
+        invite = seen[0]
+        at = re.search(r"<(.*)>", invite.get("Contact")).group(1)
+        pbx.send(pbx.request("BYE", at, *(f"Route: {value}" for value in invite.all("Record-Route")),
+                             call_id=invite.get("Call-ID"), from_=f"{invite.get('To')};tag=p", to=invite.get("From"), cseq=5))
+        bye = carrier.receive()
+        assert bye.first.startswith(f"BYE {at} "), bye.first
 
 
 @pytest.mark.parametrize("ca, name, module, counter", [
