@@ -143,7 +143,6 @@ static enum err open_edge(struct node *n, struct err_info *info)
         .listen_count = n->config.sip_listen_count,
         .tls = node_tls_files(n),
         .advertise = slice_of(n->config.sip_advertise),
-        .seed = rng_next(&n->rng),
         .session_s = n->config.sip_session_s,
         .call_idle_ms = n->config.calls_idle_ms,
         .no_answer_ms = n->config.sip_no_answer_ms,

@@ -1,5 +1,5 @@
-/* rng: xoshiro256** from a seed that the caller got from the system. For jitter, tags, branches and tables, never keys.
- */
+/* rng: xoshiro256** from the caller's seed, repeatable: for simulations and jitter. Whoever has seen four numbers in a
+ * row knows all that come: what strangers see is drawn from random.h. */
 #ifndef TANDEM_BASE_RNG_H
 #define TANDEM_BASE_RNG_H
 

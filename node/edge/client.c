@@ -182,7 +182,7 @@ void line_step(struct line *l, struct registration_event ev)
     const char *problem = NULL;
     do {
         ev.now = lines_now(c);
-        ev.random = rng_next(&c->edge->rng);
+        ev.random = random_next(c->edge->random);
         ev.more_places = line_more_places(l);
         unsigned bits = registration_step(&l->reg, &ev);
         carry_out_places(l, bits);
@@ -259,9 +259,9 @@ static struct line *line_new(struct lines *c, const struct edge_registration *o)
     registration_init(&l->reg, o->expires_s);
     l->told = TRUNK_TRYING;
     l->since = edge_wall();
-    l->tag = rng_next(&e->rng);
+    l->tag = random_next(e->random);
     l->take_stale = o->stale.n > 0;
-    (void)snprintf(l->call_id, sizeof l->call_id, "%016llx", (unsigned long long)rng_next(&e->rng));
+    (void)snprintf(l->call_id, sizeof l->call_id, "%016llx", (unsigned long long)random_next(e->random));
     if (!copy_settings(l, o) || sip_line_token(c->line_mac, o->trunk, e->o.node.name, l->token) != ERR_OK) {
         line_free(l);
         return NULL;
@@ -352,7 +352,7 @@ enum err lines_new(struct edge *e, struct lines **out)
     list_init(&c->list);
     list_init(&c->removed);
     c->table = (struct counter_table){"client", names, c->counts, CC_COUNT};
-    enum err err = sip_tx_table_init(&c->tx, rng_next(&e->rng), edge_now(e));
+    enum err err = sip_tx_table_init(&c->tx, random_next(e->random), edge_now(e));
     if (err != ERR_OK) {
         free(c);
         return err;

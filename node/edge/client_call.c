@@ -134,7 +134,7 @@ enum err lines_auth_lines(struct relay *r, struct slice method, struct slice uri
     char cnonce[17];
     const struct line *l = line_of(r, &r->auth->to);
     if (l == NULL) return ERR_NOTFOUND;
-    uint64_t drawn = rng_next(&r->edge->rng);
+    uint64_t drawn = random_next(r->edge->random);
     hex_encode(&drawn, sizeof drawn, cnonce);
     struct slice login = l->o.login.n > 0 ? l->o.login : l->o.user;
     return sip_auth_lines(&r->auth->kept, login, l->o.password, method, uri, slice_of(cnonce), out);

@@ -157,7 +157,7 @@ static enum err add_auth(struct line *l, struct slice uri, struct buf *out)
 {
     char cnonce[17];
     struct slice login = l->o.login.n > 0 ? l->o.login : l->o.user;
-    (void)snprintf(cnonce, sizeof cnonce, "%016llx", (unsigned long long)rng_next(&l->lines->edge->rng));
+    (void)snprintf(cnonce, sizeof cnonce, "%016llx", (unsigned long long)random_next(l->lines->edge->random));
     return sip_auth_lines(&l->reg.auth, login, l->o.password, SLICE("REGISTER"), uri, slice_of(cnonce), out);
 }
 
@@ -232,7 +232,7 @@ static const char *transmit(struct line *l)
         lines_tally(c, CC_unsent);
         return "no listener of this node has its transport";
     }
-    l->id = rng_next(&e->rng) | 1;
+    l->id = random_next(e->random) | 1;
     if (build(l) != ERR_OK || !keep_message(l)) return out_of_memory(l);
     lines_tally(c, CC_requests);
     lines_wake(c);
@@ -313,7 +313,7 @@ static void keep_alive_later(struct line *l)
     if (!l->has_flow || (!stream && !l->translated)) return;
     uint64_t ms = stream ? CLIENT_KEEP_STREAM_MS : CLIENT_KEEP_UDP_MS;
     lines_wake(c);
-    sip_timer_start(&c->tx, &l->keep, mono_add_ms(lines_now(c), ms - rng_below(&c->edge->rng, ms / 5)));
+    sip_timer_start(&c->tx, &l->keep, mono_add_ms(lines_now(c), ms - random_below(c->edge->random, ms / 5)));
 }
 
 void line_keep_alive(struct line *l)

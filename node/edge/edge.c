@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include <openssl/rand.h>
+
 #include "node/edge/client.h"
 #include "node/edge/guard.h"
 #include "node/edge/keeper.h"
@@ -247,14 +249,24 @@ static enum err copy_texts(struct edge *e)
     return ERR_OK;
 }
 
+static enum err make_random(struct random **out)
+{
+    unsigned char key[HASH_KEY_LEN];
+    if (RAND_bytes(key, sizeof key) != 1) return ERR_IO;
+    *out = random_new(key);
+    secret_wipe(key, sizeof key);
+    return *out != NULL ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err init_memory(struct edge *e)
 {
     static const char *const names[EC_COUNT] = {EDGE_COUNTERS(COUNTER_NAME)};
     list_init(&e->relays);
     list_init(&e->acks);
     list_init(&e->calls);
-    rng_init(&e->rng, e->o.seed);
-    e->nonce_maker = (uint32_t)rng_next(&e->rng);
+    enum err err = make_random(&e->random);
+    if (err != ERR_OK) return err;
+    e->nonce_maker = (uint32_t)random_next(e->random);
     overload_init(&e->overload);
     e->armed = MONO_NEVER;
     e->relay_pool.kept_max = POOL_KEPT;
@@ -265,10 +277,10 @@ static enum err init_memory(struct edge *e)
     if (e->o.call_idle_ms == 0) e->o.call_idle_ms = DEFAULT_CALL_IDLE_MS;
     if (e->o.ring_ms == 0) e->o.ring_ms = DEFAULT_RING_MS;
     if (e->o.no_answer_ms == 0) e->o.no_answer_ms = DEFAULT_NO_ANSWER_MS;
-    enum err err = copy_texts(e);
-    if (err == ERR_OK) err = sip_tx_table_init(&e->tx, rng_next(&e->rng), edge_now(e));
-    if (err == ERR_OK) err = sip_dialogs_init(&e->dialogs, rng_next(&e->rng));
-    if (err == ERR_OK) err = map_init(&e->waiting, 64, rng_next(&e->rng));
+    err = copy_texts(e);
+    if (err == ERR_OK) err = sip_tx_table_init(&e->tx, random_next(e->random), edge_now(e));
+    if (err == ERR_OK) err = sip_dialogs_init(&e->dialogs, random_next(e->random));
+    if (err == ERR_OK) err = map_init(&e->waiting, 64, random_next(e->random));
     if (err == ERR_OK) err = make_macs(e->o.cluster_key, &e->dialog_mac, &e->transit_mac, &e->nonce_mac);
     if (err == ERR_OK && e->o.has_other_key)
         err = make_macs(e->o.other_key, &e->other_dialog_mac, &e->other_transit_mac, &e->other_nonce_mac);
@@ -300,6 +312,7 @@ static void free_memory(struct edge *e)
     keeper_free(e->keeper);
     sip_tx_table_fini(&e->tx);
     sip_dialogs_fini(&e->dialogs);
+    random_free(e->random);
     map_fini(&e->waiting);
     mac_free(e->dialog_mac);
     mac_free(e->transit_mac);
@@ -336,7 +349,7 @@ static enum err open_transport(struct edge *e, const struct edge_options *o, str
         .listen = o->listen,
         .listen_count = o->listen_count,
         .tls = o->tls,
-        .seed = rng_next(&e->rng),
+        .seed = random_next(e->random),
         .on_message = on_message,
         .on_fault = on_fault,
         .on_send_failed = on_send_failed,

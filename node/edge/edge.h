@@ -250,7 +250,6 @@ struct edge_options {
     unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
     bool has_other_key;
     unsigned char other_key[HASH_KEY_LEN]; /* what was made with it is taken too */
-    uint64_t seed;
     struct edge_hooks hooks;
     uint32_t session_s;    /* refresh interval that calls are asked to keep where they name none, 0: they are not */
     uint64_t call_idle_ms; /* a call without a request in its dialog for so long counts as ended; default 12 h */

@@ -11,7 +11,7 @@
 
 #include "node/base/cloak.h"
 #include "node/base/hash.h"
-#include "node/base/rng.h"
+#include "node/base/random.h"
 #include "node/edge/address.h"
 #include "node/edge/edge.h"
 #include "node/edge/overload.h"
@@ -151,7 +151,7 @@ struct edge {
     struct replay replay;
     uint32_t nonce_maker; /* this run of this node */
     struct overload overload;
-    struct rng rng;
+    struct random *random;
     uint64_t last_call_id;
     struct mac *dialog_mac;
     struct mac *transit_mac;

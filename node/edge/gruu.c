@@ -58,7 +58,7 @@ static void add_public(const struct edge *e, const struct binding *b, struct buf
 /* What is under the cloak: the number drawn, the registration's, the account, NUL, the instance. */
 static enum err add_temporary(struct edge *e, const struct binding *b, struct buf *out)
 {
-    uint64_t drawn = rng_next(&e->rng);
+    uint64_t drawn = random_next(e->random);
     XXH64_canonical_t registration; /* the same bytes on every machine */
     XXH64_canonicalFromHash(&registration, edge_device_registration(b->call_id));
     struct buf text = {0};

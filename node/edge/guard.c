@@ -51,7 +51,7 @@ enum err guard_new(struct edge *e, struct guard **out)
     static const char *const names[GC_COUNT] = {GUARD_COUNTERS(COUNTER_NAME)};
     struct guard *g = calloc(1, sizeof *g);
     if (g == NULL) return ERR_NOMEM;
-    enum err err = map_init(&g->bans, 64, rng_next(&e->rng));
+    enum err err = map_init(&g->bans, 64, random_next(e->random));
     if (err == ERR_OK) err = lockout_init(&g->pairs, PAIR_SETS, &pair_terms);
     if (err == ERR_OK) err = lockout_init(&g->accounts, ACCOUNT_SETS, &account_terms);
     if (err == ERR_OK) err = lockout_init(&g->sources, SOURCE_SETS, &source_terms);

@@ -44,8 +44,8 @@ enum err keeper_new(struct edge *e, struct keeper **out)
     k->edge = e;
     list_init(&k->all);
     k->table = (struct counter_table){"keeper", names, k->counts, KC_COUNT};
-    enum err err = map_init(&k->by_flow, 64, rng_next(&e->rng));
-    if (err == ERR_OK) err = map_init(&k->by_id, 64, rng_next(&e->rng));
+    enum err err = map_init(&k->by_flow, 64, random_next(e->random));
+    if (err == ERR_OK) err = map_init(&k->by_id, 64, random_next(e->random));
     if (err != ERR_OK) {
         keeper_free(k);
         return err;
@@ -118,7 +118,7 @@ static void wait_for_next(struct edge_way *w)
 {
     uint64_t ms = w->spec.every_ms;
     if (w->spec.keepalive == PLAN_KEEPALIVE_CRLF || w->spec.keepalive == PLAN_KEEPALIVE_OPTIONS)
-        wait_ms(w, ms - rng_below(&w->keeper->edge->rng, ms / 10 + 1));
+        wait_ms(w, ms - random_below(w->keeper->edge->random, ms / 10 + 1));
 }
 
 /* ---- sending ---- */
@@ -163,8 +163,8 @@ static enum err build_options(struct edge_way *w, const struct flow *to, uint64_
     buf_printf(out, "OPTIONS %.*s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n",
                SLICE_ARG(w->spec.uri), vias[to->transport], place, branch);
     buf_printf(out, "From: <sip:%s>;tag=%016llx\r\nTo: <%.*s>\r\nCall-ID: %016llx@%s\r\nCSeq: 1 OPTIONS\r\n", place,
-               (unsigned long long)rng_next(&e->rng), SLICE_ARG(w->spec.uri), (unsigned long long)rng_next(&e->rng),
-               e->host);
+               (unsigned long long)random_next(e->random), SLICE_ARG(w->spec.uri),
+               (unsigned long long)random_next(e->random), e->host);
     buf_printf(out, "Contact: <%s>\r\nUser-Agent: Tandem/%.*s\r\nContent-Length: 0\r\n\r\n",
                e->places[to->listener].uri, SLICE_ARG(e->o.node.version));
     return out->failed ? ERR_NOMEM : ERR_OK;
@@ -175,7 +175,7 @@ static bool send_options(struct edge_way *w)
 {
     struct keeper *k = w->keeper;
     struct flow to;
-    uint64_t id = rng_next(&k->edge->rng) | 1;
+    uint64_t id = random_next(k->edge->random) | 1;
     enum err err = way_flow(w, &to);
     if (err == ERR_CLOSED) {
         lose(w, "its connection is closed");

@@ -157,7 +157,7 @@ static void schedule(struct probe *b, uint64_t ms)
     if (b->interval_ms == 0 || p->closing) return;
     /* a tenth of jitter, so that the probes of many trunks do not fall together */
     wake(p);
-    uint64_t jittered = ms - ms / 20 + rng_below(&p->edge->rng, ms / 10 + 1);
+    uint64_t jittered = ms - ms / 20 + random_below(p->edge->random, ms / 10 + 1);
     sip_timer_start(&p->tx, &b->deadline, mono_add_ms(now_of(p), jittered));
     arm(p);
 }
@@ -220,8 +220,8 @@ static enum err build(struct probe *b)
     struct slice host = b->at.host;
     bool v6 = memchr(host.p, ':', host.n) != NULL;
     const char *place = e->places[b->to.listener].sent_by;
-    uint64_t tag = rng_next(&e->rng);
-    uint64_t call = rng_next(&e->rng);
+    uint64_t tag = random_next(e->random);
+    uint64_t call = random_next(e->random);
     if (b->at.port != 0) (void)snprintf(port, sizeof port, ":%u", b->at.port);
     (void)snprintf(uri, sizeof uri, "sip:%s%.*s%s%s%s", v6 ? "[" : "", SLICE_ARG(host), v6 ? "]" : "", port,
                    params[b->transport]);
@@ -248,7 +248,7 @@ static void send_to(struct probe *b, const union sock_address *address)
         missed(b, PC_unsent, "no listener of this node has its transport");
         return;
     }
-    b->id = rng_next(&e->rng);
+    b->id = random_next(e->random);
     enum err err = build(b);
     if (err == ERR_OK) {
         b->message_len = p->out.n;
@@ -514,7 +514,7 @@ enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t l
         if (b->interval_ms == 0 && (fresh || interval_ms > 0)) forget(b);
         /* the first look soon, spread over a second */
         changed = changed || b->interval_ms != interval_ms;
-        if (changed && !b->waiting) schedule(b, 50 + rng_below(&e->rng, 1000));
+        if (changed && !b->waiting) schedule(b, 50 + random_below(e->random, 1000));
     }
     for (struct list_node *n = p->probes.next, *next; n != &p->probes; n = next) {
         next = n->next;
@@ -557,7 +557,7 @@ enum err prober_new(struct edge *e, struct prober **out)
     list_init(&p->probes);
     list_init(&p->removed);
     p->table = (struct counter_table){"prober", names, p->counts, PC_COUNT};
-    enum err err = sip_tx_table_init(&p->tx, rng_next(&e->rng), edge_now(e));
+    enum err err = sip_tx_table_init(&p->tx, random_next(e->random), edge_now(e));
     if (err != ERR_OK) {
         free(p);
         return err;

@@ -35,7 +35,7 @@ static bool sent_to(struct edge *e, const struct sip_view *v, const struct ack_w
                         .to = &to,
                         .pop_count = w->pop_count,
                         .hide = w->hide,
-                        .id = rng_next(&e->rng)};
+                        .id = random_next(e->random)};
     bool member = w->to_member && w->hop.transport == PLAN_TLS;
     /* as in proxy_target.c: who registered is found by its connection */
     struct slice host = w->hop.received.n > 0 && !w->hop.named ? SLICE("") : w->hop.host;

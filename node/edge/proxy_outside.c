@@ -32,7 +32,7 @@ bool proxy_arrival_admitted(struct arrival *a)
     uint64_t turn_ms = uv_hrtime() / 1000000 - uv_now(e->loop); /* since the loop woke */
     uint64_t age_ms = a->from->transport == PLAN_UDP ? transport_age_ms(e->transport) : OVERLOAD_NO_AGE;
     overload_sense(&e->overload, age_ms, turn_ms, edge_now(e));
-    uint64_t chance = overload_on(&e->overload) ? rng_next(&e->rng) : 0;
+    uint64_t chance = overload_on(&e->overload) ? random_next(e->random) : 0;
     sock_key_source(&key, &a->from->remote);
     uint64_t source = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});
     if (overload_admit(&e->overload, source, chance)) return true;

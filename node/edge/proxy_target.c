@@ -299,7 +299,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .record_route = r->forms_dialog,
                         .hide = r->in_dialog ? r->hide_to : t->hide,
                         .breadth = share_of_breadth(r),
-                        .id = rng_next(&e->rng)};
+                        .id = random_next(e->random)};
     bool kept = v != NULL && (!f.hide || r->vias.p != NULL || topology_keep_vias(r, v));
     struct buf auth = {0};
     enum err err = kept ? add_auth(r, v, &f, &auth) : ERR_NOMEM;

@@ -50,7 +50,7 @@ enum err registrar_new(struct edge *e, struct registrar **out)
     static const char *const names[RC_COUNT] = {REGISTRAR_COUNTERS(COUNTER_NAME)};
     struct registrar *r = calloc(1, sizeof *r);
     if (r == NULL) return ERR_NOMEM;
-    if (map_init(&r->by_account, 64, rng_next(&e->rng)) != ERR_OK) {
+    if (map_init(&r->by_account, 64, random_next(e->random)) != ERR_OK) {
         free(r);
         return ERR_NOMEM;
     }

@@ -377,7 +377,6 @@ static inline void kit_open(struct kit *k, struct kit_node *n, const char *const
         .listen = listen,
         .listen_count = listen_count,
         .cluster_key = KIT_KEY,
-        .seed = 7 + listen_count + (uint64_t)(uintptr_t)n,
         .hooks = {.ctx = n,
                   .source = kit_source,
                   .route = kit_route,

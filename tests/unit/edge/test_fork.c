@@ -2,6 +2,8 @@
  * (RFC 3261 §16.6, §16.7; RFC 5393 §5). */
 #include "call_kit.h"
 
+#include "node/sip/transaction.h"
+
 /* The callee b and a second contact c of the same target, rung together. */
 static void fork_to_c(struct world *w)
 {
@@ -370,11 +372,64 @@ static void breadth_0_is_440(void **state)
     ua_expect_code(&w->k, &w->a, 400);
 }
 
+/* The ids of a fork's four branches, in their order. */
+static void ids_of_fork(struct world *w, const char *call_id, uint64_t id[4])
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = call_id, .call_id = call_id});
+    for (int i = 0; i < 4;) {
+        ua_expect(&w->k, &w->b, "INVITE");
+        assert_true(sip_tx_branch_id(&w->b.v, &id[i]));
+        bool again = !slice_eq(w->b.v.call_id, slice_of(call_id));
+        for (int j = 0; j < i; j++)
+            again = again || id[j] == id[i];
+        if (!again) i++;
+    }
+}
+
+static uint64_t rotated(uint64_t x, int k)
+{
+    return x << k | x >> (64 - k);
+}
+
+/* The fifth number of the generator xoshiro256**, which whoever has four can work out: its state is the words s, t, u,
+ * v, each number is made of t alone, and what the others are follows from several t in a row. */
+static uint64_t xoshiro_after(const uint64_t id[4])
+{
+    const uint64_t by_5 = UINT64_C(0xcccccccccccccccd); /* times 5 is 1 */
+    const uint64_t by_9 = UINT64_C(0x8e38e38e38e38e39);
+    uint64_t t[4];
+    uint64_t u[4] = {0};
+    for (int i = 0; i < 4; i++)
+        t[i] = rotated(id[i] * by_9, 64 - 7) * by_5;
+    for (int i = 1; i < 4; i++)
+        u[i] = t[i - 1] ^ t[i] ^ t[i - 1] << 17;
+    uint64_t s1 = t[1] ^ t[2] ^ u[1];
+    uint64_t s2 = t[2] ^ t[3] ^ u[2];
+    uint64_t s3 = s2 ^ t[2] ^ rotated(s1 ^ s2, 45);
+    return rotated((s3 ^ t[3] ^ u[3]) * 5, 7) * 9;
+}
+
+/* Whoever knows a branch can answer in another's place: those that a callee sees tell it nothing of the next. */
+static void branches_tell_nothing_of_the_next(void **state)
+{
+    struct world *w = *state;
+    uint64_t first[4];
+    uint64_t second[4];
+    for (int i = 0; i < 3; i++) {
+        kit_add_hop(&w->n, w->b.port);
+        w->n.hops[0][i + 1].with_previous = true;
+    }
+    ids_of_fork(w, "seen", first);
+    ids_of_fork(w, "foreseen", second);
+    assert_true(second[0] != xoshiro_after(first));
+}
+
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_WORLD(branches_tell_nothing_of_the_next),
         WITH_WORLD(the_first_answer_wins),
         WITH_WORLD(both_answer),
         WITH_WORLD(an_answer_behind_its_bye),
