@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "node/sip/cookie.h"
+
+#define SESSION_ID_BYTES ((EDGE_SESSION_ID - 1) / 2)
+
 struct wall edge_wall(void)
 {
     struct timespec ts;
@@ -189,29 +193,42 @@ void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN])
     }
 }
 
+void edge_keyed_hash(const struct edge *e, const struct slice *fields, size_t count, unsigned char out[HASH_SHA256_LEN])
+{
+    enum err err = sip_keyed_hash(e->run_mac, fields, count, out);
+    ASSERT(err == ERR_OK); /* it has its key already: there is nothing that it could lack */
+}
+
+uint64_t edge_keyed_number(const struct edge *e, const struct slice *fields, size_t count)
+{
+    unsigned char hash[HASH_SHA256_LEN];
+    uint64_t number = 0;
+    edge_keyed_hash(e, fields, count, hash);
+    memcpy(&number, hash, sizeof number);
+    return number;
+}
+
 void edge_session_id(const struct edge *e, const struct sip_view *v, char out[EDGE_SESSION_ID])
 {
     struct slice own = sip_view_value(v, SIP_SESSION_ID);
-    unsigned char bytes[16];
-    if (own.n >= 32 && hex_decode((struct slice){own.p, 32}, bytes, sizeof bytes) == ERR_OK) {
+    struct slice fields[] = {SLICE("session"), v->call_id, v->from_tag};
+    unsigned char bytes[HASH_SHA256_LEN];
+    if (own.n >= 32 && hex_decode((struct slice){own.p, 32}, bytes, SESSION_ID_BYTES) == ERR_OK) {
         memcpy(out, own.p, 32);
         out[32] = '\0';
         return;
     }
-    uint64_t id[2] = {map_hash(&e->tx.servers, v->call_id), map_hash(&e->tx.servers, v->from_tag)};
-    hex_encode(id, sizeof id, out);
+    edge_keyed_hash(e, fields, 3, bytes);
+    hex_encode(bytes, SESSION_ID_BYTES, out);
 }
 
 /* ---- answers ---- */
 
 void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_TAG])
 {
-    unsigned char bytes[8];
-    uint64_t h = map_hash(&e->dialogs.map, v->via.branch);
-    h = h * 31 + map_hash(&e->dialogs.map, v->call_id);
-    h = h * 31 + map_hash(&e->dialogs.map, v->from_tag);
-    memcpy(bytes, &h, sizeof bytes);
-    hex_encode(bytes, sizeof bytes, out);
+    struct slice fields[] = {SLICE("tag"), v->via.branch, v->call_id, v->from_tag};
+    uint64_t number = edge_keyed_number(e, fields, 4);
+    hex_encode(&number, sizeof number, out);
 }
 
 static enum err respond(struct edge *e, const struct flow *from, const struct sip_view *v, unsigned code,

@@ -198,6 +198,16 @@ static enum err make_mac(const unsigned char cluster_key[HASH_KEY_LEN], const ch
     return err;
 }
 
+static enum err make_run_mac(struct random *random, struct mac **out)
+{
+    uint64_t key[HASH_KEY_LEN / sizeof(uint64_t)];
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+        key[i] = random_next(random);
+    *out = mac_new((const unsigned char *)key);
+    secret_wipe(key, sizeof key);
+    return *out != NULL ? ERR_OK : ERR_NOMEM;
+}
+
 static enum err make_cloak(const unsigned char cluster_key[HASH_KEY_LEN], const char *purpose, struct cloak **out)
 {
     unsigned char key[HASH_KEY_LEN];
@@ -281,6 +291,7 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = sip_tx_table_init(&e->tx, random_next(e->random), edge_now(e));
     if (err == ERR_OK) err = sip_dialogs_init(&e->dialogs, random_next(e->random));
     if (err == ERR_OK) err = map_init(&e->waiting, 64, random_next(e->random));
+    if (err == ERR_OK) err = make_run_mac(e->random, &e->run_mac);
     if (err == ERR_OK) err = make_macs(e->o.cluster_key, &e->dialog_mac, &e->transit_mac, &e->nonce_mac);
     if (err == ERR_OK && e->o.has_other_key)
         err = make_macs(e->o.other_key, &e->other_dialog_mac, &e->other_transit_mac, &e->other_nonce_mac);
@@ -314,6 +325,7 @@ static void free_memory(struct edge *e)
     sip_dialogs_fini(&e->dialogs);
     random_free(e->random);
     map_fini(&e->waiting);
+    mac_free(e->run_mac);
     mac_free(e->dialog_mac);
     mac_free(e->transit_mac);
     mac_free(e->nonce_mac);

@@ -153,6 +153,7 @@ struct edge {
     struct overload overload;
     struct random *random;
     uint64_t last_call_id;
+    struct mac *run_mac; /* of this run of this node */
     struct mac *dialog_mac;
     struct mac *transit_mac;
     struct mac *nonce_mac;
@@ -232,6 +233,11 @@ const char *edge_unsent_words(const struct edge *e, char out[EDGE_UNSENT_WORDS])
 void edge_address_text(const union sock_address *a, char out[INET6_ADDRSTRLEN]);
 /* A plan number, or an account's name, as the user part of a URI: '#' must be escaped (RFC 3261 §25.1). */
 void edge_add_user(struct buf *b, struct slice number);
+/* A hash of the fields, the first of which says what it is for: for what others get to see. From a few values of
+ * map_hash its seed follows, and with it the keys that all fall into one bucket. */
+void edge_keyed_hash(const struct edge *e, const struct slice *fields, size_t count,
+                     unsigned char out[HASH_SHA256_LEN]);
+uint64_t edge_keyed_number(const struct edge *e, const struct slice *fields, size_t count);
 /* To tag of our own answers: a keyed hash of the request, so that each retransmission and its CANCEL get the same. */
 #define EDGE_TAG 17
 void edge_to_tag(const struct edge *e, const struct sip_view *v, char out[EDGE_TAG]);

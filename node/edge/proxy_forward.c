@@ -18,12 +18,9 @@ static const char *via_transport(enum plan_transport t)
 
 uint64_t proxy_forward_loop_mark(const struct edge *e, const struct sip_view *v)
 {
-    const struct map *m = &e->tx.servers; /* for its secret seed */
-    uint64_t mark = map_hash(m, v->uri);
-    mark = mark * 31 + map_hash(m, v->call_id);
-    mark = mark * 31 + map_hash(m, v->from_tag);
-    mark = mark * 31 + map_hash(m, sip_view_value(v, SIP_ROUTE));
-    return mark * 31 + v->cseq;
+    struct slice cseq = {(const char *)&v->cseq, sizeof v->cseq};
+    struct slice fields[] = {SLICE("loop"), v->uri, v->call_id, v->from_tag, sip_view_value(v, SIP_ROUTE), cseq};
+    return edge_keyed_number(e, fields, 6);
 }
 
 bool proxy_forward_looped(const struct sip_view *v, uint64_t mark)

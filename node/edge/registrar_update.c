@@ -61,7 +61,8 @@ static bool is_sane(struct edge *e, const struct flow *from, const struct sip_ur
 static uint32_t spread(const struct edge *e, uint32_t expires_s, struct slice contact)
 {
     if (expires_s <= SPREAD_ABOVE_S) return expires_s;
-    return expires_s - (uint32_t)(map_hash(&e->tx.servers, contact) % (expires_s / 10));
+    struct slice fields[] = {SLICE("spread"), contact};
+    return expires_s - (uint32_t)(edge_keyed_number(e, fields, 2) % (expires_s / 10));
 }
 
 /* Room for one more contact: most phones have one. */

@@ -3,21 +3,25 @@
 #include "node/sip/cookie.h"
 
 #define COOKIE_BYTES ((SIP_COOKIE_TEXT - 1) / 2)
-#define FIELDS_MAX 5
 
-static enum err cookie_of(struct mac *key, const struct slice *fields, size_t count, char out[SIP_COOKIE_TEXT])
+enum err sip_keyed_hash(struct mac *key, const struct slice *fields, size_t count, unsigned char out[HASH_SHA256_LEN])
 {
-    unsigned char lengths[FIELDS_MAX][4];
-    struct slice parts[2 * FIELDS_MAX];
-    unsigned char full[HASH_SHA256_LEN];
-    ASSERT(count <= FIELDS_MAX);
+    unsigned char lengths[SIP_KEYED_FIELDS][4];
+    struct slice parts[2 * SIP_KEYED_FIELDS];
+    ASSERT(count <= SIP_KEYED_FIELDS);
     for (size_t i = 0; i < count; i++) {
         for (unsigned b = 0; b < 4; b++)
             lengths[i][b] = (unsigned char)(fields[i].n >> (8 * (3 - b)));
         parts[2 * i] = (struct slice){(const char *)lengths[i], 4};
         parts[2 * i + 1] = fields[i];
     }
-    enum err e = mac_parts(key, parts, 2 * count, full);
+    return mac_parts(key, parts, 2 * count, out);
+}
+
+static enum err cookie_of(struct mac *key, const struct slice *fields, size_t count, char out[SIP_COOKIE_TEXT])
+{
+    unsigned char full[HASH_SHA256_LEN];
+    enum err e = sip_keyed_hash(key, fields, count, full);
     if (e == ERR_OK) hex_encode(full, COOKIE_BYTES, out);
     return e;
 }

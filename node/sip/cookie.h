@@ -12,6 +12,11 @@
 
 #define SIP_COOKIE_TEXT 25 /* 24 digits and NUL */
 
+/* What cookies are cut from: HMAC-SHA-256 over the fields, each with its length. The first says what it is for. */
+#define SIP_KEYED_FIELDS 6
+MUST_CHECK enum err sip_keyed_hash(struct mac *key, const struct slice *fields, size_t count,
+                                   unsigned char out[HASH_SHA256_LEN]);
+
 /* hidden_sides: 0 to 3. */
 MUST_CHECK enum err sip_dialog_cookie(struct mac *key, struct slice call_id, struct slice caller_tag,
                                       unsigned hidden_sides, char out[SIP_COOKIE_TEXT]);

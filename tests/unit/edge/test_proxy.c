@@ -98,6 +98,66 @@ static void no_max_forwards_and_a_session_id(void **state)
     ua_lacks(&w->b, ";remote=");
 }
 
+/* The number that 16 digits say, byte for byte. */
+static uint64_t number_of(struct slice digits)
+{
+    uint64_t number = 0;
+    assert_int_equal(hex_decode(digits, &number, sizeof number), ERR_OK);
+    return number;
+}
+
+static uint64_t own_tag(struct world *w, const char *branch, const char *call_id)
+{
+    char uri[64];
+    (void)snprintf(uri, sizeof uri, "sip:127.0.0.1:%u", w->n.port);
+    ua_request(&w->a, &w->n, &(struct request){.method = "OPTIONS", .branch = branch, .uri = uri, .call_id = call_id});
+    ua_expect_code(&w->k, &w->a, 200);
+    return number_of(w->a.v.to_tag);
+}
+
+/* Hashes with one seed that are added up show it: what two of them differ by does not hang on the third. */
+static void our_tags_are_no_sums(void **state)
+{
+    struct world *w = world_of(state);
+    uint64_t by_x = own_tag(w, "1", "x") - own_tag(w, "2", "x");
+    uint64_t by_y = own_tag(w, "1", "y") - own_tag(w, "2", "y");
+    assert_true(by_x != 0 && by_y != 0 && by_x != by_y);
+    assert_true(own_tag(w, "1", "x") - own_tag(w, "2", "x") == by_x); /* it is the same each time */
+}
+
+static void our_session_ids_are_no_two_hashes(void **state)
+{
+    struct world *w = world_of(state);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "INVITE", .branch = "i1", .call_id = "caller"}); /* as its tag */
+    ua_expect(&w->k, &w->b, "INVITE");
+    struct slice id = sip_view_value(&w->b.v, SIP_SESSION_ID);
+    assert_true(id.n > 32);
+    assert_true(memcmp(id.p, id.p + 16, 16) != 0);
+}
+
+static uint64_t mark_of(struct world *w, const char *branch, unsigned cseq)
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "MESSAGE", .branch = branch, .cseq = cseq});
+    ua_expect(&w->k, &w->b, "MESSAGE");
+    struct slice own = w->b.v.via.branch;
+    char digits[17];
+    assert_int_equal(own.n, 40);
+    (void)snprintf(digits, sizeof digits, "%.16s", own.p + own.n - 16);
+    ua_reply(&w->b, 200, "");
+    ua_expect_code(&w->k, &w->a, 200);
+    return strtoull(digits, NULL, 16);
+}
+
+static void our_loop_marks_are_no_sums(void **state)
+{
+    struct world *w = world_of(state);
+    uint64_t one = mark_of(w, "m1", 1);
+    uint64_t two = mark_of(w, "m2", 2);
+    assert_true(one != 0 && two != 0 && one != two && two - one != 1);
+    assert_true(mark_of(w, "m3", 1) == one); /* by it a request that comes round is known */
+}
+
 static void repeats_are_absorbed(void **state)
 {
     struct world *w = world_of(state);
@@ -606,6 +666,9 @@ int main(void)
         WITH_WORLD(the_callee_hangs_up),
         WITH_WORLD(what_the_callee_sees),
         WITH_WORLD(no_max_forwards_and_a_session_id),
+        WITH_WORLD(our_tags_are_no_sums),
+        WITH_WORLD(our_session_ids_are_no_two_hashes),
+        WITH_WORLD(our_loop_marks_are_no_sums),
         WITH_WORLD(repeats_are_absorbed),
         WITH_WORLD(a_slow_callee_gets_the_caller_a_100),
         WITH_WORLD(repeated_answers_pass),
