@@ -170,6 +170,13 @@ enum err edge_send_hop(struct edge *e, struct flow *to, struct slice host, bool 
     return transport_send_host(e->transport, to, host, data, token);
 }
 
+bool edge_may_answer(const struct edge *e, const struct flow *to, const struct flow *from)
+{
+    if (from->transport != to->transport) return false;
+    if (to->transport == PLAN_UDP || from->member || sock_address_same_host(&from->remote, &to->remote)) return true;
+    return !transport_connected(e->transport, to);
+}
+
 const char *edge_unsent_words(const struct edge *e, char out[EDGE_UNSENT_WORDS])
 {
     const char *why = transport_unsent_why(e->transport);

@@ -362,6 +362,7 @@ bool lines_on_response(struct lines *c, const struct flow *from, const struct si
     struct sip_tx *tx = c->tx.clients.count > 0 ? sip_tx_find_client(&c->tx, v) : NULL;
     if (tx == NULL) return false;
     struct line *l = CONTAINER_OF(tx, struct line, tx);
+    if (!edge_may_answer(c->edge, &l->to, from) || !slice_eq(v->call_id, slice_of(l->call_id))) return false;
     if (v->code < 200) {
         (void)sip_tx_step(&c->tx, tx, SIP_TX_1XX, lines_now(c));
     } else if (sip_register_read(&arena, v, slice_of(l->token), l->reg.asked_s, &a) == ERR_OK) {

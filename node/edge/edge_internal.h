@@ -226,6 +226,10 @@ MUST_CHECK enum err edge_flow_to(const struct edge *e, enum plan_transport trans
  * the name that it is called by. */
 MUST_CHECK enum err edge_send_hop(struct edge *e, struct flow *to, struct slice host, bool expect_member,
                                   struct slice data, uint64_t token);
+/* Whether what came by from may be the response to what went by to: by another transport it is not (RFC 3261 §18.2.2),
+ * nor from another host than the one that was asked, while there is a connection to that one. A member's word is taken
+ * from anywhere, and by UDP anybody's: who has several addresses answers from any. */
+bool edge_may_answer(const struct edge *e, const struct flow *to, const struct flow *from);
 /* What is said of a place that could not be reached, inside of on_send_failed. */
 #define EDGE_UNSENT_WORDS 128
 const char *edge_unsent_words(const struct edge *e, char out[EDGE_UNSENT_WORDS]);

@@ -250,12 +250,12 @@ static struct edge_way *by_id(const struct keeper *k, uint64_t id)
     return n != NULL ? CONTAINER_OF(n, struct edge_way, by_id) : NULL;
 }
 
-bool keeper_on_response(struct keeper *k, const struct sip_view *v)
+bool keeper_on_response(struct keeper *k, const struct flow *from, const struct sip_view *v)
 {
     uint64_t id = 0;
     struct edge_way *w =
         k->by_id.count > 0 && v->method == SIP_OPTIONS && sip_tx_branch_id(v, &id) ? by_id(k, id) : NULL;
-    if (w == NULL) return false;
+    if (w == NULL || from->transport != w->spec.transport) return false;
     if (v->code < 200) return true;
     count(k, KC_answers);
     stop_waiting(w);

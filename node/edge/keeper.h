@@ -36,7 +36,7 @@ void keeper_free(struct keeper *k); /* with every way that is still open; NULL a
 /* A timer of a way has fired. */
 void keeper_timer(struct sip_timer *timer);
 /* A response that belongs to no transaction. False: not to an OPTIONS of ours either. */
-bool keeper_on_response(struct keeper *k, const struct sip_view *v);
+bool keeper_on_response(struct keeper *k, const struct flow *from, const struct sip_view *v);
 /* What was sent with this token cannot have arrived. False: none of ours. */
 bool keeper_on_send_failed(struct keeper *k, uint64_t token);
 void keeper_on_connection_lost(struct keeper *k, const struct flow *flow);

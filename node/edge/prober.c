@@ -16,6 +16,7 @@ struct probe {
     struct sip_timer deadline; /* of the answer, or the next probe */
     struct health health;
     uint64_t id;
+    char call_id[17];          /* what stands before its '@' */
     uint64_t sent_us;          /* by the exact clock */
     struct mono suspect_until; /* {0}: it is not suspect */
     struct mono rtt_told_at;
@@ -221,7 +222,7 @@ static enum err build(struct probe *b)
     bool v6 = memchr(host.p, ':', host.n) != NULL;
     const char *place = e->places[b->to.listener].sent_by;
     uint64_t tag = random_next(e->random);
-    uint64_t call = random_next(e->random);
+    (void)snprintf(b->call_id, sizeof b->call_id, "%016llx", (unsigned long long)random_next(e->random));
     if (b->at.port != 0) (void)snprintf(port, sizeof port, ":%u", b->at.port);
     (void)snprintf(uri, sizeof uri, "sip:%s%.*s%s%s%s", v6 ? "[" : "", SLICE_ARG(host), v6 ? "]" : "", port,
                    params[b->transport]);
@@ -229,8 +230,8 @@ static enum err build(struct probe *b)
     buf_reset(out);
     buf_printf(out, "OPTIONS %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", uri,
                vias[b->transport], place, branch);
-    buf_printf(out, "From: <sip:%s>;tag=%016llx\r\nTo: <%s>\r\nCall-ID: %016llx@%s\r\nCSeq: 1 OPTIONS\r\n", place,
-               (unsigned long long)tag, uri, (unsigned long long)call, e->host);
+    buf_printf(out, "From: <sip:%s>;tag=%016llx\r\nTo: <%s>\r\nCall-ID: %s@%s\r\nCSeq: 1 OPTIONS\r\n", place,
+               (unsigned long long)tag, uri, b->call_id, e->host);
     buf_printf(out,
                "Contact: <%s>\r\nAccept: application/sdp\r\nUser-Agent: Tandem/%.*s\r\n"
                "Content-Length: 0\r\n\r\n",
@@ -373,12 +374,13 @@ static void arm(struct prober *p)
     (void)uv_timer_start(&p->timer, on_timer, mono_ms_between(now_of(p), next) + 1, 0);
 }
 
-bool prober_on_response(struct prober *p, const struct sip_view *v)
+bool prober_on_response(struct prober *p, const struct flow *from, const struct sip_view *v)
 {
     char reason[REASON_MAX];
     struct sip_tx *tx = p->tx.clients.count > 0 ? sip_tx_find_client(&p->tx, v) : NULL;
     if (tx == NULL) return false;
     struct probe *b = CONTAINER_OF(tx, struct probe, client);
+    if (!edge_may_answer(p->edge, &b->to, from) || !slice_starts(v->call_id, slice_of(b->call_id))) return false;
     if (v->code < 200) return true;
     if (b->interval_ms > 0) b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
     (void)snprintf(reason, sizeof reason, "%u %.*s", v->code, (int)(v->reason.n < 80 ? v->reason.n : 80), v->reason.p);

@@ -37,7 +37,7 @@ void prober_start(struct prober *p);
 bool prober_close(struct prober *p, uv_close_cb closed);
 void prober_free(struct prober *p); /* after dns is closed; NULL allowed */
 /* A response that belongs to no call. False: not to a probe either. */
-bool prober_on_response(struct prober *p, const struct sip_view *v);
+bool prober_on_response(struct prober *p, const struct flow *from, const struct sip_view *v);
 /* What was sent with this token cannot have arrived. False: none of ours. */
 bool prober_on_send_failed(struct prober *p, uint64_t token);
 /* The same for what was sent to this address by UDP. */

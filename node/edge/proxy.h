@@ -87,6 +87,7 @@ struct relay {
     char best_words[96]; /* why, where the code is our own */
     struct call *call;
     uint64_t mark;            /* against loops: in our Via */
+    uint64_t call_hash;       /* of the Call-ID, which a response repeats */
     char key[SIP_TX_KEY_MAX]; /* of server */
 };
 
@@ -101,6 +102,7 @@ struct branch {
     uint64_t id;
     uint16_t target; /* index into relay.targets while those are there */
     bool expect_member;
+    bool roams;     /* a phone, where its flow is: it may have come by another address since */
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
     bool is_waiting;
     bool hide;          /* where it goes is not shown what stands behind us */

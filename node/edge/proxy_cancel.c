@@ -62,7 +62,8 @@ static void send_cancel(struct branch *b)
     /* Whatever becomes of the CANCEL, the branch ends within this time (RFC 3261 §9.1). */
     sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), SIP_T64_MS));
     if (c == NULL || sent == NULL || build(e, sent, "CANCEL", sip_view_value(sent, SIP_TO)) != ERR_OK) goto no_memory;
-    *c = (struct branch){.relay = r, .to = b->to, .id = b->id, .expect_member = b->expect_member, .is_cancel = true};
+    *c = (struct branch){
+        .relay = r, .to = b->to, .id = b->id, .expect_member = b->expect_member, .roams = b->roams, .is_cancel = true};
     if (!proxy_message_set(e, &c->sent, buf_view(&e->out))) goto no_memory;
     sip_timer_init(&c->progress, EDGE_TIMER_PROGRESS);
     list_append(&r->branches, &c->node);

@@ -60,6 +60,7 @@ struct relay *proxy_relay_new(struct edge *e, const struct flow *from, const str
         return NULL;
     }
     r->reply_port = edge_reply_port(from, v);
+    r->call_hash = map_hash(&e->tx.clients, v->call_id);
     list_append(&e->relays, &r->node);
     e->open_relays++;
     return r;

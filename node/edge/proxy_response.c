@@ -179,17 +179,29 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     after_failure(r);
 }
 
+/* Whoever has heard of a branch could otherwise answer it. */
+static bool may_answer(const struct branch *b, const struct flow *from, const struct sip_view *v)
+{
+    const struct edge *e = b->relay->edge;
+    if (map_hash(&e->tx.clients, v->call_id) != b->relay->call_hash) return false;
+    return b->roams ? from->transport == b->to.transport : edge_may_answer(e, &b->to, from);
+}
+
 void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v)
 {
     edge_count(e, EC_responses);
     struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
     if (tx == NULL) {
-        if (!prober_on_response(e->prober, v) && !lines_on_response(e->registrations, from, v) &&
-            !keeper_on_response(e->keeper, v))
+        if (!prober_on_response(e->prober, from, v) && !lines_on_response(e->registrations, from, v) &&
+            !keeper_on_response(e->keeper, from, v))
             edge_count(e, EC_responses_unmatched);
         return;
     }
     struct branch *b = CONTAINER_OF(tx, struct branch, client);
+    if (!may_answer(b, from, v)) {
+        edge_count(e, EC_responses_unmatched);
+        return;
+    }
     struct relay *r = b->relay;
     unsigned actions = sip_tx_step(&e->tx, tx, sip_tx_event_of(v->code), edge_now(e));
     stop_waiting(b);

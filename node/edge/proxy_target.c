@@ -320,6 +320,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
         return false;
     }
     b->expect_member = expect_member;
+    b->roams = hop->received.n > 0 && !hop->named;
     b->inside = t->node.n > 0 || t->inside;
     b->hide = f.hide;
     b->target = (uint16_t)r->target_at;
