@@ -203,6 +203,21 @@ def test_a_call_comes_by_the_newest_flow_and_both_sides_end_it(node):
         until(lambda: node.status()["calls"] == 0, "the calls to be over")
 
 
+def test_a_call_that_rings_when_the_node_stops(node):
+    with Device("6001", "127.0.57.11") as phone, Device("6002", "127.0.57.12", "10.88.0.9:5060") as caller:
+        assert phone.register(1).startswith("SIP/2.0 200")
+        caller.invite("6001")
+        invite = phone.message()
+        phone.answer(invite, 180)
+        assert node.stop() == 0, node.log_text()[-3000:]
+        assert phone.message().startswith("CANCEL ")
+        end = caller.final()
+        assert end.startswith("SIP/2.0 503") and "Retry-After: " in end, end
+    node.start()
+    call = node.ctl("calls")[0]
+    assert (call["state"], call["code"]) == ("ended", 503) and call["reason"].startswith("the node was stopped"), call
+
+
 def test_a_lost_flow_is_said(node):
     with Device("6001", "127.0.57.11") as phone, Device("6002", "127.0.57.12", "10.88.0.9:5060") as caller:
         assert phone.register(3).startswith("SIP/2.0 200")
