@@ -299,12 +299,16 @@ static enum err decide(const struct view *v, const struct call_record *r, const 
 {
     struct plan_number number;
     struct decision d;
+    char plain[LIMIT_NUMBER + 1];
+    size_t plain_len = 0;
     size_t count = 0;
     struct candidate *list = arena_alloc(&v->x->scratch, (CANDIDATES_MAX + 1) * sizeof *list);
     if (list == NULL) return ERR_NOMEM;
     enum err e = normalise(v, r, &number);
     struct slice text = {number.text, number.len};
-    if (e == ERR_OK) e = gather(v, number.len > 0 ? text : r->dialled, list, &count);
+    /* What is a number as dialled, and is made none by the rules, is no account's name either. */
+    bool none = number.len == 0 && number_normalise(r->dialled, plain, &plain_len) == ERR_OK;
+    if (e == ERR_OK && !none) e = gather(v, number.len > 0 ? text : r->dialled, list, &count);
     for (size_t i = 0; e == ERR_OK && i < count; i++)
         e = observe(v, then, &list[i]);
     if (e != ERR_OK) return e;

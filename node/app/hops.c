@@ -107,7 +107,7 @@ struct slice hops_trunk_number(struct arena *arena, const struct plan_trunk *tru
         size_t len = 0;
         if (pattern_parse(trunk->out[i].match, &p, NULL) != ERR_OK || !pattern_matches(&p, number)) continue;
         if (number_rewrite(number, trunk->out[i].strip, trunk->out[i].prepend, sent, &len) != ERR_OK || len == 0)
-            continue;
+            return SLICE_NONE;
         return arena_copy(arena, (struct slice){sent, len});
     }
     return number;
@@ -172,7 +172,8 @@ static enum err trunk_hops(struct node *n, struct arena *arena, struct edge_targ
     t->inside = plan_trunk_inside(&o.trunk);
     t->hide = o.trunk.hide;
     if (o.trunk.registration.set && t->number.p != NULL) return registered_hop(n, arena, &o.trunk, t);
-    if (hops == NULL || t->number.p == NULL) return ERR_NOMEM;
+    if (t->number.p == NULL) return ERR_NOTFOUND;
+    if (hops == NULL) return ERR_NOMEM;
     t->hops = hops;
     for (size_t i = 0; i < o.trunk.address_count; i++) {
         struct address_host at;

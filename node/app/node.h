@@ -361,7 +361,7 @@ MUST_CHECK enum err hops_own(struct node *n, struct arena *arena, struct edge_ta
                              const struct edge_device *device);
 /* The SIP addresses of a member. */
 MUST_CHECK enum err hops_member(struct node *n, struct arena *arena, struct edge_target *t, struct slice member);
-/* The number as the trunk's out rules send it; {NULL, 0}: no memory. */
+/* The number as the trunk's out rules send it; {NULL, 0}: the first that matches makes none of it, or no memory. */
 struct slice hops_trunk_number(struct arena *arena, const struct plan_trunk *trunk, struct slice number);
 /* The contact with number as its user part: what a gateway with a range behind it expects. {NULL, 0}: no memory, or no
  * SIP URI. */

@@ -268,7 +268,9 @@ enum err routing_decide(struct node *n, struct arena *arena, const struct edge_q
     enum err e = normalise(n, arena, q, out);
     if (e != ERR_OK) return e;
     struct slice number = out->normalised ? (struct slice){out->plan_number, out->plan_number_len} : q->dialled;
-    e = gather(n, arena, number, ROUTING_USUAL, out, &more);
+    /* Of what a rule was meant for, and makes no number, there is no candidate: as it was dialled it is none either. */
+    bool none = !out->normalised && (out->matched_in >= 0 || out->matched_dial >= 0);
+    if (!none) e = gather(n, arena, number, ROUTING_USUAL, out, &more);
     if (e == ERR_OK && more) e = gather(n, arena, number, CANDIDATES_MAX, out, &more);
     for (size_t i = 0; e == ERR_OK && i < out->candidate_count; i++)
         e = observe(n, arena, q, &out->candidates[i]);

@@ -14,7 +14,8 @@
     "  campus: { blocks: [\"8\"] }\n"                                                                                  \
     "trunks:\n"                                                                                                        \
     "  pbx:    { site: hq, address: [\"10.1.0.10:5060\", \"[2001:db8::7]:5070\"], trust: [\"10.1.0.0/16\"],\n"         \
-    "            in: [ {match: \"99\", strip: 2} ], out: [ {match: \"+49\", strip: 3, prepend: \"0\"} ] }\n"           \
+    "            in: [ {match: \"99\", strip: 2}, {match: \"=6002\", strip: 5} ],\n"                                   \
+    "            out: [ {match: \"+49\", strip: 3, prepend: \"0\"}, {match: \"=68\", strip: 2}, {match: \"6\"} ] }\n"  \
     "  narrow: { site: hq, address: [\"10.1.0.11\"], transport: tls, trust: [\"10.1.2.0/24\"] }\n"                     \
     "  far:    { site: campus, address: [\"10.2.0.10\"], trust: [\"10.2.0.0/16\"] }\n"                                 \
     "  off:    { site: hq, address: [\"10.1.0.12\"], trust: [\"10.3.0.0/16\"], disabled: true }\n"                     \
@@ -124,6 +125,7 @@ static void numbers_and_trunks(void **state)
         {"112", "trunk/pbx=112[sip:112@10.1.0.10:5060 sip:112@[2001:db8::7]:5070]"}, /* scoped before global */
         {"113", "404"},                                                              /* of another site */
         {"66", "480"},                                                               /* disabled, and nothing shorter */
+        {"68", "480"}, /* the out rule leaves nothing of it */
         {"9", "410"},
         {"5", "404"},
         {"", "404"},
@@ -149,6 +151,10 @@ static void the_source_chooses_rules_and_is_not_called_back(void **state)
     assert_string_equal(route_query(&q), "404"); /* 61 would lead back to pbx */
     q.source.name = SLICE("narrow");
     assert_string_equal(route_query(&q), "410"); /* without the in rule of pbx */
+    q.dialled = SLICE("6002");
+    assert_non_null(strstr(route_query(&q), "account/6002"));
+    q.source.name = SLICE("pbx");
+    assert_string_equal(route_query(&q), "404"); /* of which the in rule makes no number */
     q = query("113");
     q.source = (struct edge_source){.kind = EDGE_SOURCE_TRUNK, .name = SLICE("far")}; /* seen from campus */
     assert_string_equal(route_query(&q), "trunk/pbx=113[sip:113@10.1.0.10:5060 sip:113@[2001:db8::7]:5070]");
