@@ -19,6 +19,7 @@ struct probe {
     char call_id[17];          /* what stands before its '@' */
     uint64_t sent_us;          /* by the exact clock */
     struct mono suspect_until; /* {0}: it is not suspect */
+    bool silent;               /* to a call: what it answers to us says nothing of that */
     struct mono rtt_told_at;
     uint32_t rtt_us;
     uint32_t rtt_told_us;
@@ -123,8 +124,9 @@ static void note(struct probe *b, enum health_event ev, const char *reason)
     struct prober *p = b->prober;
     bool known = b->health.known;
     bool changed = health_step(&b->health, ev, now_of(p));
-    (void)snprintf(b->reason, sizeof b->reason, "%s", reason);
-    if (ev == HEALTH_ANSWER) b->suspect_until = (struct mono){0};
+    bool still_suspect = ev == HEALTH_ANSWER && b->silent && is_suspect(b);
+    if (!still_suspect) (void)snprintf(b->reason, sizeof b->reason, "%s", reason);
+    if (ev == HEALTH_ANSWER && !still_suspect) b->suspect_until = (struct mono){0};
     if (changed) {
         b->since = edge_wall();
         if (known || !b->health.up) count(p, b->health.up ? PC_went_up : PC_went_down);
@@ -414,7 +416,7 @@ void prober_on_unreachable(struct prober *p, const union sock_address *to)
 
 /* ---- what calls found out ---- */
 
-void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, const char *why)
+void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, bool silent, const char *why)
 {
     struct slice prefix = SLICE("trunk/");
     if (!slice_starts(target, prefix)) return;
@@ -429,6 +431,7 @@ void prober_suspect(struct prober *p, struct slice target, const struct edge_hop
                       SLICE_ARG(b->trunk), SLICE_ARG(b->address), why);
         }
         b->suspect_until = mono_add_ms(now_of(p), PROBER_SUSPECT_MS);
+        b->silent = silent;
         count_unwell(p);
         probe_now(b);
         arm(p);

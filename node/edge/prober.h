@@ -2,9 +2,10 @@
  *
  * It has a table of client transactions of its own, so that calls never pay for it. Any final response means that
  * somebody is there, a 503 that he cannot take calls. When an address goes up or down is health.h's to say; what this
- * means for routing is the node's (hook "trunk"). An address that failed a call is suspect until it answers or
- * PROBER_SUSPECT_MS have passed: it is looked at at once, and tried last meanwhile; this holds also for trunks that are
- * not probed. */
+ * means for routing is the node's (hook "trunk"). An address that failed a call is suspect until PROBER_SUSPECT_MS have
+ * passed or, unless it was silent to the call, it answers: it is looked at at once, and tried last meanwhile; this
+ * holds also for trunks that are not probed. Silence to calls is not mended by an answer to OPTIONS: a border
+ * controller gives that while what is behind it is dead. */
 #ifndef TANDEM_EDGE_PROBER_H
 #define TANDEM_EDGE_PROBER_H
 
@@ -42,8 +43,8 @@ bool prober_on_response(struct prober *p, const struct flow *from, const struct 
 bool prober_on_send_failed(struct prober *p, uint64_t token);
 /* The same for what was sent to this address by UDP. */
 void prober_on_unreachable(struct prober *p, const union sock_address *to);
-/* A call could not be brought to the hop of that target ("trunk/NAME"). */
-void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, const char *why);
+/* A call could not be brought to the hop of that target ("trunk/NAME"), or met silence there. */
+void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, bool silent, const char *why);
 const struct counter_table *prober_counters(const struct prober *p);
 
 #endif

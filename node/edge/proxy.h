@@ -145,8 +145,8 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v);
 bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets, size_t count);
 /* A large request went to the address by TCP in vain: for a while others go by UDP at once. */
 void proxy_tcp_failed(struct edge *e, const union sock_address *address);
-/* The hop last tried failed without an answer. */
-void proxy_relay_suspect(const struct relay *r, const char *why);
+/* The hop last tried failed without an answer; silent: although it was asked. */
+void proxy_relay_suspect(const struct relay *r, bool silent, const char *why);
 /* The request once more to where the branch went, with the answers to r->auth. False: it could not be sent; noted. */
 bool proxy_relay_again(struct branch *b);
 /* Whether proxy_relay_try would find another place. */

@@ -238,7 +238,7 @@ static void branch_failed(struct branch *b, unsigned code, const char *words)
     } else {
         proxy_relay_note(r, code, words, target);
         /* where TCP was only the first try of a large request, UDP has the say */
-        if (!r->in_dialog && !r->by_tcp) proxy_relay_suspect(r, words);
+        if (!r->in_dialog && !r->by_tcp) proxy_relay_suspect(r, code == 408, words);
         if (r->by_tcp) proxy_tcp_failed(r->edge, &b->to.remote);
     }
     after_failure(r);

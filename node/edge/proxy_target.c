@@ -14,11 +14,11 @@ bool proxy_relay_has_more(const struct relay *r)
     return r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count;
 }
 
-void proxy_relay_suspect(const struct relay *r, const char *why)
+void proxy_relay_suspect(const struct relay *r, bool silent, const char *why)
 {
     if (r->target_at >= r->target_count || r->hop_at == 0) return;
     const struct edge_target *t = &r->targets[r->target_at];
-    if (t->node.n == 0) prober_suspect(r->edge->prober, t->text, &t->hops[r->hop_at - 1], why);
+    if (t->node.n == 0) prober_suspect(r->edge->prober, t->text, &t->hops[r->hop_at - 1], silent, why);
 }
 
 /* ---- the targets, kept ---- */
@@ -119,7 +119,7 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     if (r->address_count == 0) {
         edge_count(r->edge, EC_names_unresolved);
         if (!r->final_sent) {
-            proxy_relay_suspect(r, "its name has no address");
+            proxy_relay_suspect(r, false, "its name has no address");
             proxy_relay_note(r, 503, "no address for the name", r->targets[r->target_at].hops[r->hop_at - 1].host);
         }
     }
@@ -332,7 +332,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     if (err != ERR_OK) {
         edge_count(e, EC_send_failures);
         if (r->by_tcp) proxy_tcp_failed(e, &to.remote);
-        if (!r->by_tcp) proxy_relay_suspect(r, "cannot be sent to");
+        if (!r->by_tcp) proxy_relay_suspect(r, false, "cannot be sent to");
         proxy_relay_note(r, 503, "cannot send to", t->text);
         proxy_branch_free(b);
         return false;

@@ -134,13 +134,15 @@ static void a_failed_call_makes_suspect(void **state)
     assert_false(state_of(w, 1).suspect);
     assert_false(edge_trunks_well(w->n.edge));
     assert_string_equal(state_of(w, 0).reason.p, "a call failed: no answer");
-    /* it is looked at at once, and its answer clears it */
+    /* it is looked at at once; that it answers OPTIONS says nothing of calls */
     assert_int_equal(kit_count(&w->n, "prober", "probes"), probes + 1);
     do {
         ua_next(&w->k, &w->b);
     } while (!slice_is(w->b.v.method_text, "OPTIONS"));
     ua_reply(&w->b, 200, "");
-    kit_until(&w->k, edge_trunks_well(w->n.edge));
+    kit_until(&w->k, kit_count(&w->n, "prober", "answers") == 3);
+    assert_true(state_of(w, 0).suspect);
+    assert_string_equal(state_of(w, 0).reason.p, "a call failed: no answer");
     assert_int_equal(kit_count(&w->n, "prober", "suspected"), 1);
     ua_reply(&w->c, 486, "");
     ua_expect_code(&w->k, &w->a, 408);
