@@ -63,7 +63,7 @@ static void every_bit_is_as_often_set_as_not(void **state)
     for (size_t i = 0; i < DRAWS; i++) {
         uint64_t word = random_next(r);
         for (int bit = 0; bit < 64; bit++)
-            set[bit] += word >> bit & 1;
+            set[bit] += (unsigned)(word >> bit & 1);
     }
     for (int bit = 0; bit < 64; bit++)
         assert_in_range(set[bit], DRAWS / 2 - 500, DRAWS / 2 + 500); /* 14 times the deviation to be expected */
