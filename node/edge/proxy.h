@@ -100,7 +100,8 @@ struct branch {
     struct flow to;
     struct message sent; /* dropped once nothing is made from it any more */
     uint64_t id;
-    uint16_t target; /* index into relay.targets while those are there */
+    uint16_t target; /* index into relay.targets while those are there, */
+    uint16_t hop;    /* and into its hops */
     bool expect_member;
     bool roams;     /* a phone, where its flow is: it may have come by another address since */
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
@@ -149,6 +150,8 @@ void proxy_tcp_failed(struct edge *e, const union sock_address *address);
 void proxy_relay_suspect(const struct relay *r, bool silent, const char *why);
 /* The request once more to where the branch went, with the answers to r->auth. False: it could not be sent; noted. */
 bool proxy_relay_again(struct branch *b);
+/* The name that the branch's place is dialled by; "" where none is needed, or after the final response. */
+struct slice proxy_branch_host(const struct branch *b);
 /* Whether proxy_relay_try would find another place. */
 bool proxy_relay_has_more(const struct relay *r);
 

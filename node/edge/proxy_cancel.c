@@ -48,7 +48,7 @@ void proxy_branch_ack(struct branch *b, const struct sip_view *response)
         edge_count(e, EC_no_memory);
         return;
     }
-    if (transport_send(e->transport, &b->to, b->expect_member, buf_view(&e->out), 0) != ERR_OK)
+    if (edge_send_hop(e, &b->to, proxy_branch_host(b), b->expect_member, buf_view(&e->out), 0) != ERR_OK)
         edge_count(e, EC_send_failures);
 }
 
@@ -68,7 +68,8 @@ static void send_cancel(struct branch *b)
     sip_timer_init(&c->progress, EDGE_TIMER_PROGRESS);
     list_append(&r->branches, &c->node);
     sip_tx_start_client(&e->tx, &c->client, c->id, SIP_CANCEL, c->to.transport != PLAN_UDP, edge_now(e));
-    if (transport_send(e->transport, &c->to, c->expect_member, buf_view(&e->out), 0) != ERR_OK)
+    /* The connection may have ended while it rang: by its name it is made again. */
+    if (edge_send_hop(e, &c->to, proxy_branch_host(b), c->expect_member, buf_view(&e->out), 0) != ERR_OK)
         edge_count(e, EC_send_failures);
     return;
 no_memory:

@@ -271,6 +271,15 @@ static enum err add_auth(struct relay *r, const struct sip_view *v, struct forwa
     return err;
 }
 
+struct slice proxy_branch_host(const struct branch *b)
+{
+    const struct relay *r = b->relay;
+    if (b->target >= r->target_count) return SLICE("");
+    const struct edge_hop *hop = &r->targets[b->target].hops[b->hop];
+    /* a phone behind NAT is found by its connection, whatever its contact is called */
+    return hop->received.n > 0 && !hop->named ? SLICE("") : hop->host;
+}
+
 /* False: it could not be sent; the failure is noted. */
 static bool attempt(struct relay *r, const union sock_address *address, const struct sip_view *v)
 {
@@ -324,11 +333,10 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     b->inside = t->node.n > 0 || t->inside;
     b->hide = f.hide;
     b->target = (uint16_t)r->target_at;
+    b->hop = (uint16_t)(r->hop_at - 1);
     if (r->call != NULL) edge_call_sent(r->call, &to);
     sip_tx_start_client(&e->tx, &b->client, b->id, v->method, to.transport != PLAN_UDP, edge_now(e));
-    /* a phone behind NAT is found by its connection, whatever its contact is called */
-    struct slice host = hop->received.n > 0 && !hop->named ? SLICE("") : hop->host;
-    err = edge_send_hop(e, &b->to, host, expect_member, buf_view(&e->out), b->id);
+    err = edge_send_hop(e, &b->to, proxy_branch_host(b), expect_member, buf_view(&e->out), b->id);
     if (err != ERR_OK) {
         edge_count(e, EC_send_failures);
         if (r->by_tcp) proxy_tcp_failed(e, &to.remote);
