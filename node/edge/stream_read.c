@@ -2,7 +2,10 @@
  * stream_conn.h. */
 #include "node/edge/stream_conn.h"
 
+#include <netinet/tcp.h>
+
 #define KEEPALIVE_S 60
+#define MEMBER_UNACKNOWLEDGED_MS 5000
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -90,6 +93,17 @@ static void note_names(struct stream *s)
               sock_address_text(&s->flow.remote, text), tls_session_error(s->tls));
 }
 
+/* What a member does not acknowledge for so long does not arrive (RFC 5482): over a new connection calls go on as soon
+ * as there is a way, while TCP would wait longer and longer between its tries. A phone may be out of reach for a while,
+ * and keeps its connection. */
+static void limit_patience(struct stream *s)
+{
+    uv_os_fd_t fd = -1;
+    unsigned ms = MEMBER_UNACKNOWLEDGED_MS;
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) != 0) return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
 /* The handshake is done: who is it? */
 static void handshaken(struct stream *s)
 {
@@ -115,7 +129,11 @@ static void handshaken(struct stream *s)
         stream_close(s);
         return;
     }
-    if (!s->flow.member) note_names(s);
+    if (s->flow.member) {
+        limit_patience(s);
+    } else {
+        note_names(s);
+    }
     opened(s);
 }
 

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from harness.federation import HEAL_S, Federation, call_inside, many, must_change, note_of, remove_route, route, site_net
+from harness.federation import HEAL_S, Federation, call_inside, host, many, must_change, note_of, remove_route, route, site_net
+from harness.raw import Call, Peer
 from harness.wait import until
 
 LONG = os.environ.get("TANDEM_LONG") == "1"
@@ -80,6 +81,20 @@ def test_all_three_are_cut_off_from_each_other(fed):
         heal_and_compare(fed, messages)
         for node in fed.all():
             assert note_of(node, "=1777") == winner
+
+
+def test_calls_cross_as_soon_as_the_line_is_back(fed):
+    """What was on its way when the line was cut is not waited for: TCP would try it again later and later."""
+    a, b, _ = fed.all()
+    with Peer(host(a, 11), node=a.address) as caller, Peer(host(b, 10), node=b.address) as callee:
+        call = Call(caller, callee, "2600")
+        lost = a.counter("transport", "stream_lost")
+        fed.cut_all()
+        caller.send(call.in_dialog("BYE"))
+        until(lambda: a.counter("transport", "stream_lost") > lost, "the connection to be given up", 20)
+        fed.cuts.heal()
+        fed.wait_linked()
+        Call(caller, callee, "2601").end()
 
 
 def test_two_of_three_are_cut(fed):
