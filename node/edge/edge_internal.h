@@ -2,7 +2,7 @@
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
  * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h), gruu.c names devices (gruu.h);
- * keeper.c keeps ways to contacts open (keeper.h); prober.c looks whether trunks answer (prober.h); client*.c register
+ * keeper.c keeps ways to contacts open (keeper.h); prober*.c look whether trunks answer (prober.h); client*.c register
  * us elsewhere (client.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing
  * frees a relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name
  * resolved) ends by proxy_relay_settle, which does. */

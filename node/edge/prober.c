@@ -1,66 +1,7 @@
-#include "node/edge/prober.h"
+#include "node/edge/probe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "node/edge/health.h"
-#include "node/plan/address.h"
-
-#define ADDRESSES 8
-#define REASON_MAX 160
-
-struct probe {
-    struct list_node node;
-    struct prober *prober;
-    struct sip_tx client;      /* in the table while an answer is awaited */
-    struct sip_timer deadline; /* of the answer, or the next probe */
-    struct health health;
-    uint64_t id;
-    char call_id[17];          /* what stands before its '@' */
-    uint64_t sent_us;          /* by the exact clock */
-    struct mono suspect_until; /* {0}: it is not suspect */
-    bool silent;               /* to a call: what it answers to us says nothing of that */
-    struct mono rtt_told_at;
-    uint32_t rtt_us;
-    uint32_t rtt_told_us;
-    struct wall since;
-    bool waiting;   /* for the answer to a probe */
-    bool resolving; /* dns holds a pointer to us */
-    bool gone;      /* not in the plan any more: freed when dns lets go */
-    bool kept;      /* in the new list */
-
-    union sock_address tried;             /* by the last probe; no family: its name had no address */
-    union sock_address failed[ADDRESSES]; /* of its name, since all of them had */
-    uint8_t failed_count;
-
-    struct address_host at; /* host lies in text */
-    struct flow to;
-    char *message; /* for retransmission */
-    size_t message_len;
-    enum plan_transport transport;
-    uint32_t interval_ms;
-    struct slice trunk; /* these lie in text */
-    struct slice address;
-    char reason[REASON_MAX];
-    char text[];
-};
-
-struct prober {
-    struct edge *edge;
-    struct list_node probes;
-    struct list_node removed;
-    struct sip_tx_table tx;
-    uv_timer_t timer;
-    bool started;
-    bool advancing;
-    bool closing;
-    size_t unwell; /* addresses that are down or suspect: 0 is what calls look at */
-    struct buf out;
-    _Atomic uint64_t counts[PC_COUNT];
-    struct counter_table table;
-};
-
-enum { PROBE_DEADLINE = SIP_TIMER_OTHER };
 
 static void count(struct prober *p, enum prober_counter which)
 {
@@ -79,7 +20,7 @@ static bool is_suspect(const struct probe *b)
     return b->suspect_until.us > 0 && !mono_reached(now_of(b->prober), b->suspect_until);
 }
 
-static void count_unwell(struct prober *p)
+void prober_count_unwell(struct prober *p)
 {
     p->unwell = 0;
     for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
@@ -88,7 +29,7 @@ static void count_unwell(struct prober *p)
     }
 }
 
-static struct edge_trunk view_of(const struct probe *b)
+struct edge_trunk probe_view(const struct probe *b)
 {
     return (struct edge_trunk){.trunk = b->trunk,
                                .address = b->address,
@@ -105,7 +46,7 @@ static struct edge_trunk view_of(const struct probe *b)
 static void tell(struct probe *b)
 {
     const struct edge_hooks *h = &b->prober->edge->o.hooks;
-    struct edge_trunk view = view_of(b);
+    struct edge_trunk view = probe_view(b);
     b->rtt_told_us = b->rtt_us;
     b->rtt_told_at = now_of(b->prober);
     if (h->trunk != NULL) h->trunk(h->ctx, &view);
@@ -133,13 +74,12 @@ static void note(struct probe *b, enum health_event ev, const char *reason)
         log_event(p->edge->log, b->health.up ? LOG_INFO : LOG_WARN, "prober", b->health.up ? "trunk-up" : "trunk-down",
                   "trunk=%.*s address=%.*s reason=\"%s\"", SLICE_ARG(b->trunk), SLICE_ARG(b->address), b->reason);
     }
-    count_unwell(p);
+    prober_count_unwell(p);
     if (changed || (ev == HEALTH_ANSWER && rtt_is_news(b))) tell(b);
 }
 
 /* ---- sending ---- */
 
-static void arm(struct prober *p);
 static void on_due(void *ctx, struct wheel_timer *t);
 
 /* An empty wheel stands still: before anything is put in it must be brought to the present. */
@@ -154,7 +94,7 @@ static void drop_message(struct probe *b)
     b->message = NULL;
 }
 
-static void schedule(struct probe *b, uint64_t ms)
+void probe_schedule(struct probe *b, uint64_t ms)
 {
     struct prober *p = b->prober;
     if (b->interval_ms == 0 || p->closing) return;
@@ -162,7 +102,7 @@ static void schedule(struct probe *b, uint64_t ms)
     wake(p);
     uint64_t jittered = ms - ms / 20 + random_below(p->edge->random, ms / 10 + 1);
     sip_timer_start(&p->tx, &b->deadline, mono_add_ms(now_of(p), jittered));
-    arm(p);
+    prober_arm(p);
 }
 
 /* The probe has ended, one way or the other. */
@@ -174,14 +114,14 @@ static void ended(struct probe *b, enum health_event ev, const char *reason)
     drop_message(b);
     if (b->interval_ms == 0) return; /* nobody looks any more */
     note(b, ev, reason);
-    schedule(b, health_pause_ms(&b->health, b->interval_ms));
+    probe_schedule(b, health_pause_ms(&b->health, b->interval_ms));
 }
 
 /* Another address of the name may be the one that answers. */
 static void pass_over(struct probe *b)
 {
     if (b->tried.any.sa_family == AF_UNSPEC) return;
-    if (b->failed_count == ADDRESSES) b->failed_count = 0;
+    if (b->failed_count == PROBE_ADDRESSES) b->failed_count = 0;
     b->failed[b->failed_count++] = b->tried;
 }
 
@@ -260,7 +200,7 @@ static void send_to(struct probe *b, const union sock_address *address)
     }
     if (err != ERR_OK) {
         count(p, PC_no_memory); /* says nothing about the trunk */
-        schedule(b, b->interval_ms);
+        probe_schedule(b, b->interval_ms);
         return;
     }
     memcpy(b->message, p->out.p, p->out.n);
@@ -275,7 +215,7 @@ static void send_to(struct probe *b, const union sock_address *address)
         missed(b, PC_unsent, "cannot be sent to");
 }
 
-static void probe_free(struct probe *b)
+void probe_free(struct probe *b)
 {
     struct prober *p = b->prober;
     sip_tx_remove(&p->tx, &b->client);
@@ -300,7 +240,7 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
         b->tried.any.sa_family = AF_UNSPEC;
         missed(b, PC_unresolved, "its name has no address");
     }
-    arm(b->prober);
+    prober_arm(b->prober);
 }
 
 static void probe_now(struct probe *b)
@@ -357,11 +297,11 @@ static void on_timer(uv_timer_t *timer)
             suspects = true;
         }
     }
-    if (suspects) count_unwell(p);
-    arm(p);
+    if (suspects) prober_count_unwell(p);
+    prober_arm(p);
 }
 
-static void arm(struct prober *p)
+void prober_arm(struct prober *p)
 {
     if (!p->started || p->closing) return;
     struct mono next = wheel_next(&p->tx.wheel);
@@ -378,7 +318,7 @@ static void arm(struct prober *p)
 
 bool prober_on_response(struct prober *p, const struct flow *from, const struct sip_view *v)
 {
-    char reason[REASON_MAX];
+    char reason[PROBE_REASON];
     struct sip_tx *tx = p->tx.clients.count > 0 ? sip_tx_find_client(&p->tx, v) : NULL;
     if (tx == NULL) return false;
     struct probe *b = CONTAINER_OF(tx, struct probe, client);
@@ -432,123 +372,11 @@ void prober_suspect(struct prober *p, struct slice target, const struct edge_hop
         }
         b->suspect_until = mono_add_ms(now_of(p), PROBER_SUSPECT_MS);
         b->silent = silent;
-        count_unwell(p);
+        prober_count_unwell(p);
         probe_now(b);
-        arm(p);
+        prober_arm(p);
         return;
     }
-}
-
-/* ---- the list ---- */
-
-static struct probe *find(const struct prober *p, struct slice trunk, struct slice address)
-{
-    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
-        struct probe *b = CONTAINER_OF(n, struct probe, node);
-        if (slice_eq(b->trunk, trunk) && slice_eq(b->address, address)) return b;
-    }
-    return NULL;
-}
-
-static struct probe *probe_new(struct prober *p, const struct edge_trunk *t)
-{
-    struct probe *b = calloc(1, sizeof *b + t->trunk.n + t->address.n);
-    if (b == NULL) return NULL;
-    memcpy(b->text, t->trunk.p, t->trunk.n);
-    memcpy(b->text + t->trunk.n, t->address.p, t->address.n);
-    b->prober = p;
-    b->trunk = (struct slice){b->text, t->trunk.n};
-    b->address = (struct slice){b->text + t->trunk.n, t->address.n};
-    sip_timer_init(&b->deadline, PROBE_DEADLINE);
-    if (address_host_parse(b->address, &b->at, NULL) != ERR_OK) {
-        free(b); /* the plan holds no such address */
-        return NULL;
-    }
-    health_init(&b->health);
-    if (t->known) {
-        health_restore(&b->health, t->up);
-        b->since = t->since;
-        (void)snprintf(b->reason, sizeof b->reason, "%.*s", SLICE_ARG(t->reason));
-    }
-    list_append(&p->probes, &b->node);
-    return b;
-}
-
-static void probe_remove(struct probe *b)
-{
-    struct prober *p = b->prober;
-    if (!b->resolving) {
-        probe_free(b);
-        return;
-    }
-    b->gone = true;
-    list_remove(&b->node);
-    list_append(&p->removed, &b->node);
-}
-
-/* What was found out while it was probed. */
-static void forget(struct probe *b)
-{
-    health_init(&b->health);
-    b->since = (struct wall){0};
-    b->rtt_us = 0;
-    b->reason[0] = '\0';
-}
-
-enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t list_count)
-{
-    struct prober *p = e->prober;
-    enum err err = ERR_OK;
-    if (e->closing) return ERR_CLOSED;
-    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next)
-        CONTAINER_OF(n, struct probe, node)->kept = false;
-    for (size_t i = 0; i < list_count; i++) {
-        struct probe *b = find(p, list[i].trunk, list[i].address);
-        bool fresh = b == NULL;
-        if (fresh) b = probe_new(p, &list[i]);
-        if (b == NULL) {
-            err = ERR_NOMEM;
-            continue;
-        }
-        uint32_t interval_ms = b->interval_ms;
-        bool changed = fresh || b->transport != list[i].transport;
-        b->kept = true;
-        b->transport = list[i].transport;
-        b->interval_ms = list[i].probe_ms;
-        if (b->interval_ms > 0 && b->interval_ms < PROBER_INTERVAL_MIN_MS) b->interval_ms = PROBER_INTERVAL_MIN_MS;
-        if (b->interval_ms == 0 && (fresh || interval_ms > 0)) forget(b);
-        /* the first look soon, spread over a second */
-        changed = changed || b->interval_ms != interval_ms;
-        if (changed && !b->waiting) schedule(b, 50 + random_below(e->random, 1000));
-    }
-    for (struct list_node *n = p->probes.next, *next; n != &p->probes; n = next) {
-        next = n->next;
-        if (!CONTAINER_OF(n, struct probe, node)->kept) probe_remove(CONTAINER_OF(n, struct probe, node));
-    }
-    count_unwell(p);
-    arm(p);
-    return err;
-}
-
-void edge_trunks_each(const struct edge *e, bool (*each)(void *ctx, const struct edge_trunk *t), void *ctx)
-{
-    const struct prober *p = e->prober;
-    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
-        struct edge_trunk view = view_of(CONTAINER_OF(n, struct probe, node));
-        if (!each(ctx, &view)) return;
-    }
-}
-
-bool edge_trunks_well(const struct edge *e)
-{
-    return e->prober->unwell == 0;
-}
-
-bool edge_trunk_find(const struct edge *e, struct slice trunk, struct slice address, struct edge_trunk *out)
-{
-    const struct probe *b = find(e->prober, trunk, address);
-    if (b != NULL) *out = view_of(b);
-    return b != NULL;
 }
 
 /* ---- life ---- */

@@ -1,4 +1,4 @@
-/* The proxy over real sockets: calls, what is absorbed, what is refused, and who may call. */
+/* The proxy over real sockets: calls, what is absorbed, and what is refused. */
 #include "call_kit.h"
 
 static struct world *world_of(void **state)
@@ -524,139 +524,6 @@ static void malformed(void **state)
     kit_until(&w->k, kit_count(&w->n, "edge", "responses_unmatched") == 1);
 }
 
-/* ---- who may call ---- */
-
-static void an_account_calls(void **state)
-{
-    struct world *w = world_of(state);
-    char credentials[1024];
-    char uri[64];
-    w->n.trunk_port = 0;
-    (void)snprintf(uri, sizeof uri, "sip:8123@127.0.0.1:%u", w->n.port);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1"});
-    ua_expect_code(&w->k, &w->a, 407);
-    ua_authorize(&w->a, "secret", "INVITE", uri, credentials, sizeof credentials);
-    ua_request(&w->a, &w->n, &(struct request){.method = "ACK", .branch = "1", .to = CALLEE});
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "2", .cseq = 2, .lines = credentials});
-    ua_expect(&w->k, &w->b, "INVITE");
-    ua_lacks(&w->b, "Proxy-Authorization");
-    assert_int_equal(w->n.source, EDGE_SOURCE_ACCOUNT);
-    assert_string_equal(w->n.source_name, "6001");
-    assert_int_equal(w->n.report_count, 1);
-    /* The same credentials read off the wire, for a call of one's own. */
-    ua_request(&w->c, &w->n,
-               &(struct request){.method = "INVITE", .branch = "3", .call_id = "other", .lines = credentials});
-    ua_expect_code(&w->k, &w->c, 407);
-    ua_has(&w->c, "stale=true");
-    assert_int_equal(kit_count(&w->n, "edge", "auth_replayed"), 1);
-}
-
-static void strangers_get_one_answer(void **state)
-{
-    struct world *w = world_of(state);
-    char credentials[1024];
-    static const char *const uris[] = {"sip:8123@127.0.0.1", "sip:999@example.org", "sip:example.org", "tel:+4930123",
-                                       "sip:x@elsewhere.example"};
-    w->n.trunk_port = 0;
-    for (size_t i = 0; i < sizeof uris / sizeof uris[0]; i++) {
-        char branch[8];
-        (void)snprintf(branch, sizeof branch, "s%zu", i);
-        ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = branch, .uri = uris[i]});
-        ua_expect_code(&w->k, &w->a, 407);
-    }
-    assert_int_equal(kit_count(&w->n, "edge", "challenged"), 5);
-    ua_authorize(&w->a, "wrong", "INVITE", "sip:8123@127.0.0.1", credentials, sizeof credentials);
-    ua_request(&w->a, &w->n,
-               &(struct request){.method = "INVITE", .branch = "w", .uri = "sip:8123@127.0.0.1", .lines = credentials});
-    ua_expect_code(&w->k, &w->a, 403);
-    assert_int_equal(kit_count(&w->n, "edge", "auth_wrong"), 1);
-    assert_int_equal(w->n.questions, 0);
-    assert_int_equal(edge_load(w->n.edge).transactions, 0); /* refused at the door: no memory spent */
-}
-
-/* It is known by its To tag, which only we can make, and nobody is looked for. */
-static void the_ack_of_a_refusal(void **state)
-{
-    struct world *w = world_of(state);
-    char to[256];
-    w->n.trunk_port = 0;
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "r1"});
-    ua_expect_code(&w->k, &w->a, 407);
-    (void)snprintf(to, sizeof to, "%.*s", SLICE_ARG(sip_view_value(&w->a.v, SIP_TO)));
-    ua_request(&w->a, &w->n, &(struct request){.method = "ACK", .branch = "r1", .to = to});
-    kit_until(&w->k, kit_count(&w->n, "edge", "acks_absorbed") == 1);
-    ua_request(&w->a, &w->n, &(struct request){.method = "ACK", .branch = "r2", .to = to}); /* of another INVITE */
-    kit_until(&w->k, kit_count(&w->n, "edge", "acks_dropped") == 1);
-    assert_int_equal(kit_count(&w->n, "edge", "acks_absorbed"), 1);
-}
-
-static void draining(void **state)
-{
-    struct world *w = world_of(state);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1"});
-    ua_expect(&w->k, &w->b, "INVITE");
-    edge_close(w->n.edge, 60000, kit_on_closed, &w->n);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "2", .call_id = "2"});
-    ua_expect_code(&w->k, &w->a, 503);
-    ua_has(&w->a, "Retry-After: ");
-    assert_false(w->n.closed);
-    ua_reply(&w->b, 404, "");
-    ua_expect_code(&w->k, &w->a, 404);
-    kit_until(&w->k, w->n.closed);
-}
-
-/* Who rings when the time is up is cancelled, and who waits is told. */
-static void stopping(void **state)
-{
-    struct world *w = world_of(state);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1"});
-    ua_expect(&w->k, &w->b, "INVITE");
-    ua_reply(&w->b, 180, contact_line(&w->b));
-    ua_expect_code(&w->k, &w->a, 180);
-    kit_close(&w->k, &w->n, 1);
-    ua_expect(&w->k, &w->b, "CANCEL");
-    ua_expect_code(&w->k, &w->a, 503);
-    ua_has(&w->a, "Retry-After: ");
-    assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
-    assert_string_equal(w->n.reports[w->n.report_count - 1].reason,
-                        "the node was stopped before the call was answered");
-}
-
-/* What a target tried before has said does not count. */
-static void stopping_after_other_words(void **state)
-{
-    struct world *w = world_of(state);
-    static const uint16_t unknown[] = {404};
-    w->n.targets[0].route.failover = unknown;
-    w->n.targets[0].route.failover_count = 1;
-    (void)kit_target(&w->n, "trunk/second", w->c.port);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1"});
-    ua_expect(&w->k, &w->b, "INVITE");
-    ua_reply(&w->b, 404, "");
-    ua_expect(&w->k, &w->c, "INVITE");
-    ua_reply(&w->c, 180, "");
-    ua_expect_code(&w->k, &w->a, 180);
-    kit_close(&w->k, &w->n, 0);
-    ua_expect(&w->k, &w->c, "CANCEL");
-    ua_expect_code(&w->k, &w->a, 503);
-}
-
-/* Who has hung up is told that. */
-static void stopping_after_a_cancel(void **state)
-{
-    struct world *w = world_of(state);
-    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1"});
-    ua_expect(&w->k, &w->b, "INVITE");
-    ua_reply(&w->b, 180, "");
-    ua_expect_code(&w->k, &w->a, 180);
-    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "1"});
-    ua_expect_code(&w->k, &w->a, 200);
-    ua_expect(&w->k, &w->b, "CANCEL");
-    kit_close(&w->k, &w->n, 0);
-    ua_expect_code(&w->k, &w->a, 487);
-    ua_expect_nothing(&w->k, &w->b);
-}
-
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, world_open, world_close)
 
 int main(void)
@@ -684,13 +551,6 @@ int main(void)
         WITH_WORLD(no_target),
         WITH_WORLD(options_to_us),
         WITH_WORLD(malformed),
-        WITH_WORLD(an_account_calls),
-        WITH_WORLD(strangers_get_one_answer),
-        WITH_WORLD(the_ack_of_a_refusal),
-        WITH_WORLD(draining),
-        WITH_WORLD(stopping),
-        WITH_WORLD(stopping_after_other_words),
-        WITH_WORLD(stopping_after_a_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
