@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness.cluster import Node
-from harness.raw import Call, Message, Peer
+from harness.raw import Call, Message, Peer, Stream
 from harness.sipp import Sipp
 from harness.wait import until
 
@@ -173,29 +173,11 @@ def test_expires_0_and_its_repetition(world):
         assert all(int(line.split("expires=")[1].split(";")[0].split(">")[0]) >= 0 for line in answers)
 
 
-class Stream:
-    """A TCP connection of the other trunk's, message by message."""
-
-    def __init__(self):
-        self.socket = socket.create_connection((NODE, 5060), 5, (OTHER, 0))
-        self.held = b""
-
-    def send(self, method, number, call_id, *lines, body=""):
-        self.socket.sendall("\r\n".join([
-            f"{method} sip:{number}@{NODE} SIP/2.0", f"Via: SIP/2.0/TCP {OTHER};branch=z9hG4bK{call_id}", "From: <sip:1@x.example>;tag=1",
-            f"To: <sip:{number}@{NODE}>", f"Call-ID: {call_id}", f"CSeq: 1 {method}", "Max-Forwards: 70", *lines,
-            f"Content-Length: {len(body)}", "", body]).encode())
-
-    def final(self):
-        while True:
-            while b"\r\n\r\n" not in self.held:
-                more = self.socket.recv(65536)
-                assert more, "the node has closed the connection"
-                self.held += more
-            head, _, self.held = self.held.partition(b"\r\n\r\n")  # the answers here have no body
-            message = Message(head + b"\r\n\r\n")
-            if message.code >= 200 and message.get("CSeq").endswith("INVITE"):
-                return message
+def whole(method, number, call_id, *lines, body=""):
+    return "\r\n".join([
+        f"{method} sip:{number}@{NODE} SIP/2.0", f"Via: SIP/2.0/TCP {OTHER};branch=z9hG4bK{call_id}", "From: <sip:1@x.example>;tag=1",
+        f"To: <sip:{number}@{NODE}>", f"Call-ID: {call_id}", f"CSeq: 1 {method}", "Max-Forwards: 70", *lines,
+        f"Content-Length: {len(body)}", "", body])
 
 
 LARGEST = {"bytes": ([], "x" * 20_000), "lines": ([f"X-{i}: y" for i in range(120)], "")}
@@ -206,19 +188,18 @@ def test_the_largest_that_a_stream_may_bring(world, name):
     """More than a datagram holds, and as many lines as there may be: answered, refused, given up as any other call."""
     node, _, pbx = world
     lines, body = LARGEST[name]
-    stream = Stream()
-    with stream.socket:
-        stream.send("INVITE", "6900", f"nobody-{name}", *lines, body=body)
+    with Stream(socket.create_connection((NODE, 5060), 5, (OTHER, 0))) as stream:
+        stream.send(whole("INVITE", "6900", f"nobody-{name}", *lines, body=body))
         assert stream.final().code == 404
-        stream.send("INVITE", "6101", f"refused-{name}", *lines, body=body)
+        stream.send(whole("INVITE", "6101", f"refused-{name}", *lines, body=body))
         invite = pbx.expect("INVITE", call_id=f"refused-{name}")
         pbx.reply(invite, 486)
         pbx.expect("ACK", call_id=f"refused-{name}")
         assert stream.final().code == 486
-        stream.send("INVITE", "6101", f"left-{name}", *lines, body=body)
+        stream.send(whole("INVITE", "6101", f"left-{name}", *lines, body=body))
         invite = pbx.expect("INVITE", call_id=f"left-{name}")
         pbx.reply(invite, 180)
-        stream.send("CANCEL", "6101", f"left-{name}")
+        stream.send(whole("CANCEL", "6101", f"left-{name}"))
         pbx.reply(pbx.expect("CANCEL", call_id=f"left-{name}"), 200)
         pbx.reply(invite, 487)
         assert stream.final().code == 487

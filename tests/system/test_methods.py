@@ -1,11 +1,12 @@
 """What a call may carry passes a node in both directions, over IPv4 and IPv6, and by TCP where UDP is too small."""
+import contextlib
 import re
 import socket
 
 import pytest
 
 from harness.cluster import Node
-from harness.raw import Call, Message, Peer
+from harness.raw import Call, Message, Peer, Stream
 
 
 HOSTS = {  # node, caller, callee: of IPv6 there is one address on this network, so the ports tell them apart
@@ -143,64 +144,43 @@ def without_length(text):
     return re.sub("Content-Length: [0-9]+\r\n", "", text)
 
 
-def test_a_stream_is_told_the_length(world):
-    """RFC 3261 section 16.6 item 9: a datagram may do without Content-Length, what leaves by a stream may not."""
-    node, caller, callee = world
+@contextlib.contextmanager
+def listening(callee):
+    """What takes the next connection that the node makes to the callee."""
     family = socket.AF_INET6 if ":" in callee.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((callee.address, callee.port))
         listener.listen()
         listener.settimeout(10)
+        yield lambda: Stream(listener.accept()[0])
+
+
+def test_a_stream_is_told_the_length(world):
+    """RFC 3261 section 16.6 item 9: a datagram may do without Content-Length, what leaves by a stream may not."""
+    node, caller, callee = world
+    with listening(callee) as accept:
         caller.send(without_length(caller.request("MESSAGE", f"sip:6105@{node.address}", body="z" * 1200)))
-        connection = listener.accept()[0]
-        with connection:
-            connection.settimeout(10)
-            data = b""
-            while not data.endswith(b"z" * 1200):
-                more = connection.recv(65536)
-                assert more, "the node has closed the connection"
-                data += more
-            got = Message(data)
-            assert got.get("Content-Length") == "1200"
-            kept = "\r\n".join(f"{n}: {v}" for n, v in got.lines if n.lower() in ("via", "from", "to", "call-id", "cseq"))
-            connection.sendall(f"SIP/2.0 200 OK\r\n{kept}\r\nContent-Length: 0\r\n\r\n".encode())
-    assert caller.final().code == 200
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.bind((caller.address, 0))
-        connection.settimeout(10)
-        connection.connect((literal(node.address).strip("[]"), 5060))
-        text = caller.request("MESSAGE", f"sip:6106@{node.address}").replace("SIP/2.0/UDP", "SIP/2.0/TCP")
-        connection.sendall(text.encode())
+        with accept() as stream:
+            got = stream.receive()
+            assert got.body == "z" * 1200
+            stream.answer(got, 200)
+            assert caller.final().code == 200
+    with Stream(socket.create_connection((caller.node.strip("[]"), 5060), 10, (caller.address, 0))) as stream:
+        stream.send(caller.request("MESSAGE", f"sip:6106@{node.address}").replace("SIP/2.0/UDP", "SIP/2.0/TCP"))
         got = callee.expect("MESSAGE")
         kept = [f"{name}: {value}" for name, value in got.lines if name in ("Via", "From", "To", "Call-ID", "CSeq")]
         callee.send("\r\n".join(["SIP/2.0 200 OK", *kept, "", "told"]), got.source)
-        data = b""
-        while not data.endswith(b"told"):
-            more = connection.recv(65536)
-            assert more, "the node has closed the connection"
-            data += more
-        assert Message(data).get("Content-Length") == "4"
+        assert stream.receive().body == "told"
 
 
 def test_too_large_for_udp(world):
     """RFC 3261 section 18.1.1: over 1300 bytes by TCP, where the other side takes it."""
     node, caller, callee = world
-    family = socket.AF_INET6 if ":" in callee.address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((callee.address, callee.port))
-        listener.listen()
-        listener.settimeout(10)
+    with listening(callee) as accept:
         caller.send(caller.request("MESSAGE", f"sip:6104@{node.address}", body="x" * 2000))
-        connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(10)
-            data = b""
-            while len(data) < 2000 or b"\r\n\r\n" not in data or len(data.split(b"\r\n\r\n", 1)[1]) < 2000:
-                data += connection.recv(65536)
-            got = Message(data)
-            assert got.get("Via").startswith("SIP/2.0/TCP")
-            kept = "\r\n".join(f"{n}: {v}" for n, v in got.lines if n.lower() in ("via", "from", "to", "call-id", "cseq"))
-            connection.sendall(f"SIP/2.0 200 OK\r\n{kept}\r\nContent-Length: 0\r\n\r\n".encode())
+        with accept() as stream:
+            got = stream.receive()
+            assert got.body == "x" * 2000 and got.get("Via").startswith("SIP/2.0/TCP")
+            stream.answer(got, 200)
             assert caller.final().code == 200

@@ -7,7 +7,7 @@ import pytest
 from harness.certificates import authority, certificate
 from harness.cluster import Cluster
 from harness.names import Names
-from harness.raw import Message, Peer
+from harness.raw import Message, Peer, Stream
 
 NODE, TRUNK, PBX, NAMES = (f"127.0.79.{n}" for n in (1, 20, 10, 53))
 NAME = "sip.carrier.example"
@@ -21,36 +21,6 @@ trunks:
 routes:
   - {{ match: "9", to: trunk/carrier }}
 """
-
-
-class Connection:
-    """One that the node made."""
-
-    def __init__(self, listener, context):
-        plain, _ = listener.accept()
-        plain.settimeout(10)
-        self.socket = context.wrap_socket(plain, server_side=True)
-        self.held = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def receive(self):
-        """A request; none of these has a body."""
-        while b"\r\n\r\n" not in self.held:
-            more = self.socket.recv(65536)
-            assert more, "the node has closed the connection"
-            self.held += more
-        head, _, self.held = self.held.partition(b"\r\n\r\n")
-        return Message(head + b"\r\n\r\n")
-
-    def answer(self, request, code):
-        kept = [f"{name}: {value}" for name, value in request.lines
-                if name.lower() in ("via", "from", "to", "call-id", "cseq", "record-route")]
-        self.socket.sendall("\r\n".join([f"SIP/2.0 {code} X", *kept, "Content-Length: 0", "", ""]).encode())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +39,7 @@ def house(tmp_path_factory):
         node.prefix = names.prefix()
         node.start()
         node.apply(PLAN, "test", "--allow", "all")
-        yield node, lambda: Connection(listener, context)
+        yield node, lambda: Stream(context.wrap_socket(listener.accept()[0], server_side=True))  # the next that the node makes
 
 
 def test_the_connection_ends_while_it_rings(house):

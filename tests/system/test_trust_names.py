@@ -9,7 +9,7 @@ import pytest
 
 from harness.certificates import authority, certificate
 from harness.cluster import Cluster
-from harness.raw import Message, Peer
+from harness.raw import Peer, Stream
 
 NODE, PBX, AWAY = "127.0.71.1", "127.0.71.10", "127.0.71.20"
 PLAN = f"""plan: 1
@@ -25,7 +25,7 @@ routes:
 """
 
 
-class TlsCaller:
+class TlsCaller(Stream):
     """One TLS connection to the node, from an address that no trust range names."""
 
     def __init__(self, address, certificate=None):
@@ -34,24 +34,8 @@ class TlsCaller:
         if certificate:
             context.load_cert_chain(*certificate)
         plain = socket.create_connection((NODE, 5061), 10, (address, 0))
-        self.socket = context.wrap_socket(plain)
-        self.socket.settimeout(10)
-        self.address, self.contact, self.rest, self.count = address, address, b"", 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def receive(self):
-        while b"\r\n\r\n" not in self.rest:
-            more = self.socket.recv(65536)
-            assert more, "the node closed the connection"
-            self.rest += more
-        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
-        assert re.search(rb"^Content-Length: *0\s*$", head, re.MULTILINE | re.IGNORECASE)
-        return Message(head + b"\r\n\r\n")
+        super().__init__(context.wrap_socket(plain))
+        self.address, self.contact, self.count = address, address, 0
 
     def invite(self, number):
         """The final answer, acknowledged."""
@@ -60,11 +44,8 @@ class TlsCaller:
                  f"Via: SIP/2.0/TLS {self.address};branch=z9hG4bK-tls-{id(self)}-{self.count}", f"To: <sip:{number}@{NODE}>",
                  f"From: <sip:100@carrier>;tag=t{self.count}", f"Call-ID: tls-{id(self)}-{self.count}", "CSeq: 1 INVITE",
                  f"Contact: <sip:100@{self.contact};transport=tls>", "P-Asserted-Identity: <sip:100@carrier>"]
-        self.socket.sendall("\r\n".join([*lines, "Max-Forwards: 70", "Content-Length: 0", "", ""]).encode())
-        while True:
-            answer = self.receive()
-            if answer.code >= 200:
-                break
+        self.send("\r\n".join([*lines, "Max-Forwards: 70", "Content-Length: 0", "", ""]))
+        answer = self.final()
         if answer.code >= 300:
             self.socket.sendall("\r\n".join([lines[0].replace("INVITE", "ACK", 1), lines[1], f"To: {answer.get('To')}", lines[3],
                                              lines[4], "CSeq: 1 ACK", "Content-Length: 0", "", ""]).encode())

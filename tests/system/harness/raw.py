@@ -119,6 +119,53 @@ class Peer:
                                "Max-Forwards: 70", "Content-Length: 0", "", ""]))
 
 
+class Stream:
+    """A SIP connection of TCP or TLS, already made, message by message."""
+
+    def __init__(self, connection):
+        self.socket, self.held = connection, b""
+        connection.settimeout(10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, text):
+        self.socket.sendall(text.encode("latin-1"))
+
+    def _more(self):
+        more = self.socket.recv(65536)
+        assert more, "the node has closed the connection"
+        self.held += more
+
+    def receive(self):
+        """A message with its body; without a Content-Length there is none to a stream."""
+        while b"\r\n\r\n" not in self.held:
+            self._more()
+        head = self.held[:self.held.index(b"\r\n\r\n") + 4]
+        length = Message(head).get("Content-Length")
+        assert length is not None, head
+        end = len(head) + int(length)
+        while len(self.held) < end:
+            self._more()
+        data, self.held = self.held[:end], self.held[end:]
+        return Message(data)
+
+    def final(self):
+        """A final answer to an INVITE."""
+        while True:
+            message = self.receive()
+            if (message.code or 0) >= 200 and message.get("CSeq").endswith("INVITE"):
+                return message
+
+    def answer(self, request, code):
+        kept = [f"{name}: {value}" for name, value in request.lines
+                if name.lower() in ("via", "from", "to", "call-id", "cseq", "record-route")]
+        self.send("\r\n".join([f"SIP/2.0 {code} X", *kept, "Content-Length: 0", "", ""]))
+
+
 class Call:
     """A call through the node that is up: made by caller, answered by callee."""
 
