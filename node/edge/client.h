@@ -57,6 +57,8 @@ void lines_on_connection_lost(struct lines *c, const struct flow *flow);
 /* ---- client_call.c ---- */
 /* Whether it comes from a registrar with which we are, or try to be, registered. */
 bool lines_is_registrar(const struct lines *c, const struct flow *from);
+/* Whether we register anywhere. */
+bool lines_any(const struct lines *c);
 /* Whether the request was sent to a contact of ours by the registrar that has it: the parameter is ours, and it came
  * from its address, by the proxy that its Path names, or over our connection. */
 bool lines_is_called(struct edge *e, const struct flow *from, const struct sip_uri *uri);

@@ -36,7 +36,7 @@ bool lines_is_registrar(const struct lines *c, const struct flow *from)
 static struct line *called_line(struct edge *e, const struct flow *from, const struct sip_uri *uri)
 {
     struct lines *c = e->registrations;
-    if (list_empty(&c->list) || uri->user.n == 0) return NULL;
+    if (!lines_any(c) || uri->user.n == 0) return NULL;
     struct slice token = sip_uri_param(uri, SIP_LINE_PARAM);
     if (token.n != SIP_LINE_TOKEN - 1) return NULL;
     for (struct list_node *n = c->list.next; n != &c->list; n = n->next) {
@@ -109,10 +109,15 @@ static bool leads_to(const struct line *l, const struct flow *to)
     return l->has_flow && l->flow.transport == to->transport && sock_address_eq(&l->flow.remote, &to->remote);
 }
 
+bool lines_any(const struct lines *c)
+{
+    return !list_empty(&c->list);
+}
+
 static struct line *line_of(const struct relay *r, const struct flow *to)
 {
     const struct lines *c = r->edge->registrations;
-    if (list_empty(&c->list) || r->target_at >= r->target_count) return NULL;
+    if (!lines_any(c) || r->target_at >= r->target_count) return NULL;
     struct line *l = line_of_target(c, &r->targets[r->target_at]);
     return l == NULL || !r->in_dialog || leads_to(l, to) ? l : NULL;
 }

@@ -3,6 +3,7 @@
  * Inside a dialog the Route set decides, proved by our cookie; outside one the source is identified and the plan is
  * asked (proxy_outside.c). What neither proves goes nowhere: never an open relay. Specification: RFC 3261 §16.3-16.5,
  * §16.10, §16.12. */
+#include "node/edge/client.h"
 #include "node/edge/guard.h"
 #include "node/edge/proxy_arrival.h"
 #include "node/edge/session.h"
@@ -46,7 +47,7 @@ static void inside(struct arrival *a)
     enum edge_counter why;
     a->proved = dialog_proved(a);
     if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
-    struct slice trunk = edge_call_trunk(a->e, a->v);
+    struct slice trunk = lines_any(a->e->registrations) ? edge_call_trunk(a->e, a->v) : SLICE("");
     edge_call_request(a->e, a->v); /* wherever it goes from here: a BYE has ended the call (RFC 3261 §15.1.1) */
     unsigned code = proxy_arrival_next_hop(a, &hop, &why);
     if (code != 0) {
