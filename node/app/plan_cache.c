@@ -41,7 +41,7 @@ static void take_names(struct trust_walk *w, const struct plan_trunk *t)
             .own_site = slice_is(t->site, w->n->config.site), .inside = plan_trunk_inside(t), .hide = t->hide};
         if (name.n >= sizeof r.name) continue;
         for (size_t k = 0; k < name.n; k++)
-            r.name[k] = (char)(name.p[k] >= 'A' && name.p[k] <= 'Z' ? name.p[k] - 'A' + 'a' : name.p[k]);
+            r.name[k] = char_lower(name.p[k]);
         (void)snprintf(r.trunk, sizeof r.trunk, "%.*s", SLICE_ARG(t->name));
         if (w->fill) w->n->cache.names[w->name_count] = r;
         w->name_count++;

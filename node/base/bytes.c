@@ -7,16 +7,11 @@
 #define ARENA_BLOCK_SIZE 4096
 #define ARENA_ALIGN 16
 
-static unsigned char lower(char c)
-{
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-}
-
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.n != b.n) return false;
     for (size_t i = 0; i < a.n; i++) {
-        if (a.p[i] != b.p[i] && lower(a.p[i]) != lower(b.p[i])) return false;
+        if (a.p[i] != b.p[i] && char_lower(a.p[i]) != char_lower(b.p[i])) return false;
     }
     return true;
 }

@@ -34,6 +34,11 @@ static inline bool slice_is(struct slice a, const char *text)
 {
     return slice_eq(a, slice_of(text));
 }
+/* Of ASCII letters; any other byte stays, whatever the locale. */
+static inline char char_lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
 static inline bool slice_starts(struct slice s, struct slice prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);

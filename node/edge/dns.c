@@ -103,10 +103,8 @@ static bool host_valid(struct slice host)
 static void target_set(struct target *t, struct slice name, uint16_t port)
 {
     if (name.n > 1 && name.p[name.n - 1] == '.') name.n--;
-    for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
-        t->name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    }
+    for (size_t i = 0; i < name.n; i++)
+        t->name[i] = char_lower(name.p[i]);
     t->name[name.n] = '\0';
     t->port = port;
 }
@@ -170,10 +168,8 @@ static void use_way(struct lookup *l, const struct dns_naptr *way)
     l->transport = way->transport;
     l->chosen = true;
     if (way->service) {
-        for (size_t i = 0; i <= strlen(way->target); i++) {
-            char c = way->target[i];
-            l->service[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-        }
+        for (size_t i = 0; i <= strlen(way->target); i++)
+            l->service[i] = char_lower(way->target[i]);
         return;
     }
     target_set(&l->targets[l->target_count++], slice_of(way->target), sip_default_port(way->transport));

@@ -88,7 +88,7 @@ static bool add_name(void *ctx, struct slice name)
     char *room = buf_room(l->out, name.n + 1);
     if (room == NULL) return true;
     for (size_t i = 0; i < name.n; i++)
-        room[i] = (char)(name.p[i] >= 'A' && name.p[i] <= 'Z' ? name.p[i] - 'A' + 'a' : name.p[i]);
+        room[i] = char_lower(name.p[i]);
     room[name.n] = '\0';
     l->out->n += name.n + 1;
     return false;

@@ -458,10 +458,8 @@ uint64_t transport_domain(const struct transport *t, struct slice host)
     char text[LIMIT_HOST];
     union sock_address literal;
     if (host.n == 0 || host.n > sizeof text || sock_address_parse(host, 1, &literal) == ERR_OK) return 0;
-    for (size_t i = 0; i < host.n; i++) {
-        bool upper = host.p[i] >= 'A' && host.p[i] <= 'Z';
-        text[i] = (char)(upper ? host.p[i] + ('a' - 'A') : host.p[i]);
-    }
+    for (size_t i = 0; i < host.n; i++)
+        text[i] = char_lower(host.p[i]);
     uint64_t domain = map_hash(&t->streams.by_remote, (struct slice){text, host.n}); /* for its secret seed */
     return domain != 0 ? domain : 1;
 }

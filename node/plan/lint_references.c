@@ -65,16 +65,11 @@ struct trust {
     const struct plan_object *trunk;
 };
 
-static int lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
-}
-
 /* Case does not make two names of one. */
 static int compare_names(struct slice a, struct slice b)
 {
     for (size_t i = 0; i < a.n && i < b.n; i++) {
-        if (lower(a.p[i]) != lower(b.p[i])) return lower(a.p[i]) - lower(b.p[i]);
+        if (char_lower(a.p[i]) != char_lower(b.p[i])) return char_lower(a.p[i]) - char_lower(b.p[i]);
     }
     return (a.n > b.n) - (a.n < b.n);
 }

@@ -160,10 +160,8 @@ static enum err set_scheme(struct arena *arena, const struct sip_uri_shape *shap
     if (shape->is_tel || shape->is_sip) return ERR_OK;
     char *copy = arena_alloc(arena, written.n);
     if (copy == NULL) return ERR_NOMEM;
-    for (size_t i = 0; i < written.n; i++) {
-        char c = written.p[i];
-        copy[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
+    for (size_t i = 0; i < written.n; i++)
+        copy[i] = char_lower(written.p[i]);
     *out = (struct slice){copy, written.n};
     return ERR_OK;
 }
