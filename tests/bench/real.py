@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-import urllib.request
 
 from rows import HERE, program, row, run_program
 from harness.federation import Federation, change, host, route
@@ -123,7 +122,7 @@ def idle():
 
 def stall_ms(node):
     """The longest turn of the node's loop in the last 10 s: in all, and without waiting for a processor."""
-    page = urllib.request.urlopen(f"http://{node.address}:8080/metrics", timeout=20).read().decode()
+    page = node.metrics()
     values = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
     return tuple(1000 * float(values[f'tandem_loop_stall_{part}seconds{{window="10s"}}']) for part in ("", "own_"))
 

@@ -2,7 +2,6 @@
 import csv
 import io
 import re
-import urllib.request
 
 import pytest
 
@@ -103,7 +102,7 @@ def test_a_restart_keeps_them(cluster):
 
 
 def held(node, trunk):
-    page = urllib.request.urlopen(f"http://{node.address}:8080/metrics", timeout=10).read().decode()
+    page = node.metrics()
     found = re.search(rf'^tandem_trunk_calls{{trunk="{trunk}"}} (\d+)', page, re.MULTILINE)
     return int(found.group(1)) if found else 0
 

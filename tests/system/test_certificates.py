@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import ssl
-import urllib.request
 
 import pytest
 
@@ -102,7 +101,7 @@ def test_renewed(house):
         shutil.copy(made, folder / place)
     one.signal(signal.SIGHUP)
     until(lambda: shown_by(one, folder, NEXT) == [NEXT], "the new certificate to be shown")
-    page = urllib.request.urlopen(f"http://{ONE}:8080/metrics", timeout=5).read().decode()
+    page = one.metrics()
     left = {name: float(value) for name, value in re.findall(r'certificate_left_seconds\{certificate="(\w+)"\} (\S+)', page)}
     assert 9 * DAY < left["sip"] <= 10 * DAY < left["node"]
     (folder / "shown.pem").write_text("nothing")

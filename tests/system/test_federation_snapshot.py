@@ -2,7 +2,6 @@
 back with an old disk get the plan as it is, keep what only they have, and bring nothing deleted back."""
 import shutil
 import subprocess
-import urllib.request
 
 import pytest
 
@@ -43,10 +42,9 @@ def forgotten(node):
 
 
 def metric(node, name):
-    with urllib.request.urlopen(f"http://{node.address}:8080/metrics", timeout=10) as page:
-        for line in page.read().decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
+    for line in node.metrics().splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
     raise AssertionError(f"no metric {name}")
 
 

@@ -1,5 +1,4 @@
 """Limits of calls at a time and of new calls in a second: at the source, at the target, and at another node's target."""
-import urllib.request
 
 import pytest
 
@@ -57,7 +56,7 @@ def test_calls_at_a_time(cluster):
         assert trunk(hq, "pbx")["calls"] == 1 and trunk(hq, "pbx")["calls_limit"] == 1
         caller.bye("c1")
         assert code_of(caller.invite("6102", "c3")) == 200
-        page = urllib.request.urlopen(f"http://{HQ}:8080/metrics", timeout=10).read().decode()
+        page = hq.metrics()
         assert 'tandem_trunk_calls{trunk="pbx"} 1' in page
 
         # at the other node: it says no, and the next target is tried, or the caller is told

@@ -2,7 +2,6 @@
 at another site calls through it."""
 import re
 import time
-import urllib.request
 
 import pytest
 
@@ -99,7 +98,7 @@ def test_registered_once(cluster, carrier):
     row = words(node)[node.name]
     assert row["address"] == f"{USER}@carrier.example" and row["reason"] == "200 OK" and row["since"] < row["expires"]
     assert words(cluster.nodes["far"])[node.name]["since"] == row["since"]
-    page = urllib.request.urlopen(f"http://{node.address}:8080/metrics", timeout=5).read().decode()
+    page = node.metrics()
     assert 'tandem_trunk_registered{trunk="carrier"} 1' in page
     assert 'tandem_trunk_registration_left_seconds{trunk="carrier"}' in page
     assert "secret" not in node.run("plan", "show").stdout and "password: (set)" in node.run("plan", "show").stdout

@@ -1,5 +1,4 @@
 """Trunks that fail: found by probes and by calls, known at every node, and back when they answer again."""
-import urllib.request
 
 import pytest
 
@@ -78,7 +77,7 @@ def test_down_is_known_everywhere_and_ends(cluster):
         assert seen["node"] == "factory" and seen["since"] and seen["reason"] == "no answer to OPTIONS"
         lost = [r for r in hq.ctl("route", "explain", "7100") if r.get("why") == "down"]
         assert lost[0]["target"] == "trunk/pbx" and "no answer to OPTIONS, since 20" in lost[0]["text"]
-        page = urllib.request.urlopen(f"http://{FACTORY}:8080/metrics", timeout=10).read().decode()
+        page = factory.metrics()
         assert f'tandem_trunk_up{{trunk="pbx",address="{PBX}:5060"}} 0' in page
         pbx.codes["OPTIONS"] = 404  # anything but 503 is a sign of life
         for node in (factory, hq):

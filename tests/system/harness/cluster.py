@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import urllib.request
 
 from .wait import until
 
@@ -118,6 +119,11 @@ class Node:
             if (r["module"], r["name"]) == (module, name):
                 return r["value"]
         raise AssertionError(f"no counter {module} {name}")
+
+    def metrics(self):
+        """The page that Prometheus reads."""
+        with urllib.request.urlopen(f"http://{self.address}:8080/metrics", timeout=20) as page:
+            return page.read().decode()
 
     def apply(self, text, message="test", *options, name="plan.yaml"):
         path = self.folder / f"{self.name}-{name}"
