@@ -33,6 +33,9 @@ struct call {
     struct call_place from_place;
     struct call_place to_place;
     struct call_place under_way; /* of the attempt that has not come to nothing yet */
+    struct remote_hosts caller_at;
+    struct remote_hosts callee_at;
+    bool restored; /* of an earlier run, in which the sides said where they are */
     char session_id[EDGE_SESSION_ID];
     uint64_t callees[CALLEES_MAX]; /* the tags of those that answered, hashed */
     bool ended_with[CALLEES_MAX];  /* by a BYE: kept, because the answer may be repeated */
@@ -120,6 +123,7 @@ struct call *edge_call_new(struct edge *e, const struct sip_view *v, struct slic
     c->relay = relay;
     c->id = ++e->last_call_id;
     c->from_place = (struct call_place){relay->from.transport, relay->from.remote};
+    remote_note(e, v, &c->caller_at);
     edge_session_id(e, v, c->session_id);
     c->started = edge_wall();
     edge_count(e, EC_calls_started);
@@ -166,6 +170,11 @@ void edge_call_ringing(struct call *c)
     if (c->state != CALL_TRYING) return;
     c->state = CALL_RINGING;
     report(c, SLICE(""));
+}
+
+void edge_call_heard(struct call *c, const struct sip_view *response)
+{
+    remote_note(c->edge, response, &c->callee_at);
 }
 
 static uint64_t hash_of(const struct edge *e, struct slice tag)
@@ -226,7 +235,9 @@ void edge_call_another(struct edge *e, const struct sip_view *response)
         if (callee_of(c, response) < c->callee_count) return;
         if (answered == NULL) answered = c;
     }
-    if (answered != NULL) add_callee(answered, response->to_tag);
+    if (answered == NULL) return;
+    add_callee(answered, response->to_tag);
+    edge_call_heard(answered, response);
 }
 
 /* False: others are left, or the call is still being set up, whose end the INVITE's own answer is. */
@@ -303,11 +314,35 @@ struct slice edge_call_trunk(struct edge *e, const struct sip_view *v)
     return slice_of(arena_printf(&e->scratch, "trunk/%.*s", SLICE_ARG(found->source)));
 }
 
+static enum call_side side_of(const struct call *c, const struct sip_view *v, struct slice host, uint16_t port,
+                              const union sock_address *address)
+{
+    bool to_callee = is_by_caller(c, v);
+    const struct call_place *seen = to_callee ? &c->to_place : &c->from_place;
+    const struct remote_hosts *said = to_callee ? &c->callee_at : &c->caller_at;
+    if (address != NULL && sock_address_same_host(address, &seen->address)) return CALL_SIDE_SEEN;
+    bool unknown = c->restored || said->count == 0;
+    return unknown || remote_has(c->edge, said, host, port) ? CALL_SIDE_SAID : CALL_SIDE_ELSEWHERE;
+}
+
+enum call_side edge_call_side(struct edge *e, const struct sip_view *v, struct slice host, uint16_t port,
+                              const union sock_address *address)
+{
+    enum call_side best = CALL_SIDE_UNKNOWN;
+    for (struct call *c = first_call(e, v); c != NULL && best != CALL_SIDE_SEEN; c = next_call(c, v)) {
+        if (c->state == CALL_ANSWERED && !concerns(c, v)) continue;
+        enum call_side side = side_of(c, v, host, port, address);
+        if (side > best) best = side;
+    }
+    return best;
+}
+
 void edge_call_request(struct edge *e, const struct sip_view *v)
 {
     for (struct call *c = first_call(e, v), *next = NULL; c != NULL; c = next) {
         next = next_call(c, v);
         c->touched = edge_now(e);
+        remote_note(e, v, is_by_caller(c, v) ? &c->caller_at : &c->callee_at);
         if (v->method != SIP_BYE || !ends_with(c, v)) continue;
         edge_call_end(c, c->code, is_by_caller(c, v) ? SLICE("the caller hung up") : SLICE("the callee hung up"));
     }
@@ -334,7 +369,9 @@ void edge_call_session(struct call *c, uint32_t session_s)
 void edge_call_refreshed(struct edge *e, const struct sip_view *response, uint32_t session_s)
 {
     for (struct call *c = first_call(e, response); c != NULL; c = next_call(c, response)) {
-        if (concerns(c, response)) edge_call_session(c, session_s);
+        if (!concerns(c, response)) continue;
+        edge_call_session(c, session_s);
+        remote_note(e, response, is_by_caller(c, response) ? &c->callee_at : &c->caller_at);
     }
 }
 
@@ -362,6 +399,7 @@ enum err edge_call_restore(struct edge *e, const struct call_report *known)
     c->started = known->started;
     c->answered = known->answered;
     c->code = known->code;
+    c->restored = true;
     c->rule = known->rule;
     c->from_place = known->from_place;
     c->to_place = known->to_place;

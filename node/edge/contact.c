@@ -52,12 +52,36 @@ static bool is_trunk_address(struct edge *e, const struct sip_uri *uri)
     return s.found;
 }
 
-static bool is_trusted_address(struct edge *e, const union sock_address *address)
+/* The trunk whose calls may come from there; "" none. */
+static struct slice trusted_at(struct edge *e, const union sock_address *address)
 {
     struct flow at = {.transport = PLAN_UDP, .remote = *address};
     struct edge_source source = {.kind = EDGE_SOURCE_UNKNOWN};
     e->o.hooks.source(e->o.hooks.ctx, &e->scratch, &at, &source);
-    return source.kind == EDGE_SOURCE_TRUNK;
+    return source.kind == EDGE_SOURCE_TRUNK ? source.name : SLICE("");
+}
+
+struct host_search {
+    const union sock_address *address;
+    struct slice trunk;
+};
+
+static bool look_at_host(void *ctx, const struct edge_trunk *t)
+{
+    struct host_search *s = ctx;
+    struct address_host at;
+    union sock_address literal;
+    if (address_host_parse(t->address, &at, NULL) != ERR_OK || sock_address_parse(at.host, 1, &literal) != ERR_OK)
+        return true;
+    if (sock_address_same_host(&literal, s->address)) s->trunk = t->trunk;
+    return s->trunk.n == 0;
+}
+
+struct slice contact_trunk_at(struct edge *e, const union sock_address *address)
+{
+    struct host_search s = {.address = address, .trunk = trusted_at(e, address)};
+    if (s.trunk.n == 0) edge_trunks_each(e, look_at_host, &s);
+    return s.trunk;
 }
 
 enum contact_fault contact_check(struct edge *e, const struct flow *from, const struct sip_uri *uri)
@@ -69,6 +93,6 @@ enum contact_fault contact_check(struct edge *e, const struct flow *from, const 
     if (loopback && !is_loopback(&from->remote)) return CONTACT_LOOPBACK;
     if (literal && is_nowhere(&a)) return CONTACT_NOWHERE;
     if (literal && sock_address_same_host(&a, &from->remote)) return CONTACT_FINE;
-    if (is_trunk_address(e, uri) || (literal && is_trusted_address(e, &a))) return CONTACT_TRUNK;
+    if (is_trunk_address(e, uri) || (literal && trusted_at(e, &a).n > 0)) return CONTACT_TRUNK;
     return CONTACT_FINE;
 }

@@ -15,6 +15,9 @@ enum contact_fault {
 /* from: where the REGISTER came from; a contact at that very host is never a trunk's, since its proof counts more than
  * a range that happens to hold it. A name is compared as text, not looked up. */
 enum contact_fault contact_check(struct edge *e, const struct flow *from, const struct sip_uri *uri);
+/* The trunk of this site that is at that host, or is trusted there, in e->scratch or until the trunks change; "" none.
+ * Which address of a name is a trunk's is not known. */
+struct slice contact_trunk_at(struct edge *e, const union sock_address *address);
 /* What is wrong, for the Reason header; "" when nothing is. */
 struct slice contact_fault_text(enum contact_fault fault);
 

@@ -288,7 +288,8 @@ static enum err init_memory(struct edge *e)
     if (e->o.ring_ms == 0) e->o.ring_ms = DEFAULT_RING_MS;
     if (e->o.no_answer_ms == 0) e->o.no_answer_ms = DEFAULT_NO_ANSWER_MS;
     err = copy_texts(e);
-    if (err == ERR_OK) err = sip_tx_table_init(&e->tx, random_next(e->random), edge_now(e));
+    e->began = edge_now(e);
+    if (err == ERR_OK) err = sip_tx_table_init(&e->tx, random_next(e->random), e->began);
     if (err == ERR_OK) err = sip_dialogs_init(&e->dialogs, random_next(e->random));
     if (err == ERR_OK) err = map_init(&e->waiting, 64, random_next(e->random));
     if (err == ERR_OK) err = make_run_mac(e->random, &e->run_mac);

@@ -55,6 +55,7 @@
     X(refused_no_target)                                                                                               \
     X(without_tls)                                                                                                     \
     X(refused_own_address)                                                                                             \
+    X(refused_elsewhere)                                                                                               \
     X(refused_flow_lost)                                                                                               \
     X(refused_session_interval)                                                                                        \
     X(certificates_of_no_trunk)                                                                                        \
@@ -140,6 +141,7 @@ struct edge {
     struct list_node relays;
     struct list_node acks; /* waiting for a name */
     struct list_node calls;
+    struct mono began; /* of this run */
     struct edge_no_tcp no_tcp[EDGE_NO_TCP_MAX];
     size_t no_tcp_at;
     size_t open_relays; /* those that have not sent their final response */

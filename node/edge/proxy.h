@@ -65,6 +65,7 @@ struct relay {
     bool best_of_member;   /* best came from another node: its 503 is the federation's own word */
     bool invite;
     bool in_dialog;
+    bool bound; /* inside a dialog: of the trunks it may meet that of its call alone, which is the target's text */
     bool forms_dialog; /* gets our Record-Route */
     bool keeps_route;  /* gets those of our Route values that it came by as Record-Route */
     bool to_member;    /* inside a dialog: the next hop is another node */

@@ -38,6 +38,9 @@ struct arrival {
     bool hide_from;        /* of topology_open: */
     bool hide_to;
     bool by_caller;            /* known where a side is hidden */
+    struct slice named_host;   /* of the URI that says where it goes next: a Route's, or the Request-URI */
+    uint16_t named_port;
+    bool to_device; /* that is a GRUU: it goes to a contact that has been looked at when it was registered */
     struct slice hidden_route; /* Route values that ours stood for */
 };
 
@@ -67,6 +70,12 @@ COLD bool proxy_strict_hop(struct arrival *a, struct slice request_uri, struct e
 /* ---- proxy_ack.c ---- */
 void proxy_arrival_ack(struct arrival *a);
 void proxy_acks_free(struct edge *e);
+
+/* ---- proxy_inside.c ---- */
+/* A request with a To tag, ACK aside. */
+void proxy_arrival_inside(struct arrival *a);
+/* Whether a trunk is there, and another one than the call is with: "trunk/NAME", "" with none. */
+bool proxy_inside_strays(struct edge *e, const union sock_address *to, struct slice trunk);
 
 /* ---- proxy_outside.c ---- */
 /* Whether a new request is taken under the present load; false: answered. */

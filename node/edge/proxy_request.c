@@ -1,12 +1,10 @@
 /* proxy_request: a request comes in: absorbed, refused, or sent on its way.
  *
- * Inside a dialog the Route set decides, proved by our cookie; outside one the source is identified and the plan is
- * asked (proxy_outside.c). What neither proves goes nowhere: never an open relay. Specification: RFC 3261 §16.3-16.5,
- * §16.10, §16.12. */
-#include "node/edge/client.h"
+ * Inside a dialog the Route set decides, proved by our cookie, and the call's record (proxy_inside.c); outside one the
+ * source is identified and the plan is asked (proxy_outside.c). What neither proves goes nowhere: never an open relay.
+ * Specification: RFC 3261 §16.3-16.5, §16.10, §16.12. */
 #include "node/edge/guard.h"
 #include "node/edge/proxy_arrival.h"
-#include "node/edge/session.h"
 
 void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned code, struct slice extra)
 {
@@ -22,53 +20,6 @@ void proxy_arrival_refuse(struct arrival *a, enum edge_counter why, unsigned cod
         return;
     }
     proxy_relay_answer_lines(r, a->v, code, extra);
-    proxy_relay_settle(r);
-}
-
-/* ---- inside a dialog ---- */
-
-static bool dialog_proved(struct arrival *a)
-{
-    if (a->routes.bad) {
-        proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
-    } else if (a->routes.own == 0) {
-        proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
-    } else if (!proxy_arrival_cookie_ok(a)) {
-        proxy_arrival_refuse(a, EC_refused_cookie, 403, SLICE(""));
-    } else {
-        return true;
-    }
-    return false;
-}
-
-static void inside(struct arrival *a)
-{
-    struct edge_hop hop;
-    enum edge_counter why;
-    a->proved = dialog_proved(a);
-    if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
-    struct slice trunk = lines_any(a->e->registrations) ? edge_call_trunk(a->e, a->v) : SLICE("");
-    edge_call_request(a->e, a->v); /* wherever it goes from here: a BYE has ended the call (RFC 3261 §15.1.1) */
-    unsigned code = proxy_arrival_next_hop(a, &hop, &why);
-    if (code != 0) {
-        proxy_arrival_refuse(a, why, code, SLICE(""));
-        return;
-    }
-    struct relay *r = proxy_relay_new(a->e, a->from, a->v);
-    if (r == NULL) return;
-    r->in_dialog = true;
-    /* RFC 6665 §4.3: a subscriber takes its route set from the first NOTIFY. */
-    r->keeps_route = a->v->method == SIP_NOTIFY && a->routes.pops == a->routes.own && a->routes.hidden_sides == 0;
-    session_ask(r, a->v);
-    r->to_member = a->routes.to_member;
-    r->hide_from = a->hide_from;
-    r->hide_to = a->hide_to;
-    r->pop_count = (uint8_t)a->routes.pops;
-    if (!proxy_relay_set_targets(r, &(struct edge_target){.text = trunk, .hops = &hop, .hop_count = 1}, 1)) {
-        proxy_relay_free(r);
-        return;
-    }
-    proxy_relay_try(r, a->v);
     proxy_relay_settle(r);
 }
 
@@ -119,7 +70,7 @@ static void judge(struct arrival *a)
     if (a->v->to_tag.n == 0 && (guard_drops(e, a->from, a->v) || !proxy_arrival_admitted(a))) return;
     proxy_arrival_read_routes(a);
     if (a->v->to_tag.n > 0) {
-        inside(a);
+        proxy_arrival_inside(a);
     } else {
         proxy_arrival_outside(a);
     }

@@ -70,7 +70,9 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
     }
     if (v->code == 100 || r->final_sent) return;
     pass(b, v, SLICE(""));
-    if (r->call != NULL) edge_call_ringing(r->call);
+    if (r->call == NULL) return;
+    edge_call_heard(r->call, v);
+    edge_call_ringing(r->call);
 }
 
 static void cancel_others(struct relay *r, const struct branch *b)
@@ -105,7 +107,10 @@ static void on_success(struct branch *b, const struct sip_view *v)
     }
     bool timed = v->method == SIP_INVITE || v->method == SIP_UPDATE;
     uint32_t session_s = timed ? session_agreed(r, v, text, &lines) : 0;
-    if (call != NULL) name_answering(b, call);
+    if (call != NULL) {
+        name_answering(b, call);
+        edge_call_heard(call, v);
+    }
     pass(b, v, lines);
     if (!r->final_sent) return; /* it could not be made: it may come again, and is waited for as long as the branch */
     if (r->invite && !r->in_dialog && call == NULL) edge_call_another(r->edge, v);

@@ -210,6 +210,7 @@ static unsigned device_hop(struct arrival *a, struct slice account, const struct
     struct edge_answer answer = {0};
     struct edge_query q = {.dialled = account, .device = device, .call_id = a->v->call_id};
     *why = EC_refused_no_target;
+    a->to_device = true;
     e->o.hooks.route(e->o.hooks.ctx, &e->scratch, &q, &answer);
     for (size_t i = 0; i < answer.target_count; i++) {
         const struct edge_target *t = &answer.targets[i];
@@ -224,7 +225,6 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
 {
     struct sip_uri parsed;
     struct slice meant;
-    const struct sip_uri *uri = &a->routes.next;
     *why = EC_refused_loop;
     if (a->routes.crossings > CROSSINGS_MAX) return 482;
     *why = EC_refused_syntax;
@@ -232,10 +232,12 @@ unsigned proxy_arrival_next_hop(struct arrival *a, struct edge_hop *hop, enum ed
     if (!request_uri(a, &parsed, &meant)) return 400;
     *why = EC_refused_cloak;
     if (!topology_open(a)) return 403;
+    const struct sip_uri *uri = a->routes.has_next ? &a->routes.next : &parsed;
+    a->named_host = uri->host;
+    a->named_port = uri->port;
     if (!a->routes.has_next) {
         struct slice account;
         struct edge_device device;
-        uri = &parsed;
         *why = EC_refused_gruu;
         enum gruu_verdict gruu = gruu_read(a->e, &a->e->scratch, uri, &account, &device);
         device.uri = meant.n > 0 ? meant : a->v->uri;

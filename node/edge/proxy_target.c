@@ -297,6 +297,11 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
         proxy_relay_note(r, 503, "no listener for the transport of", t->text);
         return false;
     }
+    if (r->bound && proxy_inside_strays(e, &to.remote, t->text)) {
+        edge_count(e, EC_refused_elsewhere);
+        proxy_relay_note(r, 403, "leads to a trunk that the call is not with", SLICE(""));
+        return false;
+    }
     bool expect_member = (t->node.n > 0 || r->to_member) && to.transport == PLAN_TLS;
     if (v == NULL) v = proxy_relay_request(r);
     struct forward f = {.relay = r,

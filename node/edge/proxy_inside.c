@@ -1,0 +1,127 @@
+/* proxy_inside: a request inside a dialog: proved by our cookie, and led to the other side of its call.
+ *
+ * The cookie proves the dialog, not what Route and Request-URI name, which who sends the request writes himself. So
+ * what may begin something (a re-INVITE, a REFER, a MESSAGE, ...) passes only while there is a call, and only to where
+ * its other side is: else one call would open every door for which the plan is asked, and for as long as one likes.
+ * What ends or completes something (ACK, BYE, PRACK) follows the Route set alone, so that no call is lost with its
+ * record; so does what belongs to a subscription, of which there is none. Specification: RFC 3261 §12.2, §16.4-16.6. */
+#include "node/edge/client.h"
+#include "node/edge/contact.h"
+#include "node/edge/proxy_arrival.h"
+#include "node/edge/session.h"
+
+#define ELSEWHERE_REASON "Reason: SIP;cause=403;text=\"it leads to no other side of a call\"\r\n"
+
+static bool dialog_proved(struct arrival *a)
+{
+    if (a->routes.bad) {
+        proxy_arrival_refuse(a, EC_refused_syntax, 400, SLICE(""));
+    } else if (a->routes.own == 0) {
+        proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
+    } else if (!proxy_arrival_cookie_ok(a)) {
+        proxy_arrival_refuse(a, EC_refused_cookie, 403, SLICE(""));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* ---- where it may go ---- */
+
+static bool may_begin_something(enum sip_method m)
+{
+    return m != SIP_BYE && m != SIP_PRACK && m != SIP_SUBSCRIBE && m != SIP_NOTIFY;
+}
+
+/* Another node of ours knows the side that is behind it; and has the call, when a device of it has moved to us. */
+static enum call_side side_of(const struct arrival *a, const union sock_address *address)
+{
+    bool from_member = a->routes.for_device && (a->from->member || !a->e->has_tls);
+    if (a->routes.has_next && a->routes.to_member) return CALL_SIDE_SEEN;
+    if (a->to_device && from_member) return CALL_SIDE_SEEN;
+    return edge_call_side(a->e, a->v, a->named_host, a->named_port, address);
+}
+
+bool proxy_inside_strays(struct edge *e, const union sock_address *to, struct slice trunk)
+{
+    struct slice kind;
+    struct slice name = contact_trunk_at(e, to);
+    return name.n > 0 && !slice_eq(slice_cut(trunk, '/', &kind), name);
+}
+
+/* Whether what there is no record of may be a call: the node may have ended before it had written that one down. By
+ * now it would be idle for too long. */
+static bool may_be_lost(const struct edge *e)
+{
+    return !mono_reached(edge_now(e), mono_add_ms(e->began, e->o.call_idle_ms));
+}
+
+/* address: of the hop, NULL: a name, at which we look again when it is resolved. */
+static bool may_go(struct arrival *a, enum call_side side, const union sock_address *address, struct slice trunk)
+{
+    switch (side) {
+    case CALL_SIDE_UNKNOWN: return may_be_lost(a->e);
+    case CALL_SIDE_ELSEWHERE: return false;
+    case CALL_SIDE_SAID: return address == NULL || a->to_device || !proxy_inside_strays(a->e, address, trunk);
+    case CALL_SIDE_SEEN: break;
+    }
+    return true;
+}
+
+/* A BYE ends the call (RFC 3261 §15.1.1), also where the other side is gone; but not one that is sent past it. */
+static bool concerns_call(const struct arrival *a, unsigned code, enum call_side side)
+{
+    if (code != 0) return a->v->method == SIP_BYE && (code == 430 || code == 480);
+    return side != CALL_SIDE_ELSEWHERE;
+}
+
+/* ---- on its way ---- */
+
+static void relay_on(struct arrival *a, const struct edge_hop *hop, struct slice trunk, bool bound)
+{
+    struct relay *r = proxy_relay_new(a->e, a->from, a->v);
+    if (r == NULL) return;
+    r->in_dialog = true;
+    r->bound = bound;
+    /* RFC 6665 §4.3: a subscriber takes its route set from the first NOTIFY. */
+    r->keeps_route = a->v->method == SIP_NOTIFY && a->routes.pops == a->routes.own && a->routes.hidden_sides == 0;
+    session_ask(r, a->v);
+    r->to_member = a->routes.to_member;
+    r->hide_from = a->hide_from;
+    r->hide_to = a->hide_to;
+    r->pop_count = (uint8_t)a->routes.pops;
+    if (!proxy_relay_set_targets(r, &(struct edge_target){.text = trunk, .hops = hop, .hop_count = 1}, 1)) {
+        proxy_relay_free(r);
+        return;
+    }
+    proxy_relay_try(r, a->v);
+    proxy_relay_settle(r);
+}
+
+void proxy_arrival_inside(struct arrival *a)
+{
+    struct edge *e = a->e;
+    struct edge_hop hop;
+    enum edge_counter why;
+    union sock_address literal;
+    a->proved = dialog_proved(a);
+    if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
+    bool begins = may_begin_something(a->v->method);
+    bool asked = lines_any(e->registrations); /* who we are, perhaps: the trunk says what we answer */
+    struct slice trunk = begins || asked ? edge_call_trunk(e, a->v) : SLICE("");
+    unsigned code = proxy_arrival_next_hop(a, &hop, &why);
+    bool by_name = code == 0 && sock_address_parse(hop.host, 1, &literal) != ERR_OK;
+    const union sock_address *address = by_name ? NULL : &literal;
+    enum call_side side = code == 0 ? side_of(a, address) : CALL_SIDE_ELSEWHERE;
+    if (code == 0 && begins && !may_go(a, side, address, trunk)) {
+        proxy_arrival_refuse(a, EC_refused_elsewhere, 403, SLICE(ELSEWHERE_REASON));
+        return;
+    }
+    if (concerns_call(a, code, side)) edge_call_request(e, a->v);
+    if (code != 0) {
+        proxy_arrival_refuse(a, why, code, SLICE(""));
+        return;
+    }
+    bool bound = begins && by_name && side == CALL_SIDE_SAID;
+    relay_on(a, &hop, asked || bound ? trunk : SLICE(""), bound);
+}
