@@ -315,7 +315,8 @@ static const struct tree_command commands[] = {
      .text =
          "One line for each address and each node of the trunk's site that looks after it. Down: it did not answer "
          "three probes in a row, and decisions leave it out. Suspect: a call to it failed a moment ago, so it is "
-         "tried last. Stale: the node that said it cannot be reached.\n\n"
+         "tried last. Resting, until when: it answered 503 with Retry-After, and no new call goes there until then. "
+         "Stale: the node that said it cannot be reached.\n\n"
          "And one line for what a trunk registers, USER@DOMAIN, with the node that holds it. Registered, until when "
          "if nobody refreshes it (known at that node only); trying; refused, with the registrar's last word; "
          "unregistered: no node can hold it."},

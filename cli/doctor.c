@@ -177,6 +177,9 @@ static void each_trunk(void *ctx, const struct control_record *r)
     } else if (slice_is(state, "suspect")) {
         add(d, WARNING, "trunk", object, "see that the other side runs", "a call to it failed a moment ago: %.*s",
             SLICE_ARG(reason));
+    } else if (slice_is(state, "resting")) {
+        add(d, WARNING, "trunk", object, "see why the other side has too much to do",
+            "it has asked to be left alone: %.*s", SLICE_ARG(reason));
     } else if (slice_is(state, "disabled")) {
         add(d, WELL, "trunk", object, "", "disabled");
     } else if (slice_is(state, "up")) {

@@ -205,6 +205,12 @@ static void why_fields(const struct node *n, struct control_builder *b, const st
                        known ? ", since " : "", known ? wall_text(c->down_since, since) : "");
         command_time(b, "since", c->down_since);
         control_text(b, "reason", c->down_reason);
+    } else if (c->why == WHY_RESTING) {
+        char until[WALL_TEXT_SIZE];
+        control_printf(b, "text", "%s: %.*s, until %s", decide_why_text(c->why), SLICE_ARG(c->down_reason),
+                       wall_text(c->rests_until, until));
+        command_time(b, "until", c->rests_until);
+        control_text(b, "reason", c->down_reason);
     } else {
         control_text(b, "text", slice_of(decide_why_text(c->why)));
     }

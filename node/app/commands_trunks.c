@@ -24,7 +24,7 @@ struct word {
     struct wall since;
     uint32_t rtt_us;
     struct slice reason;
-    struct wall expires; /* of a registration; {0}: no such time */
+    struct wall expires; /* of a registration, or of a rest; {0}: no such time */
 };
 
 /* The calls of this node; another knows its own. */
@@ -79,6 +79,7 @@ static void send_word(struct listing *l, const struct word *w)
 static const char *own_state(const struct edge_trunk *t)
 {
     if (t->known && !t->up) return "down";
+    if (t->rests_until.ms != 0) return "resting";
     if (t->suspect) return "suspect";
     if (t->known) return "up";
     return t->probe_ms > 0 ? "unknown" : "not probed";
@@ -88,7 +89,7 @@ static void send_own(struct listing *l)
 {
     struct edge_trunk t;
     if (!edge_trunk_find(l->n->edge, l->trunk->name, l->address, &t)) return;
-    struct word w = {slice_of(l->n->config.node), own_state(&t), t.since, t.rtt_us, t.reason, {0}};
+    struct word w = {slice_of(l->n->config.node), own_state(&t), t.since, t.rtt_us, t.reason, t.rests_until};
     send_word(l, &w);
 }
 

@@ -212,6 +212,7 @@ static enum target_health health_then(const struct call_decision *d, struct slic
         if (!slice_eq(d->candidates[i].target, target)) continue;
         switch (decide_why_of(d->candidates[i].why)) {
         case WHY_DOWN: return TARGET_DOWN;
+        case WHY_RESTING: return TARGET_RESTING;
         case WHY_NO_BINDING: return TARGET_NO_BINDING;
         case WHY_NODE_GONE: return TARGET_NODE_GONE;
         case WHY_DRAINED: return TARGET_DRAINED;

@@ -113,13 +113,13 @@ struct slice hops_trunk_number(struct arena *arena, const struct plan_trunk *tru
     return number;
 }
 
-enum { WELL, SUSPECT, DOWN };
+enum { WELL, SUSPECT, DOWN, RESTING };
 
 static int rank_of(const struct node *n, struct slice trunk, struct slice address)
 {
     struct edge_trunk seen;
     if (!edge_trunk_find(n->edge, trunk, address, &seen)) return WELL;
-    return !seen.up ? DOWN : seen.suspect ? SUSPECT : WELL;
+    return seen.rests_until.ms != 0 ? RESTING : !seen.up ? DOWN : seen.suspect ? SUSPECT : WELL;
 }
 
 /* The addresses that are well first, in the plan's order within each rank. ERR_NOMEM. */
@@ -129,7 +129,7 @@ static enum err by_health(struct node *n, struct arena *arena, struct plan_trunk
     struct slice *ordered = arena_alloc(arena, t->address_count * sizeof *ordered);
     size_t count = 0;
     if (ordered == NULL) return ERR_NOMEM;
-    for (int rank = WELL; rank <= DOWN; rank++) {
+    for (int rank = WELL; rank <= RESTING; rank++) {
         for (size_t i = 0; i < t->address_count; i++) {
             if (rank_of(n, t->name, t->address[i]) == rank) ordered[count++] = t->address[i];
         }

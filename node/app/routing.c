@@ -100,6 +100,13 @@ static void leave_out_down(struct node *n, struct arena *arena, struct candidate
     c->fresh_count = fresh;
 }
 
+/* Another node of the site would only ask the same address again. */
+static void leave_alone(struct node *n, struct arena *arena, struct candidate *c, const struct plan_trunk *t)
+{
+    bool here = c->node_count > 0 && c->nodes[0].n == 0 && c->health == TARGET_UP;
+    if (here && trunks_rest(n, arena, t, &c->rests_until, &c->down_reason)) c->health = TARGET_RESTING;
+}
+
 /* What the plan says of an account; of one whose number led here the index told it. */
 static enum err read_account(struct node *n, struct arena *arena, struct candidate *c)
 {
@@ -129,6 +136,7 @@ static enum err observe(struct node *n, struct arena *arena, const struct edge_q
         c->target_site = o.trunk.site;
         e = site_nodes(n, arena, c, o.trunk.site);
         if (e == ERR_OK) leave_out_down(n, arena, c, &o.trunk);
+        if (e == ERR_OK) leave_alone(n, arena, c, &o.trunk);
         if (e == ERR_OK && q->call) limits_candidate(n, c, o.trunk.calls, o.trunk.rate_per_s);
         return e;
     case PLAN_TO_ACCOUNT:
@@ -339,6 +347,20 @@ static void without_device(const struct edge_device *device, struct edge_answer 
                                     : SLICE("the device is not registered");
 }
 
+/* 503 where somebody can be reached again soon: why not now, and when. */
+static void say_soon(const struct routing_result *r, struct edge_answer *out)
+{
+    for (size_t i = 0; i < r->candidate_count; i++) {
+        const struct candidate *c = &r->candidates[i];
+        if (c->why != WHY_LIMIT && c->why != WHY_RESTING) continue;
+        unsigned s = c->why == WHY_LIMIT ? LIMITS_RETRY_S : trunks_rest_left_s(c->rests_until);
+        if (out->retry_after_s > 0 && out->retry_after_s <= s) continue;
+        out->retry_after_s = s;
+        out->reason = c->why == WHY_LIMIT ? SLICE("every target has reached its limit")
+                                          : SLICE("every target has asked to be left alone for a while");
+    }
+}
+
 /* Stale ways come after all others, also those of a target that has others. */
 static void answer_decision(struct node *n, struct arena *arena, const struct routing_result *r,
                             const struct asked *asked, struct edge_answer *out)
@@ -352,10 +374,7 @@ static void answer_decision(struct node *n, struct arena *arena, const struct ro
     out->targets = targets;
     out->rule = d->rule;
     out->code = d->target_count > 0 ? 480 : d->code;
-    if (out->code == 503) {
-        out->reason = SLICE("every target has reached its limit");
-        out->retry_after_s = LIMITS_RETRY_S;
-    }
+    if (out->code == 503) say_soon(r, out);
     for (size_t i = 0; i < r->candidate_count; i++)
         if (r->candidates[i].why == WHY_LIMIT) limits_left_out(n, &r->candidates[i].route.target);
     for (size_t i = 0; i < d->target_count; i++)
@@ -391,16 +410,23 @@ static bool is_ours(struct node *n, struct arena *arena, const struct plan_targe
     return false;
 }
 
-/* Why a target of ours that another node named cannot be served just now; "" : it can. The first node may have heard of
- * it a moment too late, and is told at once instead of by a timeout. */
-static struct slice named_down(struct node *n, struct arena *arena, const struct plan_target *t)
+/* Whether a target of ours that another node named can be served just now; why not is said in out. The first node may
+ * have heard of it a moment too late, or not at all, and is told at once instead of by a timeout. */
+static bool named_up(struct node *n, struct arena *arena, const struct plan_target *t, struct edge_answer *out)
 {
     struct plan_object o;
-    struct wall since;
+    struct wall at;
     struct slice reason = SLICE("");
-    if (t->kind != PLAN_TO_TRUNK || plan_get(n, arena, PLAN_TRUNK, t->name, &o) != ERR_OK) return SLICE("");
-    if (!trunks_down_at(n, arena, &o.trunk, SLICE(""), &since, &reason)) return SLICE("");
-    return slice_of(arena_printf(arena, "the named trunk is down: %.*s", SLICE_ARG(reason)));
+    const char *what = "is down";
+    if (t->kind != PLAN_TO_TRUNK || plan_get(n, arena, PLAN_TRUNK, t->name, &o) != ERR_OK) return true;
+    if (!trunks_down_at(n, arena, &o.trunk, SLICE(""), &at, &reason)) {
+        if (!trunks_rest(n, arena, &o.trunk, &at, &reason)) return true;
+        what = "has asked to be left alone";
+        out->retry_after_s = trunks_rest_left_s(at);
+    }
+    out->code = 503;
+    out->reason = slice_of(arena_printf(arena, "the named trunk %s: %.*s", what, SLICE_ARG(reason)));
+    return false;
 }
 
 /* Whether a member, known by its certificate, is none any more. */
@@ -427,8 +453,8 @@ void routing_named(struct node *n, struct arena *arena, const struct edge_query 
         out->reason = SLICE("the named target does not parse");
     } else if (!is_ours(n, arena, &t.route.target)) {
         out->reason = SLICE("the named target is not at this node");
-    } else if ((out->reason = named_down(n, arena, &t.route.target)).n > 0) {
-        out->code = 503;
+    } else if (!named_up(n, arena, &t.route.target, out)) {
+        return;
     } else if (q->call && !limits_named(n, arena, &t.route.target, out)) {
         return;
     } else if (t.route.target.kind == PLAN_TO_SITE) {

@@ -60,13 +60,14 @@ struct call_decision trace_of(struct node *n, struct arena *arena, const struct 
     if (list == NULL) return d;
     for (size_t i = 0; i < r->candidate_count; i++) {
         const struct candidate *c = &r->candidates[i];
+        bool told = c->why == WHY_DOWN || c->why == WHY_RESTING;
         list[i] = (struct call_candidate){.target = target_text(arena, &c->route.target),
                                           .match = c->route.match,
                                           .scope = c->route.scope,
                                           .nodes = nodes_text(n, arena, c),
                                           .number = number_of(r, c),
                                           .why = slice_of(decide_why_name(c->why)),
-                                          .detail = c->why == WHY_DOWN ? c->down_reason : SLICE(""),
+                                          .detail = told ? c->down_reason : SLICE(""),
                                           .priority = c->route.priority,
                                           .weight = c->route.weight,
                                           .place = c->place};

@@ -293,3 +293,38 @@ bool trunks_down_at(struct node *n, struct arena *arena, const struct plan_trunk
     *reason = arena_copy(arena, words);
     return t->address_count > 0;
 }
+
+/* Where this node is registered at one of its places, the others are no ways to it. */
+static bool is_way(const struct node *n, const struct plan_trunk *t, struct slice address)
+{
+    struct edge_registration_view v;
+    struct address_host at;
+    if (!t->registration.set) return true;
+    return edge_registration_find(n->edge, t->name, &v) && address_host_parse(address, &at, NULL) == ERR_OK &&
+           slice_eq(at.host, v.host);
+}
+
+bool trunks_rest(struct node *n, struct arena *arena, const struct plan_trunk *t, struct wall *until,
+                 struct slice *reason)
+{
+    struct edge_trunk first = {.rests_until = {0}};
+    if (n->edge == NULL || !edge_trunks_rest(n->edge)) return false;
+    for (size_t i = 0; i < t->address_count; i++) {
+        struct edge_trunk seen;
+        if (!is_way(n, t, t->address[i])) continue;
+        if (!edge_trunk_find(n->edge, t->name, t->address[i], &seen)) return false;
+        if (seen.known && !seen.up) continue;
+        if (seen.rests_until.ms == 0) return false;
+        if (first.rests_until.ms == 0 || seen.rests_until.ms < first.rests_until.ms) first = seen;
+    }
+    if (first.rests_until.ms == 0) return false;
+    *until = first.rests_until;
+    *reason = arena_copy(arena, first.reason);
+    return true;
+}
+
+unsigned trunks_rest_left_s(struct wall until)
+{
+    int64_t left_ms = until.ms - node_wall().ms;
+    return left_ms > 1000 ? (unsigned)((left_ms + 999) / 1000) : 1;
+}

@@ -51,5 +51,12 @@ void trunks_hook(void *ctx, const struct edge_trunk *t);
  * last. Between read begin and end; reason lives in arena. */
 bool trunks_down_at(struct node *n, struct arena *arena, const struct plan_trunk *t, struct slice node,
                     struct wall *since, struct slice *reason);
+/* Whether this node is to leave the trunk alone: each of its addresses has asked for that, or is down. until is then
+ * when the first is back, and reason what it said, in arena. What others were asked is not known here: they answer 503.
+ */
+bool trunks_rest(struct node *n, struct arena *arena, const struct plan_trunk *t, struct wall *until,
+                 struct slice *reason);
+/* Seconds from now until then, at least 1: what a Retry-After says. */
+unsigned trunks_rest_left_s(struct wall until);
 
 #endif

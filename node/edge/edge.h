@@ -123,13 +123,14 @@ struct edge_trunk {
     struct slice trunk;
     struct slice address; /* as the plan writes it */
     enum plan_transport transport;
-    uint32_t probe_ms;   /* 0: not probed, so that nothing is ever known */
-    bool known;          /* a probe has said something, in this run or an earlier one */
-    bool up;             /* true while nothing is known */
-    bool suspect;        /* it failed a call a moment ago: tried last */
-    struct wall since;   /* up or down; {0} while nothing is known */
-    uint32_t rtt_us;     /* of the last answer, 0: none in this run */
-    struct slice reason; /* what the last probe or call found, in words */
+    uint32_t probe_ms;       /* 0: not probed, so that nothing is ever known */
+    bool known;              /* a probe has said something, in this run or an earlier one */
+    bool up;                 /* true while nothing is known */
+    bool suspect;            /* it failed a call a moment ago: tried last */
+    struct wall rests_until; /* it has asked to be left alone: nothing outside of dialogs goes there; {0}: it has not */
+    struct wall since;       /* up or down; {0} while nothing is known */
+    uint32_t rtt_us;         /* of the last answer, 0: none in this run */
+    struct slice reason;     /* what the last probe or call found, in words */
 };
 
 /* A source that is not listened to: an IPv4 address, or an IPv6 /64. */
@@ -321,8 +322,10 @@ bool edge_connected(const struct edge *e, enum plan_transport transport, const u
  * since and reason say of a new one what an earlier run knew. ERR_NOMEM: some are missing, ERR_CLOSED. */
 MUST_CHECK enum err edge_trunks_set(struct edge *e, const struct edge_trunk *list, size_t count);
 void edge_trunks_each(const struct edge *e, bool (*each)(void *ctx, const struct edge_trunk *t), void *ctx);
-/* Whether none of them is down or suspect. */
+/* Whether none of them is down, suspect or resting. */
 bool edge_trunks_well(const struct edge *e);
+/* Whether one of them rests: rests_until is looked at only then. */
+bool edge_trunks_rest(const struct edge *e);
 /* False: not looked after. The texts live until the next edge_trunks_set or result. */
 bool edge_trunk_find(const struct edge *e, struct slice trunk, struct slice address, struct edge_trunk *out);
 

@@ -72,6 +72,7 @@
     X(auth_wrong)                                                                                                      \
     X(auth_unusable)                                                                                                   \
     X(failovers)                                                                                                       \
+    X(rests_kept)                                                                                                      \
     X(timeouts)                                                                                                        \
     X(send_failures)                                                                                                   \
     X(names_unresolved)                                                                                                \

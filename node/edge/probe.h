@@ -5,6 +5,7 @@
 
 #include "node/edge/health.h"
 #include "node/edge/prober.h"
+#include "node/edge/rest.h"
 #include "node/plan/address.h"
 
 #define PROBE_ADDRESSES 8
@@ -21,6 +22,9 @@ struct probe {
     uint64_t sent_us;          /* by the exact clock */
     struct mono suspect_until; /* {0}: it is not suspect */
     bool silent;               /* to a call: what it answers to us says nothing of that */
+    struct rests rests;        /* those of its addresses that have asked for it */
+    struct mono rest_until;    /* all of them: until the first is back. {0} or past: not all */
+    struct wall rest_ends;     /* the same, for people */
     struct mono rtt_told_at;
     uint32_t rtt_us;
     uint32_t rtt_told_us;
@@ -55,7 +59,8 @@ struct prober {
     bool started;
     bool advancing;
     bool closing;
-    size_t unwell; /* addresses that are down or suspect: 0 is what calls look at */
+    size_t unwell;  /* addresses that are down, suspect or resting: 0 is what calls look at */
+    size_t resting; /* those of which an address rests */
     struct buf out;
     _Atomic uint64_t counts[PC_COUNT];
     struct counter_table table;
@@ -68,7 +73,7 @@ struct edge_trunk probe_view(const struct probe *b);
 /* The next look after about so long; none where nobody looks. */
 void probe_schedule(struct probe *b, uint64_t ms);
 void probe_free(struct probe *b);
-/* After a change of what is up or suspect. */
+/* After a change of what is up, suspect or resting. */
 void prober_count_unwell(struct prober *p);
 /* Sets the timer to what comes next; after every change of the list. */
 void prober_arm(struct prober *p);

@@ -20,12 +20,35 @@ static bool is_suspect(const struct probe *b)
     return b->suspect_until.us > 0 && !mono_reached(now_of(b->prober), b->suspect_until);
 }
 
+static bool is_resting(const struct probe *b)
+{
+    return !mono_reached(now_of(b->prober), b->rest_until);
+}
+
+/* Forgets what was for a while only, and is over. */
+static void pass(struct probe *b)
+{
+    struct mono now = now_of(b->prober);
+    if (mono_reached(now, b->suspect_until)) b->suspect_until = (struct mono){0};
+    rests_pass(&b->rests, now);
+}
+
+/* When the next of it is over; MONO_NEVER: there is none. */
+static struct mono passes_at(const struct probe *b)
+{
+    struct mono back = rests_next(&b->rests);
+    return b->suspect_until.us > 0 ? mono_min(back, b->suspect_until) : back;
+}
+
 void prober_count_unwell(struct prober *p)
 {
-    p->unwell = 0;
+    p->unwell = p->resting = 0;
     for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
-        const struct probe *b = CONTAINER_OF(n, struct probe, node);
-        if (!b->health.up || b->suspect_until.us > 0) p->unwell++;
+        struct probe *b = CONTAINER_OF(n, struct probe, node);
+        pass(b);
+        bool rests = rests_next(&b->rests).us != UINT64_MAX;
+        if (rests) p->resting++;
+        if (!b->health.up || b->suspect_until.us > 0 || rests) p->unwell++;
     }
 }
 
@@ -38,6 +61,7 @@ struct edge_trunk probe_view(const struct probe *b)
                                .known = b->health.known,
                                .up = b->health.up,
                                .suspect = is_suspect(b),
+                               .rests_until = is_resting(b) ? b->rest_ends : (struct wall){0},
                                .since = b->since,
                                .rtt_us = b->rtt_us,
                                .reason = slice_of(b->reason)};
@@ -133,14 +157,20 @@ static bool is_passed_over(const struct probe *b, const union sock_address *addr
     return false;
 }
 
-/* By what they are, since those of equal weight come in another order each time (RFC 2782). */
+/* By what they are, since those of equal weight come in another order each time (RFC 2782). One of them does not rest.
+ */
 static const union sock_address *choose(struct probe *b, const union sock_address *addresses, size_t n)
 {
+    struct mono now = now_of(b->prober);
+    const union sock_address *awake = NULL;
     for (size_t i = 0; i < n; i++) {
+        if (rests_until(&b->rests, &addresses[i], now).us > 0) continue;
         if (!is_passed_over(b, &addresses[i])) return &addresses[i];
+        if (awake == NULL) awake = &addresses[i];
     }
+    ASSERT(awake != NULL);
     b->failed_count = 0;
-    return &addresses[0];
+    return awake;
 }
 
 static void missed(struct probe *b, enum prober_counter why, const char *reason)
@@ -215,6 +245,44 @@ static void send_to(struct probe *b, const union sock_address *address)
         missed(b, PC_unsent, "cannot be sent to");
 }
 
+/* ---- rest ---- */
+
+/* The addresses are all that its name has. */
+static void take_rest(struct probe *b, const union sock_address *addresses, size_t n)
+{
+    struct mono now = now_of(b->prober);
+    struct mono until = rests_all_until(&b->rests, addresses, n, now);
+    if (until.us == 0) return;
+    b->rest_until = until;
+    b->rest_ends = (struct wall){edge_wall().ms + (int64_t)mono_ms_between(now, until)};
+}
+
+static void rest(struct probe *b, const union sock_address *address, uint32_t s, const char *reason)
+{
+    struct prober *p = b->prober;
+    union sock_address ignored;
+    count(p, PC_rests);
+    log_event(p->edge->log, LOG_INFO, "prober", "trunk-rests", "trunk=%.*s address=%.*s seconds=%u reason=\"%s\"",
+              SLICE_ARG(b->trunk), SLICE_ARG(b->address), s, reason);
+    rests_add(&b->rests, address, s, now_of(p));
+    if (sock_address_parse(b->at.host, 1, &ignored) == ERR_OK) take_rest(b, address, 1); /* it is no name */
+    prober_count_unwell(p);
+}
+
+/* One of these, which is all that it has; later, where all of them rest. */
+static void ask(struct probe *b, const union sock_address *addresses, size_t n)
+{
+    struct mono now = now_of(b->prober);
+    struct mono until = rests_all_until(&b->rests, addresses, n, now);
+    if (until.us == 0) {
+        send_to(b, choose(b, addresses, n));
+        return;
+    }
+    uint64_t left_ms = mono_ms_between(now, until);
+    take_rest(b, addresses, n);
+    probe_schedule(b, left_ms + left_ms / 10 + 1); /* also with its jitter not before */
+}
+
 void probe_free(struct probe *b)
 {
     struct prober *p = b->prober;
@@ -235,7 +303,7 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     }
     if (b->prober->closing) return;
     if (err == ERR_OK && n > 0) {
-        send_to(b, choose(b, addresses, n));
+        ask(b, addresses, n);
     } else {
         b->tried.any.sa_family = AF_UNSPEC;
         missed(b, PC_unresolved, "its name has no address");
@@ -251,7 +319,7 @@ static void probe_now(struct probe *b)
     if (b->waiting || b->resolving || b->interval_ms == 0 || p->closing || p->edge->draining) return;
     sip_timer_stop(&p->tx, &b->deadline);
     if (sock_address_parse(b->at.host, port, &address) == ERR_OK) {
-        send_to(b, &address);
+        ask(b, &address, 1);
         return;
     }
     b->resolving = true;
@@ -286,18 +354,10 @@ static void on_due(void *ctx, struct wheel_timer *t)
 static void on_timer(uv_timer_t *timer)
 {
     struct prober *p = ((struct edge *)timer->data)->prober;
-    bool suspects = false;
     p->advancing = true;
     wheel_advance(&p->tx.wheel, now_of(p), on_due, p);
     p->advancing = false;
-    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
-        struct probe *b = CONTAINER_OF(n, struct probe, node);
-        if (b->suspect_until.us > 0 && mono_reached(now_of(p), b->suspect_until)) {
-            b->suspect_until = (struct mono){0};
-            suspects = true;
-        }
-    }
-    if (suspects) prober_count_unwell(p);
+    if (p->unwell > 0) prober_count_unwell(p);
     prober_arm(p);
 }
 
@@ -305,10 +365,8 @@ void prober_arm(struct prober *p)
 {
     if (!p->started || p->closing) return;
     struct mono next = wheel_next(&p->tx.wheel);
-    for (struct list_node *n = p->probes.next; p->unwell > 0 && n != &p->probes; n = n->next) {
-        const struct probe *b = CONTAINER_OF(n, struct probe, node);
-        if (b->suspect_until.us > 0) next = mono_min(next, b->suspect_until);
-    }
+    for (struct list_node *n = p->probes.next; p->unwell > 0 && n != &p->probes; n = n->next)
+        next = mono_min(next, passes_at(CONTAINER_OF(n, struct probe, node)));
     if (next.us == UINT64_MAX) {
         (void)uv_timer_stop(&p->timer);
         return;
@@ -316,18 +374,26 @@ void prober_arm(struct prober *p)
     (void)uv_timer_start(&p->timer, on_timer, mono_ms_between(now_of(p), next) + 1, 0);
 }
 
+static void say_answer(const struct sip_view *v, uint32_t rest_s, char out[PROBE_REASON])
+{
+    int n = snprintf(out, PROBE_REASON, "%u %.*s", v->code, (int)(v->reason.n < 80 ? v->reason.n : 80), v->reason.p);
+    if (rest_s > 0) (void)snprintf(out + n, PROBE_REASON - (size_t)n, ", Retry-After: %u", rest_s);
+}
+
 bool prober_on_response(struct prober *p, const struct flow *from, const struct sip_view *v)
 {
     char reason[PROBE_REASON];
+    uint32_t rest_s = rest_asked_s(v);
     struct sip_tx *tx = p->tx.clients.count > 0 ? sip_tx_find_client(&p->tx, v) : NULL;
     if (tx == NULL) return false;
     struct probe *b = CONTAINER_OF(tx, struct probe, client);
     if (!edge_may_answer(p->edge, &b->to, from) || !slice_starts(v->call_id, slice_of(b->call_id))) return false;
     if (v->code < 200) return true;
     if (b->interval_ms > 0) b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
-    (void)snprintf(reason, sizeof reason, "%u %.*s", v->code, (int)(v->reason.n < 80 ? v->reason.n : 80), v->reason.p);
+    say_answer(v, rest_s, reason);
     count(p, v->code == 503 ? PC_refusals : PC_answers);
     if (v->code == 503) pass_over(b);
+    if (rest_s > 0) rest(b, &b->tried, rest_s, reason);
     ended(b, v->code == 503 ? HEALTH_REFUSAL : HEALTH_ANSWER, reason);
     return true;
 }
@@ -356,27 +422,55 @@ void prober_on_unreachable(struct prober *p, const union sock_address *to)
 
 /* ---- what calls found out ---- */
 
-void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, bool silent, const char *why)
+/* Where we are registered, the hop has the name of the place and the address of the registration. */
+static struct probe *probe_of(const struct prober *p, struct slice target, const struct edge_hop *hop)
 {
     struct slice prefix = SLICE("trunk/");
-    if (!slice_starts(target, prefix)) return;
+    if (!slice_starts(target, prefix)) return NULL;
     struct slice trunk = {target.p + prefix.n, target.n - prefix.n};
     for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
         struct probe *b = CONTAINER_OF(n, struct probe, node);
-        if (!slice_eq(b->trunk, trunk) || b->at.port != hop->port || !slice_eq(b->at.host, hop->host)) continue;
-        if (b->suspect_until.us == 0) {
-            count(p, PC_suspected);
-            if (b->health.up) (void)snprintf(b->reason, sizeof b->reason, "a call failed: %s", why);
-            log_event(p->edge->log, LOG_INFO, "prober", "trunk-suspect", "trunk=%.*s address=%.*s why=\"%s\"",
-                      SLICE_ARG(b->trunk), SLICE_ARG(b->address), why);
-        }
-        b->suspect_until = mono_add_ms(now_of(p), PROBER_SUSPECT_MS);
-        b->silent = silent;
-        prober_count_unwell(p);
-        probe_now(b);
-        prober_arm(p);
-        return;
+        bool same_port = b->at.port == hop->port || hop->received.n > 0;
+        if (slice_eq(b->trunk, trunk) && same_port && slice_eq(b->at.host, hop->host)) return b;
     }
+    return NULL;
+}
+
+void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, bool silent, const char *why)
+{
+    struct probe *b = probe_of(p, target, hop);
+    if (b == NULL) return;
+    if (b->suspect_until.us == 0) {
+        count(p, PC_suspected);
+        if (b->health.up) (void)snprintf(b->reason, sizeof b->reason, "a call failed: %s", why);
+        log_event(p->edge->log, LOG_INFO, "prober", "trunk-suspect", "trunk=%.*s address=%.*s why=\"%s\"",
+                  SLICE_ARG(b->trunk), SLICE_ARG(b->address), why);
+    }
+    b->suspect_until = mono_add_ms(now_of(p), PROBER_SUSPECT_MS);
+    b->silent = silent;
+    prober_count_unwell(p);
+    probe_now(b);
+    prober_arm(p);
+}
+
+void prober_refused(struct prober *p, const struct prober_place *at, const struct sip_view *v)
+{
+    char reason[PROBE_REASON];
+    uint32_t s = rest_asked_s(v);
+    struct probe *b = s > 0 ? probe_of(p, at->target, at->hop) : NULL;
+    if (b == NULL) return;
+    say_answer(v, s, reason);
+    if (b->health.up) (void)snprintf(b->reason, sizeof b->reason, "a call failed: %.*s", PROBE_REASON - 16, reason);
+    rest(b, &at->list[at->at], s, reason);
+    take_rest(b, at->list, at->count);
+    prober_arm(p);
+}
+
+uint32_t prober_rest_s(const struct prober *p, const struct prober_place *at)
+{
+    struct mono now = now_of(p);
+    const struct probe *b = probe_of(p, at->target, at->hop);
+    return b != NULL ? rest_left_s(rests_until(&b->rests, &at->list[at->at], now), now) : 0;
 }
 
 /* ---- life ---- */

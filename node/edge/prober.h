@@ -5,7 +5,10 @@
  * means for routing is the node's (hook "trunk"). An address that failed a call is suspect until PROBER_SUSPECT_MS have
  * passed or, unless it was silent to the call, it answers: it is looked at at once, and tried last meanwhile; this
  * holds also for trunks that are not probed. Silence to calls is not mended by an answer to OPTIONS: a border
- * controller gives that while what is behind it is dead. */
+ * controller gives that while what is behind it is dead.
+ *
+ * Who answers 503 with Retry-After, to a call or to a probe, is asked nothing outside of dialogs until then (rest.h,
+ * RFC 3261 §21.5.4); of a name only the address that said so. */
 #ifndef TANDEM_EDGE_PROBER_H
 #define TANDEM_EDGE_PROBER_H
 
@@ -26,6 +29,7 @@
     X(went_up)                                                                                                         \
     X(went_down)                                                                                                       \
     X(suspected)                                                                                                       \
+    X(rests)                                                                                                           \
     X(no_memory)
 
 #define PROBER_COUNTER_ENUM(id) PC_##id,
@@ -45,6 +49,18 @@ bool prober_on_send_failed(struct prober *p, uint64_t token);
 void prober_on_unreachable(struct prober *p, const union sock_address *to);
 /* A call could not be brought to the hop of that target ("trunk/NAME"), or met silence there. */
 void prober_suspect(struct prober *p, struct slice target, const struct edge_hop *hop, bool silent, const char *why);
+/* Where a request outside of dialogs went, or would go: the at-th address of the hop of that target. */
+struct prober_place {
+    struct slice target;
+    const struct edge_hop *hop;
+    const union sock_address *list;
+    size_t count;
+    size_t at;
+};
+/* It answered with this failure. */
+void prober_refused(struct prober *p, const struct prober_place *at, const struct sip_view *v);
+/* For how many seconds nothing is to be sent there; 0: it does not rest. */
+uint32_t prober_rest_s(const struct prober *p, const struct prober_place *at);
 const struct counter_table *prober_counters(const struct prober *p);
 
 #endif

@@ -107,6 +107,11 @@ bool edge_trunks_well(const struct edge *e)
     return e->prober->unwell == 0;
 }
 
+bool edge_trunks_rest(const struct edge *e)
+{
+    return e->prober->resting > 0;
+}
+
 bool edge_trunk_find(const struct edge *e, struct slice trunk, struct slice address, struct edge_trunk *out)
 {
     const struct probe *b = find(e->prober, trunk, address);

@@ -61,8 +61,8 @@ struct relay {
     bool session_added;                /* the request gets a Session-Expires */
     bool session_raised;               /* its own is raised */
     uint32_t session_s;
-    uint8_t retry_after_s; /* for a 503 of our own */
-    bool best_of_member;   /* best came from another node: its 503 is the federation's own word */
+    uint16_t retry_after_s; /* for a 503 of our own */
+    bool best_of_member;    /* best came from another node: its 503 is the federation's own word */
     bool invite;
     bool in_dialog;
     bool bound; /* inside a dialog: of the trunks it may meet that of its call alone, which is the target's text */
@@ -149,6 +149,8 @@ bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets,
 void proxy_tcp_failed(struct edge *e, const union sock_address *address);
 /* The hop last tried failed without an answer; silent: although it was asked. */
 void proxy_relay_suspect(const struct relay *r, bool silent, const char *why);
+/* The address last tried answered with this failure. */
+void proxy_relay_refused(struct relay *r, const struct sip_view *v);
 /* The request once more to where the branch went, with the answers to r->auth. False: it could not be sent; noted. */
 bool proxy_relay_again(struct branch *b);
 /* The name that the branch's place is dialled by; "" where none is needed, or after the final response. */

@@ -145,7 +145,7 @@ static void ask_plan(struct relay *r, const struct edge_query *q)
         edge_call_decided(r->call, answer.rule, answer.trace, target, count > 0 ? targets[0].node : SLICE(""));
     }
     if (count == 0) {
-        r->retry_after_s = (uint8_t)answer.retry_after_s;
+        r->retry_after_s = (uint16_t)answer.retry_after_s;
         edge_count(e, EC_refused_no_target);
         proxy_relay_note(r, answer.code >= 300 && answer.code < 700 ? answer.code : 480, "", answer.reason);
     } else if (!proxy_relay_set_targets(r, targets, count)) {

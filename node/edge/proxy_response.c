@@ -171,6 +171,7 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     bool current = proxy_branch_leave(b);
     if (!r->invite) proxy_message_drop(r->edge, &b->sent); /* INVITE: the ACK is made from it */
     if (r->final_sent || !current) return;
+    proxy_relay_refused(r, v);
     if (b->timed_out) {
         proxy_relay_note(r, 408, "no final answer in time", SLICE(""));
         r->settled = true;

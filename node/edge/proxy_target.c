@@ -8,6 +8,11 @@
 
 #define UDP_REQUEST_MAX 1300 /* RFC 3261 §18.1.1, where the path's MTU is not known */
 
+static union sock_address *addresses_of(struct relay *r)
+{
+    return r->addresses != NULL ? r->addresses : &r->address;
+}
+
 bool proxy_relay_has_more(const struct relay *r)
 {
     if (r->address_at < r->address_count || r->target_at + 1 < r->target_count) return true;
@@ -19,6 +24,20 @@ void proxy_relay_suspect(const struct relay *r, bool silent, const char *why)
     if (r->target_at >= r->target_count || r->hop_at == 0) return;
     const struct edge_target *t = &r->targets[r->target_at];
     if (t->node.n == 0) prober_suspect(r->edge->prober, t->text, &t->hops[r->hop_at - 1], silent, why);
+}
+
+static struct prober_place place_of(struct relay *r)
+{
+    const struct edge_target *t = &r->targets[r->target_at];
+    return (struct prober_place){t->text, &t->hops[r->hop_at - 1], addresses_of(r), r->address_count,
+                                 r->address_at - 1u};
+}
+
+void proxy_relay_refused(struct relay *r, const struct sip_view *v)
+{
+    if (r->in_dialog || r->target_at >= r->target_count || r->hop_at == 0 || r->address_at == 0) return;
+    struct prober_place at = place_of(r);
+    if (r->targets[r->target_at].node.n == 0) prober_refused(r->edge->prober, &at, v);
 }
 
 /* ---- the targets, kept ---- */
@@ -91,11 +110,6 @@ bool proxy_relay_set_targets(struct relay *r, const struct edge_target *targets,
 }
 
 /* ---- the addresses of a hop ---- */
-
-static union sock_address *addresses_of(struct relay *r)
-{
-    return r->addresses != NULL ? r->addresses : &r->address;
-}
 
 /* One is kept in place; several get a block of their own. */
 static void set_addresses(struct relay *r, const union sock_address *list, size_t count)
@@ -387,6 +401,19 @@ static bool is_admitted(struct relay *r)
     return false;
 }
 
+/* Whether the address before address_at has asked to be left alone. What belongs to a dialog has nowhere else to go. */
+static bool is_resting(struct relay *r)
+{
+    if (!edge_trunks_rest(r->edge) || r->in_dialog || r->targets[r->target_at].node.n > 0) return false;
+    struct prober_place at = place_of(r);
+    uint32_t s = prober_rest_s(r->edge->prober, &at);
+    if (s == 0) return false;
+    edge_count(r->edge, EC_rests_kept);
+    if (r->retry_after_s == 0 || s < r->retry_after_s) r->retry_after_s = (uint16_t)s;
+    proxy_relay_note(r, 503, "has asked to be left alone for a while", at.target);
+    return true;
+}
+
 void proxy_relay_try(struct relay *r, const struct sip_view *v)
 {
     while (!r->final_sent) {
@@ -398,7 +425,8 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v)
         }
         if (r->auth != NULL) forget_auth(r);
         if (r->address_at < r->address_count) {
-            bool sent = attempt(r, &addresses_of(r)[r->address_at++], v);
+            const union sock_address *address = &addresses_of(r)[r->address_at++];
+            bool sent = !is_resting(r) && attempt(r, address, v);
             if (sent && !next_is_together(r)) return;
             if (sent) set_addresses(r, NULL, 0); /* together with others, a contact has one address */
         } else if (r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count) {

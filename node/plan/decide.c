@@ -18,6 +18,7 @@ static const struct why {
     [WHY_NOT_PERMITTED] = {"not-permitted", "it would lead back to where the call came from"},
     [WHY_LIMIT] = {"limit", "its target has reached its calls: or rate: limit"},
     [WHY_DOWN] = {"down", "its trunk does not answer its probe"},
+    [WHY_RESTING] = {"resting", "its trunk has asked to be left alone for a while"},
     [WHY_NO_BINDING] = {"no-binding", "its account is not registered anywhere"},
     [WHY_NODE_GONE] = {"node-gone", "no live node serves its target"},
     [WHY_DRAINED] = {"drained", "every node that serves its target is drained"},
@@ -135,6 +136,7 @@ static enum decide_why health_why(enum target_health health)
     switch (health) {
     case TARGET_UP: return WHY_CHOSEN;
     case TARGET_DOWN: return WHY_DOWN;
+    case TARGET_RESTING: return WHY_RESTING;
     case TARGET_NO_BINDING: return WHY_NO_BINDING;
     case TARGET_NODE_GONE: return WHY_NODE_GONE;
     case TARGET_DRAINED: return WHY_DRAINED;
@@ -177,7 +179,7 @@ struct tally {
     bool overflow;   /* one of those says overflow */
     bool overflowed; /* a longer match was left that way */
     bool known;      /* somebody would have answered, but is offline at present */
-    bool limited;    /* a limit was the reason */
+    bool limited;    /* a limit was the reason, or a rest: somebody can be reached soon */
 };
 
 /* Rule 4 for one group; returns how many stand, and whether one of them is not stale. */
@@ -199,7 +201,7 @@ static unsigned ask(const struct decide_input *in, unsigned rank, struct tally *
             t->held++;
             t->overflow = t->overflow || c->route.overflow;
         }
-        t->limited = t->limited || c->why == WHY_LIMIT;
+        t->limited = t->limited || c->why == WHY_LIMIT || c->why == WHY_RESTING;
         t->known = t->known || (c->why != WHY_UNKNOWN_TARGET && c->why != WHY_NOT_PERMITTED && c->why != WHY_REWRITE);
     }
     return standing;

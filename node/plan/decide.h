@@ -42,6 +42,7 @@ enum decide_why {
     WHY_NOT_PERMITTED,  /* the source may not use it (it would lead back to where the call came from) */
     WHY_LIMIT,          /* calls: or rate: reached */
     WHY_DOWN,           /* trunk down by its probe */
+    WHY_RESTING,        /* trunk asked to be left alone */
     WHY_NO_BINDING,     /* account without a live binding */
     WHY_NODE_GONE,      /* no live node serves the target */
     WHY_DRAINED,        /* every node that serves the target is drained by its operator */
@@ -61,6 +62,7 @@ enum decide_why decide_why_of(struct slice name);
 enum target_health {
     TARGET_UP,
     TARGET_DOWN,
+    TARGET_RESTING,
     TARGET_NO_BINDING,
     TARGET_NODE_GONE,
     TARGET_DRAINED,
@@ -84,10 +86,11 @@ struct candidate {
     struct slice target_site;            /* where the target is, "" when unknown */
     struct slice nodes[DECIDE_NODE_MAX]; /* nodes that can serve it, live ones first; "" name = this node */
     size_t node_count;
-    struct wall down_since; /* TARGET_DOWN: since when, and what the last probe found */
-    struct slice down_reason;
-    size_t fresh_count; /* so many of nodes, the first ones, are not stale */
-    bool stale;         /* reachable only through state that its owner no longer renews: tried last */
+    struct wall down_since;   /* TARGET_DOWN: since when, */
+    struct wall rests_until;  /* TARGET_RESTING: until when, */
+    struct slice down_reason; /* and what the last probe or call found */
+    size_t fresh_count;       /* so many of nodes, the first ones, are not stale */
+    bool stale;               /* reachable only through state that its owner no longer renews: tried last */
     /* out */
     enum decide_why why;
     unsigned place; /* 1-based among the chosen, 0 when not chosen */

@@ -21,17 +21,6 @@ enum err sip_register_build(const struct sip_register *m, struct buf *out)
 
 /* ---- the answer ---- */
 
-/* Seconds; a Retry-After may go on behind them: "120 (in a meeting);duration=60". 0: no number. */
-static uint32_t seconds_of(struct slice text)
-{
-    uint64_t s = 0;
-    size_t n = 0;
-    while (n < text.n && text.p[n] >= '0' && text.p[n] <= '9')
-        n++;
-    enum err e = slice_u64((struct slice){text.p, n}, UINT32_MAX, &s);
-    return e == ERR_OK ? (uint32_t)s : e == ERR_LIMIT ? UINT32_MAX : 0;
-}
-
 /* Whether the contact is ours, and for how long; *other: one that is not. */
 static bool contact_expires(struct arena *arena, struct slice value, struct slice token, uint32_t fallback,
                             uint32_t *granted_s, bool *other)
@@ -43,7 +32,7 @@ static bool contact_expires(struct arena *arena, struct slice value, struct slic
         return false;
     }
     struct slice own = sip_name_addr_param(&a, "expires");
-    *granted_s = own.n > 0 ? seconds_of(sip_unquote(own)) : fallback;
+    *granted_s = own.n > 0 ? sip_seconds(sip_unquote(own)) : fallback;
     return true;
 }
 
@@ -54,7 +43,7 @@ static uint32_t granted(struct arena *arena, const struct sip_view *v, struct sl
     uint32_t granted_s = 0;
     bool other = false;
     struct slice header = sip_view_value(v, SIP_EXPIRES);
-    uint32_t fallback = header.p != NULL ? seconds_of(header) : asked_s;
+    uint32_t fallback = header.p != NULL ? sip_seconds(header) : asked_s;
     for (unsigned i = v->first[SIP_CONTACT]; i != SIP_NO_LINE; i = v->lines[i].next) {
         struct slice rest = sip_line_value(v, i);
         struct slice value;
@@ -130,7 +119,7 @@ static bool translated(const struct sip_view *v)
     if (v->via.received.n > 0 && !slice_eq(v->via.received, v->via.host)) return true;
     if (port.p == NULL) return false;
     number = slice_cut(port, '=', &port);
-    return number.n > 0 && seconds_of(number) != (v->via.port != 0 ? v->via.port : 5060u);
+    return number.n > 0 && sip_seconds(number) != (v->via.port != 0 ? v->via.port : 5060u);
 }
 
 enum err sip_register_read(struct arena *arena, const struct sip_view *v, struct slice token, uint32_t asked_s,
@@ -138,7 +127,7 @@ enum err sip_register_read(struct arena *arena, const struct sip_view *v, struct
 {
     struct sip_register_answer a = {.plain = {.code = v->code, .reason = v->reason, .view = v}};
     enum err e = ERR_OK;
-    a.plain.retry_after_s = seconds_of(sip_view_value(v, SIP_RETRY_AFTER));
+    a.plain.retry_after_s = sip_seconds(sip_view_value(v, SIP_RETRY_AFTER));
     a.translated = translated(v);
     if (v->code >= 200 && v->code < 300) {
         a.plain.granted_s = granted(arena, v, token, asked_s);
@@ -149,7 +138,7 @@ enum err sip_register_read(struct arena *arena, const struct sip_view *v, struct
         a.plain.redirects = a.redirect.n > 0;
         if (a.redirect.p == NULL) e = ERR_NOMEM;
     } else if (v->code == 423) {
-        a.plain.min_expires_s = seconds_of(sip_view_value(v, SIP_MIN_EXPIRES));
+        a.plain.min_expires_s = sip_seconds(sip_view_value(v, SIP_MIN_EXPIRES));
     }
     if (e == ERR_OK) *out = a;
     return e;

@@ -56,6 +56,16 @@ struct slice sip_unquote(struct slice value)
     return (struct slice){value.p + 1, value.n - 2};
 }
 
+uint32_t sip_seconds(struct slice text)
+{
+    uint64_t s = 0;
+    size_t n = 0;
+    while (n < text.n && text.p[n] >= '0' && text.p[n] <= '9')
+        n++;
+    enum err e = slice_u64((struct slice){text.p, n}, UINT32_MAX, &s);
+    return e == ERR_OK ? (uint32_t)s : e == ERR_LIMIT ? UINT32_MAX : 0;
+}
+
 bool sip_value_next(struct slice *rest, struct slice *value)
 {
     while (rest->n > 0) {

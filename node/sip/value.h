@@ -56,6 +56,9 @@ struct slice sip_name_addr_param(const struct sip_name_addr *a, const char *name
 /* The value without its quotes, escapes inside left as they are. */
 struct slice sip_unquote(struct slice value);
 
+/* Seconds; a Retry-After may go on behind them: "120 (in a meeting);duration=60". 0: no number; UINT32_MAX: more. */
+uint32_t sip_seconds(struct slice text);
+
 /* Splits a comma-separated header value with respect for quotes and angle brackets: the next value, or false at the
  * end. */
 bool sip_value_next(struct slice *rest, struct slice *value);

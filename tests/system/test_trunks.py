@@ -3,7 +3,7 @@
 import pytest
 
 from harness.cluster import Cluster
-from harness.peer import Peer
+from harness.peer import Caller, Peer, code_of, header
 from harness.sipp import Sipp
 from harness.wait import until
 
@@ -23,6 +23,8 @@ routes:
   - {{ match: "7", to: trunk/pbx }}
   - {{ match: "7", to: trunk/backup, priority: 20 }}
   - {{ match: "5", to: trunk/pair }}
+  - {{ match: "8", to: trunk/pair }}
+  - {{ match: "8", to: trunk/backup, priority: 20 }}
 """
 
 
@@ -106,3 +108,66 @@ def test_a_failed_call_moves_the_next_to_the_other_address(cluster):
         sent = factory.counters("edge")["send_failures"]
         call("5101", second)
         assert factory.counters("edge")["send_failures"] == sent  # the first one was not tried
+
+
+def explained(node, number, target):
+    return [r for r in node.ctl("route", "explain", number) if r["kind"] == "candidate" and r["target"] == target][0]
+
+
+def rest_is_over(node):
+    until(lambda: all(r["state"] != "resting" for r in node.ctl("trunks")), "all to be back", 30)
+
+
+def test_who_asks_for_rest_is_left_alone(cluster):
+    """503 with Retry-After: the other address, then the next target, then the caller is told; calls in progress go on."""
+    hq, factory = cluster.nodes["hq"], cluster.nodes["factory"]
+    with Peer(PBX) as first, Peer(SECOND) as second, Peer(BACKUP) as backup, Caller(CALLER, HQ) as caller:
+        state_is(hq, "backup", BACKUP, "up")  # nobody was there when it was asked first
+        assert code_of(caller.invite("5100", "up")) == 200 and len(first.got("INVITE")) == 1
+        first.codes["INVITE"] = 503
+        first.lines["INVITE"] = ["Retry-After: 200 (busy)"]
+        for i in range(3):  # the first of them finds it out
+            assert code_of(caller.invite("5101", f"one{i}")) == 200
+        assert len(first.got("INVITE")) == 2 and len(second.got("INVITE")) == 3
+        row = states(factory)[("pair", PBX)]
+        assert row["state"] == "resting" and row["expires"], row
+        assert row["reason"] == "a call failed: 503 Service Unavailable, Retry-After: 200"
+        assert explained(factory, "5101", "trunk/pair")["place"] == 1
+
+        second.codes["INVITE"] = 503
+        second.lines["INVITE"] = ["Retry-After: 100"]
+        for i in range(3):
+            assert code_of(caller.invite("8100", f"two{i}")) == 200
+        assert len(first.got("INVITE")) == 2 and len(second.got("INVITE")) == 4 and len(backup.got("INVITE")) == 3
+        lost = explained(factory, "8100", "trunk/pair")
+        assert lost["place"] is None and lost["why"] == "resting"
+        assert lost["until"] == states(factory)[("pair", SECOND)]["expires"]
+        assert lost["text"].startswith("its trunk has asked to be left alone for a while: a call failed: 503 ")
+        assert ", until 20" in lost["text"]
+        assert targets(factory, "8100") == ["trunk/backup"]
+
+        told = caller.invite("5102", "three")
+        assert code_of(told) == 503 and 80 < int(header(told, "Retry-After")[0]) <= 100, told
+        assert "the named trunk has asked to be left alone" in header(told, "Reason")[0]
+        code = [r for r in factory.ctl("route", "explain", "5102") if "code" in r][0]["code"]
+        assert code == 503
+        assert len(first.got("INVITE")) == 2 and len(second.got("INVITE")) == 4
+        assert factory.counters("prober")["rests"] == 2
+        caller.bye("up")
+        assert len(first.got("BYE")) == 1
+        for call_id in list(caller.calls):
+            caller.bye(call_id)
+
+
+def test_who_rests_is_asked_again_after_its_time(cluster):
+    hq = cluster.nodes["hq"]
+    with Peer(BACKUP) as backup, Caller(CALLER, HQ) as caller:
+        state_is(hq, "backup", BACKUP, "up")
+        backup.lines["OPTIONS"] = ["Retry-After: 5"]
+        backup.codes["OPTIONS"] = 503
+        state_is(hq, "backup", BACKUP, "resting")
+        backup.codes["OPTIONS"] = 200
+        assert code_of(caller.invite("7200", "early")) == 503 and not backup.got("INVITE")
+        rest_is_over(hq)
+        assert code_of(caller.invite("7200", "late")) == 200 and len(backup.got("INVITE")) == 1
+        caller.bye("late")

@@ -113,6 +113,11 @@ static inline void set_full(struct candidate *c, struct slice v)
     (void)v;
     c->health = TARGET_AT_LIMIT;
 }
+static inline void set_resting(struct candidate *c, struct slice v)
+{
+    (void)v;
+    c->health = TARGET_RESTING;
+}
 static inline void set_unknown(struct candidate *c, struct slice v)
 {
     (void)v;
@@ -126,7 +131,7 @@ static const struct setting settings[] = {
     {"overflow", set_overflow}, {"disabled", set_disabled}, {"target-disabled", set_target_disabled},
     {"stale", set_stale},       {"number-of", set_account}, {"down", set_down},
     {"unbound", set_unbound},   {"gone", set_gone},         {"full", set_full},
-    {"unknown", set_unknown},   {"drained", set_drained},
+    {"unknown", set_unknown},   {"drained", set_drained},   {"resting", set_resting},
 };
 
 /* "MATCH TARGET setting=value ...". */

@@ -38,6 +38,10 @@ static const struct example {
     {{"8 trunk/a drained"}, "6 480", "drained"},
     {{"8 trunk/a drained p=1", "8 trunk/b p=2"}, "4 0 b=8150", "drained chosen"},
     {{"8 trunk/a full"}, "6 503", "limit"},
+    {{"8 trunk/a resting"}, "6 503", "resting"}, /* it can be reached soon */
+    {{"8 trunk/a resting", "8 trunk/b down"}, "6 503", "resting down"},
+    {{"8 trunk/a resting", "8 trunk/b p=20"}, "4 0 b=8150", "resting chosen"},
+    {{"8 trunk/a", "81 trunk/b resting overflow"}, "6 0 a=8150", "chosen resting"},
     {{"8 trunk/a full", "8 trunk/b down"}, "6 503", "limit down"},
     {{"8 trunk/a unknown"}, "6 404", "unknown-target"},
     {{"8 trunk/a hours=night"}, "6 480", "hours"},

@@ -17,7 +17,7 @@ static enum decide_why model_health(const struct decide_input *in, const struct 
     static const enum decide_why of_health[] = {
         [TARGET_UP] = WHY_CHOSEN,           [TARGET_DOWN] = WHY_DOWN,      [TARGET_NO_BINDING] = WHY_NO_BINDING,
         [TARGET_NODE_GONE] = WHY_NODE_GONE, [TARGET_AT_LIMIT] = WHY_LIMIT, [TARGET_UNKNOWN] = WHY_UNKNOWN_TARGET,
-        [TARGET_DRAINED] = WHY_DRAINED};
+        [TARGET_DRAINED] = WHY_DRAINED,     [TARGET_RESTING] = WHY_RESTING};
     char source[80];
     size_t left = in->number.n > c->route.strip ? in->number.n - c->route.strip : 0;
     (void)snprintf(source, sizeof source, "%s/%.*s", plan_target_kind_name(c->route.target.kind),
@@ -141,9 +141,9 @@ static void model_decide(const struct decide_input *in, struct model *m)
                 }
                 held = held || !withdrawn;
                 overflow = overflow || (!withdrawn && c->route.overflow);
-                limited = limited || why == WHY_LIMIT;
+                limited = limited || why == WHY_LIMIT || why == WHY_RESTING;
                 known = known || why == WHY_HOURS || why == WHY_DISABLED || why == WHY_DOWN || why == WHY_NO_BINDING ||
-                        why == WHY_NODE_GONE || why == WHY_LIMIT || why == WHY_DRAINED;
+                        why == WHY_NODE_GONE || why == WHY_LIMIT || why == WHY_RESTING || why == WHY_DRAINED;
             }
             if (!fresh) {
                 late_counts[class] = count;
