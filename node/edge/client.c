@@ -194,7 +194,8 @@ void line_step(struct line *l, struct registration_event ev)
             lines_arm(c);
             return;
         }
-        ev = (struct registration_event){.type = REGISTRATION_UNREACHABLE, .words = problem};
+        ev = (struct registration_event){
+            .type = REGISTRATION_UNREACHABLE, .words = problem, .rest_s = problem != NULL ? line_rest_s(l) : 0};
     } while (problem != NULL);
     lines_wake(c);
     struct mono due = registration_deadline(&l->reg);

@@ -19,6 +19,8 @@
     X(answers)                                                                                                         \
     X(challenges)                                                                                                      \
     X(redirects)                                                                                                       \
+    X(rests)                                                                                                           \
+    X(rests_kept)                                                                                                      \
     X(silences)                                                                                                        \
     X(unsent)                                                                                                          \
     X(unresolved)                                                                                                      \

@@ -3,6 +3,7 @@
 #define TANDEM_EDGE_CLIENT_LINE_H
 
 #include "node/edge/client.h"
+#include "node/edge/rest.h"
 #include "node/plan/address.h"
 #include "node/sip/register.h"
 
@@ -45,6 +46,7 @@ struct line {
     union sock_address found[LINE_ADDRESSES];
     uint8_t found_count;
     uint8_t found_at;
+    struct rests rests;                   /* of whatever place */
     union sock_address peers[LINE_PEERS]; /* of every place and Path since the start: calls may come from there */
     uint8_t peer_count;
 
@@ -102,6 +104,8 @@ void lines_arm(struct lines *c);
 /* A new request in place of the one under way, to the place that is tried. NULL: it is on its way, or waits for a name;
  * else why not, in words. */
 const char *line_send(struct line *l);
+/* For how many seconds the address that is tried wants to be left alone yet; 0: it does not. */
+uint32_t line_rest_s(const struct line *l);
 void line_first_place(struct line *l);
 void line_next_place(struct line *l);
 bool line_more_places(const struct line *l);

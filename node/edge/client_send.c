@@ -222,12 +222,23 @@ static const char *out_of_memory(struct line *l)
     return "this node is out of memory";
 }
 
+uint32_t line_rest_s(const struct line *l)
+{
+    struct mono now = lines_now(l->lines);
+    if (l->found_at >= l->found_count) return 0;
+    return rest_left_s(rests_until(&l->rests, &l->found[l->found_at], now), now);
+}
+
 static const char *transmit(struct line *l)
 {
     struct lines *c = l->lines;
     struct edge *e = c->edge;
     static const struct flow nobody = {.listener = UINT8_MAX};
     line_drop_request(l);
+    if (line_rest_s(l) > 0 && !registration_ending(&l->reg)) { /* what we hold there is given back all the same */
+        lines_tally(c, CC_rests_kept);
+        return "has asked to be left alone for a while";
+    }
     if (edge_flow_to(e, l->transport, &l->found[l->found_at], &nobody, &l->to) != ERR_OK) {
         lines_tally(c, CC_unsent);
         return "no listener of this node has its transport";
@@ -261,6 +272,12 @@ static const char *nowhere(struct line *l)
     return "its name has no address";
 }
 
+static void unsent(struct line *l, const char *problem)
+{
+    struct registration_event ev = {.type = REGISTRATION_UNREACHABLE, .words = problem, .rest_s = line_rest_s(l)};
+    line_step(l, ev);
+}
+
 static void resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
 {
     struct line *l = ctx;
@@ -275,7 +292,7 @@ static void resolved(void *ctx, enum err err, const union sock_address *addresse
     if (l->asked_dns) return; /* from the cache: look_up goes on */
     if (!registration_asks(&l->reg)) return;
     const char *problem = l->found_count > 0 ? transmit(l) : nowhere(l);
-    if (problem != NULL) line_step(l, (struct registration_event){.type = REGISTRATION_UNREACHABLE, .words = problem});
+    if (problem != NULL) unsent(l, problem);
     lines_arm(c);
 }
 
@@ -343,12 +360,15 @@ static void registered(struct line *l, const struct flow *from, const struct sip
     keep_alive_later(l);
 }
 
-static void final(struct line *l, const struct flow *from, struct sip_register_answer *a)
+static void final(struct line *l, const struct flow *from, const struct sip_view *v, struct sip_register_answer *a)
 {
     unsigned code = a->plain.code;
+    uint32_t rest_s = rest_asked_s(v);
     bool ending = registration_ending(&l->reg);
     lines_tally(l->lines, code == 401 || code == 407 ? CC_challenges : CC_answers);
     line_drop_request(l);
+    if (rest_s > 0) lines_tally(l->lines, CC_rests);
+    if (rest_s > 0) rests_add(&l->rests, &l->to.remote, rest_s, lines_now(l->lines));
     if (!ending && a->plain.granted_s > 0) registered(l, from, a);
     if (!ending && a->plain.redirects) a->plain.redirects = redirect_to(l, a->redirect);
     if (code >= 400 && code != 401 && code != 407) l->take_stale = false; /* perhaps that was what it did not like */
@@ -366,7 +386,7 @@ bool lines_on_response(struct lines *c, const struct flow *from, const struct si
     if (v->code < 200) {
         (void)sip_tx_step(&c->tx, tx, SIP_TX_1XX, lines_now(c));
     } else if (sip_register_read(&arena, v, slice_of(l->token), l->reg.asked_s, &a) == ERR_OK) {
-        final(l, from, &a);
+        final(l, from, v, &a);
     } else {
         lines_tally(c, CC_no_memory); /* the request comes again */
     }

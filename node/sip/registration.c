@@ -62,13 +62,22 @@ static unsigned ask(struct registration *r, const struct registration_event *ev)
     sip_auth_begin(&r->auth);
     r->raised = false;
     r->redirects = 0;
+    r->wait_s = UINT32_MAX;
     r->due = MONO_NEVER;
     return REGISTRATION_DO_SEND;
 }
 
+/* The place that wants us back first says when: the others are kept away from by the caller. */
+static void hear_wait(struct registration *r, const struct registration_event *ev)
+{
+    uint32_t s = ev->answer != NULL ? ev->answer->retry_after_s : ev->rest_s;
+    if (s < r->wait_s) r->wait_s = s;
+}
+
 static unsigned fail(struct registration *r, const struct registration_event *ev, bool refused)
 {
-    uint32_t after_s = ev->answer != NULL ? ev->answer->retry_after_s : 0;
+    hear_wait(r, ev);
+    uint32_t after_s = r->wait_s;
     uint64_t first = refused ? REGISTRATION_REFUSED_MS : REGISTRATION_PAUSE_MS;
     uint64_t most = refused ? REGISTRATION_REFUSED_MAX_MS : REGISTRATION_PAUSE_MAX_MS;
     r->failures++;
@@ -88,6 +97,7 @@ static unsigned fail(struct registration *r, const struct registration_event *ev
 static unsigned elsewhere(struct registration *r, const struct registration_event *ev)
 {
     if (!ev->more_places) return fail(r, ev, false);
+    hear_wait(r, ev);
     sip_auth_begin(&r->auth);
     return REGISTRATION_DO_NEXT_PLACE | REGISTRATION_DO_SEND | REGISTRATION_DO_TELL;
 }

@@ -61,7 +61,8 @@ struct registration_event {
     uint64_t random;
     const struct registration_answer *answer; /* ANSWER */
     const char *words;                        /* UNREACHABLE, SILENCE */
-    bool more_places;                         /* ANSWER, SILENCE, UNREACHABLE: there is another place to ask */
+    uint32_t rest_s;  /* UNREACHABLE: not sent, since the place has asked to be left alone for so long yet */
+    bool more_places; /* ANSWER, SILENCE, UNREACHABLE: there is another place to ask */
 };
 
 /* What the caller owes, in the order of the bits. */
@@ -85,6 +86,7 @@ struct registration {
     bool refused;            /* the last word was a no */
     bool raised;             /* 423 has raised asked_s in this attempt */
     uint8_t redirects;
+    uint32_t wait_s;   /* of the places asked in this attempt, the least that one wants us to wait; UINT32_MAX: none */
     unsigned failures; /* in a row */
     char reason[REGISTRATION_REASON];
 };

@@ -95,6 +95,38 @@ static void the_next_address_after_503(void **state)
     kit_until(&w->k, view(w).state == TRUNK_REGISTERED);
 }
 
+/* The first one rests: after the second has failed, which is asked again soon, it is not asked. */
+static void who_asks_for_rest_is_not_asked(void **state)
+{
+    struct world *w = *state;
+    hold(w, w->b.port, w->c.port);
+    ua_expect(&w->k, &w->b, "REGISTER");
+    ua_reply(&w->b, 503, "Retry-After: 100\r\n");
+    ua_expect(&w->k, &w->c, "REGISTER");
+    ua_reply(&w->c, 500, "");
+    ua_expect(&w->k, &w->c, "REGISTER");
+    ua_expect_nothing(&w->k, &w->b);
+    assert_int_equal(kit_count(&w->n, "client", "rests"), 1);
+    assert_int_equal(kit_count(&w->n, "client", "rests_kept"), 1);
+    accept_it(&w->c, 600, "");
+    kit_until(&w->k, view(w).state == TRUNK_REGISTERED);
+}
+
+static void both_are_asked_again_when_they_are_back(void **state)
+{
+    struct world *w = *state;
+    hold(w, w->b.port, w->c.port);
+    ua_expect(&w->k, &w->b, "REGISTER");
+    uint64_t asked_ms = kit_ms();
+    ua_reply(&w->b, 503, "Retry-After: 1\r\n");
+    ua_expect(&w->k, &w->c, "REGISTER");
+    ua_reply(&w->c, 503, "Retry-After: 3000\r\n");
+    ua_expect(&w->k, &w->b, "REGISTER");
+    assert_true(kit_ms() - asked_ms >= 990);
+    accept_it(&w->b, 600, "");
+    kit_until(&w->k, view(w).state == TRUNK_REGISTERED);
+}
+
 static void a_name_without_an_address(void **state)
 {
     struct world *w = *state;
@@ -271,6 +303,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused, world_open, world_close),
         cmocka_unit_test_setup_teardown(other_places, world_open, world_close),
         cmocka_unit_test_setup_teardown(the_next_address_after_503, world_open, world_close),
+        cmocka_unit_test_setup_teardown(who_asks_for_rest_is_not_asked, world_open, world_close),
+        cmocka_unit_test_setup_teardown(both_are_asked_again_when_they_are_back, world_open, world_close),
         cmocka_unit_test_setup_teardown(a_name_without_an_address, world_open, world_close),
         cmocka_unit_test_setup_teardown(what_a_dead_node_left_is_taken_away, world_open, world_close),
         cmocka_unit_test_setup_teardown(given_back, world_open, world_close),

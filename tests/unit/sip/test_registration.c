@@ -307,6 +307,43 @@ static void other_places_are_asked_first(void **state)
     rig_close(&g);
 }
 
+/* When to come back is what the place says that can be asked first; the others are passed over until then. */
+static void who_is_back_first_is_waited_for(void **state)
+{
+    static const struct {
+        const char *first; /* NULL: silence */
+        const char *second;
+        uint32_t rest_s; /* instead of an answer of the second: it rests so long yet */
+        uint64_t least_ms;
+        uint64_t most_ms;
+    } cases[] = {
+        {"Retry-After: 60\r\n", "Retry-After: 20\r\n", 0, 20000, 22001},
+        {"Retry-After: 20\r\n", "Retry-After: 3000\r\n", 0, 20000, 22001},
+        {NULL, "Retry-After: 60\r\n", 0, 0, 10000},
+        {"Retry-After: 60\r\n", "", 0, 0, 10000},
+        {"Retry-After: 60\r\n", NULL, 30, 30000, 33001},
+        {NULL, NULL, 30, 0, 10000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig g;
+        rig_open(&g, 600);
+        g.random = 7919;
+        (void)event(&g, REGISTRATION_START);
+        g.more_places = true;
+        (void)(cases[i].first != NULL ? answer(&g, 503, cases[i].first) : event(&g, REGISTRATION_SILENCE));
+        g.more_places = false;
+        if (cases[i].second != NULL) {
+            (void)answer(&g, 503, cases[i].second);
+        } else {
+            (void)step(&g, (struct registration_event){
+                               .type = REGISTRATION_UNREACHABLE, .words = "rests", .rest_s = cases[i].rest_s});
+        }
+        assert_in_range(due_ms(&g), cases[i].least_ms, cases[i].most_ms);
+        rig_close(&g);
+    }
+}
+
 /* A refresh that fails leaves the binding until its time is up; then people are told. */
 static void a_failed_refresh(void **state)
 {
@@ -459,6 +496,7 @@ int main(void)
         cmocka_unit_test(retry_after_is_obeyed),
         cmocka_unit_test(it_never_gives_up),
         cmocka_unit_test(other_places_are_asked_first),
+        cmocka_unit_test(who_is_back_first_is_waited_for),
         cmocka_unit_test(a_failed_refresh),
         cmocka_unit_test(a_lost_connection_is_made_again_soon),
         cmocka_unit_test(it_is_given_back),
