@@ -81,11 +81,12 @@ struct relay {
     bool refused_us;         /* the last failure was a challenge to which we have no answer */
     struct relay_auth *auth; /* of the place that is tried, NULL: it has not asked who we are */
     struct list_node branches;
-    unsigned current;    /* how many of them count: their failure moves the request on */
-    uint8_t breadth;     /* Max-Breadth that may be given away (RFC 5393 §5) */
-    unsigned best_code;  /* of the failures so far, 0: none */
-    struct message best; /* its bytes, Via popped; empty: our own */
-    char best_words[96]; /* why, where the code is our own */
+    unsigned current;       /* how many of them count: their failure moves the request on */
+    uint8_t breadth;        /* Max-Breadth that may be given away (RFC 5393 §5) */
+    unsigned best_code;     /* of the failures so far, 0: none */
+    struct message best;    /* its bytes, Via popped; empty: our own */
+    char best_words[96];    /* why, where the code is our own */
+    struct message reasons; /* the Reason lines of the caller's CANCEL */
     struct call *call;
     uint64_t mark;            /* against loops: in our Via */
     uint64_t call_hash;       /* of the Call-ID, which a response repeats */
@@ -101,8 +102,9 @@ struct branch {
     struct flow to;
     struct message sent; /* dropped once nothing is made from it any more */
     uint64_t id;
-    uint16_t target; /* index into relay.targets while those are there, */
-    uint16_t hop;    /* and into its hops */
+    uint16_t target;       /* index into relay.targets while those are there, */
+    uint16_t hop;          /* and into its hops */
+    uint16_t cancel_cause; /* why its CANCEL goes out: proxy_branch_cancel */
     bool expect_member;
     bool roams;     /* a phone, where its flow is: it may have come by another address since */
     bool is_cancel; /* the CANCEL of another branch: its response concerns nobody */
@@ -111,7 +113,6 @@ struct branch {
     bool inside;        /* where it goes: whether identities may be told and believed */
     bool current;       /* its failure moves the request on */
     bool answered;      /* any response has come */
-    bool abandoned;     /* not current any more, without a final response */
     bool cancel_wanted; /* CANCEL goes out with the first 1xx (RFC 3261 §9.1) */
     bool cancel_sent;
     bool timed_out; /* Timer C fired: the 487 that follows counts as 408 */
@@ -130,9 +131,13 @@ void proxy_progress_timer(struct edge *e, struct sip_timer *timer);
 void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token);
 
 /* ---- proxy_cancel.c ---- */
-/* Ends what is pending: CANCEL to the branches, 487 at once where there is none. */
-void proxy_relay_cancel(struct relay *r);
-void proxy_branch_cancel(struct branch *b);
+/* Ends what is pending: CANCEL to the branches, 487 at once where there is none. cancel is the caller's, whose Reason
+ * goes on with them; NULL: the node ends. */
+void proxy_relay_cancel(struct relay *r, const struct sip_view *cancel);
+/* The branch is not wanted any more: CANCEL now, or with its first 1xx. cause is the SIP code in its Reason (RFC 3326):
+ * 200 answered elsewhere, 408 given up, 503 the node ends, 6xx nobody shall ring; 0: what the caller's CANCEL said. The
+ * last one before it goes out holds. */
+void proxy_branch_cancel(struct branch *b, unsigned cause);
 /* The node ends: an INVITE without a final answer gets 503, its branches CANCEL; other requests are asked again by
  * their senders, whom the next run of the node serves. */
 void proxy_relay_stop(struct relay *r);

@@ -346,5 +346,6 @@ void proxy_relay_free(struct relay *r)
     proxy_message_drop(e, &r->last);
     proxy_message_drop(e, &r->best);
     proxy_message_drop(e, &r->vias);
+    proxy_message_drop(e, &r->reasons);
     pool_put(&e->relay_pool, r);
 }

@@ -36,7 +36,7 @@ static void on_cancel(struct arrival *a)
     struct relay *r = CONTAINER_OF(tx, struct relay, server);
     edge_count(e, EC_cancels);
     edge_answer_stateless(e, a->from, a->v, 200, SLICE(""));
-    proxy_relay_cancel(r);
+    proxy_relay_cancel(r, a->v);
     proxy_relay_settle(r);
 }
 

@@ -64,8 +64,8 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
         return;
     }
     sip_timer_start(&e->tx, &b->progress, mono_add_ms(edge_now(e), e->o.ring_ms));
-    if (b->cancel_wanted || b->abandoned) {
-        proxy_branch_cancel(b);
+    if (b->cancel_wanted) {
+        proxy_branch_cancel(b, b->cancel_cause);
         return;
     }
     if (v->code == 100 || r->final_sent) return;
@@ -75,11 +75,12 @@ static void on_provisional(struct branch *b, const struct sip_view *v)
     edge_call_ringing(r->call);
 }
 
-static void cancel_others(struct relay *r, const struct branch *b)
+/* code: of the answer of b that ends the search. */
+static void cancel_others(struct relay *r, const struct branch *b, unsigned code)
 {
     for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
         struct branch *other = CONTAINER_OF(n, struct branch, node);
-        if (other != b) proxy_branch_cancel(other);
+        if (other != b) proxy_branch_cancel(other, code);
     }
 }
 
@@ -119,7 +120,7 @@ static void on_success(struct branch *b, const struct sip_view *v)
     if (timed && call == NULL) edge_call_refreshed(r->edge, v, session_s);
     if (timed && call != NULL) edge_call_session(call, session_s); /* before its record is written */
     if (call != NULL) edge_call_answered(call, v->code, v->to_tag);
-    cancel_others(r, b);
+    cancel_others(r, b, 200);
 }
 
 /* Whether another place may be tried after this failure. */
@@ -180,7 +181,7 @@ static void on_failure(struct branch *b, const struct sip_view *v)
     } else if (!r->refused_us) {
         proxy_relay_note_response(b, v);
         r->settled = r->settled || !moves_on(r, v->code);
-        if (v->code >= 600) cancel_others(r, b); /* RFC 3261 §16.7 item 5: nobody else shall ring */
+        if (v->code >= 600) cancel_others(r, b, v->code); /* RFC 3261 §16.7 item 5: nobody else shall ring */
     }
     after_failure(r);
 }
@@ -288,7 +289,7 @@ static void abandon(struct branch *b)
     }
     edge_count(e, EC_timeouts);
     if (!decided) sip_tx_quiet(&e->tx, &b->client);
-    b->abandoned = true;
+    if (!b->cancel_wanted) proxy_branch_cancel(b, 408);
     branch_failed(b, 408, "no answer");
 }
 
@@ -306,7 +307,7 @@ void proxy_progress_timer(struct edge *e, struct sip_timer *timer)
     } else {
         edge_count(e, EC_timer_c);
         b->timed_out = true;
-        proxy_branch_cancel(b);
+        proxy_branch_cancel(b, 408);
     }
     proxy_relay_settle(r);
 }

@@ -311,14 +311,16 @@ static void cancelled_across(void **state)
     ua_keep(&x->b);
     answer(x, 180);
     ua_expect_code(&x->k, &x->a, 180);
+    static const char why[] = "\r\nReason: Q.850;cause=16;text=\"Normal call clearing\"\r\n";
     ua_send(&x->a, x->n1.port,
             "CANCEL sip:8123@127.0.0.1:%u SIP/2.0\r\nVia: SIP/2.0/UDP "
             "127.0.0.1:%u;branch=z9hG4bKi1;rport\r\nMax-Forwards: 70\r\n"
-            "From: <sip:100@pbx>;tag=caller\r\nTo: <sip:8123@example.org>\r\nCall-ID: call-i1\r\nCSeq: 1 CANCEL\r\n"
-            "Content-Length: 0\r\n\r\n",
-            x->n1.port, x->a.port);
+            "From: <sip:100@pbx>;tag=caller\r\nTo: <sip:8123@example.org>\r\nCall-ID: call-i1\r\nCSeq: 1 CANCEL"
+            "%sContent-Length: 0\r\n\r\n",
+            x->n1.port, x->a.port, why);
     ua_expect_code(&x->k, &x->a, 200);
     ua_expect(&x->k, &x->b, "CANCEL");
+    ua_has(&x->b, why);
     ua_reply(&x->b, 200, "");
     answer(x, 487);
     ua_expect_code(&x->k, &x->a, 487);

@@ -324,6 +324,7 @@ static void silence_then_ringing_is_cancelled(void **state)
     ua_expect(&w->k, &w->c, "INVITE");
     ua_answer(&w->b, &w->b.kept_v, 180, "");
     ua_expect(&w->k, &w->b, "CANCEL");
+    ua_has(&w->b, "\r\nReason: SIP;cause=408;");
     ua_reply(&w->b, 200, "");
     ua_answer(&w->b, &w->b.kept_v, 487, "");
     ua_expect(&w->k, &w->b, "ACK");
@@ -389,6 +390,7 @@ static void rings_for_ever(void **state)
     ua_answer(&w->b, &w->b.kept_v, 183, "");
     ua_expect_code(&w->k, &w->a, 183);
     ua_expect(&w->k, &w->b, "CANCEL");
+    ua_has(&w->b, "\r\nReason: SIP;cause=408;text=\"Request Timeout\"\r\n");
     assert_true(kit_ms() - again >= 199);
     ua_reply(&w->b, 200, "");
     ua_answer(&w->b, &w->b.kept_v, 183, ""); /* on its way still */
@@ -500,6 +502,27 @@ static void cancel_before_any_answer(void **state)
     ua_expect_nothing(&w->k, &w->b); /* RFC 3261 §9.1: not before a provisional */
     ua_answer(&w->b, &w->b.kept_v, 100, "");
     ua_expect(&w->k, &w->b, "CANCEL");
+    ua_lacks(&w->b, "Reason"); /* the caller gave none */
+    ua_answer(&w->b, &w->b.kept_v, 487, "");
+    ua_expect_code(&w->k, &w->a, 487);
+}
+
+/* What the caller said is kept for the 1xx, as much of it as a small CANCEL carries. */
+static void a_reason_waits_for_a_provisional(void **state)
+{
+    struct world *w = *state;
+    char lines[1024];
+    (void)snprintf(lines, sizeof lines,
+                   "Reason: Q.850;cause=17\r\nReason: X;text=\"%0500d\"\r\nReason: SIP;cause=486\r\n", 0);
+    invite(w);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "i1", .lines = lines});
+    ua_expect_code(&w->k, &w->a, 200);
+    cancel(w); /* again, and it says nothing now */
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    ua_expect(&w->k, &w->b, "CANCEL");
+    ua_has(&w->b, "\r\nReason: Q.850;cause=17\r\nReason: SIP;cause=486\r\nMax-Forwards: 70\r\n");
     ua_answer(&w->b, &w->b.kept_v, 487, "");
     ua_expect_code(&w->k, &w->a, 487);
 }
@@ -566,6 +589,7 @@ int main(void)
         WITH_WORLD(a_408_to_no_invite),
         WITH_WORLD(cancel_while_ringing),
         WITH_WORLD(cancel_before_any_answer),
+        WITH_WORLD(a_reason_waits_for_a_provisional),
         WITH_WORLD(cancel_and_answer_cross),
         WITH_WORLD(no_failover_after_cancel),
     };

@@ -31,10 +31,11 @@ static void both_ring(struct world *w, const char *lines)
     ua_expect_code(&w->k, &w->a, 180);
 }
 
-/* It gets its CANCEL and gives up. */
-static void stops_ringing(struct world *w, struct ua *u)
+/* It gets its CANCEL, which says why (RFC 3326), and gives up. */
+static void stops_ringing(struct world *w, struct ua *u, const char *why)
 {
     ua_expect(&w->k, u, "CANCEL");
+    ua_has(u, why);
     assert_true(slice_eq(u->v.via.branch, u->kept_v.via.branch));
     ua_reply(u, 200, "");
     ua_answer(u, &u->kept_v, 487, "");
@@ -71,7 +72,7 @@ static void the_first_answer_wins(void **state)
     both_ring(w, NULL);
     ua_answer(&w->c, &w->c.kept_v, 200, contact_line(&w->c));
     ua_expect_code(&w->k, &w->a, 200);
-    stops_ringing(w, &w->b);
+    stops_ringing(w, &w->b, "\r\nReason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n");
     ua_expect_nothing(&w->k, &w->a); /* no 487 of the other one */
     assert_int_equal(kit_count(&w->n, "edge", "calls_answered"), 1);
 }
@@ -215,6 +216,25 @@ static void a_6xx_and_silence(void **state)
     assert_true(slice_is(w->c.v.method_text, "CANCEL"));
 }
 
+/* No answer of its own yet: it learns with its first 1xx that another has the call, although the caller said something
+ * else to its CANCEL, which came too late. */
+static void the_first_answer_wins_over_silence(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    invite(w, NULL);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_keep(&w->b);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 200, contact_line(&w->c));
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = "CANCEL", .branch = "i1", .lines = "Reason: SIP;cause=487\r\n"});
+    ua_expect_code(&w->k, &w->a, 200);
+    ua_answer(&w->b, &w->b.kept_v, 180, "");
+    stops_ringing(w, &w->b, "\r\nReason: SIP;cause=200;");
+}
+
 static void one_is_busy_the_other_goes_on(void **state)
 {
     struct world *w = *state;
@@ -291,19 +311,21 @@ static void a_6xx_ends_all(void **state)
     both_ring(w, NULL);
     ua_answer(&w->b, &w->b.kept_v, 603, "");
     ua_expect(&w->k, &w->b, "ACK");
-    stops_ringing(w, &w->c);
+    stops_ringing(w, &w->c, "\r\nReason: SIP;cause=603;text=\"Decline\"\r\n");
     ua_expect_code(&w->k, &w->a, 603);
 }
+
+#define REASONS "Reason: Q.850;cause=16;text=\"Normal call clearing\"\r\nreason : SIP;cause=487,\r\n Q.850;cause=31\r\n"
 
 static void the_caller_hangs_up(void **state)
 {
     struct world *w = *state;
     both_ring(w, NULL);
-    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "i1"});
+    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "i1", .lines = REASONS});
     ua_expect_code(&w->k, &w->a, 200);
-    stops_ringing(w, &w->b);
+    stops_ringing(w, &w->b, "\r\n" REASONS);
     ua_expect_nothing(&w->k, &w->a); /* not before both have ended */
-    stops_ringing(w, &w->c);
+    stops_ringing(w, &w->c, "\r\n" REASONS);
     ua_expect_code(&w->k, &w->a, 487);
 }
 
@@ -431,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_WORLD(branches_tell_nothing_of_the_next),
         WITH_WORLD(the_first_answer_wins),
+        WITH_WORLD(the_first_answer_wins_over_silence),
         WITH_WORLD(both_answer),
         WITH_WORLD(an_answer_behind_its_bye),
         WITH_WORLD(forked_before_us),

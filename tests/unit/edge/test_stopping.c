@@ -26,6 +26,7 @@ static void stopping(void **state)
     ua_expect_code(&w->k, &w->a, 180);
     kit_close(&w->k, &w->n, 1);
     ua_expect(&w->k, &w->b, "CANCEL");
+    ua_has(&w->b, "\r\nReason: SIP;cause=503;text=\"Service Unavailable\"\r\n");
     ua_expect_code(&w->k, &w->a, 503);
     ua_has(&w->a, "Retry-After: ");
     assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
