@@ -112,7 +112,9 @@ int plan_check_run(struct cli *c, const struct tree_match *m)
 {
     struct plan_run p;
     bool done = c->socket != NULL;
-    int status = plan_run_open(&p, c);
+    int status = plan_run_check_allow(c, m);
+    if (status != CLI_DONE) return status;
+    status = plan_run_open(&p, c);
     if (status == CLI_DONE && done) status = check_over(&p, m, tree_arg(m, 0));
     if (status == CLI_DONE && !done) status = check_large(&p, m, &done);
     if (status == CLI_DONE && !done) status = plan_file_read(c, tree_arg(m, 0), &p.file);

@@ -154,19 +154,58 @@ int plan_run_close(struct plan_run *p, int status)
 
 /* ---- findings ---- */
 
+/* The next name of --allow, which may be given several times with several names; false: there is none. */
+struct allow {
+    const struct tree_match *m;
+    size_t k;
+    struct slice rest;
+};
+static bool next_allowed(struct allow *a, struct slice *item)
+{
+    while (a->rest.n == 0) {
+        a->rest = slice_of(tree_value_at(a->m, "allow", a->k++));
+        if (a->rest.p == NULL) return false;
+    }
+    a->rest = slice_cut(a->rest, ',', item);
+    *item = slice_trim(*item);
+    return true;
+}
+
 /* Whether --allow names a warning. */
 static bool allowed(const struct tree_match *m, struct slice id)
 {
-    for (size_t k = 0;; k++) {
-        struct slice list = slice_of(tree_value_at(m, "allow", k));
-        if (list.p == NULL) return false;
-        while (list.n > 0) {
-            struct slice item;
-            list = slice_cut(list, ',', &item);
-            item = slice_trim(item);
-            if (slice_eq(item, id) || slice_is(item, "all")) return true;
-        }
+    struct slice item;
+    for (struct allow a = {.m = m}; next_allowed(&a, &item);) {
+        if (slice_eq(item, id) || slice_is(item, "all")) return true;
     }
+    return false;
+}
+
+/* "did you mean 'no-trust'? " and all names that there are. */
+static int no_warning(struct cli *c, struct slice item)
+{
+    char word[64];
+    char near_text[96] = "";
+    struct buf names = {0};
+    size_t count = 0;
+    for (; plan_lint_warnings[count] != NULL; count++)
+        buf_printf(&names, "%s%s", count > 0 ? ", " : "", plan_lint_warnings[count]);
+    (void)snprintf(word, sizeof word, "%.*s", SLICE_ARG(item));
+    const char *near = text_nearest(word, plan_lint_warnings, count);
+    if (near != NULL) (void)snprintf(near_text, sizeof near_text, "did you mean '%s'? ", near);
+    int status = cli_fail(c, CLI_USAGE, "--allow %s: there is no such warning; %sthere are %.*s, and all", word,
+                          near_text, SLICE_ARG(buf_view(&names)));
+    buf_fini(&names);
+    return status;
+}
+
+int plan_run_check_allow(struct cli *c, const struct tree_match *m)
+{
+    struct slice item;
+    for (struct allow a = {.m = m}; next_allowed(&a, &item);) {
+        if (item.n > 0 && !slice_is(item, "all") && !plan_lint_is_warning(item)) return no_warning(c, item);
+    }
+    return CLI_DONE;
 }
 
 enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const struct lint_finding *f)

@@ -36,6 +36,8 @@ int plan_run_open(struct plan_run *p, struct cli *c);
 /* Ends the output, since its views end with the run, and frees. Returns status, or another one. */
 int plan_run_close(struct plan_run *p, int status);
 
+/* Whether what --allow names are warnings; a usage error is said. */
+int plan_run_check_allow(struct cli *c, const struct tree_match *m);
 /* Shows a finding; one that --allow does not name counts as blocking. ERR_NOMEM. */
 MUST_CHECK enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const struct lint_finding *f);
 /* Says how many findings stand in the way, if any: CLI_FINDINGS or CLI_DONE. */
@@ -44,8 +46,8 @@ int plan_run_verdict(struct plan_run *p, bool truncated);
 void plan_run_reply(void *ctx, const struct control_record *r);
 
 /* plan_send.c */
-/* Reads --message, --dry-run, --wait, --timeout, --confirm-within and --base into o; what is set there already holds. A
- * usage error is said. */
+/* Reads --message, --dry-run, --wait, --timeout, --confirm-within and --base into o, and looks at --allow; what is set
+ * there already holds. A usage error is said. */
 int plan_send_options_read(struct cli *c, const struct tree_match *m, struct plan_send_options *o);
 /* The words of a node in answer to a request that is made elsewhere, as plan_send would show them. */
 int plan_send_args(struct plan_run *p, const struct plan_send_options *o, const struct control_record *args);

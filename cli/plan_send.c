@@ -44,7 +44,7 @@ int plan_send_options_read(struct cli *c, const struct tree_match *m, struct pla
                         "--base %s: a digest has %d hexadecimal digits, as in the first line of 'plan show'", base,
                         PLAN_DIGEST_TEXT - 1);
     }
-    return CLI_DONE;
+    return plan_run_check_allow(c, m);
 }
 
 static enum err build_args(struct plan_run *p, const struct tree_match *m, const struct plan_send_options *o,

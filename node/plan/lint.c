@@ -5,6 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const char *const plan_lint_warnings[] = {
+    "block-full", "impossible-length",  "lost-characters", "new-domain",        "no-password",
+    "no-trust",   "overlapping-blocks", "same-priority",   "same-registration", "same-trust",
+    "shadowed",   "shadowed-rule",      "unused-account",  "unused-trunk",      NULL};
+
+bool plan_lint_is_warning(struct slice id)
+{
+    for (size_t i = 0; plan_lint_warnings[i] != NULL; i++) {
+        if (slice_is(id, plan_lint_warnings[i])) return true;
+    }
+    return false;
+}
+
 void lint_add(struct lint *l, enum lint_severity severity, const char *id, const struct plan_object *o, const char *fmt,
               ...)
 {
@@ -12,6 +25,7 @@ void lint_add(struct lint *l, enum lint_severity severity, const char *id, const
     char key[PLAN_KEY_MAX];
     struct lint_findings *f = l->findings[severity];
     va_list ap;
+    ASSERT(severity == LINT_ERROR || plan_lint_is_warning(slice_of(id)));
     if (l->failed) return;
     if (f->count == LINT_FINDING_MAX) {
         f->truncated = true;

@@ -1,5 +1,5 @@
 /* lint: what is wrong with a plan as a whole, found before anything is touched. Runs in clusterctl without a node, and
- * in the node on every change. Errors refuse a change; warnings need --allow NAME.
+ * in the node on every change. Errors refuse a change; warnings need --allow NAME (plan_lint_warnings has the names).
  *
  * Errors: unknown-target, duplicate, foreign-block (a first-choice route inside another site's block),
  * translation-loop. Warnings: same-priority (same match and priority from two sites), shadowed, shadowed-rule,
@@ -13,6 +13,11 @@
 #include "node/plan/view.h"
 
 enum lint_severity { LINT_ERROR, LINT_WARNING };
+
+/* The names of all warnings, in alphabetical order; NULL ends them. Among them are those of a change (new-domain) and
+ * of a table of it (lost-characters). */
+extern const char *const plan_lint_warnings[];
+bool plan_lint_is_warning(struct slice id);
 
 struct lint_finding {
     enum lint_severity severity;

@@ -137,7 +137,7 @@ static void test_passwords(void **state)
     struct control_record args = plan_node_heard(&p, &arena);
     assert_true(slice_is(control_get_text(&args, "allow"), "unused-account"));
     assert_true(slice_is(control_get_text(&args, "message"), "account add soft --password-file ..."));
-    plan_node_run(&p, "account passwd 6001 --password-file % --allow x", 0, "", "");
+    plan_node_run(&p, "account passwd 6001 --password-file % --allow no-trust", 0, "", "");
     assert_false(plan_node_mentions(&p, "topsecret"));
     plan_node_change(&p, &got);
     assert_string_equal(got.p, "plan: 1\naccounts:\n  \"6001\":\n    password: (set)\n    calls: 2\n");

@@ -195,7 +195,12 @@ static void test_check(void **state)
          "plan check %", 3, "p.yaml:3:11: warning: trunk/x: ", "1 finding stands"},
         {"plan: 1\nsites: { hq: {} }\ntrunks: { x: { site: hq, address: [\"10.0.0.1\"] } }\nroutes: [ {match: \"6\", "
          "to: trunk/x} ]\n",
-         "plan check % --allow x,no-trust", 0, "[no-trust]\n", ""},
+         "plan check % --allow shadowed,no-trust", 0, "[no-trust]\n", ""},
+        {"plan: 1\n", "plan check % --allow no-trust,no-turst", 2, "",
+         "--allow no-turst: there is no such warning; did you mean 'no-trust'? there are block-full, "
+         "impossible-length, "},
+        {"plan: 1\n", "plan diff % --allow unknown-target", 2, "", "there is no such warning; there are block-full, "},
+        {"plan: 1\n", "plan apply % -m x --allow zebra", 2, "", "unused-trunk, and all"},
         {"plan: 1\nroutes:\n  - { match: \"6\", zebra: 1 }\n", "plan check %", 3, "", "p.yaml:3:"},
         {"", "plan check %", 3, "", "p.yaml"},
         {"plan: 1\nsites: { hq: {} }\n", "plan check % -o json", 0, "\"kind\":\"checked\"", ""},
@@ -229,16 +234,17 @@ static void test_apply(void **state)
                    "here   yes            4  this node\n"
                    "there  no             -  unreachable, will catch up\n",
                    b.file);
-    expect_run(
-        b.node.path,
-        with_file(&b, "plan apply % -m new_pbx --allow no-trust --allow=x --wait all --timeout 2s --force", line), 4,
-        want, "clusterctl: not all of them have it\n");
+    expect_run(b.node.path,
+               with_file(&b,
+                         "plan apply % -m new_pbx --allow no-trust --allow=shadowed --wait all --timeout 2s --force",
+                         line),
+               4, want, "clusterctl: not all of them have it\n");
 
     /* what the node heard */
     assert_int_equal(control_frame_unpack(&arena, buf_view(&b.heard.request), &f, &used), ERR_OK);
     const struct control_record *args = &f.request.args;
     assert_true(slice_is(control_get_text(args, "message"), "new pbx"));
-    assert_true(slice_is(control_get_text(args, "allow"), "no-trust,x"));
+    assert_true(slice_is(control_get_text(args, "allow"), "no-trust,shadowed"));
     assert_true(slice_is(control_get_text(args, "wait"), "all"));
     assert_true(slice_is(control_get_text(args, "document"), b.file));
     assert_int_equal(control_get_int(args, "timeout_ms", 0), 2000);
