@@ -13,8 +13,9 @@ static const struct output_column ban_columns[] = {
     {"reason", "REASON", FORM_PLAIN, COLUMN_CUT},
     {0},
 };
-static const struct output_view ban_views[] = {{.kind = "ban", .columns = ban_columns, .none = "Nobody is banned."},
-                                               {0}};
+static const struct output_view ban_views[] = {
+    {.kind = "ban", .columns = ban_columns, .none = "Nobody is banned.", .fields = "source,node,since,left_s,reason"},
+    {0}};
 
 static void each(void *ctx, const struct control_record *r)
 {

@@ -19,7 +19,13 @@ static const struct output_column call_columns[] = {
     {"call_id", "CALL-ID", FORM_PLAIN, COLUMN_CUT},
     {0},
 };
-static const struct output_view call_views[] = {{.kind = "call", .columns = call_columns, .none = "No calls."}, {0}};
+static const struct output_view call_views[] = {
+    {.kind = "call",
+     .columns = call_columns,
+     .none = "No calls.",
+     .fields = "call_id,session_id,from,to,source,from_address,target,node,to_address,state,started,answered,ended,"
+               "talked_s,code,rule,reason,kept_at"},
+    {0}};
 
 static const struct output_column one_call_columns[] = {
     {"call_id", "call", FORM_PLAIN, 0},

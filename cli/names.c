@@ -13,7 +13,7 @@ static void name_line(void *ctx, const struct control_record *r, struct buf *out
     buf_text(out, "\n");
 }
 
-static const struct output_view name_views[] = {{.kind = "name", .line = name_line}, {0}};
+static const struct output_view name_views[] = {{.kind = "name", .line = name_line, .fields = "name"}, {0}};
 
 static void each(void *ctx, const struct control_record *r)
 {

@@ -45,6 +45,9 @@ struct output_view {
     const struct output_column *columns;
     bool upright;     /* one line for each field: for a single record with many */
     const char *none; /* a sentence in place of an empty table; NULL: nothing */
+    /* Of a list that may be empty: the names of its fields as they come, "id,time": the header row that CSV has then
+     * all the same. */
+    const char *fields;
     /* Instead of a table: a line of its own for each record, written at once. NULL: a table. */
     void (*line)(void *ctx, const struct control_record *r, struct buf *out);
     void *ctx;

@@ -1,6 +1,7 @@
 /* output_csv: RFC 4180 with a header row. Columns are all fields of all records in the order of their first appearance;
- * "kind" comes first when there are several. Values stay as they are, a leading + included: it belongs to the number;
- * only what a spreadsheet would run gets an apostrophe in front, as in a table of the plan. */
+ * "kind" comes first when there are several; an empty list has the columns that its view names, so that who reads it
+ * need not know an empty file from a broken one. Values stay as they are, a leading + included: it belongs to the
+ * number; only what a spreadsheet would run gets an apostrophe in front, as in a table of the plan. */
 #include <stdlib.h>
 
 #include "cli/output_formats.h"
@@ -94,9 +95,14 @@ static const struct control_field *field_of(const struct control_record *r, stru
 static void write_all(struct output *o, int status, struct slice error)
 {
     struct columns c = {0};
-    (void)status; /* errors go to stderr alone: a row of another shape would be taken for data */
+    const struct output_view *list = o->options.views;
+    /* errors go to stderr alone: a row of another shape would be taken for data */
     (void)error;
     if (o->kept_count > 0) find_columns(o, &c);
+    if (o->kept_count == 0 && status == 0 && list != NULL && list->fields != NULL) {
+        output_write(o, slice_of(list->fields));
+        output_write(o, SLICE("\r\n"));
+    }
     if (c.count > 0) {
         if (c.kinds) output_write(o, SLICE("kind,"));
         for (size_t i = 0; i < c.count; i++) {

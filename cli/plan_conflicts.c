@@ -91,7 +91,13 @@ static int list(struct cli *c, const char *object)
     struct control_builder b;
     struct control_record args;
     struct conflicts s = {.c = c};
-    const struct output_view views[] = {{.kind = "conflict", .line = conflict_line, .ctx = c}, {0}};
+    const struct output_view views[] = {
+        {.kind = "conflict",
+         .line = conflict_line,
+         .ctx = c,
+         .fields = "object,winner,winner_time,winner_author,winner_message,loser,loser_time,loser_author,"
+                   "loser_message,removed,value"},
+        {0}};
     if (!cli_output(c, views)) return CLI_REFUSED;
     control_record_start(&b, &arena, "");
     if (object != NULL) control_text(&b, "object", slice_of(object));

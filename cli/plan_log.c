@@ -30,10 +30,16 @@ static const struct output_column change_columns[] = {
     {"summary", "WHAT", FORM_PLAIN, COLUMN_CUT | COLUMN_WIDE},
     {0},
 };
-static const struct output_view log_views[] = {
-    {.kind = "change", .columns = change_columns, .none = "The plan has never changed."}, {0}};
-static const struct output_view object_log_views[] = {
-    {.kind = "change", .columns = change_columns, .none = "No change here is about such an object."}, {0}};
+#define CHANGE_VIEWS(words)                                                                                            \
+    {                                                                                                                  \
+        {.kind = "change",                                                                                             \
+         .columns = change_columns,                                                                                    \
+         .none = (words),                                                                                              \
+         .fields = "id,time,author,message,ops,summary,state,confirm_by"},                                             \
+            {0},                                                                                                       \
+    }
+static const struct output_view log_views[] = CHANGE_VIEWS("The plan has never changed.");
+static const struct output_view object_log_views[] = CHANGE_VIEWS("No change here is about such an object.");
 
 static void each_change(void *ctx, const struct control_record *r)
 {

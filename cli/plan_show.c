@@ -149,7 +149,7 @@ static enum err write_row(struct show *s, const struct plan_object *o)
 static const struct output_column object_columns[] = {
     {"object", "OBJECT", FORM_PLAIN, 0}, {"summary", "WHAT", FORM_PLAIN, COLUMN_CUT}, {0}};
 static const struct output_view object_views[] = {
-    {.kind = "object", .columns = object_columns, .none = "The plan is empty."}, {0}};
+    {.kind = "object", .columns = object_columns, .none = "The plan is empty.", .fields = "object,summary"}, {0}};
 
 static enum err write_rows(struct show *s)
 {

@@ -84,7 +84,11 @@ static const struct output_column registration_columns[] = {
     {0},
 };
 static const struct output_view registration_views[] = {
-    {.kind = "registration", .columns = registration_columns, .none = "Nobody is registered."}, {0}};
+    {.kind = "registration",
+     .columns = registration_columns,
+     .none = "Nobody is registered.",
+     .fields = "number,account,node,contact,nat,received,since,age_s,expires_s,user_agent,state"},
+    {0}};
 
 static const struct output_column failed_columns[] = {
     {"source", "SOURCE", PLAIN, 0},
@@ -97,8 +101,11 @@ static const struct output_column failed_columns[] = {
     {"last", "LAST", FORM_TIME, 0},
     {0},
 };
-static const struct output_view failed_views[] = {
-    {.kind = "failed", .columns = failed_columns, .none = "Nobody has failed."}, {0}};
+static const struct output_view failed_views[] = {{.kind = "failed",
+                                                   .columns = failed_columns,
+                                                   .none = "Nobody has failed.",
+                                                   .fields = "source,account,reason,count,per_min,first,last,state"},
+                                                  {0}};
 
 static const struct output_column trunk_columns[] = {
     {"trunk", "TRUNK", PLAIN, 0},
@@ -118,7 +125,12 @@ static const struct output_column trunk_columns[] = {
     {0},
 };
 static const struct output_view trunk_views[] = {
-    {.kind = "trunk", .columns = trunk_columns, .none = "The plan has no trunks."}, {0}};
+    {.kind = "trunk",
+     .columns = trunk_columns,
+     .none = "The plan has no trunks.",
+     .fields = "trunk,site,node,address,what,transport,state,since,expires,rtt_us,reason,calls,refused,calls_limit,"
+               "rate_limit"},
+    {0}};
 
 static const struct output_column account_columns[] = {
     {"account", "ACCOUNT", PLAIN, 0},
@@ -133,7 +145,11 @@ static const struct output_column account_columns[] = {
     {0},
 };
 static const struct output_view account_views[] = {
-    {.kind = "account", .columns = account_columns, .none = "The plan has no accounts."}, {0}};
+    {.kind = "account",
+     .columns = account_columns,
+     .none = "The plan has no accounts.",
+     .fields = "account,site,state,contacts,node,numbers,map,calls,calls_limit,refused"},
+    {0}};
 
 static const struct output_column counter_columns[] = {
     {"module", "MODULE", PLAIN, 0},

@@ -25,12 +25,20 @@ accounts:
 """
 
 
+LISTS = ("bans", "registrations --failed")
+
+
+def table(node, words):
+    return node.run("-o", "csv", *words.split()).stdout.splitlines()
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     with Cluster(tmp_path_factory.mktemp("guessing")) as made:
         made.add("here", "here", HERE).apply(PLAN, "test", "--allow", "all")
         made.add("there", "there", THERE, seeds=[f"{HERE}:7400"])
         made.wait_linked()
+        made.empty = {words: table(made.nodes["here"], words) for words in LISTS}
         yield made
 
 
@@ -122,6 +130,7 @@ def test_a_source_is_banned_on_every_node(cluster, here, tmp_path):
         ban = banned(there)["127.0.55.70"]
         assert ban["node"] == "here" and 500 < ban["left_s"] <= 600 and "the last for account 00" in ban["reason"], ban
         assert any(r["state"] == "banned" for r in failed(here, "127.0.55.70").values())
+        assert all(cluster.empty[words] == table(here, words)[:1] for words in LISTS)
         for node in (here, there):
             before = node.counter("guard", "dropped_banned")
             with Client(node.address, "127.0.55.70") as stranger:

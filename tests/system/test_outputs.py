@@ -230,6 +230,14 @@ FITS = (["status"], ["nodes"], ["calls"], ["trunks"], ["accounts"], ["registrati
         ["plan", "diff", "gate.yaml", "--effect"])
 
 
+LISTS = (["calls"], ["registrations"], ["accounts"], ["trunks"], ["plan", "log"], ["plan", "log", "--object", "route/"],
+         ["plan", "conflicts"], ["plan", "show"], ["names", "trunk"])
+
+
+def csv_of_lists(node):
+    return {" ".join(line): node.run("-o", "csv", *line).stdout.splitlines() for line in LISTS}
+
+
 def on_terminal(line, folder, socket, width, height=24):
     """What a terminal of that width is sent."""
     pid, fd = pty.fork()
@@ -260,6 +268,7 @@ def record(folder):
         cluster.wait_linked()
         for command in ("calls", "registrations", "accounts", "trunks", "plan log"):
             r.keep("empty", command.split())
+        r.empty = csv_of_lists(hq)
         hq.apply(PLAN, "the first plan", "--allow", "all")
         cluster.wait_linked()
         registered(hq)
@@ -271,6 +280,7 @@ def record(folder):
             r.wide = {(" ".join(line), width): on_terminal(line, folder, hq.socket, width) for line in FITS for width in (80, 120, 200)}
             conflict(cluster, cuts)
             r.both("plan_conflicts", "plan", "conflicts")
+            r.filled = csv_of_lists(hq)
             r.both("plan_conflicts_accept", "plan", "conflicts", "--accept")
             r.effect = effect(hq)
             change(r, cluster)
@@ -342,6 +352,12 @@ def test_tables_fit_the_terminal(recorded):
         assert text and not long, f"{line} at {width} columns:\n{text}"
     assert len(recorded.wide["status", 80].splitlines()) <= 24
     assert recorded.wide["status", 80].startswith("verdict ")
+
+
+def test_an_empty_list_has_the_columns_of_a_full_one(recorded):
+    for line, rows in recorded.filled.items():
+        assert len(rows) > 1, line
+        assert recorded.empty[line] == rows[:1], line
 
 
 def test_the_effect_is_what_happens(recorded):

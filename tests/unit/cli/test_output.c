@@ -38,7 +38,7 @@ static void write_note(void *ctx, const struct control_record *r, struct buf *ou
 }
 
 static const struct output_view views[] = {
-    {.kind = "node", .columns = node_columns, .none = "No nodes."},
+    {.kind = "node", .columns = node_columns, .none = "No nodes.", .fields = "node,rtt_us,linked"},
     {.kind = "sum", .columns = sum_columns, .upright = true},
     {.kind = "find", .columns = find_columns},
     {.kind = "note", .line = write_note, .ctx = (void *)(uintptr_t)node_columns},
@@ -175,7 +175,9 @@ static void test_csv(void **state)
     add_small(s.o, "note", "text", " two\nlines");
     sheet_expect(&s, 3, "not here", "kind,total,text\r\nsum,+49,\r\nnote,,\" two\nlines\"\r\n");
     sheet_open(&s, OUTPUT_CSV, false, 0);
-    sheet_expect(&s, 0, NULL, "");
+    sheet_expect(&s, 0, NULL, "node,rtt_us,linked\r\n");
+    sheet_open(&s, OUTPUT_CSV, false, 0);
+    sheet_expect(&s, 5, "no answer", ""); /* it is not known to be empty */
 }
 
 /* What a spreadsheet would run does not come to it as it is; a number with its sign does. */

@@ -112,6 +112,7 @@ static void test_tables(void **state)
                    "in this status since        2026-11-22 08:15:30Z\n",
                    "");
     expect_run(n.path, "calls", 0, "No calls.\n", "clusterctl: the list is young\n");
+    expect_run_has(n.path, "calls -o csv", 0, "call_id,session_id,from,to,", "clusterctl: the list is young\n");
     expect_run(n.path, "route explain 06123", 0,
                "number              06123\nfrom                -\nin the plan         +496123\n"
                "as seen from        hq\ndecided at          here\ntargets             1\n"
