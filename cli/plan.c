@@ -47,7 +47,7 @@ static int check_file(struct plan_run *p, const struct tree_match *m)
 static int check_over(struct plan_run *p, const struct tree_match *m, const char *path)
 {
     struct plan_send_options o = {.command = "plan diff", .dry_run = true, .findings_only = true};
-    int status = plan_file_read_passing(p->c, path, &p->file);
+    int status = plan_run_faults(p, m, plan_file_read_passing(p->c, path, &p->file));
     const size_t objects = plan_file_count(&p->file) - p->file.doc.remove_count;
     if (status == CLI_DONE) status = plan_send(p, m, &o);
     if (status != CLI_DONE && (status != CLI_FINDINGS || p->findings + p->domain == 0)) return status;
@@ -117,7 +117,7 @@ int plan_check_run(struct cli *c, const struct tree_match *m)
     status = plan_run_open(&p, c);
     if (status == CLI_DONE && done) status = check_over(&p, m, tree_arg(m, 0));
     if (status == CLI_DONE && !done) status = check_large(&p, m, &done);
-    if (status == CLI_DONE && !done) status = plan_file_read(c, tree_arg(m, 0), &p.file);
+    if (status == CLI_DONE && !done) status = plan_run_faults(&p, m, plan_file_read(c, tree_arg(m, 0), &p.file));
     if (status == CLI_DONE && !done) status = check_file(&p, m);
     return plan_run_close(&p, status);
 }
@@ -130,7 +130,7 @@ static int change_run(struct cli *c, const struct tree_match *m, struct plan_sen
     int status = plan_send_options_read(c, m, &o);
     if (status != CLI_DONE) return status;
     status = plan_run_open(&p, c);
-    if (status == CLI_DONE) status = plan_file_read_passing(c, tree_arg(m, 0), &p.file);
+    if (status == CLI_DONE) status = plan_run_faults(&p, m, plan_file_read_passing(c, tree_arg(m, 0), &p.file));
     if (status == CLI_DONE && plan_file_count(&p.file) == 0) {
         status = cli_fail(c, CLI_REFUSED, "%s: there is nothing in it", p.file.name);
     }

@@ -203,7 +203,6 @@ int plan_file_read_passing(struct cli *c, const char *path, struct plan_file *f)
 
 int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
 {
-    struct err_info info = {0};
     *f = (struct plan_file){.name = path};
     if (is_table(path)) {
         return cli_fail(c, CLI_USAGE, "%s is a table: 'plan import %s' takes it; --dry-run only looks", path, path);
@@ -212,13 +211,13 @@ int plan_file_read(struct cli *c, const char *path, struct plan_file *f)
     if (status != CLI_DONE) return status;
     f->digest = digest_of(f->text);
     f->digest_written = f->digest.n > 0;
-    enum err e = plan_document_parse(&f->arena, f->text, &f->doc, &info);
+    struct plan_faults *faults = arena_alloc(&f->arena, sizeof *faults);
+    enum err e = faults != NULL ? plan_document_check(&f->arena, f->text, &f->doc, faults) : ERR_NOMEM;
     if (e == ERR_OK) e = index_all(f);
     if (e == ERR_OK) return CLI_DONE;
     if (e == ERR_NOMEM) return cli_fail(c, CLI_REFUSED, "%s: no memory", path);
-    if (info.line == 0)
-        return cli_fail(c, CLI_FINDINGS, "%s: %s", path, info.text[0] != '\0' ? info.text : err_name(e));
-    return cli_fail(c, CLI_FINDINGS, "%s:%u:%u: %s", path, info.line, info.column, info.text);
+    f->faults = faults;
+    return CLI_FINDINGS;
 }
 
 static void wipe(struct slice s)

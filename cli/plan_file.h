@@ -19,14 +19,16 @@ struct plan_file {
     struct arena arena;
     struct slice text;
     struct plan_document doc;
-    struct slice digest;   /* the plan that it was made from; empty when it is not known */
-    struct map by_key;     /* objects and removals */
-    bool digest_written;   /* it stands in the document itself */
-    struct plan_bulk bulk; /* the routes of a large document, which are not in doc */
-    bool bulk_whole;       /* and what else is sent with them */
+    struct slice digest;              /* the plan that it was made from; empty when it is not known */
+    struct map by_key;                /* objects and removals */
+    bool digest_written;              /* it stands in the document itself */
+    struct plan_bulk bulk;            /* the routes of a large document, which are not in doc */
+    bool bulk_whole;                  /* and what else is sent with them */
+    const struct plan_faults *faults; /* of a document that could not be read, in arena; NULL: none */
 };
 
-/* Reads and parses; every failure is said, with line and column where there are. CLI_DONE, or the status. */
+/* Reads and parses. CLI_DONE, or the status of a failure that was said; CLI_FINDINGS: f->faults are there, and not said
+ * (plan_run_faults). */
 int plan_file_read(struct cli *c, const char *path, struct plan_file *f);
 /* The same, but the routes of a large document are packed into f->bulk. */
 int plan_file_read_passing(struct cli *c, const char *path, struct plan_file *f);

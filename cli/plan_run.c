@@ -30,7 +30,7 @@ static void finding_line(void *ctx, const struct control_record *r, struct buf *
     paint(p->c, out, slice_is(severity, "error") ? "31" : "33", severity);
     buf_text(out, ": ");
     text_safe(out, control_get_text(r, "object"));
-    buf_text(out, ": ");
+    if (control_get_text(r, "object").n > 0) buf_text(out, ": ");
     text_safe(out, control_get_text(r, "text"));
     buf_text(out, " [");
     text_safe(out, control_get_text(r, "id"));
@@ -226,6 +226,25 @@ enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const 
     arena_fini(&arena);
     p->blocking += f->severity == LINT_ERROR || !allowed(m, slice_of(f->id));
     return e;
+}
+
+int plan_run_faults(struct plan_run *p, const struct tree_match *m, int status)
+{
+    const struct plan_faults *f = p->file.faults;
+    if (f == NULL) return status;
+    for (size_t i = 0; i < f->count; i++) {
+        enum err e = plan_run_finding(p, m,
+                                      &(struct lint_finding){.severity = LINT_ERROR,
+                                                             .id = "form",
+                                                             .line = f->items[i].line,
+                                                             .column = f->items[i].column,
+                                                             .object = SLICE(""),
+                                                             .text = slice_of(f->items[i].text)});
+        if (e != ERR_OK) return cli_fail_err(p->c, e, NULL);
+    }
+    return cli_fail(p->c, status,
+                    "%s%zu fault%s in how the document is written: mend %s, and the plan itself is looked at",
+                    f->more ? "more than " : "", f->count, f->count == 1 ? "" : "s", f->count == 1 ? "it" : "them");
 }
 
 int plan_run_verdict(struct plan_run *p, bool truncated)

@@ -40,6 +40,8 @@ int plan_run_close(struct plan_run *p, int status);
 int plan_run_check_allow(struct cli *c, const struct tree_match *m);
 /* Shows a finding; one that --allow does not name counts as blocking. ERR_NOMEM. */
 MUST_CHECK enum err plan_run_finding(struct plan_run *p, const struct tree_match *m, const struct lint_finding *f);
+/* After p->file was read with that status: shows the faults of its form as findings, if there are any. The status. */
+int plan_run_faults(struct plan_run *p, const struct tree_match *m, int status);
 /* Says how many findings stand in the way, if any: CLI_FINDINGS or CLI_DONE. */
 int plan_run_verdict(struct plan_run *p, bool truncated);
 /* A record of the node's reply: shown, with what this side knows of it. */

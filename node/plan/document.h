@@ -1,6 +1,6 @@
 /* document: the YAML plan document, read and written.
  *
- * Reading is strict: an unknown key, a duplicate, a wrong type or a bad value is one error with line and column, what
+ * Reading is strict: an unknown key, a duplicate, a wrong type or a bad value is an error with line and column, what
  * is wrong and what to write instead. All scalars are strings to us: 010, no and 1e3 keep their text. Anchors, aliases,
  * tags and multiple documents are refused. A document describes all or part of a plan; "remove:" lists object keys to
  * delete. Writing is stable: kinds in the order defaults, sites, trunks, accounts, routes; names and matches sorted;
@@ -27,6 +27,17 @@ struct plan_document {
 /* Objects and texts live in arena. Fills info on error (line and column set). */
 MUST_CHECK enum err plan_document_parse(struct arena *arena, struct slice yaml, struct plan_document *out,
                                         struct err_info *info);
+/* The same for who writes the document: whatever is wrong with it at once, as far as it is YAML. What stands inside
+ * something that is not known, or behind a value of the wrong shape, is not looked at. ERR_SYNTAX when there are
+ * faults, at least one then, in the order in which they were found. */
+#define PLAN_FAULTS_MAX 20
+struct plan_faults {
+    struct err_info items[PLAN_FAULTS_MAX];
+    size_t count;
+    bool more; /* there is at least one more */
+};
+MUST_CHECK enum err plan_document_check(struct arena *arena, struct slice yaml, struct plan_document *out,
+                                        struct plan_faults *faults);
 /* The same of a document that is too large to be held: its text comes piece by piece, and its routes are handed on one
  * by one instead of being kept; that each stands there once is the taker's to see. A route and its texts are valid
  * during the call. Errors are less well told: who wants words parses the whole. ERR_IO: read cannot; else as above, and

@@ -90,13 +90,17 @@ static enum err next_event(struct cursor *c)
 {
     if (c->has_event) yaml_event_delete(&c->event);
     c->has_event = false;
-    if (yaml_parser_parse(&c->parser, &c->event) == 0) return yaml_problem(c);
+    if (yaml_parser_parse(&c->parser, &c->event) == 0) {
+        c->ended = true;
+        return yaml_problem(c);
+    }
     c->has_event = true;
     return ERR_OK;
 }
 
 static enum err refuse(struct cursor *c, enum err e, const char *text)
 {
+    c->ended = true;
     return err_fail_at(c->info, e, (unsigned)c->event.start_mark.line + 1, (unsigned)c->event.start_mark.column + 1,
                        "%s", text);
 }

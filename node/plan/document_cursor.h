@@ -40,6 +40,7 @@ struct cursor {
     cursor_read *read;
     void *read_ctx;
     bool begun; /* something was read */
+    bool ended; /* an error after which nothing can be read any more */
     struct err_info *info;
 };
 

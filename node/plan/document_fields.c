@@ -41,6 +41,37 @@ static enum err wrong_value(struct field_reader *r, const struct field *f, const
                        f->example);
 }
 
+/* ---- behind an error ---- */
+
+static enum err skip_to(struct field_reader *r, unsigned depth)
+{
+    struct yaml_node skipped;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && r->cursor.depth > depth)
+        e = cursor_next(&r->cursor, &skipped);
+    return e;
+}
+
+enum err fields_go_on(struct field_reader *r, enum err e, unsigned depth)
+{
+    struct plan_faults *f = r->faults;
+    if (e == ERR_OK || f == NULL || e == ERR_NOMEM || r->cursor.ended) return e;
+    if (f->count == PLAN_FAULTS_MAX) {
+        f->more = true;
+        return e;
+    }
+    f->items[f->count++] = *r->info;
+    return skip_to(r, depth);
+}
+
+enum err fields_skip_key(struct field_reader *r, enum err e, unsigned depth)
+{
+    struct yaml_node value;
+    e = fields_go_on(r, e, depth);
+    if (e == ERR_OK) e = cursor_next(&r->cursor, &value);
+    return e == ERR_OK ? skip_to(r, depth) : e;
+}
+
 enum err fields_copy(struct field_reader *r, const struct yaml_node *v, struct slice *out)
 {
     *out = arena_copy(r->arena, v->text);
@@ -241,7 +272,7 @@ static enum err same_before(struct field_reader *r, const struct field *f, const
 
 static enum err keep_list(struct field_reader *r, const struct field *f, char *base, size_t count)
 {
-    if (count == 0) return ERR_OK;
+    if (count == 0 && !r->items.failed) return ERR_OK;
     void *list = r->items.failed ? NULL : arena_alloc(r->arena, r->items.n);
     if (list == NULL) return out_of_memory(r);
     memcpy(list, r->items.p, r->items.n);
@@ -266,6 +297,7 @@ static enum err add_item(struct field_reader *r, const struct field *f, size_t c
 static enum err read_list(struct field_reader *r, const struct field *f, char *base, const struct yaml_node *v)
 {
     size_t count = 0;
+    const unsigned depth = r->cursor.depth;
     if (v->kind != NODE_LIST)
         return fields_fail(r, v, ERR_SYNTAX, "a list is wanted here; write %s: %s", f->name, f->example);
     buf_reset(&r->items);
@@ -275,10 +307,11 @@ static enum err read_list(struct field_reader *r, const struct field *f, char *b
         if (e != ERR_OK) return e;
         if (at.kind == NODE_END) break;
         e = add_item(r, f, count, &at);
+        if (e != ERR_LIMIT) e = fields_go_on(r, e, depth); /* not once for each that is one too many */
         if (e != ERR_OK) return e;
     }
     if (count == 0 && f->required) return fields_fail(r, v, ERR_SYNTAX, "is empty; write %s: %s", f->name, f->example);
-    return keep_list(r, f, base, count);
+    return keep_list(r, f, base, r->items.n / item_size(f));
 }
 
 enum err fields_read_items(struct field_reader *r, const struct field *f, void *base, struct slice text,
@@ -371,7 +404,9 @@ static enum err all_required(struct field_reader *r, const struct schema *s, uin
 enum err fields_read(struct field_reader *r, const struct schema *s, void *base, const struct yaml_node *at)
 {
     uint32_t seen = 0;
+    bool unknown = false; /* a key: it may be the one that is missing */
     const char *outer = r->field;
+    const unsigned depth = r->cursor.depth;
     struct yaml_node begin = *at;
     schema_defaults(s, base);
     while (begin.kind == NODE_MAP) {
@@ -381,15 +416,25 @@ enum err fields_read(struct field_reader *r, const struct schema *s, void *base,
         if (e != ERR_OK) return e;
         if (key.kind == NODE_END) break;
         const struct field *f = find_field(s, &key);
-        if (f == NULL) return fields_unknown_key(r, &key, &s->fields[0].name, sizeof s->fields[0], s->count);
-        uint32_t bit = 1u << (f - s->fields);
-        if ((seen & bit) != 0) return fields_fail(r, &key, ERR_SYNTAX, "\"%s\" stands there twice", f->name);
+        uint32_t bit = f != NULL ? 1u << (f - s->fields) : 0;
+        unknown = unknown || f == NULL;
+        if (f == NULL) {
+            e = fields_unknown_key(r, &key, &s->fields[0].name, sizeof s->fields[0], s->count);
+        } else if ((seen & bit) != 0) {
+            e = fields_fail(r, &key, ERR_SYNTAX, "\"%s\" stands there twice", f->name);
+        }
+        if (e != ERR_OK) {
+            e = fields_skip_key(r, e, depth);
+            if (e != ERR_OK) return e;
+            continue;
+        }
         seen |= bit;
         r->field = f->name;
         e = cursor_next(&r->cursor, &value);
         if (e == ERR_OK) e = readers[f->type](r, f, base, &value);
+        e = fields_go_on(r, e, depth);
         if (e != ERR_OK) return e;
         r->field = outer;
     }
-    return all_required(r, s, seen, &begin);
+    return unknown ? ERR_OK : all_required(r, s, seen, &begin);
 }

@@ -5,6 +5,7 @@
 #ifndef TANDEM_PLAN_DOCUMENT_FIELDS_H
 #define TANDEM_PLAN_DOCUMENT_FIELDS_H
 
+#include "node/plan/document.h"
 #include "node/plan/document_cursor.h"
 #include "node/plan/schema.h"
 
@@ -12,9 +13,10 @@ struct field_reader {
     struct cursor cursor;
     struct arena *arena; /* where texts and lists live in the end */
     struct err_info *info;
-    struct buf items;  /* the list being read */
-    char what[96];     /* the object being read, for errors: "trunk/hq-pbx" */
-    const char *field; /* the key being read, NULL: none */
+    struct plan_faults *faults; /* that are gone past (info is there then); NULL: the first one is the end */
+    struct buf items;           /* the list being read */
+    char what[96];              /* the object being read, for errors: "trunk/hq-pbx" */
+    const char *field;          /* the key being read, NULL: none */
 };
 
 /* Reads the rest of a mapping whose start was just taken from the cursor, or nothing when at is an empty scalar
@@ -36,6 +38,15 @@ enum err fields_fail(struct field_reader *r, const struct yaml_node *at, enum er
  */
 enum err fields_unknown_key(struct field_reader *r, const struct yaml_node *key, const void *names, size_t stride,
                             size_t count);
+/* After an error in a node that was begun at that depth of the cursor: notes it and skips the rest of the node. The
+ * error itself where it ends the reading: none are collected, or nothing can be read behind it. ERR_OK stays. */
+MUST_CHECK enum err fields_go_on(struct field_reader *r, enum err e, unsigned depth);
+/* The same after an error in a key: its value is skipped too. */
+MUST_CHECK enum err fields_skip_key(struct field_reader *r, enum err e, unsigned depth);
+static inline size_t fields_fault_count(const struct field_reader *r)
+{
+    return r->faults != NULL ? r->faults->count : 0;
+}
 /* Copies a scalar into the arena. */
 MUST_CHECK enum err fields_copy(struct field_reader *r, const struct yaml_node *v, struct slice *out);
 /* "name:" with nothing behind it. */

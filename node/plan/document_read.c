@@ -103,22 +103,24 @@ static enum err enter_key(struct reader *r, struct entry *e)
 static enum err count_entry(struct reader *r, size_t *counter, const struct yaml_node *at)
 {
     if (r->object_count + r->remove_count == LIMIT_CHANGE_OPS) {
+        r->fields.cursor.ended = true;
         return fields_fail(&r->fields, at, ERR_LIMIT, "a document has at most %d objects; split it", LIMIT_CHANGE_OPS);
     }
     ++*counter;
     return ERR_OK;
 }
 
-/* Reads the mapping of an object whose kind and name are set, and takes it in. */
+/* Reads the mapping of an object whose kind and name are set, and takes it in, unless faults were found in it. */
 static enum err read_object(struct reader *r, struct entry *e, const struct yaml_node *at)
 {
     struct err_info detail = {.text = ""};
+    const size_t faults = fields_fault_count(&r->fields);
     r->fields.field = NULL;
     if (at->kind != NODE_MAP && !node_is_empty(at)) {
         return fields_fail(&r->fields, at, ERR_SYNTAX, "a mapping of settings is wanted here, like { key: value }");
     }
     enum err err = fields_read(&r->fields, schema_of(e->object.kind), schema_base(&e->object), at);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK || fields_fault_count(&r->fields) > faults) return err;
     err = plan_object_validate(&e->object, &detail);
     if (err != ERR_OK) return err_fail_at(r->fields.info, err, e->object.line, r->begin.column, "%s", detail.text);
     if (e == &r->route) return r->stream->take(r->stream->ctx, &e->object);
@@ -143,6 +145,7 @@ static enum err read_version(struct reader *r, const struct section *s, const st
     if (at->kind == NODE_SCALAR && slice_is(at->text, "1")) return ERR_OK;
     if (at->kind != NODE_SCALAR)
         return fields_fail(&r->fields, at, ERR_SYNTAX, "the format's version is wanted here; write plan: 1");
+    r->fields.cursor.ended = true; /* the rest would be judged by another format */
     return fields_fail(&r->fields, at, ERR_VERSION, "format %s is not known; this version reads plan: 1",
                        text_shown(at->text, shown));
 }
@@ -162,6 +165,7 @@ static enum err read_named(struct reader *r, const struct section *s, const stru
     struct yaml_node key;
     struct yaml_node value;
     struct entry *e = NULL;
+    const unsigned depth = r->fields.cursor.depth;
     if (node_is_empty(at)) return ERR_OK;
     if (at->kind != NODE_MAP) {
         return fields_fail(&r->fields, at, ERR_SYNTAX, "names with their settings are wanted here, like NAME: { ... }");
@@ -171,15 +175,19 @@ static enum err read_named(struct reader *r, const struct section *s, const stru
         enum err err = cursor_next(&r->fields.cursor, &key);
         if (err != ERR_OK || key.kind == NODE_END) return err;
         if (key.kind != NODE_SCALAR || !plan_name_valid(key.text)) {
-            return fields_fail(&r->fields, &key, ERR_SYNTAX,
-                               "%s is no name; use 1 to %d letters, digits, '.', '_' and '-'",
-                               key.kind == NODE_SCALAR ? text_shown(key.text, shown) : "this", LIMIT_NAME);
+            err = fields_fail(&r->fields, &key, ERR_SYNTAX,
+                              "%s is no name; use 1 to %d letters, digits, '.', '_' and '-'",
+                              key.kind == NODE_SCALAR ? text_shown(key.text, shown) : "this", LIMIT_NAME);
+            err = fields_skip_key(&r->fields, err, depth);
+            if (err != ERR_OK) return err;
+            continue;
         }
         (void)snprintf(r->fields.what, sizeof r->fields.what, "%s/%.*s", plan_kind_name(s->kind), SLICE_ARG(key.text));
         err = begin_object(r, s->kind, &key, &e);
         if (err == ERR_OK) err = fields_copy(&r->fields, &key, schema_base(&e->object));
         if (err == ERR_OK) err = cursor_next(&r->fields.cursor, &value);
         if (err == ERR_OK) err = read_object(r, e, &value);
+        err = fields_go_on(&r->fields, err, depth);
         if (err != ERR_OK) return err;
         r->fields.field = NULL;
     }
@@ -189,6 +197,7 @@ static enum err read_routes(struct reader *r, const struct section *s, const str
 {
     struct yaml_node item;
     struct entry *e = NULL;
+    const unsigned depth = r->fields.cursor.depth;
     if (node_is_empty(at)) return ERR_OK;
     if (at->kind != NODE_LIST) {
         return fields_fail(&r->fields, at, ERR_SYNTAX,
@@ -202,6 +211,7 @@ static enum err read_routes(struct reader *r, const struct section *s, const str
         bool ended = err == ERR_OK && item.kind == NODE_END;
         if (err == ERR_OK && !ended) err = begin_object(r, s->kind, &item, &e);
         if (err == ERR_OK && !ended) err = read_object(r, e, &item);
+        err = fields_go_on(&r->fields, err, depth);
         if (r->stream != NULL) arena_reset(&r->passing);
         if (err == ERR_OK && !ended) continue;
         r->fields.arena = kept;
@@ -226,6 +236,7 @@ static enum err read_removal(struct reader *r, const struct yaml_node *item)
 static enum err read_remove(struct reader *r, const struct section *s, const struct yaml_node *at)
 {
     (void)s;
+    const unsigned depth = r->fields.cursor.depth;
     if (node_is_empty(at)) return ERR_OK;
     if (at->kind != NODE_LIST)
         return fields_fail(&r->fields, at, ERR_SYNTAX, "a list of keys is wanted here, like [trunk/NAME]");
@@ -233,7 +244,7 @@ static enum err read_remove(struct reader *r, const struct section *s, const str
         struct yaml_node item;
         enum err err = cursor_next(&r->fields.cursor, &item);
         if (err != ERR_OK || item.kind == NODE_END) return err;
-        err = read_removal(r, &item);
+        err = fields_go_on(&r->fields, read_removal(r, &item), depth);
         if (err != ERR_OK) return err;
     }
 }
@@ -254,20 +265,25 @@ static const struct section *find_section(const struct yaml_node *key)
     return NULL;
 }
 
-static enum err read_section(struct reader *r, const struct yaml_node *key, unsigned *seen)
+static enum err read_section(struct reader *r, const struct yaml_node *key, unsigned depth, unsigned *seen)
 {
     struct yaml_node value;
+    enum err e = ERR_OK;
     const struct section *s = find_section(key);
     r->fields.what[0] = '\0';
     r->fields.field = NULL;
-    if (s == NULL) return fields_unknown_key(&r->fields, key, &sections[0].name, sizeof sections[0], SECTION_COUNT);
-    unsigned bit = 1u << (s - sections);
-    if ((*seen & bit) != 0)
-        return fields_fail(&r->fields, key, ERR_SYNTAX, "\"%s\" stands there twice; join the two", s->name);
+    unsigned bit = s != NULL ? 1u << (s - sections) : 0;
+    if (s == NULL) {
+        e = fields_unknown_key(&r->fields, key, &sections[0].name, sizeof sections[0], SECTION_COUNT);
+    } else if ((*seen & bit) != 0) {
+        e = fields_fail(&r->fields, key, ERR_SYNTAX, "\"%s\" stands there twice; join the two", s->name);
+    }
+    if (e != ERR_OK) return fields_skip_key(&r->fields, e, depth);
     *seen |= bit;
     (void)snprintf(r->fields.what, sizeof r->fields.what, "%s", s->name);
-    enum err e = cursor_next(&r->fields.cursor, &value);
-    return e == ERR_OK ? s->read(r, s, &value) : e;
+    e = cursor_next(&r->fields.cursor, &value);
+    if (e == ERR_OK) e = s->read(r, s, &value);
+    return fields_go_on(&r->fields, e, depth);
 }
 
 static enum err read_root(struct reader *r)
@@ -279,15 +295,16 @@ static enum err read_root(struct reader *r)
     struct yaml_node begin = node;
     if (node.kind != NODE_MAP)
         return fields_fail(&r->fields, &node, ERR_SYNTAX, "this is no plan; begin with \"plan: 1\"");
+    const unsigned depth = r->fields.cursor.depth;
     for (;;) {
         e = cursor_next(&r->fields.cursor, &node);
         if (e != ERR_OK) return e;
         if (node.kind == NODE_END) break;
-        e = read_section(r, &node, &seen);
+        e = read_section(r, &node, depth, &seen);
         if (e != ERR_OK) return e;
     }
     r->fields.what[0] = '\0';
-    if ((seen & 1u) == 0)
+    if ((seen & 1u) == 0 && fields_fault_count(&r->fields) == 0) /* an unknown key may be meant for it */
         return fields_fail(&r->fields, &begin, ERR_SYNTAX, "\"plan\" is missing; begin with \"plan: 1\"");
     return cursor_next(&r->fields.cursor, &node);
 }
@@ -319,7 +336,7 @@ static enum err publish(struct reader *r, struct arena *arena, struct plan_docum
 static enum err read_all(struct reader *r, struct plan_document *out)
 {
     enum err e = read_root(r);
-    return e == ERR_OK ? publish(r, r->fields.arena, out) : e;
+    return e == ERR_OK && fields_fault_count(&r->fields) == 0 ? publish(r, r->fields.arena, out) : e;
 }
 
 static void reader_fini(struct reader *r)
@@ -331,16 +348,40 @@ static void reader_fini(struct reader *r)
     arena_fini(&r->passing);
 }
 
+/* With faults that were gone past, ERR_OK has filled nothing. */
+static enum err parse(struct reader *r, struct slice yaml, struct plan_document *out)
+{
+    struct err_info *info = r->fields.info;
+    if (yaml.n > DOCUMENT_MAX) return err_fail(info, ERR_LIMIT, "the document is larger than 1 GB; split it");
+    enum err e = map_init(&r->keys, yaml.n / 64, XXH3_64bits(yaml.p, yaml.n));
+    if (e != ERR_OK) return no_memory(r);
+    e = cursor_open(&r->fields.cursor, yaml, info);
+    if (e == ERR_OK) e = read_all(r, out);
+    reader_fini(r);
+    return e;
+}
+
 enum err plan_document_parse(struct arena *arena, struct slice yaml, struct plan_document *out, struct err_info *info)
 {
     struct reader r = {.fields = {.arena = arena, .info = info}};
-    if (yaml.n > DOCUMENT_MAX) return err_fail(info, ERR_LIMIT, "the document is larger than 1 GB; split it");
-    enum err e = map_init(&r.keys, yaml.n / 64, XXH3_64bits(yaml.p, yaml.n));
-    if (e != ERR_OK) return no_memory(&r);
-    e = cursor_open(&r.fields.cursor, yaml, info);
-    if (e == ERR_OK) e = read_all(&r, out);
-    reader_fini(&r);
-    return e;
+    return parse(&r, yaml, out);
+}
+
+enum err plan_document_check(struct arena *arena, struct slice yaml, struct plan_document *out,
+                             struct plan_faults *faults)
+{
+    struct err_info info = {.text = ""};
+    struct reader r = {.fields = {.arena = arena, .info = &info, .faults = faults}};
+    faults->count = 0;
+    faults->more = false;
+    enum err e = parse(&r, yaml, out);
+    if (e == ERR_NOMEM) return e;
+    if (e != ERR_OK && faults->count == PLAN_FAULTS_MAX) {
+        faults->more = true;
+    } else if (e != ERR_OK) {
+        faults->items[faults->count++] = info;
+    }
+    return faults->count > 0 ? ERR_SYNTAX : ERR_OK;
 }
 
 enum err plan_document_read(struct arena *arena, const struct plan_document_stream *stream, struct plan_document *out,

@@ -2,6 +2,7 @@
  * come back the same from being written and read again. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "node/plan/diff.h"
 #include "node/plan/document.h"
@@ -47,6 +48,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct plan_document doc = {0};
     struct err_info info = {.text = ""};
     enum err e = plan_document_parse(&arena, (struct slice){(const char *)data, size}, &doc, &info);
+    struct plan_document checked = {0};
+    struct plan_faults faults;
+    enum err whole = plan_document_check(&arena, (struct slice){(const char *)data, size}, &checked, &faults);
+    if (e != ERR_NOMEM && whole != ERR_NOMEM) {
+        if ((e == ERR_OK) != (whole == ERR_OK) || checked.object_count != doc.object_count) abort();
+        if (e != ERR_OK && strcmp(faults.items[0].text, info.text) != 0) abort();
+    }
     if (e == ERR_OK) {
         check_round_trip(&arena, &doc);
     } else if (e != ERR_NOMEM && (info.line == 0 || info.column == 0 || info.text[0] == '\0')) {

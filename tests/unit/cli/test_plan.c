@@ -201,8 +201,18 @@ static void test_check(void **state)
          "impossible-length, "},
         {"plan: 1\n", "plan diff % --allow unknown-target", 2, "", "there is no such warning; there are block-full, "},
         {"plan: 1\n", "plan apply % -m x --allow zebra", 2, "", "unused-trunk, and all"},
-        {"plan: 1\nroutes:\n  - { match: \"6\", zebra: 1 }\n", "plan check %", 3, "", "p.yaml:3:"},
-        {"", "plan check %", 3, "", "p.yaml"},
+        {"plan: 1\nroutes:\n  - { match: \"6\", zebra: 1 }\n", "plan check %", 3,
+         "p.yaml:3:19: error: route: unknown key \"zebra\"; known here: ",
+         "1 fault in how the document is written: mend it, and"},
+        {"plan: 1\nroutes:\n  - { match: \"6\", zebra: 1 }\n  - { match: \"7\" }\n", "plan check %", 3,
+         "p.yaml:4:5: error: route: \"to\" is missing; write to: trunk/hq-pbx [form]\n",
+         "2 faults in how the document is"},
+        {"plan: 1\nroutes: [ {matc: 1} ]\nsite: {}\n", "plan check % -o json", 3,
+         "\"id\":\"form\",\"file\":", "2 faults in how the document is written: mend them, and"},
+        {"plan: 1\nroutes: [ {matc: 1} ]\nsite: {}\n", "plan apply % -m x", 3,
+         "p.yaml:3:1: error: unknown key \"site\"", "2 faults"},
+        {"plan: 1\nroutes: [ {matc: 1} ]\nsites: }\n", "plan diff %", 3, "p.yaml:3:8: error: YAML: ", "2 faults"},
+        {"", "plan check %", 3, "p.yaml:1:1: error: the document is empty; begin with", "1 fault"},
         {"plan: 1\nsites: { hq: {} }\n", "plan check % -o json", 0, "\"kind\":\"checked\"", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -469,18 +479,20 @@ static void test_large_and_wrong(void **state)
     expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "p.yaml:4508:3: error: route//8/trunk/px: it leads to",
                    "1 finding stands in the way");
     write_large(&b, "- { match: \"700007\", to: trunk/pbx }\n");
-    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "",
-                   "p.yaml:4508:3: route//700007/trunk/pbx is already in line 15; keep one of them");
-    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "",
-                   "p.yaml:4508:3: route//700007/trunk/pbx is already in line 15; keep one of them");
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 3,
+                   "p.yaml:4508:3: error: route//700007/trunk/pbx is already in line 15; keep one of them", "1 fault");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3,
+                   "p.yaml:4508:3: error: route//700007/trunk/pbx is already in line 15; keep one of them", "1 fault");
     write_large(&b, "remove: [ route//700007/trunk/pbx ]\n");
-    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "", "both described and removed: see line 15");
-    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "", "both described and removed: see line 15");
+    expect_run_has(NULL, with_file(&b, "plan check %", line), 3, "both described and removed: see line 15", "1 fault");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "both described and removed: see line 15",
+                   "1 fault");
     write_large(&b, "- { match: \"8\", too: trunk/pbx }\n");
-    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "", "p.yaml:4508:17: route: unknown key");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "p.yaml:4508:17: error: route: unknown key",
+                   "1 fault");
     write_large(&b, "\t- { match: \"8\" }\n");
-    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "",
-                   "YAML: a tab stands here; indent with spaces");
+    expect_run_has(b.node.path, with_file(&b, "plan diff %", line), 3, "YAML: a tab stands here; indent with spaces",
+                   "1 fault");
     assert_int_equal(b.heard.applies, 0);
     bench_close(&b);
 }

@@ -256,6 +256,27 @@ static void test_write(void **state)
     arena_fini(&arena);
 }
 
+static void test_as_many_faults_as_are_kept(void **state)
+{
+    (void)state;
+    for (size_t n = PLAN_FAULTS_MAX - 1; n <= PLAN_FAULTS_MAX + 2; n++) {
+        struct arena arena = {0};
+        struct plan_document doc = {0};
+        struct plan_faults faults;
+        struct buf yaml = {0};
+        buf_text(&yaml, "plan: 1\nroutes:\n");
+        for (size_t i = 0; i < n; i++)
+            buf_printf(&yaml, "- { match: \"%zu\", to: nowhere }\n", i);
+        assert_int_equal(plan_document_check(&arena, buf_view(&yaml), &doc, &faults), ERR_SYNTAX);
+        assert_int_equal(faults.count, n < PLAN_FAULTS_MAX ? n : PLAN_FAULTS_MAX);
+        assert_int_equal(faults.more, n > PLAN_FAULTS_MAX);
+        assert_int_equal(faults.items[faults.count - 1].line, 2 + faults.count);
+        assert_int_equal(doc.object_count, 0);
+        buf_fini(&yaml);
+        arena_fini(&arena);
+    }
+}
+
 static void test_write_nothing(void **state)
 {
     (void)state;
@@ -381,9 +402,10 @@ static void test_linear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),        cmocka_unit_test(test_cut),           cmocka_unit_test(test_write),
-        cmocka_unit_test(test_write_nothing), cmocka_unit_test(test_texts_survive), cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_fields),        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_write),         cmocka_unit_test(test_as_many_faults_as_are_kept),
+        cmocka_unit_test(test_write_nothing), cmocka_unit_test(test_texts_survive),
+        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,10 +35,15 @@ static void describe(struct slice yaml, struct buf *out)
     struct arena arena = {0};
     struct plan_document doc = {0};
     struct err_info info = {.text = ""};
+    struct plan_faults faults;
     struct lint_report report = {0};
     enum err e = plan_document_parse(&arena, yaml, &doc, &info);
+    assert_int_equal(plan_document_check(&arena, yaml, &doc, &faults) == ERR_OK, e == ERR_OK);
     if (e != ERR_OK) {
-        buf_printf(out, "%u:%u: %s\n", info.line, info.column, info.text);
+        assert_string_equal(faults.items[0].text, info.text);
+        for (size_t i = 0; i < faults.count; i++)
+            buf_printf(out, "%u:%u: %s\n", faults.items[i].line, faults.items[i].column, faults.items[i].text);
+        if (faults.more) buf_text(out, "and more\n");
         arena_fini(&arena);
         return;
     }

@@ -74,6 +74,19 @@ static enum err do_parse(struct arena *arena, const struct subject *s)
     return e;
 }
 
+/* The same text with faults, which are gone past. */
+static enum err do_check(struct arena *arena, const struct subject *s)
+{
+    static const char faulty[] =
+        "plan: 1\nroutes:\n- { match: 6x, too: [ { a: b } ] }\n- { match: 6, failover: [1, 503] }\n";
+    struct plan_document doc = {0};
+    struct plan_faults faults;
+    (void)s;
+    enum err e = plan_document_check(arena, SLICE(faulty), &doc, &faults);
+    assert_true(doc.objects == NULL && (e == ERR_NOMEM || (e == ERR_SYNTAX && faults.count == 4)));
+    return e == ERR_SYNTAX ? ERR_OK : e;
+}
+
 static enum err do_write(struct arena *arena, const struct subject *s)
 {
     struct buf out = {0};
@@ -181,6 +194,7 @@ static void test_sweep(void **state)
     for (int mode = 0; mode < 2; mode++) {
         fail_once = mode == 1;
         sweep(do_parse, &s, 4);
+        sweep(do_check, &s, 4);
         sweep(do_write, &s, 2);
         sweep(do_lint, &s, 12);
         sweep(do_lint_change, &s, 24);
