@@ -353,9 +353,8 @@ static const struct tree_command commands[] = {
          "whole plan, so that one which is a part of it may refer to objects that are not found.\n\n"
          "With -s SOCKET it is laid over the plan of that node, and only what it would make worse is shown. Nothing "
          "is changed.\n\n"
-         "Unknown keys and values that cannot be are shown all at once, up to 20 of them, under the name form; the "
-         "plan "
-         "itself is looked at when there are none.\n\n"
+         "Unknown keys and values that cannot be are shown all at once, up to 20 of them, under the name form; what "
+         "they say is looked at when there are none.\n\n"
          "Exit status 3 when there are findings that are not allowed."},
     {.name = "plan diff",
      .args = plan_file,
