@@ -8,6 +8,8 @@
 
 /* A fork of more at which all answer at once loses its record too early. */
 #define CALLEES_MAX 4
+/* No call needs so many to be set up. */
+#define PRACKS_MAX 32
 
 struct call {
     struct sip_dialog dialog;
@@ -40,6 +42,7 @@ struct call {
     uint64_t callees[CALLEES_MAX]; /* the tags of those that answered, hashed */
     bool ended_with[CALLEES_MAX];  /* by a BYE: kept, because the answer may be repeated */
     uint8_t callee_count;
+    uint8_t prack_count; /* as far as they were needed */
     uint8_t cookie_len;
     char cookie[SIP_COOKIE_TEXT];
     char target[LIMIT_NAME + 16];
@@ -240,11 +243,19 @@ void edge_call_another(struct edge *e, const struct sip_view *response)
     edge_call_heard(answered, response);
 }
 
-/* False: others are left, or the call is still being set up, whose end the INVITE's own answer is. */
+/* False: it was at its end before, or the call is still being set up, whose end the INVITE's own answer is. */
 static bool ends_with(struct call *c, const struct sip_view *bye)
 {
     if (!concerns(c, bye)) return false;
-    if (c->callee_count > 0) c->ended_with[callee_of(c, bye)] = true;
+    if (c->callee_count == 0) return true;
+    bool *ended = &c->ended_with[callee_of(c, bye)];
+    bool before = *ended;
+    *ended = true;
+    return !before;
+}
+
+static bool all_ended(const struct call *c)
+{
     for (size_t i = 0; i < c->callee_count; i++) {
         if (!c->ended_with[i]) return false;
     }
@@ -337,15 +348,27 @@ enum call_side edge_call_side(struct edge *e, const struct sip_view *v, struct s
     return best;
 }
 
-void edge_call_request(struct edge *e, const struct sip_view *v)
+static bool completes(struct call *c)
 {
+    if (c->state == CALL_ANSWERED || c->prack_count == PRACKS_MAX) return false;
+    c->prack_count++;
+    return true;
+}
+
+bool edge_call_request(struct edge *e, const struct sip_view *v)
+{
+    bool needed = false;
     for (struct call *c = first_call(e, v), *next = NULL; c != NULL; c = next) {
         next = next_call(c, v);
         c->touched = edge_now(e);
         remote_note(e, v, is_by_caller(c, v) ? &c->caller_at : &c->callee_at);
+        if (v->method == SIP_PRACK && completes(c)) needed = true;
         if (v->method != SIP_BYE || !ends_with(c, v)) continue;
+        needed = true;
+        if (!all_ended(c)) continue;
         edge_call_end(c, c->code, is_by_caller(c, v) ? SLICE("the caller hung up") : SLICE("the callee hung up"));
     }
+    return needed;
 }
 
 static struct mono due_of(const struct call *c)

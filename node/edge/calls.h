@@ -59,8 +59,9 @@ void edge_call_session(struct call *c, uint32_t session_s);
 /* Inside its dialog another 2xx did, which may say that a side is elsewhere now. */
 void edge_call_refreshed(struct edge *e, const struct sip_view *response, uint32_t session_s);
 /* A request inside a dialog came by: keeps its record alive, and may say that its sender is elsewhere now; or ends it
- * (BYE). */
-void edge_call_request(struct edge *e, const struct sip_view *v);
+ * (BYE). True: the call cannot do without it: it is the first BYE of one of its dialogs, or a PRACK while it is set up.
+ */
+bool edge_call_request(struct edge *e, const struct sip_view *v);
 void edge_call_timer(struct sip_timer *timer);
 void edge_calls_free(struct edge *e); /* at the very end, without reports */
 

@@ -36,6 +36,7 @@
     X(responses_dropped)                                                                                               \
     X(faults_answered)                                                                                                 \
     X(refused_overload)                                                                                                \
+    X(refused_overload_inside)                                                                                         \
     X(refused_draining)                                                                                                \
     X(refused_no_dialog)                                                                                               \
     X(refused_cookie)                                                                                                  \

@@ -1,5 +1,7 @@
 #include "node/edge/overload.h"
 
+#include <string.h>
+
 /* ---- how many are taken ---- */
 
 #define LEAST_TAKEN (OVERLOAD_ALL / 100) /* of which more can be made again within a second */
@@ -36,10 +38,10 @@ static void steer(struct overload *o)
 /* ---- of whom ---- */
 
 /* What the source asks for in a window, by the last two. */
-static uint32_t asked(const struct overload *o, const struct overload_place *p)
+static uint32_t asked(const struct overload *o, const struct overload_place *p, enum overload_kind kind)
 {
-    if (p->window == o->window) return p->asked > p->before ? p->asked : p->before;
-    return p->window + 1 == o->window ? p->asked : 0;
+    if (p->window == o->window) return p->asked[kind] > p->before[kind] ? p->asked[kind] : p->before[kind];
+    return p->window + 1 == o->window ? p->asked[kind] : 0;
 }
 
 struct asking {
@@ -53,7 +55,7 @@ static struct asking ask(const struct overload *o, uint64_t part)
 {
     struct asking a = {0};
     for (size_t i = 0; i < OVERLOAD_PLACES; i++) {
-        uint32_t n = asked(o, &o->places[i]);
+        uint32_t n = asked(o, &o->places[i], OVERLOAD_NEW) + asked(o, &o->places[i], OVERLOAD_INSIDE);
         if (n > a.most) a.most = n;
         if (n * UINT64_C(1000) <= part) {
             a.sum += n;
@@ -134,32 +136,52 @@ void overload_sense(struct overload *o, uint64_t age_ms, uint64_t turn_ms, struc
 static struct overload_place *place_of(struct overload *o, uint64_t source)
 {
     struct overload_place *p = &o->places[source % OVERLOAD_PLACES];
-    if (p->window != o->window || p->asked == 0) {
-        uint32_t before = p->window + 1 == o->window ? p->asked : 0;
-        *p = (struct overload_place){.window = o->window, .before = before};
-        o->active++;
-    }
-    p->asked++;
+    bool asks = p->asked[OVERLOAD_NEW] + p->asked[OVERLOAD_INSIDE] > 0;
+    if (p->window == o->window && asks) return p;
+    struct overload_place next = {.window = o->window};
+    if (p->window + 1 == o->window) memcpy(next.before, p->asked, sizeof next.before);
+    *p = next;
+    o->active++;
     return p;
 }
 
-/* Thousandths of requests that may be taken of each source in this window. */
-static uint64_t part_now(struct overload *o)
+/* Thousandths of requests that may be taken of each source in this window, of those that so much of is left at once. */
+static uint64_t part_now(struct overload *o, uint32_t at_once)
 {
     if (!o->parted) o->part = part_of_each(o);
     o->parted = true;
-    uint64_t part = o->part * o->at_once / OVERLOAD_ALL;
+    uint64_t part = o->part * at_once / OVERLOAD_ALL;
     return part > o->least_part ? part : o->least_part;
 }
 
-bool overload_admit(struct overload *o, uint64_t source, uint64_t chance)
+/* One of so many that ask for the part, which is in thousandths. */
+static bool has_part(uint64_t part, uint32_t n, uint64_t chance)
 {
-    const struct overload_place *p = place_of(o, source);
+    return chance % OVERLOAD_ALL * n * 1000 < part * OVERLOAD_ALL;
+}
+
+static bool admits_inside(struct overload *o, const struct overload_place *p, uint64_t chance)
+{
+    uint32_t n = asked(o, p, OVERLOAD_INSIDE);
+    return o->steady == OVERLOAD_ALL || n <= OVERLOAD_FEW || has_part(part_now(o, OVERLOAD_ALL), n, chance);
+}
+
+static bool admits_new(struct overload *o, const struct overload_place *p, uint64_t chance)
+{
     bool many = ++o->asked > OVERLOAD_FEW || o->asked_before > OVERLOAD_FEW;
-    if (many && overload_on(o) && chance % OVERLOAD_ALL * asked(o, p) * 1000 >= part_now(o) * OVERLOAD_ALL)
-        return false;
-    o->taken++;
-    return true;
+    if (!many || !overload_on(o)) return true;
+    uint64_t part = part_now(o, o->at_once);
+    uint64_t inside = asked(o, p, OVERLOAD_INSIDE) * UINT64_C(1000);
+    return has_part(part > inside ? part - inside : 0, asked(o, p, OVERLOAD_NEW), chance);
+}
+
+bool overload_admit(struct overload *o, enum overload_kind kind, uint64_t source, uint64_t chance)
+{
+    struct overload_place *p = place_of(o, source);
+    p->asked[kind]++;
+    bool taken = kind == OVERLOAD_INSIDE ? admits_inside(o, p, chance) : admits_new(o, p, chance);
+    if (taken) o->taken++;
+    return taken;
 }
 
 unsigned overload_retry_s(uint64_t chance)

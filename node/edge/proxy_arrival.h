@@ -37,10 +37,10 @@ struct arrival {
     struct slice asserted; /* the identity that an account gets */
     bool hide_from;        /* of topology_open: */
     bool hide_to;
-    bool by_caller;            /* known where a side is hidden */
-    struct slice named_host;   /* of the URI that says where it goes next: a Route's, or the Request-URI */
+    bool by_caller;          /* known where a side is hidden */
+    struct slice named_host; /* of the URI that says where it goes next: a Route's, or the Request-URI */
     uint16_t named_port;
-    bool to_device; /* that is a GRUU: it goes to a contact that has been looked at when it was registered */
+    bool to_device;            /* that is a GRUU: it goes to a contact that has been looked at when it was registered */
     struct slice hidden_route; /* Route values that ours stood for */
 };
 
@@ -78,7 +78,7 @@ void proxy_arrival_inside(struct arrival *a);
 bool proxy_inside_strays(struct edge *e, const union sock_address *to, struct slice trunk);
 
 /* ---- proxy_outside.c ---- */
-/* Whether a new request is taken under the present load; false: answered. */
+/* Whether a request is taken under the present load; false: answered. */
 bool proxy_arrival_admitted(struct arrival *a);
 /* A request without a To tag. */
 void proxy_arrival_outside(struct arrival *a);

@@ -28,9 +28,15 @@ static bool dialog_proved(struct arrival *a)
 
 /* ---- where it may go ---- */
 
+/* What ends or completes a call is taken whatever the load; whether it does, the call's record says. */
+static bool may_be_last(enum sip_method m)
+{
+    return m == SIP_BYE || m == SIP_PRACK;
+}
+
 static bool may_begin_something(enum sip_method m)
 {
-    return m != SIP_BYE && m != SIP_PRACK && m != SIP_SUBSCRIBE && m != SIP_NOTIFY;
+    return !may_be_last(m) && m != SIP_SUBSCRIBE && m != SIP_NOTIFY;
 }
 
 /* Another node of ours knows the side that is behind it; and has the call, when a device of it has moved to us. */
@@ -104,6 +110,9 @@ void proxy_arrival_inside(struct arrival *a)
     struct edge_hop hop;
     enum edge_counter why;
     union sock_address literal;
+    bool last = may_be_last(a->v->method);
+    if (!last && !proxy_arrival_admitted(a)) return;
+    proxy_arrival_read_routes(a);
     a->proved = dialog_proved(a);
     if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
     bool begins = may_begin_something(a->v->method);
@@ -117,7 +126,8 @@ void proxy_arrival_inside(struct arrival *a)
         proxy_arrival_refuse(a, EC_refused_elsewhere, 403, SLICE(ELSEWHERE_REASON));
         return;
     }
-    if (concerns_call(a, code, side)) edge_call_request(e, a->v);
+    bool needed = concerns_call(a, code, side) && edge_call_request(e, a->v);
+    if (last && !needed && !proxy_arrival_admitted(a)) return;
     if (code != 0) {
         proxy_arrival_refuse(a, why, code, SLICE(""));
         return;

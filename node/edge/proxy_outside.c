@@ -23,7 +23,8 @@
 
 /* ---- overload ---- */
 
-/* Before anything is looked into: refusing has to be cheap. */
+/* Before anything is looked into: refusing has to be cheap. Also of an INVITE inside a dialog nothing is kept, as its
+ * answer would be sent again and again: its ACK goes to the other side, which knows no such INVITE and leaves it. */
 bool proxy_arrival_admitted(struct arrival *a)
 {
     struct edge *e = a->e;
@@ -35,12 +36,13 @@ bool proxy_arrival_admitted(struct arrival *a)
     uint64_t chance = overload_on(&e->overload) ? random_next(e->random) : 0;
     sock_key_source(&key, &a->from->remote);
     uint64_t source = map_hash(&e->waiting, (struct slice){(const char *)key.bytes, sizeof key.bytes});
-    if (overload_admit(&e->overload, source, chance)) return true;
+    bool inside = a->v->to_tag.n > 0;
+    if (overload_admit(&e->overload, inside ? OVERLOAD_INSIDE : OVERLOAD_NEW, source, chance)) return true;
     buf_reset(&e->lines);
     buf_text(&e->lines, "Retry-After: ");
     buf_slice(&e->lines, decimal_text(overload_retry_s(chance), digits));
     buf_text(&e->lines, "\r\n");
-    proxy_arrival_refuse(a, EC_refused_overload, 503, buf_view(&e->lines));
+    proxy_arrival_refuse(a, inside ? EC_refused_overload_inside : EC_refused_overload, 503, buf_view(&e->lines));
     return false;
 }
 
@@ -293,6 +295,7 @@ void proxy_arrival_outside(struct arrival *a)
     struct sip_uri uri;
     struct edge_query q = {0};
     struct edge_device device;
+    proxy_arrival_read_routes(a);
     if (needs_dialog(a->v->method)) {
         proxy_arrival_refuse(a, EC_refused_no_dialog, 481, SLICE(""));
         return;

@@ -67,11 +67,9 @@ static void judge(struct arrival *a)
         on_cancel(a);
         return;
     }
-    if (a->v->to_tag.n == 0 && (guard_drops(e, a->from, a->v) || !proxy_arrival_admitted(a))) return;
-    proxy_arrival_read_routes(a);
     if (a->v->to_tag.n > 0) {
         proxy_arrival_inside(a);
-    } else {
+    } else if (!guard_drops(e, a->from, a->v) && proxy_arrival_admitted(a)) {
         proxy_arrival_outside(a);
     }
 }

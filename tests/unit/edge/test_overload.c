@@ -28,9 +28,16 @@ static void run(struct load *l, uint64_t age_ms, const unsigned *per_s, unsigned
             if (ms % 1000 == 0) got[i] = 0;
             unsigned count = (ms % 1000 + 1) * per_s[i] / 1000 - (ms % 1000) * per_s[i] / 1000;
             for (unsigned k = 0; k < count; k++)
-                got[i] += overload_admit(&l->o, 1000 + i, rng_next(&l->rng));
+                got[i] += overload_admit(&l->o, OVERLOAD_NEW, 1000 + i, rng_next(&l->rng));
         }
     }
+}
+
+/* A load that takes so much of what is asked for stays as it is. */
+static void steady_at(struct load *l, uint32_t millionths)
+{
+    l->o.before = OVERLOAD_TARGET_MS;
+    l->o.steady = millionths;
 }
 
 static int setup(void **state)
@@ -77,7 +84,7 @@ static unsigned taken_at(struct load *l, uint64_t age_ms, uint64_t turn_ms)
     got = 0;
     overload_sense(&l->o, age_ms, turn_ms, l->now);
     for (unsigned i = 0; i < 1000; i++)
-        got += overload_admit(&l->o, 1000, rng_next(&l->rng));
+        got += overload_admit(&l->o, OVERLOAD_NEW, 1000, rng_next(&l->rng));
     return got;
 }
 
@@ -103,13 +110,13 @@ static void a_few_are_taken(void **state)
         l->now.us += OVERLOAD_WINDOW_MS * 1000;
         overload_sense(&l->o, OVERLOAD_LAST_MS, OVERLOAD_LAST_MS, l->now);
         for (unsigned i = 0; i < OVERLOAD_FEW; i++)
-            assert_true(overload_admit(&l->o, i % 3, OVERLOAD_ALL - 1));
+            assert_true(overload_admit(&l->o, OVERLOAD_NEW, i % 3, OVERLOAD_ALL - 1));
     }
-    assert_false(overload_admit(&l->o, 0, OVERLOAD_ALL - 1));
+    assert_false(overload_admit(&l->o, OVERLOAD_NEW, 0, OVERLOAD_ALL - 1));
     /* Who asked for more a moment ago is known. */
     l->now.us += OVERLOAD_WINDOW_MS * 1000;
     overload_sense(&l->o, OVERLOAD_LAST_MS, OVERLOAD_LAST_MS, l->now);
-    assert_false(overload_admit(&l->o, 0, OVERLOAD_ALL - 1));
+    assert_false(overload_admit(&l->o, OVERLOAD_NEW, 0, OVERLOAD_ALL - 1));
 }
 
 static void a_queue_that_stays_is_refused(void **state)
@@ -167,8 +174,8 @@ static void who_is_new_has_a_part(void **state)
     overload_sense(&l->o, 0, 0, l->now);
     assert_true(overload_on(&l->o));
     for (unsigned i = 0; i <= OVERLOAD_FEW; i++)
-        overload_admit(&l->o, 2, OVERLOAD_ALL - 1);
-    assert_true(overload_admit(&l->o, 1, 0));
+        overload_admit(&l->o, OVERLOAD_NEW, 2, OVERLOAD_ALL - 1);
+    assert_true(overload_admit(&l->o, OVERLOAD_NEW, 1, 0));
 }
 
 static void who_floods_pays_himself(void **state)
@@ -177,12 +184,63 @@ static void who_floods_pays_himself(void **state)
     const unsigned per_s[] = {20000, 900, 50, 50};
     unsigned got[4] = {0};
     run(l, 0, per_s, got, 4, 1);
-    l->o.before = OVERLOAD_TARGET_MS;
-    l->o.steady = OVERLOAD_ALL / 10; /* 2,100 of 21,000 */
+    steady_at(l, OVERLOAD_ALL / 10); /* 2,100 of 21,000 */
     run(l, OVERLOAD_TARGET_MS, per_s, got, 4, 2);
     for (size_t i = 1; i < 4; i++)
         assert_int_equal(got[i], per_s[i]);
     assert_in_range(got[0], 900, 1300);
+}
+
+/* So many of each kind in a window, at a queue that is as it shall be; got[kind] of them were taken in the last one. */
+static void run_kinds(struct load *l, uint64_t source, const unsigned *per_window, unsigned windows, unsigned *got)
+{
+    for (unsigned ms = 0; ms < windows * OVERLOAD_WINDOW_MS; ms++) {
+        l->now.us += 1000;
+        overload_sense(&l->o, OVERLOAD_TARGET_MS, 0, l->now);
+        for (unsigned kind = 0; kind < OVERLOAD_KINDS; kind++) {
+            unsigned into = ms % OVERLOAD_WINDOW_MS;
+            if (into == 0) got[kind] = 0;
+            unsigned count =
+                (into + 1) * per_window[kind] / OVERLOAD_WINDOW_MS - into * per_window[kind] / OVERLOAD_WINDOW_MS;
+            for (unsigned i = 0; i < count; i++)
+                got[kind] += overload_admit(&l->o, kind, source, rng_next(&l->rng));
+        }
+    }
+}
+
+/* Of the half that there is for one who is alone his calls in progress take what they ask for. */
+static void calls_in_progress_go_first(void **state)
+{
+    struct load *l = *state;
+    const unsigned per_window[OVERLOAD_KINDS] = {[OVERLOAD_NEW] = 600, [OVERLOAD_INSIDE] = 400};
+    unsigned got[OVERLOAD_KINDS];
+    run_kinds(l, 7, per_window, 4, got);
+    steady_at(l, OVERLOAD_ALL / 2);
+    run_kinds(l, 7, per_window, 4, got);
+    assert_int_equal(got[OVERLOAD_INSIDE], 400);
+    assert_in_range(got[OVERLOAD_NEW], 50, 150);
+    steady_at(l, OVERLOAD_ALL / 5);
+    run_kinds(l, 7, per_window, 4, got);
+    assert_in_range(got[OVERLOAD_INSIDE], 150, 250);
+    assert_int_equal(got[OVERLOAD_NEW], 0);
+}
+
+/* Of each source whatever the load, and all of them when the machine stood still for a moment. */
+static void a_few_inside_are_taken(void **state)
+{
+    struct load *l = *state;
+    for (unsigned i = 0; i < 2000; i++)
+        assert_true(overload_admit(&l->o, OVERLOAD_INSIDE, 7, OVERLOAD_ALL - 1));
+    overload_sense(&l->o, OVERLOAD_LAST_MS, OVERLOAD_LAST_MS, l->now);
+    assert_true(overload_on(&l->o));
+    for (unsigned i = 0; i < 2000; i++)
+        assert_true(overload_admit(&l->o, OVERLOAD_INSIDE, 7, OVERLOAD_ALL - 1));
+    sense(l, OVERLOAD_LAST_MS, 3000);
+    for (unsigned source = 0; source < 10; source++) {
+        for (unsigned i = 0; i < OVERLOAD_FEW; i++)
+            assert_true(overload_admit(&l->o, OVERLOAD_INSIDE, source, OVERLOAD_ALL - 1));
+        assert_false(overload_admit(&l->o, OVERLOAD_INSIDE, source, OVERLOAD_ALL - 1));
+    }
 }
 
 static void equals_share_what_there_is(void **state)
@@ -191,8 +249,7 @@ static void equals_share_what_there_is(void **state)
     const unsigned per_s[] = {2000, 2000};
     unsigned got[2] = {0};
     run(l, 0, per_s, got, 2, 1);
-    l->o.before = OVERLOAD_TARGET_MS;
-    l->o.steady = OVERLOAD_ALL / 2;
+    steady_at(l, OVERLOAD_ALL / 2);
     run(l, OVERLOAD_TARGET_MS, per_s, got, 2, 2);
     assert_in_range(got[0] + got[1], 1800, 2200);
     assert_in_range(got[0], got[1] - 200, got[1] + 200);
@@ -208,8 +265,7 @@ static void many_share_too(void **state)
     for (size_t i = 0; i < 400; i++)
         per_s[i] = 8;
     run(l, 0, per_s, got, 400, 1);
-    l->o.before = OVERLOAD_TARGET_MS;
-    l->o.steady = OVERLOAD_ALL / 2;
+    steady_at(l, OVERLOAD_ALL / 2);
     run(l, OVERLOAD_TARGET_MS, per_s, got, 400, 2);
     for (size_t i = 0; i < 400; i++)
         sum += got[i];
@@ -231,6 +287,7 @@ static const unsigned call_us[] = {20, 8, 8, 7, 12, 7};
 #define CALL_MESSAGES 6
 #define REFUSE_US 5
 #define REFUSE_ACK_US 2
+#define INSIDE_US 25
 #define REFUSED CALL_MESSAGES /* the stage of that ACK */
 #define QUEUE_SLOTS (1U << 20)
 #define BATCH 32
@@ -253,6 +310,7 @@ struct processor {
     uint64_t now_us;
     uint64_t run_us;
     uint64_t turn_us;
+    enum overload_kind kinds[SOURCES]; /* of what a source sends */
     unsigned begun[SOURCES];
     unsigned done[SOURCES][SECONDS];
     uint64_t oldest_ms[SECONDS];
@@ -286,16 +344,21 @@ static bool taken(struct processor *p, struct message m, uint64_t age_ms)
     struct load *l = p->l;
     l->now.us = p->now_us;
     overload_sense(&l->o, age_ms, 0, l->now);
-    if (overload_admit(&l->o, m.source, rng_next(&l->rng))) return true;
+    if (overload_admit(&l->o, p->kinds[m.source], m.source, rng_next(&l->rng))) return true;
     p->refused++;
     work(p, REFUSE_US);
-    put(p, m, REFUSED);
+    if (p->kinds[m.source] == OVERLOAD_NEW) put(p, m, REFUSED);
     return false;
 }
 
 static void handle(struct processor *p, struct message m, uint64_t age_ms)
 {
     if (m.stage == 0 && !taken(p, m, age_ms)) return;
+    if (p->kinds[m.source] == OVERLOAD_INSIDE) {
+        work(p, INSIDE_US);
+        p->done[m.source][m.second]++;
+        return;
+    }
     work(p, m.stage == REFUSED ? REFUSE_ACK_US : call_us[m.stage]);
     if (m.stage == 0 || m.stage == 2) { /* 180 and 200; ACK and BYE */
         put(p, m, m.stage + 1);
@@ -410,6 +473,25 @@ static void a_flood_costs_the_others_nothing(void **state)
         assert_in_range(p.done[1][second], CAPACITY * 2 / 10, CAPACITY * 4 / 10);
 }
 
+/* The same by requests inside a dialog, twice what can be carried. */
+static void a_flood_inside_costs_the_others_nothing(void **state)
+{
+    struct processor p = {.l = *state, .run_us = 1000, .turn_us = 10000, .kinds = {[1] = OVERLOAD_INSIDE}};
+    const unsigned well = CAPACITY * 3 / 10;
+    unsigned per_s[8][SOURCES] = {{well, 0}};
+    for (unsigned second = 1; second < 8; second++) {
+        per_s[second][0] = well;
+        per_s[second][1] = 2 * 1000000 / INSIDE_US / 10;
+    }
+    carry(&p, (const unsigned(*)[SOURCES])per_s, 8);
+    for (unsigned second = 0; second < 8; second++)
+        assert_in_range(p.done[0][second], well * (second < 3 ? 60 : 98) / 100, well);
+    for (unsigned second = 3; second < 8; second++) {
+        assert_in_range(p.done[1][second], 1000000 / INSIDE_US * 2 / 100, 1000000 / INSIDE_US * 7 / 100);
+        assert_in_range(p.oldest_ms[second], 0, 5 * OVERLOAD_TARGET_MS);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -423,12 +505,15 @@ int main(void)
         TEST(a_burst_is_taken),
         TEST(who_is_new_has_a_part),
         TEST(who_floods_pays_himself),
+        TEST(calls_in_progress_go_first),
+        TEST(a_few_inside_are_taken),
         TEST(equals_share_what_there_is),
         TEST(many_share_too),
         TEST(retry_within_bounds),
         TEST(as_much_as_can_be_is_carried),
         TEST(what_can_be_carried_is_not_refused),
         TEST(a_flood_costs_the_others_nothing),
+        TEST(a_flood_inside_costs_the_others_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
