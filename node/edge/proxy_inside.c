@@ -28,24 +28,26 @@ static bool dialog_proved(struct arrival *a)
 
 /* ---- where it may go ---- */
 
-/* What ends or completes a call is taken whatever the load; whether it does, the call's record says. */
-static bool may_be_last(enum sip_method m)
-{
-    return m == SIP_BYE || m == SIP_PRACK;
-}
-
-static bool may_begin_something(enum sip_method m)
-{
-    return !may_be_last(m) && m != SIP_SUBSCRIBE && m != SIP_NOTIFY;
-}
+/* The way of a request. */
+struct way {
+    bool last; /* by its method */
+    bool begins;
+    unsigned code; /* of a refusal, 0: none, */
+    enum edge_counter why;
+    struct edge_hop hop;
+    bool by_name; /* the hop's address is known when it is resolved */
+    union sock_address address;
+    enum call_side side;
+    struct slice trunk; /* "trunk/NAME" of the other side, where that is of use; "" */
+};
 
 /* Another node of ours knows the side that is behind it; and has the call, when a device of it has moved to us. */
-static enum call_side side_of(const struct arrival *a, const union sock_address *address)
+static enum call_side side_of(const struct arrival *a, const struct way *w)
 {
     bool from_member = a->routes.for_device && (a->from->member || !a->e->has_tls);
     if (a->routes.has_next && a->routes.to_member) return CALL_SIDE_SEEN;
     if (a->to_device && from_member) return CALL_SIDE_SEEN;
-    return edge_call_side(a->e, a->v, a->named_host, a->named_port, address);
+    return edge_call_side(a->e, a->v, a->named_host, a->named_port, w->by_name ? NULL : &w->address);
 }
 
 bool proxy_inside_strays(struct edge *e, const union sock_address *to, struct slice trunk)
@@ -62,33 +64,45 @@ static bool may_be_lost(const struct edge *e)
     return !mono_reached(edge_now(e), mono_add_ms(e->began, e->o.call_idle_ms));
 }
 
-/* address: of the hop, NULL: a name, at which we look again when it is resolved. */
-static bool may_go(struct arrival *a, enum call_side side, const union sock_address *address, struct slice trunk)
+static bool may_go(const struct arrival *a, const struct way *w)
 {
-    switch (side) {
+    switch (w->side) {
     case CALL_SIDE_UNKNOWN: return may_be_lost(a->e);
     case CALL_SIDE_ELSEWHERE: return false;
-    case CALL_SIDE_SAID: return address == NULL || a->to_device || !proxy_inside_strays(a->e, address, trunk);
+    case CALL_SIDE_SAID: return w->by_name || a->to_device || !proxy_inside_strays(a->e, &w->address, w->trunk);
     case CALL_SIDE_SEEN: break;
     }
     return true;
 }
 
-/* A BYE ends the call (RFC 3261 §15.1.1), also where the other side is gone; but not one that is sent past it. */
-static bool concerns_call(const struct arrival *a, unsigned code, enum call_side side)
+static void find_way(struct arrival *a, struct way *w)
 {
-    if (code != 0) return a->v->method == SIP_BYE && (code == 430 || code == 480);
-    return side != CALL_SIDE_ELSEWHERE;
+    w->begins = !w->last && a->v->method != SIP_SUBSCRIBE && a->v->method != SIP_NOTIFY;
+    if (w->begins || lines_any(a->e->registrations)) w->trunk = edge_call_trunk(a->e, a->v);
+    w->code = proxy_arrival_next_hop(a, &w->hop, &w->why);
+    if (w->code != 0) return;
+    w->by_name = sock_address_parse(w->hop.host, 1, &w->address) != ERR_OK;
+    w->side = side_of(a, w);
+    if (!w->begins || may_go(a, w)) return;
+    w->code = 403;
+    w->why = EC_refused_elsewhere;
+}
+
+/* A BYE ends the call (RFC 3261 §15.1.1), also where the other side is gone; but not one that is sent past it. */
+static bool concerns_call(const struct arrival *a, const struct way *w)
+{
+    if (w->code != 0) return a->v->method == SIP_BYE && (w->code == 430 || w->code == 480);
+    return w->side != CALL_SIDE_ELSEWHERE;
 }
 
 /* ---- on its way ---- */
 
-static void relay_on(struct arrival *a, const struct edge_hop *hop, struct slice trunk, bool bound)
+static void relay_on(struct arrival *a, const struct way *w)
 {
     struct relay *r = proxy_relay_new(a->e, a->from, a->v);
     if (r == NULL) return;
     r->in_dialog = true;
-    r->bound = bound;
+    r->bound = w->begins && w->by_name && w->side == CALL_SIDE_SAID;
     /* RFC 6665 §4.3: a subscriber takes its route set from the first NOTIFY. */
     r->keeps_route = a->v->method == SIP_NOTIFY && a->routes.pops == a->routes.own && a->routes.hidden_sides == 0;
     session_ask(r, a->v);
@@ -96,7 +110,9 @@ static void relay_on(struct arrival *a, const struct edge_hop *hop, struct slice
     r->hide_from = a->hide_from;
     r->hide_to = a->hide_to;
     r->pop_count = (uint8_t)a->routes.pops;
-    if (!proxy_relay_set_targets(r, &(struct edge_target){.text = trunk, .hops = hop, .hop_count = 1}, 1)) {
+    /* Named are trunks that may ask who we are, and that which alone may be met. */
+    struct slice trunk = r->bound || lines_any(a->e->registrations) ? w->trunk : SLICE("");
+    if (!proxy_relay_set_targets(r, &(struct edge_target){.text = trunk, .hops = &w->hop, .hop_count = 1}, 1)) {
         proxy_relay_free(r);
         return;
     }
@@ -106,32 +122,18 @@ static void relay_on(struct arrival *a, const struct edge_hop *hop, struct slice
 
 void proxy_arrival_inside(struct arrival *a)
 {
-    struct edge *e = a->e;
-    struct edge_hop hop;
-    enum edge_counter why;
-    union sock_address literal;
-    bool last = may_be_last(a->v->method);
-    if (!last && !proxy_arrival_admitted(a)) return;
+    /* What ends or completes a call is taken whatever the load; whether it does, the call's record says. */
+    struct way w = {.last = a->v->method == SIP_BYE || a->v->method == SIP_PRACK, .trunk = SLICE("")};
+    if (!w.last && !proxy_arrival_admitted(a)) return;
     proxy_arrival_read_routes(a);
     a->proved = dialog_proved(a);
     if (!a->proved || !proxy_arrival_may_pass(a) || !session_usable(a)) return;
-    bool begins = may_begin_something(a->v->method);
-    bool asked = lines_any(e->registrations); /* who we are, perhaps: the trunk says what we answer */
-    struct slice trunk = begins || asked ? edge_call_trunk(e, a->v) : SLICE("");
-    unsigned code = proxy_arrival_next_hop(a, &hop, &why);
-    bool by_name = code == 0 && sock_address_parse(hop.host, 1, &literal) != ERR_OK;
-    const union sock_address *address = by_name ? NULL : &literal;
-    enum call_side side = code == 0 ? side_of(a, address) : CALL_SIDE_ELSEWHERE;
-    if (code == 0 && begins && !may_go(a, side, address, trunk)) {
-        proxy_arrival_refuse(a, EC_refused_elsewhere, 403, SLICE(ELSEWHERE_REASON));
-        return;
+    find_way(a, &w);
+    bool needed = concerns_call(a, &w) && edge_call_request(a->e, a->v);
+    if (w.last && !needed && !proxy_arrival_admitted(a)) return;
+    if (w.code == 0) {
+        relay_on(a, &w);
+    } else {
+        proxy_arrival_refuse(a, w.why, w.code, w.why == EC_refused_elsewhere ? SLICE(ELSEWHERE_REASON) : SLICE(""));
     }
-    bool needed = concerns_call(a, code, side) && edge_call_request(e, a->v);
-    if (last && !needed && !proxy_arrival_admitted(a)) return;
-    if (code != 0) {
-        proxy_arrival_refuse(a, why, code, SLICE(""));
-        return;
-    }
-    bool bound = begins && by_name && side == CALL_SIDE_SAID;
-    relay_on(a, &hop, asked || bound ? trunk : SLICE(""), bound);
 }

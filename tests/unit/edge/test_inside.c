@@ -187,6 +187,16 @@ static void in_an_early_dialog(void **state)
     ua_expect_code(&w->k, &w->a, 403);
 }
 
+/* Where a trunk's range holds phones too, they are met where their messages come from. */
+static void a_side_in_the_range_of_a_trunk(void **state)
+{
+    struct dialog *d = *state;
+    call_up(d->w, d->routes, sizeof d->routes);
+    d->w->n.trunk_port = 1; /* whatever is known of an address alone */
+    ask(d, "INFO", at(&d->w->b), d->routes);
+    ua_expect(&d->w->k, &d->w->b, "INFO");
+}
+
 /* Of a side behind a proxy that stays on the way it is the proxy that is met. */
 static void behind_proxies(void **state)
 {
@@ -295,6 +305,7 @@ int main(void)
         INSIDE(a_side_that_moves),
         INSIDE(ones_own_contact_is_not_the_other_side),
         INSIDE(in_an_early_dialog),
+        INSIDE(a_side_in_the_range_of_a_trunk),
         INSIDE(behind_proxies),
         INSIDE(another_callee),
         INSIDE(a_device_that_has_moved),
