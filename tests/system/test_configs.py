@@ -59,7 +59,7 @@ def merge(base, part):
 
 def test_every_key_of_a_trunk_is_shown():
     """In the templates and in the README: the list is the program's own."""
-    said = clusterctl("plan", "check", "-", check=False, stdin="plan: 1\ntrunks: { a: { colour: x } }\n").stderr
+    said = clusterctl("plan", "check", "-", check=False, stdin="plan: 1\ntrunks: { a: { colour: x } }\n").stdout
     keys = said.partition("known here: ")[2].split("\n")[0].split("[")[0].strip().split(", ")
     assert len(keys) > 10 and "address" in keys, said
     template = (CONFIGS / "trunks" / "plan.yaml").read_text()
