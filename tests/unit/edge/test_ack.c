@@ -1,31 +1,5 @@
 /* Where the ACK of a 2xx goes, when its next hop is a name. */
-#include "call_kit.h"
-#include "dns_kit.h"
-
-#include "node/edge/edge_internal.h"
-
-static struct dns_server server;
-
-static void on_dns_closed(void *ctx)
-{
-    *(bool *)ctx = true;
-}
-
-/* The node asks the server of this test, which knows zone. */
-static void ask_zone(struct world *w, const struct record *zone, size_t zone_len)
-{
-    bool closed = false;
-    dns_server_open(&server, &w->k.loop, zone, zone_len);
-    dns_close(w->n.edge->dns, on_dns_closed, &closed);
-    assert_int_equal(dns_open_at(&w->k.loop, NULL, server.at, &w->n.edge->dns), ERR_OK);
-    kit_until(&w->k, closed);
-}
-
-static int close_with_server(void **state)
-{
-    dns_server_close(&server);
-    return world_close(state);
-}
+#include "zone_kit.h"
 
 static void send_ack(struct world *w, const char *routes)
 {
@@ -45,7 +19,7 @@ static void the_first_address_that_has_a_way(void **state)
         {"six.test", ns_t_aaaa, 3600, "::1", 0, 0, 0, NULL},
         {"four.test", ns_t_a, 3600, "127.0.0.1", 0, 0, 0, NULL},
     };
-    ask_zone(w, zone, sizeof zone / sizeof zone[0]);
+    zone_ask(w, zone, sizeof zone / sizeof zone[0]);
     call_up(w, routes, sizeof routes);
     send_ack(w, routes);
     ua_expect(&w->k, &w->b, "ACK");
@@ -60,7 +34,7 @@ static void no_address_has_one(void **state)
         {"_sip._udp.pbx.test", ns_t_srv, 3600, NULL, 10, 0, w->b.port, "six.test"},
         {"six.test", ns_t_aaaa, 3600, "::1", 0, 0, 0, NULL},
     };
-    ask_zone(w, zone, sizeof zone / sizeof zone[0]);
+    zone_ask(w, zone, sizeof zone / sizeof zone[0]);
     call_up(w, routes, sizeof routes);
     uint64_t forwarded = kit_count(&w->n, "edge", "forwarded");
     send_ack(w, routes);
@@ -71,8 +45,8 @@ static void no_address_has_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_first_address_that_has_a_way, world_open, close_with_server),
-        cmocka_unit_test_setup_teardown(no_address_has_one, world_open, close_with_server),
+        cmocka_unit_test_setup_teardown(the_first_address_that_has_a_way, world_open, zone_world_close),
+        cmocka_unit_test_setup_teardown(no_address_has_one, world_open, zone_world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

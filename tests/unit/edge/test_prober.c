@@ -1,31 +1,8 @@
 /* Probing over real sockets: what is asked, what counts as an answer, and what calls find out. */
-#include "call_kit.h"
-#include "dns_kit.h"
-#include "node/edge/edge_internal.h"
+#include "trunk_kit.h"
+#include "zone_kit.h"
 
 #define PROBE_MS 100
-
-static char addresses[2][32];
-
-/* trunk/factory has w->b's address, and w->c's when there are two. */
-static void look_after(struct world *w, size_t count, uint32_t probe_ms)
-{
-    const struct ua *const uas[] = {&w->b, &w->c};
-    struct edge_trunk list[2];
-    for (size_t i = 0; i < count; i++) {
-        (void)snprintf(addresses[i], sizeof addresses[i], "127.0.0.1:%u", uas[i]->port);
-        list[i] = (struct edge_trunk){
-            .trunk = SLICE("factory"), .address = slice_of(addresses[i]), .transport = PLAN_UDP, .probe_ms = probe_ms};
-    }
-    assert_int_equal(edge_trunks_set(w->n.edge, list, count), ERR_OK);
-}
-
-static struct edge_trunk state_of(const struct world *w, size_t i)
-{
-    struct edge_trunk t;
-    assert_true(edge_trunk_find(w->n.edge, SLICE("factory"), slice_of(addresses[i]), &t));
-    return t;
-}
 
 /* Takes probes until the count of one of the prober's counters is reached; answers each with code, 0: not. */
 static void answer_probes(struct world *w, struct ua *u, unsigned code, const char *counter, uint64_t until)
@@ -218,19 +195,6 @@ static void no_longer_probed(void **state)
     assert_true(slice_is(t.reason, ""));
 }
 
-static struct dns_server server;
-
-static int close_with_server(void **state)
-{
-    dns_server_close(&server);
-    return world_close(state);
-}
-
-static void dns_is_closed(void *ctx)
-{
-    *(bool *)ctx = true;
-}
-
 /* One of the targets of a name is enough, in whatever order DNS has them each time. */
 static void one_of_two_targets(void **state)
 {
@@ -240,11 +204,8 @@ static void one_of_two_targets(void **state)
         {"_sip._udp.pbx.test", ns_t_srv, 3600, NULL, 10, 0, w->c.port, "host.test"},
         {"host.test", ns_t_a, 3600, "127.0.0.1", 0, 0, 0, NULL},
     };
-    bool closed = false;
     struct edge_trunk t = {.trunk = SLICE("factory"), .address = SLICE("pbx.test"), .probe_ms = PROBE_MS};
-    dns_server_open(&server, w->n.edge->loop, zone, sizeof zone / sizeof zone[0]);
-    dns_close(w->n.edge->dns, dns_is_closed, &closed);
-    assert_int_equal(dns_open_at(w->n.edge->loop, NULL, server.at, &w->n.edge->dns), ERR_OK);
+    zone_ask(w, zone, sizeof zone / sizeof zone[0]);
     for (unsigned round = 1; round <= 2; round++) {
         if (round == 2) ua_close(&w->c); /* the first time it says that it cannot, then it is not there */
         assert_int_equal(edge_trunks_set(w->n.edge, &t, 1), ERR_OK);
@@ -259,7 +220,6 @@ static void one_of_two_targets(void **state)
         assert_int_equal(edge_trunks_set(w->n.edge, NULL, 0), ERR_OK);
     }
     ua_open(&w->c);
-    assert_true(closed);
 }
 
 int main(void)
@@ -273,7 +233,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(not_probed, world_open, world_close),
         cmocka_unit_test_setup_teardown(lists, world_open, world_close),
         cmocka_unit_test_setup_teardown(names, world_open, world_close),
-        cmocka_unit_test_setup_teardown(one_of_two_targets, world_open, close_with_server),
+        cmocka_unit_test_setup_teardown(one_of_two_targets, world_open, zone_world_close),
         cmocka_unit_test_setup_teardown(no_longer_probed, world_open, world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

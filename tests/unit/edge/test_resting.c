@@ -1,29 +1,6 @@
 /* Who answers 503 with Retry-After is left alone for that time, over real sockets: by calls and by probes. */
-#include "call_kit.h"
-#include "dns_kit.h"
-#include "node/edge/edge_internal.h"
-
-static char addresses[2][32];
-
-/* trunk/factory has w->b's address, and w->c's when there are two. */
-static void look_after(struct world *w, size_t count, uint32_t probe_ms)
-{
-    const struct ua *const uas[] = {&w->b, &w->c};
-    struct edge_trunk list[2];
-    for (size_t i = 0; i < count; i++) {
-        (void)snprintf(addresses[i], sizeof addresses[i], "127.0.0.1:%u", uas[i]->port);
-        list[i] = (struct edge_trunk){
-            .trunk = SLICE("factory"), .address = slice_of(addresses[i]), .transport = PLAN_UDP, .probe_ms = probe_ms};
-    }
-    assert_int_equal(edge_trunks_set(w->n.edge, list, count), ERR_OK);
-}
-
-static struct edge_trunk state_of(const struct world *w, size_t i)
-{
-    struct edge_trunk t;
-    assert_true(edge_trunk_find(w->n.edge, SLICE("factory"), slice_of(addresses[i]), &t));
-    return t;
-}
+#include "trunk_kit.h"
+#include "zone_kit.h"
 
 /* Requests, each with a branch and a Call-ID of its own. */
 static void call_again(struct world *w, unsigned number, const char *method)
@@ -210,19 +187,6 @@ static void where_we_are_registered(void **state)
     ua_expect_code(&w->k, &w->a, 503);
 }
 
-static struct dns_server server;
-
-static int close_with_server(void **state)
-{
-    dns_server_close(&server);
-    return world_close(state);
-}
-
-static void dns_is_closed(void *ctx)
-{
-    *(bool *)ctx = true;
-}
-
 /* Of a name the address that asked for it rests; the name as a whole when all of them do. */
 static void one_of_a_name(void **state)
 {
@@ -232,11 +196,8 @@ static void one_of_a_name(void **state)
         {"_sip._udp.pbx.test", ns_t_srv, 3600, NULL, 20, 0, w->c.port, "host.test"},
         {"host.test", ns_t_a, 3600, "127.0.0.1", 0, 0, 0, NULL},
     };
-    bool closed = false;
     struct edge_trunk t = {.trunk = SLICE("factory"), .address = SLICE("pbx.test")};
-    dns_server_open(&server, w->n.edge->loop, zone, sizeof zone / sizeof zone[0]);
-    dns_close(w->n.edge->dns, dns_is_closed, &closed);
-    assert_int_equal(dns_open_at(w->n.edge->loop, NULL, server.at, &w->n.edge->dns), ERR_OK);
+    zone_ask(w, zone, sizeof zone / sizeof zone[0]);
     assert_int_equal(edge_trunks_set(w->n.edge, &t, 1), ERR_OK);
     w->n.hops[0][0].host = t.address;
     w->n.hops[0][0].port = 0;
@@ -257,7 +218,6 @@ static void one_of_a_name(void **state)
     assert_in_range(retry_after(w), 40, 50);
     ua_expect_nothing(&w->k, &w->b);
     ua_expect_nothing(&w->k, &w->c);
-    assert_true(closed);
 }
 
 int main(void)
@@ -272,7 +232,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_probe_is_told, world_open, world_close),
         cmocka_unit_test_setup_teardown(what_a_member_says_is_of_one_target, world_open, world_close),
         cmocka_unit_test_setup_teardown(where_we_are_registered, world_open, world_close),
-        cmocka_unit_test_setup_teardown(one_of_a_name, world_open, close_with_server),
+        cmocka_unit_test_setup_teardown(one_of_a_name, world_open, zone_world_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
