@@ -31,9 +31,13 @@ def restore(node, saved):
 
 
 def cut_off(fed, node):
+    """Its links end as well: what waits in one would still arrive when the line is healed soon, as if nothing had been cut."""
     for other in fed.others(node):
         fed.cuts.cut(site_net(node), site_net(other), True)
     fed.wait_status(node, ("dead",))
+    for other in fed.others(node):
+        for one, peer in (pair for pair in ((node, other), (other, node)) if pair[0].running()):
+            until(lambda: not one.nodes()[peer.name]["linked"], f"the link of {one.name} to {peer.name} to end")
 
 
 def forgotten(node):
