@@ -383,13 +383,13 @@ static void say_answer(const struct sip_view *v, uint32_t rest_s, char out[PROBE
 bool prober_on_response(struct prober *p, const struct flow *from, const struct sip_view *v)
 {
     char reason[PROBE_REASON];
-    uint32_t rest_s = rest_asked_s(v);
     struct sip_tx *tx = p->tx.clients.count > 0 ? sip_tx_find_client(&p->tx, v) : NULL;
     if (tx == NULL) return false;
     struct probe *b = CONTAINER_OF(tx, struct probe, client);
     if (!edge_may_answer(p->edge, &b->to, from) || !slice_starts(v->call_id, slice_of(b->call_id))) return false;
     if (v->code < 200) return true;
     if (b->interval_ms > 0) b->rtt_us = (uint32_t)(uv_hrtime() / 1000 - b->sent_us);
+    uint32_t rest_s = rest_asked_s(v);
     say_answer(v, rest_s, reason);
     count(p, v->code == 503 ? PC_refusals : PC_answers);
     if (v->code == 503) pass_over(b);
