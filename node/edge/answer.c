@@ -94,6 +94,20 @@ bool edge_is_plainly_ours(const struct edge *e, uint8_t listener, struct slice u
     return is_name && slice_eq(host, e->o.hooks.domain(e->o.hooks.ctx));
 }
 
+struct slice edge_after_own_uri(const struct edge *e, struct slice value)
+{
+    if (value.n == 0 || value.p[0] != '<') return SLICE_NONE;
+    struct slice uri = {value.p + 1, value.n - 1};
+    for (size_t i = 0; i < transport_listener_count(e->transport); i++) {
+        for (int sips = 0; sips < 2; sips++) {
+            struct slice own = slice_of(edge_place_uri(&e->places[i], sips != 0));
+            if (uri.n > own.n && uri.p[own.n] == ';' && slice_starts(uri, own))
+                return (struct slice){uri.p + own.n, uri.n - own.n};
+        }
+    }
+    return SLICE_NONE;
+}
+
 void edge_add_user(struct buf *b, struct slice number)
 {
     for (size_t i = 0; i < number.n; i++) {

@@ -213,6 +213,9 @@ bool edge_is_ours(const struct edge *e, const struct sip_uri *uri);
 /* The same of a URI's text, without taking it apart, for the two ways in which it is nearly always written: as we write
  * the listener that it came by, or the domain alone. False: it may be ours and written otherwise. */
 bool edge_is_plainly_ours(const struct edge *e, uint8_t listener, struct slice uri);
+/* What follows our own URI, as we write it, in a value of Record-Route or Route: ";lr;ck=...>". {NULL, 0}: it may still
+ * be ours and written otherwise. */
+struct slice edge_after_own_uri(const struct edge *e, struct slice value);
 /* Of the transport parameter and the scheme; false for one that we do not speak. */
 bool edge_uri_transport(const struct sip_uri *uri, enum plan_transport *out);
 /* Whether the URI's host is the address, whatever the ports; a name is none. */

@@ -43,21 +43,14 @@ static void note_hidden(struct route_set *r, const struct sip_uri *uri)
 /* Our Record-Route as we wrote it, which is how it nearly always comes back. False: it may still be ours. */
 static bool is_own_text(struct arrival *a, struct slice value)
 {
-    const struct edge *e = a->e;
-    if (value.n < 2 || value.p[0] != '<' || value.p[value.n - 1] != '>') return false;
-    struct slice uri = {value.p + 1, value.n - 2};
-    for (size_t i = 0; i < transport_listener_count(e->transport); i++) {
-        struct slice own = slice_of(e->places[i].uri);
-        if (!slice_starts(uri, own)) continue;
-        struct slice rest = {uri.p + own.n, uri.n - own.n};
-        if (rest.n != OWN_PARAMS_LEN || !slice_starts(rest, SLICE(OWN_PARAMS))) continue;
-        struct slice cookie = {rest.p + sizeof OWN_PARAMS - 1, SIP_COOKIE_TEXT - 1};
-        if (memchr(cookie.p, ';', cookie.n) != NULL || memchr(cookie.p, '>', cookie.n) != NULL) return false;
-        if (a->routes.own == 0) a->routes.cookie = cookie;
-        a->routes.flows[FLOW_OF_CALLER] = a->routes.flows[FLOW_OF_CALLEE] = SLICE_NONE;
-        return true;
-    }
-    return false;
+    struct slice rest = edge_after_own_uri(a->e, value);
+    if (rest.n != OWN_PARAMS_LEN + 1 || rest.p[OWN_PARAMS_LEN] != '>' || !slice_starts(rest, SLICE(OWN_PARAMS)))
+        return false;
+    struct slice cookie = {rest.p + sizeof OWN_PARAMS - 1, SIP_COOKIE_TEXT - 1};
+    if (memchr(cookie.p, ';', cookie.n) != NULL || memchr(cookie.p, '>', cookie.n) != NULL) return false;
+    if (a->routes.own == 0) a->routes.cookie = cookie;
+    a->routes.flows[FLOW_OF_CALLER] = a->routes.flows[FLOW_OF_CALLEE] = SLICE_NONE;
+    return true;
 }
 
 static bool made_with(const struct arrival *a, struct mac *mac, struct slice cookie, unsigned sides)

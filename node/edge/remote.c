@@ -41,16 +41,6 @@ static void note(const struct edge *e, struct slice value, struct remote_hosts *
     if (side->count < REMOTE_HOSTS) side->count++;
 }
 
-static bool is_ours(const struct edge *e, struct slice value)
-{
-    struct slice uri = {value.p + 1, value.n - 1};
-    for (size_t i = 0; value.n > 0 && i < transport_listener_count(e->transport); i++) {
-        if (slice_starts(uri, slice_of(e->places[i].uri)) || slice_starts(uri, slice_of(e->places[i].sips_uri)))
-            return true;
-    }
-    return false;
-}
-
 /* Of a request the topmost one: ours is not there yet. Of a response the one above ours. */
 static struct slice next_to_us(const struct edge *e, const struct sip_view *v)
 {
@@ -60,7 +50,7 @@ static struct slice next_to_us(const struct edge *e, const struct sip_view *v)
         struct slice value;
         while (sip_value_next(&rest, &value)) {
             if (v->request) return value;
-            if (is_ours(e, value)) return found;
+            if (edge_after_own_uri(e, value).n > 0) return found;
             found = value;
         }
     }
