@@ -2,10 +2,12 @@
  *
  * Asserted: every slice lies in the message; the lines cover the head in order; what was accepted is still accepted
  * after a proxy's edits, with the same headers and body but for the edits, and gives an answer that is accepted; an
- * answer to what was refused holds no NUL and no bare CR. */
+ * answer to what was refused holds no NUL and no bare CR; a session description that is exchanged for another is found
+ * again in its place. */
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "node/sip/body.h"
 #include "node/sip/edit.h"
 #include "node/sip/value.h"
 
@@ -167,6 +169,28 @@ static void check_lines(const struct sip_view *v, const struct sip_view *back, u
     check_routes(v, back, choice);
 }
 
+static void check_sdp(const struct sip_view *v)
+{
+    char digits[DECIMAL_TEXT];
+    struct sip_edits e;
+    struct buf out = {0};
+    struct sip_view back;
+    struct slice sdp = SLICE_NONE;
+    struct slice text = SLICE("v=0\r\n");
+    struct slice length = sip_view_value(v, SIP_CONTENT_LENGTH);
+    if (!sip_body_sdp(v, &sdp)) return;
+    inside(v, v->len, sdp);
+    ASSERT(sdp.n > 0);
+    sip_edits_init(&e, v);
+    sip_edit_replace(&e, sdp, text);
+    if (length.p != NULL) sip_edit_replace(&e, length, decimal_text(v->body.n - sdp.n + text.n, digits));
+    if (sip_edit_apply(&e, &out) != ERR_OK) abort();
+    enum sip_fault f = sip_view_parse(&back, out.p, out.n, NULL);
+    ASSERT(f == SIP_FAULT_NONE || grown(f));
+    ASSERT(f != SIP_FAULT_NONE || (sip_body_sdp(&back, &sdp) && slice_eq(sdp, text)));
+    buf_fini(&out);
+}
+
 static void check_edit(const struct sip_view *v, unsigned choice)
 {
     struct sip_edits e;
@@ -215,6 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse_values(&v);
     if (f == SIP_FAULT_NONE) {
         check_edit(&v, choice);
+        check_sdp(&v);
         if (v.request) check_answer(&v, true);
     } else if (answerable) {
         check_answer(&v, false);
