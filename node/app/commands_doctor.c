@@ -107,6 +107,30 @@ static enum err visit_site(struct visit *v)
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
+/* Between what the plan asks for and what the machine has. */
+static void visit_media(struct visit *v)
+{
+    struct node *n = v->n;
+    struct edge_media m = edge_media(n->edge);
+    bool wanted = routing_media_hook(n);
+    const char *object = m.relay != NULL ? m.relay : n->config.site;
+    if (wanted && m.relay == NULL) {
+        doctor_add(&v->found, "media", DOCTOR_WARNING, object,
+                   "name the control address of rtpengine in the node's configuration: media: { relay: "
+                   "\"127.0.0.1:2223\" }",
+                   "the plan wants the media of this site relayed, and this node has no relay: media goes directly");
+    } else if (!wanted && m.relay != NULL) {
+        doctor_add(&v->found, "media", DOCTOR_WARNING, object, "clusterctl site set NAME --media relay",
+                   "there is a media relay, and the plan does not ask for it: media goes directly");
+    } else if (wanted && m.since.ms != 0 && !m.up) {
+        doctor_add(&v->found, "media", DOCTOR_FAILED, object,
+                   "start rtpengine, or see that its listen-ng is this address; until then calls get 500", "%s",
+                   m.reason);
+    } else if (wanted && m.since.ms != 0) {
+        doctor_add(&v->found, "media", DOCTOR_OK, object, NULL, "%s", m.reason);
+    }
+}
+
 /* ---- the end ---- */
 
 static void visit_free(struct visit *v)
@@ -250,6 +274,7 @@ NODE_COMMAND(command_doctor)
         if (e == ERR_OK) e = visit_site(v);
         node_read_end(n);
     }
+    if (e == ERR_OK) visit_media(v);
     if (e == ERR_OK) e = node_work(n, &v->work, on_worker, after_work);
     if (e != ERR_OK) {
         command_end(reply, e);

@@ -133,6 +133,8 @@ static const struct form form_name = {fits_name, "a name of letters, digits, '.'
 static const struct form form_path = {fits_path, "a path"};
 static const struct form form_socket = {fits_socket, "a path of 107 characters at most"};
 static const struct form form_host_port = {fits_host_port, "an address with a port, such as \"10.1.0.1:7400\""};
+static const struct form form_relay = {fits_address_port, "the address and port at which rtpengine is told what to "
+                                                          "do, such as \"127.0.0.1:2223\""};
 static const struct form form_sip_listen = {fits_sip_listen, "transport:address:port, such as \"udp:10.1.0.1:5060\""};
 static const struct form form_host = {fits_host, "a host name or an address without a port"};
 static const struct form form_duration = {fits_duration, "a duration from 100ms to 60s, such as 4s"};
@@ -193,6 +195,9 @@ static const struct field calls_fields[] = {
     {"keep", FIELD_TEXT, false, &form_keep, offsetof(struct raw, calls_keep), 0, 0, NULL, 0},
     {"max", FIELD_TEXT, false, &form_count, offsetof(struct raw, calls_max), 0, 0, NULL, 0},
 };
+static const struct field media_fields[] = {
+    {"relay", FIELD_TEXT, true, &form_relay, AT(media_relay), 0, 0, NULL, 0},
+};
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 static const struct field top_fields[] = {
     {"node", FIELD_TEXT, true, &form_name, AT(node), 0, 0, NULL, 0},
@@ -203,6 +208,7 @@ static const struct field top_fields[] = {
     {"mesh", FIELD_MAPPING, false, NULL, 0, 0, 0, mesh_fields, COUNT(mesh_fields)},
     {"control", FIELD_TEXT, true, &form_socket, AT(control), 0, 0, NULL, 0},
     {"http", FIELD_TEXT, false, &form_host_port, AT(http), 0, 0, NULL, 0},
+    {"media", FIELD_MAPPING, false, NULL, 0, 0, 0, media_fields, COUNT(media_fields)},
     {"calls", FIELD_MAPPING, false, NULL, 0, 0, 0, calls_fields, COUNT(calls_fields)},
     {"history", FIELD_TEXT, false, &form_history, offsetof(struct raw, history), 0, 0, NULL, 0},
     {"log", FIELD_TEXT, false, &form_level, offsetof(struct raw, log), 0, 0, NULL, 0},

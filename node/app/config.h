@@ -32,11 +32,12 @@ struct config {
     const char *seeds[CONFIG_SEEDS_MAX];
     size_t seed_count;
     const char *control;
-    const char *http;       /* NULL: no metrics page */
-    uint64_t calls_idle_ms; /* a call without a request in its dialog for so long counts as ended */
-    uint64_t calls_keep_ms; /* how long records of calls are kept, */
-    uint64_t calls_max;     /* and how many at most */
-    uint64_t history;       /* so many change-sets are kept; 0: the store's default */
+    const char *http;        /* NULL: no metrics page */
+    const char *media_relay; /* control address of an rtpengine; NULL: none */
+    uint64_t calls_idle_ms;  /* a call without a request in its dialog for so long counts as ended */
+    uint64_t calls_keep_ms;  /* how long records of calls are kept, */
+    uint64_t calls_max;      /* and how many at most */
+    uint64_t history;        /* so many change-sets are kept; 0: the store's default */
     enum log_level log_level;
 };
 

@@ -13,7 +13,7 @@ enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_FAILED };
 const char *doctor_state_name(enum doctor_state s); /* "ok" "warning" "failed" */
 
 struct doctor_finding {
-    const char *check; /* "port", "disk", "clock", "certificate", "site", "name", "way" */
+    const char *check; /* "port", "disk", "clock", "certificate", "site", "name", "way", "media" */
     char object[LIMIT_HOST + LIMIT_NAME + 32];
     enum doctor_state state;
     char text[LIMIT_TEXT]; /* what was found */

@@ -146,6 +146,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
         .session_s = n->config.sip_session_s,
         .call_idle_ms = n->config.calls_idle_ms,
         .no_answer_ms = n->config.sip_no_answer_ms,
+        .media_relay = n->config.media_relay,
         .hooks = {.ctx = n,
                   .source = routing_source_hook,
                   .route = routing_hook,
@@ -162,6 +163,7 @@ static enum err open_edge(struct node *n, struct err_info *info)
                   .banned = bans_hook,
                   .called = uac_registration_called_hook,
                   .registration = uac_registration_hook,
+                  .media = routing_media_hook,
                   .way_lost = registrations_way_lost},
     };
     memcpy(options.cluster_key, n->identity.cluster_key, sizeof options.cluster_key);
@@ -308,6 +310,13 @@ static void certificate_gauges(struct node *n, struct metrics_writer *w)
     }
 }
 
+static void media_gauge(const struct node *n, struct metrics_writer *w)
+{
+    struct edge_media m = edge_media(n->edge);
+    if (m.since.ms != 0)
+        metrics_gauge(w, "tandem_media_relay_up", "1 while the media relay answers", NULL, 0, m.up ? 1 : 0);
+}
+
 static void gauges(void *ctx, struct metrics_writer *w)
 {
     struct node *n = ctx;
@@ -328,6 +337,7 @@ static void gauges(void *ctx, struct metrics_writer *w)
     metrics_gauge(w, "tandem_call_records_lost", "Call records that the disk did not take", NULL, 0,
                   (double)calls_lost(n->calls));
     certificate_gauges(n, w);
+    media_gauge(n, w);
     struct repl_floor_view f = repl_floor(n->repl);
     metrics_gauge(w, "tandem_tombstones", "Deletions that not every node is known to have", NULL, 0,
                   (double)f.tombstones);

@@ -63,6 +63,7 @@ struct plan_cache {
     struct arena arena;
     char domain[LIMIT_HOST + 1]; /* a place of its own: who holds a slice of it never holds freed memory */
     struct digest_offer digests;
+    bool media_relay;   /* our site wants the media of its calls led through a relay */
     struct slice decoy; /* a packed account: what is read in place of one that does not exist; "" there are none */
     uint64_t decoy_sum;
     struct trust_range *trust;
@@ -300,6 +301,7 @@ void routing_source_hook(void *ctx, struct arena *arena, const struct flow *from
 enum err routing_account_hook(void *ctx, struct arena *arena, struct slice name, struct plan_account *out);
 struct slice routing_domain_hook(void *ctx);
 struct digest_offer routing_digests_hook(void *ctx);
+bool routing_media_hook(void *ctx);
 
 /* ---- plan_objects.c ---- */
 /* A trunk or site that is kept of the plan as the reader shows it. Between read begin and end. */
@@ -401,7 +403,7 @@ NODE_COMMAND(command_invite_info);
 NODE_COMMAND(command_evict);
 NODE_COMMAND(command_drain);
 NODE_COMMAND(command_leave);
-#define NODE_COUNTER_TABLES 16
+#define NODE_COUNTER_TABLES 20
 size_t node_counters(struct node *n, const struct counter_table *out[], size_t cap);
 /* Sends what was built; a record that cannot be built makes the end an error by itself. */
 void command_record(struct control_reply *reply, struct control_builder *b);

@@ -1,5 +1,6 @@
-/* plan_cache: what the edge asks of the plan for every packet: our domain, the digests offered, which trunk an address
- * or a certificate belongs to, one account. The first three are kept in memory until the plan's digest changes. */
+/* plan_cache: what the edge asks of the plan for every packet: our domain, the digests offered, whether media is
+ * relayed, which trunk an address or a certificate belongs to, one account. All but the last are kept in memory until
+ * the plan's digest changes. */
 #include "node/app/node.h"
 
 #include <stdio.h>
@@ -124,6 +125,14 @@ static enum err keep_decoy(struct node *n)
     return e == ERR_OK && n->cache.decoy.p == NULL ? ERR_NOMEM : e;
 }
 
+static enum err keep_site(struct node *n)
+{
+    struct plan_object o;
+    enum err e = plan_get(n, &n->cache.arena, PLAN_SITE, slice_of(n->config.site), &o);
+    n->cache.media_relay = e == ERR_OK && o.site.media_relay;
+    return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 static enum err fill_cache(struct node *n)
 {
     struct plan_cache *c = &n->cache;
@@ -143,7 +152,8 @@ static enum err fill_cache(struct node *n)
         (void)snprintf(c->domain, sizeof c->domain, "%.*s", SLICE_ARG(o.defaults.domain));
         keep_offer(c, &o.defaults);
     }
-    if (e == ERR_OK || e == ERR_NOTFOUND) e = keep_decoy(n);
+    if (e == ERR_OK || e == ERR_NOTFOUND) e = keep_site(n);
+    if (e == ERR_OK) e = keep_decoy(n);
     return e == ERR_OK ? fill_trust(n) : e;
 }
 
@@ -182,6 +192,13 @@ struct digest_offer routing_digests_hook(void *ctx)
     struct node *n = ctx;
     refresh(n);
     return n->cache.filled ? n->cache.digests : digest_offer_all();
+}
+
+bool routing_media_hook(void *ctx)
+{
+    struct node *n = ctx;
+    refresh(n);
+    return n->cache.media_relay;
 }
 
 static struct address remote_address(const union sock_address *remote)

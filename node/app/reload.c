@@ -38,6 +38,7 @@ static void name_what_waits(const struct node *n, const struct config *fresh)
         {"mesh.listen", differs(old->mesh_listen, fresh->mesh_listen)},
         {"mesh.advertise", differs(old->mesh_advertise, fresh->mesh_advertise)},
         {"control", differs(old->control, fresh->control)},
+        {"media", differs(old->media_relay, fresh->media_relay)},
         {"http", differs(old->http, fresh->http)},
         {"calls", old->calls_idle_ms != fresh->calls_idle_ms || old->calls_keep_ms != fresh->calls_keep_ms ||
                       old->calls_max != fresh->calls_max},

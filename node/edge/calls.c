@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/edge/media.h"
 #include "node/edge/session.h"
 #include "node/sip/cookie.h"
 
@@ -38,6 +39,8 @@ struct call {
     struct remote_hosts caller_at;
     struct remote_hosts callee_at;
     bool restored; /* of an earlier run, in which the sides said where they are */
+    bool led;      /* the media relay knows it */
+    bool late;     /* the offer is not in the INVITE, but in its response (RFC 3261 §13.2.1) */
     char session_id[EDGE_SESSION_ID];
     uint64_t callees[CALLEES_MAX]; /* the tags of those that answered, hashed */
     bool ended_with[CALLEES_MAX];  /* by a BYE: kept, because the answer may be repeated */
@@ -284,8 +287,26 @@ static void drop(struct call *c)
     free(c);
 }
 
+/* The source is in it: else who knows another's Call-ID and tag could call with them, and lead his media elsewhere. */
+static struct slice media_id(struct call *c)
+{
+    return slice_of(arena_printf(&c->edge->scratch, "%.*s;%.*s;%d/%.*s", SLICE_ARG(c->dialog.call_id),
+                                 SLICE_ARG(c->dialog.caller_tag), (int)c->source_kind, SLICE_ARG(c->source)));
+}
+
+struct slice edge_call_media(struct edge *e, struct call *c, const struct sip_view *v, bool *late)
+{
+    if (c == NULL) c = first_call(e, v);
+    if (c == NULL) return SLICE_NONE;
+    c->led = true;
+    if (v->request && v->method == SIP_INVITE) c->late = v->body.n == 0;
+    if (late != NULL) *late = c->late;
+    return media_id(c);
+}
+
 void edge_call_end(struct call *c, unsigned code, struct slice reason)
 {
+    if (c->led || c->restored) media_end(c->edge->media, media_id(c), c->dialog.caller_tag);
     if (c->state != CALL_ANSWERED) edge_count(c->edge, EC_calls_failed);
     c->state = CALL_ENDED;
     c->ended = edge_wall();

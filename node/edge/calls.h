@@ -54,6 +54,10 @@ enum call_side {
 };
 enum call_side edge_call_side(struct edge *e, const struct sip_view *v, struct slice host, uint16_t port,
                               const union sock_address *address);
+/* What the call to which the message belongs is called at the media relay, in e->scratch; {NULL, 0}: there is no
+ * record. c: the call where it is at hand, else NULL. An INVITE says whether it makes the offer; *late (may be NULL):
+ * the last one did not. From now on the relay is told of the call's end. */
+struct slice edge_call_media(struct edge *e, struct call *c, const struct sip_view *v, bool *late);
 /* The call's own 2xx agreed on this refresh interval, 0: on none. */
 void edge_call_session(struct call *c, uint32_t session_s);
 /* Inside its dialog another 2xx did, which may say that a side is elsewhere now. */

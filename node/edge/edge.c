@@ -12,6 +12,7 @@
 #include "node/edge/client.h"
 #include "node/edge/guard.h"
 #include "node/edge/keeper.h"
+#include "node/edge/media.h"
 #include "node/edge/prober.h"
 #include "node/edge/registrar.h"
 
@@ -33,6 +34,10 @@ static void on_due(void *ctx, struct wheel_timer *t)
     }
     if (timer->id == EDGE_TIMER_KEEP) {
         keeper_timer(timer);
+        return;
+    }
+    if (timer->id == EDGE_TIMER_MEDIA || timer->id == EDGE_TIMER_MEDIA_PING) {
+        media_timer(timer);
         return;
     }
     if (timer->id == EDGE_TIMER_PROGRESS) {
@@ -254,6 +259,7 @@ static enum err copy_texts(struct edge *e)
         *texts[i] = arena_copy(&e->arena, *texts[i]);
         if (texts[i]->p == NULL) return ERR_NOMEM;
     }
+    if (e->o.media_relay != NULL) e->o.media_relay = arena_printf(&e->arena, "%s", e->o.media_relay);
     e->o.listen = NULL; /* only the transport needed them */
     e->o.tls = (struct tls_files){0};
     return ERR_OK;
@@ -273,6 +279,7 @@ static enum err init_memory(struct edge *e)
     static const char *const names[EC_COUNT] = {EDGE_COUNTERS(COUNTER_NAME)};
     list_init(&e->relays);
     list_init(&e->acks);
+    list_init(&e->held);
     list_init(&e->calls);
     enum err err = make_random(&e->random);
     if (err != ERR_OK) return err;
@@ -308,6 +315,7 @@ static enum err init_memory(struct edge *e)
     if (err == ERR_OK) err = prober_new(e, &e->prober);
     if (err == ERR_OK) err = lines_new(e, &e->registrations);
     if (err == ERR_OK) err = keeper_new(e, &e->keeper);
+    if (err == ERR_OK) err = media_new(e, &e->media);
     return err;
 }
 
@@ -317,11 +325,13 @@ static void free_memory(struct edge *e)
     while (!list_empty(&e->relays))
         proxy_relay_free(CONTAINER_OF(e->relays.next, struct relay, node));
     proxy_acks_free(e);
+    proxy_held_free(e);
     guard_free(e->guard);
     registrar_free(e->registrar);
     prober_free(e->prober);
     lines_free(e->registrations);
     keeper_free(e->keeper);
+    media_free(e->media);
     sip_tx_table_fini(&e->tx);
     sip_dialogs_fini(&e->dialogs);
     random_free(e->random);
@@ -412,6 +422,11 @@ enum err edge_open(const struct edge_options *options, struct edge **out, struct
         return err_fail(info, err, "the resolver cannot be started: %s", err_name(err));
     }
     start_handles(e);
+    err = media_start(e->media, info);
+    if (err != ERR_OK) {
+        begin_close(e);
+        return err;
+    }
     *out = e;
     return ERR_OK;
 }
@@ -461,6 +476,7 @@ static void begin_close(struct edge *e)
     registrar_close(e->registrar);
     if (prober_close(e->prober, on_handle_closed)) e->handles++;
     if (lines_close(e->registrations, on_handle_closed)) e->handles++;
+    if (media_close(e->media, on_handle_closed)) e->handles++;
     e->handles++;
     transport_close(e->transport, on_closed, e);
     if (e->dns != NULL) {
@@ -520,10 +536,15 @@ struct slice edge_peer_names(const struct edge *e, const struct flow *flow)
 
 size_t edge_counters(const struct edge *e, const struct counter_table *out[], size_t cap)
 {
-    const struct counter_table *const tables[] = {transport_counters(e->transport), &e->table,
-                                                  guard_counters(e->guard),         registrar_counters(e->registrar),
-                                                  prober_counters(e->prober),       lines_counters(e->registrations),
-                                                  keeper_counters(e->keeper),       dns_counters(e->dns)};
+    const struct counter_table *const tables[] = {transport_counters(e->transport),
+                                                  &e->table,
+                                                  guard_counters(e->guard),
+                                                  registrar_counters(e->registrar),
+                                                  prober_counters(e->prober),
+                                                  lines_counters(e->registrations),
+                                                  keeper_counters(e->keeper),
+                                                  media_counters(e->media),
+                                                  dns_counters(e->dns)};
     size_t n = 0;
     while (n < cap && n < sizeof tables / sizeof tables[0]) {
         out[n] = tables[n];

@@ -233,6 +233,8 @@ struct edge_hooks {
     bool (*registered_from)(void *ctx, struct slice account, const union sock_address *from);
     /* The source is banned from now on. May be NULL. Not to call edge_bans_set from. */
     void (*banned)(void *ctx, const struct edge_ban *ban);
+    /* At once. Whether the media of this node's calls are to go through its relay. May be NULL: they are not. */
+    bool (*media)(void *ctx);
     /* The way that was opened for owner is lost: once at most, and from the loop. It is still to be closed, here at the
      * earliest. */
     void (*way_lost)(void *ctx, void *owner, const char *why);
@@ -251,6 +253,7 @@ struct edge_options {
     unsigned char cluster_key[HASH_KEY_LEN]; /* cookie and nonce keys are derived from it */
     bool has_other_key;
     unsigned char other_key[HASH_KEY_LEN]; /* what was made with it is taken too */
+    const char *media_relay;               /* control address of an rtpengine, "127.0.0.1:2223"; NULL: none */
     struct edge_hooks hooks;
     uint32_t session_s;    /* refresh interval that calls are asked to keep where they name none, 0: they are not */
     uint64_t call_idle_ms; /* a call without a request in its dialog for so long counts as ended; default 12 h */
@@ -284,6 +287,15 @@ struct edge_load edge_load(const struct edge *e);
 /* A call that was answered in an earlier run goes on: its end is seen, reported under this id, and bounded as that of
  * any other. The report says what is known of it. ERR_EXISTS: there is such a call already; ERR_NOMEM, ERR_CLOSED. */
 MUST_CHECK enum err edge_call_restore(struct edge *e, const struct call_report *known);
+
+/* ---- the media relay (media.c) ---- */
+struct edge_media {
+    const char *relay; /* as in the options, NULL: none */
+    bool up;
+    struct wall since; /* {0}: nothing is known yet */
+    const char *reason;
+};
+struct edge_media edge_media(const struct edge *e);
 
 /* ---- who guesses (guard.c) ---- */
 /* From now on these bans hold and no others. */

@@ -2,10 +2,10 @@
  *
  * Rooms: edge.c opens, closes and dispatches; source.c says who sent a request; proxy_*.c forward (proxy.h);
  * guard.c deals with those who guess (guard.h); registrar*.c register (registrar.h), gruu.c names devices (gruu.h);
- * keeper.c keeps ways to contacts open (keeper.h); prober*.c look whether trunks answer (prober.h); client*.c register
- * us elsewhere (client.h); calls.c keeps call records (calls.h). All on the loop thread. Rule of lifetimes: nothing
- * frees a relay or a branch while code that was handed it runs; each entry point (message, timer, failure, name
- * resolved) ends by proxy_relay_settle, which does. */
+ * keeper.c keeps ways to contacts open (keeper.h); media.c asks the media relay (media.h); prober*.c look whether
+ * trunks answer (prober.h); client*.c register us elsewhere (client.h); calls.c keeps call records (calls.h). All on
+ * the loop thread. Rule of lifetimes: nothing frees a relay or a branch while code that was handed it runs; each entry
+ * point (message, timer, failure, name resolved) ends by proxy_relay_settle, which does. */
 #ifndef TANDEM_EDGE_EDGE_INTERNAL_H
 #define TANDEM_EDGE_EDGE_INTERNAL_H
 
@@ -91,7 +91,13 @@
 enum edge_counter { EDGE_COUNTERS(EDGE_COUNTER_ENUM) EC_COUNT };
 
 /* Timers on the shared wheel beyond the transactions' own. */
-enum edge_timer { EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER, EDGE_TIMER_CALL, EDGE_TIMER_KEEP };
+enum edge_timer {
+    EDGE_TIMER_PROGRESS = SIP_TIMER_OTHER,
+    EDGE_TIMER_CALL,
+    EDGE_TIMER_KEEP,
+    EDGE_TIMER_MEDIA,
+    EDGE_TIMER_MEDIA_PING
+};
 
 #define EDGE_LISTENERS_MAX 64
 #define EDGE_URI_TEXT (LIMIT_HOST + 48)
@@ -125,6 +131,7 @@ struct registrar;
 struct prober;
 struct lines;
 struct keeper;
+struct media;
 
 struct edge {
     struct edge_options o; /* texts in arena */
@@ -142,6 +149,7 @@ struct edge {
     struct map waiting; /* UDP branches without any response yet, by address: whom an ICMP error concerns */
     struct list_node relays;
     struct list_node acks; /* waiting for a name */
+    struct list_node held; /* waiting for the media relay (proxy_media.c) */
     struct list_node calls;
     struct mono began; /* of this run */
     struct edge_no_tcp no_tcp[EDGE_NO_TCP_MAX];
@@ -152,6 +160,7 @@ struct edge {
     struct prober *prober;
     struct lines *registrations;
     struct keeper *keeper;
+    struct media *media;
     struct replay replay;
     uint32_t nonce_maker; /* this run of this node */
     struct overload overload;

@@ -6,7 +6,8 @@
  * transaction ends, because a late 2xx must still be forwarded and a late 1xx cancelled. The relay keeps the request's
  * bytes until it has sent a final response. Rooms: proxy_request.c takes a request in, proxy_target.c chooses where it
  * goes next, proxy_forward.c makes the bytes, proxy_response.c takes responses, proxy_cancel.c ends what is pending,
- * proxy_relay.c is birth, answer and death; topology.c keeps what stands behind us from those who shall not see it. */
+ * proxy_relay.c is birth, answer and death; proxy_media.c leads the media through a relay; topology.c keeps what stands
+ * behind us from those who shall not see it. */
 #ifndef TANDEM_EDGE_PROXY_H
 #define TANDEM_EDGE_PROXY_H
 
@@ -70,10 +71,12 @@ struct relay {
     bool keeps_route;  /* gets those of our Route values that it came by as Record-Route */
     bool to_member;    /* inside a dialog: the next hop is another node */
     bool secure;       /* a sips URI was called: by TLS or not at all */
+    bool led;          /* its media goes through the relay (proxy_media.c) */
+    bool offers;       /* the request makes an offer, which the response answers; else it is the other way round */
     bool cancelled;
     bool final_sent;
     enum plan_transport chosen; /* of a hop with any_transport, once it is resolved */
-    bool resolving;             /* dns holds a pointer to us */
+    bool held;                  /* dns or media holds a pointer to us */
     bool inside_resolve;
     bool
         by_tcp; /* the request is too large for UDP: the address before address_at is asked by TCP, then again by UDP */
@@ -129,6 +132,21 @@ bool proxy_pop_via(struct branch *b, const struct sip_view *v, struct slice line
 void proxy_client_event(struct edge *e, struct sip_tx *tx, enum sip_tx_event ev);
 void proxy_progress_timer(struct edge *e, struct sip_timer *timer);
 void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token);
+
+/* A response that was held, in the same way, whatever it says of its media. */
+void proxy_response_led(struct edge *e, const struct flow *from, struct sip_view *v);
+
+/* ---- proxy_media.c ---- */
+/* proxy_relay_try for the first time: now, or when the media relay has given the request its addresses. */
+void proxy_relay_start(struct relay *r, const struct sip_view *v);
+/* True: the response waits for the media relay, and comes again by proxy_response_led. */
+bool proxy_media_holds(struct branch *b, const struct flow *from, const struct sip_view *v);
+/* The same of an ACK: by proxy_ack_led. */
+bool proxy_media_holds_ack(struct edge *e, const struct flow *from, const struct sip_view *v);
+void proxy_held_free(struct edge *e);
+
+/* ---- proxy_ack.c ---- */
+void proxy_ack_led(struct edge *e, const struct flow *from, struct sip_view *v);
 
 /* ---- proxy_cancel.c ---- */
 /* Ends what is pending: CANCEL to the branches, 487 at once where there is none. cancel is the caller's, whose Reason

@@ -138,19 +138,20 @@ static bool absorbed(struct arrival *a)
     return true;
 }
 
-void proxy_arrival_ack(struct arrival *a)
+/* led: its media has been seen to. */
+static void pass_on(struct arrival *a, bool led)
 {
     struct edge *e = a->e;
     struct ack_way way = {.from = *a->from};
     enum edge_counter why;
     union sock_address address;
-    if (absorbed(a)) return;
     proxy_arrival_read_routes(a);
     if (a->routes.bad || a->routes.own == 0 || a->v->max_forwards == 0 || !proxy_arrival_cookie_ok(a) ||
         proxy_arrival_next_hop(a, &way.hop, &why) != 0) {
         edge_count(e, EC_acks_dropped);
         return;
     }
+    if (!led && proxy_media_holds_ack(e, a->from, a->v)) return;
     way.pop_count = a->routes.pops;
     way.to_member = a->routes.to_member;
     way.hide = a->hide_to;
@@ -160,6 +161,16 @@ void proxy_arrival_ack(struct arrival *a)
     } else {
         send_by_name(a, &way);
     }
+}
+
+void proxy_arrival_ack(struct arrival *a)
+{
+    if (!absorbed(a)) pass_on(a, false);
+}
+
+void proxy_ack_led(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    pass_on(&(struct arrival){.e = e, .from = from, .v = v}, true);
 }
 
 void proxy_acks_free(struct edge *e)

@@ -131,8 +131,8 @@ void proxy_relay_cancel(struct relay *r, const struct sip_view *cancel)
     for (struct list_node *n = r->branches.next; n != &r->branches; n = n->next) {
         proxy_branch_cancel(CONTAINER_OF(n, struct branch, node), cancel != NULL ? 0 : 503);
     }
-    if (r->current == 0 && !r->resolving) proxy_relay_try(r, NULL);
-    /* While a name is being resolved, its end finds the relay cancelled. */
+    if (r->current == 0 && !r->held) proxy_relay_try(r, NULL);
+    /* While a name is being resolved, or the media relay asked, the end of that finds the relay cancelled. */
 }
 
 void proxy_relay_stop(struct relay *r)

@@ -181,7 +181,7 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     if (r->target_count == 0) {
         proxy_relay_finish(r);
     } else {
-        proxy_relay_try(r, a->v);
+        proxy_relay_start(r, a->v);
     }
     proxy_relay_settle(r);
 }

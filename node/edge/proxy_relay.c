@@ -328,7 +328,7 @@ void proxy_branch_free(struct branch *b)
 
 void proxy_relay_settle(struct relay *r)
 {
-    if (!list_empty(&r->branches) || r->resolving) return;
+    if (!list_empty(&r->branches) || r->held) return;
     proxy_relay_finish(r); /* nobody is left whose answer could be passed on */
     if (!sip_tx_live(&r->server)) proxy_relay_free(r);
 }

@@ -194,23 +194,11 @@ static bool may_answer(const struct branch *b, const struct flow *from, const st
     return b->roams ? from->transport == b->to.transport : edge_may_answer(e, &b->to, from);
 }
 
-void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v)
+static void take(struct branch *b, const struct sip_view *v)
 {
-    edge_count(e, EC_responses);
-    struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
-    if (tx == NULL) {
-        if (!prober_on_response(e->prober, from, v) && !lines_on_response(e->registrations, from, v) &&
-            !keeper_on_response(e->keeper, from, v))
-            edge_count(e, EC_responses_unmatched);
-        return;
-    }
-    struct branch *b = CONTAINER_OF(tx, struct branch, client);
-    if (!may_answer(b, from, v)) {
-        edge_count(e, EC_responses_unmatched);
-        return;
-    }
     struct relay *r = b->relay;
-    unsigned actions = sip_tx_step(&e->tx, tx, sip_tx_event_of(v->code), edge_now(e));
+    struct edge *e = r->edge;
+    unsigned actions = sip_tx_step(&e->tx, &b->client, sip_tx_event_of(v->code), edge_now(e));
     stop_waiting(b);
     b->answered = true;
     if (r->by_tcp && b->current) { /* there is somebody: no second try by UDP */
@@ -229,6 +217,35 @@ void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view 
     }
     if (actions & SIP_TX_DO_FREE) proxy_branch_free(b);
     proxy_relay_settle(r);
+}
+
+void proxy_on_response(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    edge_count(e, EC_responses);
+    struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
+    if (tx == NULL) {
+        if (!prober_on_response(e->prober, from, v) && !lines_on_response(e->registrations, from, v) &&
+            !keeper_on_response(e->keeper, from, v))
+            edge_count(e, EC_responses_unmatched);
+        return;
+    }
+    struct branch *b = CONTAINER_OF(tx, struct branch, client);
+    if (!may_answer(b, from, v)) {
+        edge_count(e, EC_responses_unmatched);
+    } else if (!proxy_media_holds(b, from, v)) {
+        take(b, v);
+    }
+}
+
+void proxy_response_led(struct edge *e, const struct flow *from, struct sip_view *v)
+{
+    struct sip_tx *tx = sip_tx_find_client(&e->tx, v);
+    struct branch *b = tx != NULL ? CONTAINER_OF(tx, struct branch, client) : NULL;
+    if (b != NULL && may_answer(b, from, v)) {
+        take(b, v);
+    } else {
+        edge_count(e, EC_responses_unmatched); /* its transaction has ended meanwhile */
+    }
 }
 
 /* ---- no response ---- */

@@ -127,7 +127,7 @@ static void set_addresses(struct relay *r, const union sock_address *list, size_
 static void resolved(void *ctx, enum err err, const union sock_address *addresses, size_t count)
 {
     struct relay *r = ctx;
-    r->resolving = false;
+    r->held = false;
     if (r->edge->closing) return; /* the transport may be gone; the edge frees us */
     set_addresses(r, addresses, err == ERR_OK ? count : 0);
     if (r->address_count == 0) {
@@ -150,7 +150,7 @@ static void resolved_any(void *ctx, enum err err, enum plan_transport transport,
     resolved(r, err, addresses, count);
 }
 
-/* Sets the addresses now, or later with r->resolving set meanwhile. */
+/* Sets the addresses now, or later with r->held set meanwhile. */
 static void resolve(struct relay *r, const struct edge_hop *hop)
 {
     enum plan_transport transport = hop->transport;
@@ -161,13 +161,13 @@ static void resolve(struct relay *r, const struct edge_hop *hop)
         r->address_count = 1;
         return;
     }
-    r->resolving = true;
+    r->held = true;
     r->inside_resolve = true;
     r->chosen = transport;
     enum err err = hop->any_transport
                        ? dns_resolve_any(r->edge->dns, hop->host, edge_transports(r->edge), resolved_any, r)
                        : dns_resolve(r->edge->dns, hop->host, hop->port, transport, resolved, r);
-    if (err != ERR_OK && r->resolving) {
+    if (err != ERR_OK && r->held) {
         resolved(r, ERR_NOTFOUND, NULL, 0);
     }
     r->inside_resolve = false;
@@ -432,7 +432,7 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v)
         } else if (r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count) {
             if (r->hop_at == 0) name_target(r);
             resolve(r, &r->targets[r->target_at].hops[r->hop_at++]);
-            if (r->resolving) return;
+            if (r->held) return;
         } else if (r->target_at + 1 < r->target_count) {
             edge_count(r->edge, EC_failovers);
             r->target_at++;

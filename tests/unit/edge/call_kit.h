@@ -50,6 +50,7 @@ struct request {
     unsigned cseq;            /* 0: 1 */
     const char *lines;        /* further header lines */
     const char *max_forwards; /* NULL: a line with 70 */
+    const char *body;         /* a session description; NULL: none */
 };
 
 #define CALLER "<sip:100@pbx.example>;tag=caller"
@@ -60,14 +61,16 @@ static inline void ua_request(struct ua *u, const struct kit_node *n, const stru
     char uri[64];
     (void)snprintf(uri, sizeof uri, "sip:8123@127.0.0.1:%u", n->port);
     unsigned cseq = r->cseq > 0 ? r->cseq : 1;
+    const char *body = r->body != NULL ? r->body : "";
+    const char *type = r->body != NULL ? "Content-Type: application/sdp\r\n" : "";
     ua_send(u, n->port,
             "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bK%s;rport\r\n%sFrom: %s\r\nTo: %s\r\nCall-ID: "
             "%s\r\n"
-            "CSeq: %u %s\r\nContact: <sip:ua@127.0.0.1:%u>\r\n%sContent-Length: 0\r\n\r\n",
+            "CSeq: %u %s\r\nContact: <sip:ua@127.0.0.1:%u>\r\n%s%sContent-Length: %zu\r\n\r\n%s",
             r->method, r->uri != NULL ? r->uri : uri, u->port, r->branch,
             r->max_forwards != NULL ? r->max_forwards : "Max-Forwards: 70\r\n", r->from != NULL ? r->from : CALLER,
             r->to != NULL ? r->to : "<sip:8123@example.org>", r->call_id != NULL ? r->call_id : "call-1", cseq,
-            r->method, u->port, r->lines != NULL ? r->lines : "");
+            r->method, u->port, r->lines != NULL ? r->lines : "", type, strlen(body), body);
 }
 
 static inline const char *contact_line(const struct ua *u)

@@ -1,0 +1,288 @@
+/* What the media relay may say, or not say. Here it is a socket that says each byte; what the real one makes of a call
+ * stands in tests/system/test_media.py. */
+#include "call_kit.h"
+
+#define SDP "v=0\r\nc=IN IP4 10.9.0.1\r\nm=audio 4000 RTP/AVP 8\r\n"
+#define LED "v=0\r\nc=IN IP4 192.0.2.5\r\nm=audio 30000 RTP/AVP 8\r\n"
+
+static struct relay {
+    int fd;
+    struct sockaddr_in from;
+    char in[65536];
+} relay;
+
+static int relayed_open(void **state)
+{
+    static char address[32];
+    struct ua u;
+    ua_open(&u);
+    relay.fd = u.fd;
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", u.port);
+    kit_media = address;
+    int status = world_open(state);
+    kit_media = NULL;
+    return status;
+}
+
+static int relayed_close(void **state)
+{
+    int status = world_close(state);
+    (void)close(relay.fd);
+    return status;
+}
+
+static bool relay_receive(void)
+{
+    socklen_t len = sizeof relay.from;
+    ssize_t n = recvfrom(relay.fd, relay.in, sizeof relay.in - 1, 0, (struct sockaddr *)&relay.from, &len);
+    if (n < 0) return false;
+    relay.in[n] = '\0';
+    return true;
+}
+
+/* The next question of that kind; what else is asked meanwhile is passed over. */
+static void relay_expect(struct kit *k, const char *command)
+{
+    char text[64];
+    uint64_t end = kit_ms() + KIT_PATIENCE_MS;
+    (void)snprintf(text, sizeof text, "7:command%zu:%s", strlen(command), command);
+    do {
+        while (!relay_receive()) {
+            kit_turn(k, relay.fd);
+            if (kit_ms() > end) fail_msg("%s was not asked", command);
+        }
+    } while (strstr(relay.in, text) == NULL);
+}
+
+static void relay_send(const char *cookie, int cookie_len, const char *words)
+{
+    char text[70000];
+    int n = snprintf(text, sizeof text, "%.*s %s", cookie_len, cookie, words);
+    assert_int_equal(sendto(relay.fd, text, (size_t)n, 0, (struct sockaddr *)&relay.from, sizeof relay.from), n);
+}
+
+/* To the last question. */
+static void relay_say(const char *words)
+{
+    relay_send(relay.in, (int)strcspn(relay.in, " "), words);
+}
+
+static void relay_describes(const char *sdp)
+{
+    static char words[70000];
+    (void)snprintf(words, sizeof words, "d3:sdp%zu:%s6:result2:oke", strlen(sdp), sdp);
+    relay_say(words);
+}
+
+static void invite(struct world *w)
+{
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1", .body = SDP});
+    relay_expect(&w->k, "offer");
+}
+
+static uint64_t counted(const struct world *w, const char *name)
+{
+    return kit_count(&w->n, "media", name);
+}
+
+/* ---- requests ---- */
+
+static void what_it_says_goes_on(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    assert_non_null(strstr(relay.in, "7:call-id"));
+    assert_non_null(strstr(relay.in, "call-1;caller;1/pbx"));
+    assert_non_null(strstr(relay.in, "8:from-tag6:caller"));
+    assert_null(strstr(relay.in, "6:to-tag"));
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    assert_true(slice_is(w->b.v.body, LED));
+}
+
+/* None of it is taken for an answer; the answer is still waited for. */
+static void what_is_no_answer(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    relay_say("");
+    relay_say("d3:sdp99:short6:result2:oke");
+    relay_say("l6:result2:oke");
+    relay_send("ffffffffffffffff", 16, "d3:sdp1:x6:result2:oke");
+    relay_send("no-number-and-far-too-long-for-one", 34, "d3:sdp1:x6:result2:oke");
+    kit_until(&w->k, counted(w, "bad_replies") == 3 && counted(w, "late_replies") == 2);
+    ua_expect_nothing(&w->k, &w->b);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    relay_describes(LED); /* once more */
+    kit_until(&w->k, counted(w, "late_replies") == 3);
+    ua_expect_nothing(&w->k, &w->b);
+}
+
+static void a_stranger_is_not_heard(void **state)
+{
+    struct world *w = *state;
+    char text[256];
+    invite(w);
+    (void)snprintf(text, sizeof text, "%.*s d3:sdp1:x6:result2:oke", (int)strcspn(relay.in, " "), relay.in);
+    ua_send_bytes(&w->c, ntohs(relay.from.sin_port), text, strlen(text));
+    ua_expect_nothing(&w->k, &w->b);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    assert_true(slice_is(w->b.v.body, LED));
+    assert_int_equal(counted(w, "late_replies") + counted(w, "bad_replies"), 0);
+}
+
+static void what_it_refuses(void **state)
+{
+    static const char *const rows[] = {
+        "d12:error-reason4:busy6:result5:errore",
+        "d6:result2:oke", /* it has no description */
+        "d3:sdp0:6:result2:oke",
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "r%zu", i);
+        ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = id, .call_id = id, .body = SDP});
+        relay_expect(&w->k, "offer");
+        relay_say(rows[i]);
+        ua_expect_code(&w->k, &w->a, 488);
+        ua_has(&w->a, "the media relay does not take the session description");
+        if (i == 0) ua_has(&w->a, "session description: busy\"");
+        ua_expect_nothing(&w->k, &w->b);
+        assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
+        relay_expect(&w->k, "delete");
+    }
+    assert_int_equal(counted(w, "refused"), 3);
+}
+
+/* A description that no message has room for. */
+static void what_is_too_much(void **state)
+{
+    static char long_sdp[66000];
+    struct world *w = *state;
+    memset(long_sdp, 'a', 65300);
+    invite(w);
+    relay_describes(long_sdp);
+    ua_expect_code(&w->k, &w->a, 500);
+    ua_has(&w->a, "there is no room for the media relay's session description");
+    ua_expect_nothing(&w->k, &w->b);
+}
+
+/* It is asked three times, then it is known to be away: what comes then is refused at once. */
+static void it_says_nothing(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    relay_expect(&w->k, "offer");
+    relay_expect(&w->k, "offer");
+    ua_expect_code(&w->k, &w->a, 500);
+    ua_has(&w->a, "Reason: SIP;cause=500;text=\"the media relay does not answer\"");
+    assert_in_range(counted(w, "silences"), 1, 2); /* a ping was under way too */
+    struct edge_media seen = edge_media(w->n.edge);
+    assert_true(!seen.up && seen.since.ms > 0);
+    uint64_t offers = counted(w, "offers");
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "2", .call_id = "call-2", .body = SDP});
+    ua_expect_code(&w->k, &w->a, 500);
+    assert_int_equal(counted(w, "offers"), offers);
+
+    relay_expect(&w->k, "ping"); /* it is looked for */
+    relay_say("d6:result4:ponge");
+    kit_until(&w->k, edge_media(w->n.edge).up);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "3", .call_id = "call-3", .body = SDP});
+    relay_expect(&w->k, "offer");
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+}
+
+static void who_hangs_up_meanwhile(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_request(&w->a, &w->n, &(struct request){.method = "CANCEL", .branch = "1"});
+    ua_expect_code(&w->k, &w->a, 200);
+    relay_describes(LED);
+    ua_expect_code(&w->k, &w->a, 487);
+    ua_expect_nothing(&w->k, &w->b);
+    relay_expect(&w->k, "delete");
+}
+
+/* ---- responses ---- */
+
+static void answered(struct world *w)
+{
+    char lines[256];
+    invite(w);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    (void)snprintf(lines, sizeof lines, "%sContent-Type: application/sdp\r\n", contact_line(&w->b));
+    struct buf b = {0};
+    assert_int_equal(sip_response_build(&w->b.v, 200, SLICE("OK"), SLICE("callee"), SLICE(""), 0, slice_of(lines), &b),
+                     ERR_OK);
+    b.n -= strlen("Content-Length: 0\r\n\r\n");
+    buf_printf(&b, "Content-Length: %zu\r\n\r\n%s", strlen(SDP), SDP);
+    ua_send_bytes(&w->b, ntohs(w->b.from.sin_port), b.p, b.n);
+    buf_fini(&b);
+    relay_expect(&w->k, "answer");
+    assert_non_null(strstr(relay.in, "8:from-tag6:caller"));
+    assert_non_null(strstr(relay.in, "6:to-tag6:callee"));
+}
+
+/* The call is there, and must be able to end: its 200 is not kept back. */
+static void an_answer_that_is_refused_goes_on(void **state)
+{
+    struct world *w = *state;
+    answered(w);
+    relay_say("d12:error-reason15:Unknown call-id6:result5:errore");
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_true(slice_is(w->a.v.body, SDP));
+    assert_int_equal(counted(w, "passed_as_they_came"), 1);
+}
+
+static void an_answer_that_nobody_gives(void **state)
+{
+    struct world *w = *state;
+    answered(w);
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_true(slice_is(w->a.v.body, SDP));
+    assert_int_equal(counted(w, "passed_as_they_came"), 1);
+}
+
+/* ---- the end ---- */
+
+static void closing_while_it_is_asked(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    kit_close(&w->k, &w->n, 0);
+    ua_expect_code(&w->k, &w->a, 503);
+    ua_expect_nothing(&w->k, &w->b);
+}
+
+static void closing_while_an_answer_waits(void **state)
+{
+    struct world *w = *state;
+    answered(w);
+    kit_close(&w->k, &w->n, 0);
+}
+
+#define RELAYED(test) cmocka_unit_test_setup_teardown(test, relayed_open, relayed_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RELAYED(what_it_says_goes_on),
+        RELAYED(what_is_no_answer),
+        RELAYED(a_stranger_is_not_heard),
+        RELAYED(what_it_refuses),
+        RELAYED(what_is_too_much),
+        RELAYED(it_says_nothing),
+        RELAYED(who_hangs_up_meanwhile),
+        RELAYED(an_answer_that_is_refused_goes_on),
+        RELAYED(an_answer_that_nobody_gives),
+        RELAYED(closing_while_it_is_asked),
+        RELAYED(closing_while_an_answer_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
