@@ -5,13 +5,14 @@ import re
 import pytest
 
 from harness import tone
-from harness.cluster import Node
+from harness.cluster import Cluster, Node
 from harness.phone import Phone
 from harness.raw import Message, Peer
 from harness.rtpengine import Relay
 from harness.wait import until
 
-NODE, RELAY, PBX, GATE, STRANGER = (f"127.0.83.{n}" for n in (1, 5, 10, 11, 66))
+NODE, RELAY, PBX, GATE, BEHIND, STRANGER = (f"127.0.83.{n}" for n in (1, 5, 10, 11, 12, 66))
+FAR, FAR_RELAY = "127.0.84.1", "127.0.84.5"
 PLAN = f"""plan: 1
 defaults: {{ domain: media.example, digest: [md5] }}
 sites:
@@ -19,12 +20,16 @@ sites:
 trunks:
   pbx:  {{ site: here, address: ["{PBX}:5060"], trust: ["{PBX}/32"] }}
   gate: {{ site: here, address: ["{GATE}:5060"], trust: ["{GATE}/32"] }}
+  behind: {{ site: here, address: ["{BEHIND}:5060"] }}
 accounts:
   "6001": {{ password: "one" }}
   "6002": {{ password: "two" }}
 routes:
   - {{ match: "8", to: trunk/gate }}
+  - {{ match: "9", to: trunk/behind }}
 """
+TWO = PLAN.replace("  here:", """  far:  { blocks: ["7"], media: relay }
+  here:""").replace("gate: { site: here", "gate: { site: far")
 SDP = "Content-Type: application/sdp"
 
 
@@ -84,7 +89,7 @@ class Talk:
 
     def __init__(self, sides, number="8100", body=sdp("10.9.0.1", 4000), lines=(SDP,)):
         self.pbx, self.gate = sides
-        self.text = self.pbx.request("INVITE", f"sip:{number}@{NODE}", *(lines if body else ()), body=body)
+        self.text = self.pbx.request("INVITE", f"sip:{number}@{self.pbx.node}", *(lines if body else ()), body=body)
         sent = Message(self.text.encode())
         self.call_id, self.from_ = sent.get("Call-ID"), sent.get("From")
         self.pbx.send(self.text)
@@ -222,6 +227,47 @@ def test_what_the_relay_does_not_take(node, sides):
     call.pbx.ack(call.text, refused)
     assert call.gate.receive(0.2) is None
     assert node.counter("media", "refused") and node.counter("media", "requests_refused")
+
+
+def test_a_call_that_comes_by_twice(sides, relay):
+    """The gateway is a proxy that sends it back to us, for somebody else: it is led through the relay once."""
+    call = Talk(sides)
+    towards_gate = is_relayed(call.invited())
+    with Peer(BEHIND, node=NODE) as behind:
+        _, _, rest = call.invite.data.decode().partition("\r\n")
+        call.gate.send(f"INVITE sip:9100@{NODE} SIP/2.0\r\nVia: SIP/2.0/UDP {GATE}:5060;branch=z9hG4bK-back\r\n{rest}")
+        invite = behind.expect("INVITE", call_id=call.call_id)
+        assert is_relayed(invite) == towards_gate
+        behind.reply(invite, 200, SDP, body=sdp("10.9.0.3", 6000))
+        answer = call.gate.expect(200, call_id=call.call_id)
+        call.gate.send(re.sub("Via: .*z9hG4bK-back.*\r\n", "", answer.data.decode()))
+        answer = call.pbx.expect(200, call_id=call.call_id)
+        assert is_relayed(answer) != towards_gate
+        to, routes = answer.get("To"), [f"Route: {value}" for value in reversed(answer.all("Record-Route"))]
+        for method, cseq in (("ACK", 1), ("BYE", 2)):
+            call.pbx.send(call.pbx.request(method, f"sip:callee@{BEHIND}:5060", *routes, call_id=call.call_id, from_=call.from_, to=to,
+                                           cseq=cseq))
+            request = behind.expect(method, call_id=call.call_id)
+        behind.reply(request, 200)
+        call.pbx.expect(200, call_id=call.call_id)
+
+
+def test_between_two_sites_each_has_its_relay(tmp_path):
+    with Relay(tmp_path, RELAY, 2224) as near, Relay(tmp_path, FAR_RELAY) as far, Cluster(tmp_path) as two:
+        here = two.add("here", "here", "127.0.83.2", extra=f'media: {{ relay: "{near.control}" }}\n')
+        two.add("far", "far", FAR, seeds=[here.mesh], extra=f'media: {{ relay: "{far.control}" }}\n')
+        two.wait_linked()
+        here.apply(TWO, "test", "--allow", "all")
+        two.wait_linked()
+        with Peer(PBX, node=here.address) as pbx, Peer(GATE, node=FAR) as gate:
+            call = Talk((pbx, gate))
+            assert place(call.invited().body)[0] == FAR_RELAY
+            assert place(call.answer(200).body)[0] == RELAY
+            call.request("ACK", 1)
+            assert len(near.calls()) == 1 and len(far.calls()) == 1
+            assert place(call.back("UPDATE", 1, sdp("10.9.0.2", 5004)).body)[0] == RELAY
+            call.end()
+        until(lambda: not near.calls() and not far.calls(), "both relays to have forgotten it")
 
 
 def test_a_stranger_gets_no_port(node, relay):

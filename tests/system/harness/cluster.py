@@ -180,8 +180,8 @@ class Cluster:
         clusterctl("node", "invite", name, "--site", site, "--ca", self.ca, "--out", out, *options)
         return out
 
-    def add(self, name, site, address, config=None, seeds=(), start=True):
-        node = Node(self.folder, name, site, address, config=config, seeds=seeds)
+    def add(self, name, site, address, config=None, seeds=(), start=True, extra=""):
+        node = Node(self.folder, name, site, address, config=config, seeds=seeds, extra=extra)
         seed_options = [o for s in seeds for o in ("--seed", s)]
         clusterctl("node", "join", self.invite(name, site, *seed_options), "--data", node.data)
         self.nodes[name] = node

@@ -48,7 +48,7 @@ class Relay:
     def start(self):
         with (self.folder / "rtpengine.log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["rtpengine", "--foreground", "--log-stderr", "--table=-1", f"--interface={self.address}",
+                ["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--table=-1", f"--interface={self.address}",
                  f"--listen-ng={self.control}", "--port-min=30000", "--port-max=31000", "--delete-delay=0", "--num-threads=2"],
                 stdout=log, stderr=log, start_new_session=True)
         until(lambda: self.ask("ping")["result"] == "pong", "rtpengine to answer", 20)

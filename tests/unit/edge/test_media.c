@@ -196,6 +196,21 @@ static void it_says_nothing(void **state)
     ua_expect(&w->k, &w->b, "INVITE");
 }
 
+/* One question was lost; another, asked no earlier, was answered: it is there. */
+static void it_lost_one_question(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "2", .call_id = "call-2", .body = SDP});
+    do {
+        relay_expect(&w->k, "offer");
+    } while (strstr(relay.in, "call-2;") == NULL);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_expect_code(&w->k, &w->a, 500);
+    assert_true(edge_media(w->n.edge).up);
+}
+
 static void who_hangs_up_meanwhile(void **state)
 {
     struct world *w = *state;
@@ -278,6 +293,7 @@ int main(void)
         RELAYED(what_it_refuses),
         RELAYED(what_is_too_much),
         RELAYED(it_says_nothing),
+        RELAYED(it_lost_one_question),
         RELAYED(who_hangs_up_meanwhile),
         RELAYED(an_answer_that_is_refused_goes_on),
         RELAYED(an_answer_that_nobody_gives),
