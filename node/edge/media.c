@@ -182,7 +182,7 @@ static void on_reply(struct media *m, struct slice datagram)
         return;
     }
     if (described) media_count(m, MC_refused);
-    ended(q, ERR_REFUSED, r.reason);
+    ended(q, r.blames_sdp ? ERR_SYNTAX : ERR_REFUSED, r.reason);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)

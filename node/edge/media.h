@@ -45,8 +45,9 @@ void media_timer(struct sip_timer *timer);
 
 /* Whether calls are led through the relay. */
 bool media_leads(const struct media *m);
-/* ERR_OK: text is the session description with the relay's addresses. ERR_REFUSED: the relay's words. ERR_TIMEOUT: it
- * does not answer. Valid for the call. */
+/* ERR_OK: text is the session description with the relay's addresses. ERR_SYNTAX: the relay cannot read that one, in
+ * its words; ERR_REFUSED: it does not do it, for reasons of its own (no port is free). ERR_TIMEOUT: it does not answer.
+ * Valid for the call. */
 typedef void media_done(void *ctx, enum err err, struct slice text);
 /* NG_OFFER or NG_ANSWER; the cookie is set here. done is called once, later, from the loop, unless the edge closes.
  * ERR_UNREACHABLE: the relay is known not to answer, ERR_LIMIT, ERR_NOMEM: it is not called. */

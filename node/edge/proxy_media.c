@@ -66,7 +66,8 @@ static struct ng_request question(enum ng_command command, const struct sip_view
 static const char *refusal_words(enum err err)
 {
     switch (err) {
-    case ERR_REFUSED: return "the media relay does not take the session description";
+    case ERR_SYNTAX: return "the media relay does not take the session description";
+    case ERR_REFUSED: return "the media relay refuses";
     case ERR_TIMEOUT:
     case ERR_UNREACHABLE: return "the media relay does not answer";
     default: return "there is no room for the media relay's session description";
@@ -77,7 +78,7 @@ static void refuse(struct relay *r, enum err err, struct slice words)
 {
     media_count(r->edge->media, MC_requests_refused);
     r->target_at = r->target_count; /* it is nobody's failure but ours */
-    proxy_relay_note(r, err == ERR_REFUSED ? 488 : 500, refusal_words(err), words);
+    proxy_relay_note(r, err == ERR_SYNTAX ? 488 : 500, refusal_words(err), words);
     proxy_relay_finish(r);
 }
 

@@ -93,6 +93,15 @@ static bool is_good(struct slice result)
     return slice_is(result, "ok") || slice_is(result, "pong");
 }
 
+/* "Failed to parse SDP", "Error rewriting SDP", ...: what else it says is about itself. */
+static bool mentions_sdp(struct slice words)
+{
+    for (size_t i = 0; i + 3 <= words.n; i++) {
+        if (memcmp(words.p + i, "SDP", 3) == 0) return true;
+    }
+    return false;
+}
+
 enum err ng_reply_parse(struct slice datagram, struct ng_reply *out)
 {
     struct slice result = SLICE_NONE;
@@ -110,5 +119,7 @@ enum err ng_reply_parse(struct slice datagram, struct ng_reply *out)
         if (slice_is(key, "sdp")) out->sdp = value;
     }
     out->ok = is_good(result);
+    if (!out->ok && out->reason.n == 0) out->reason = result; /* "load limit" */
+    out->blames_sdp = mentions_sdp(out->reason);
     return rest.n == 1 && result.n > 0 ? ERR_OK : ERR_SYNTAX;
 }

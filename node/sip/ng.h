@@ -26,7 +26,8 @@ MUST_CHECK enum err ng_request_build(const struct ng_request *r, struct buf *out
 struct ng_reply { /* texts lie in the datagram */
     struct slice cookie;
     bool ok;
-    struct slice reason; /* where it is not: the relay's words, "" none */
+    struct slice reason; /* where it is not: the relay's words */
+    bool blames_sdp;     /* which say that the session description cannot be read */
     struct slice sdp;    /* {NULL, 0}: none */
 };
 

@@ -133,12 +133,20 @@ static void a_stranger_is_not_heard(void **state)
     assert_int_equal(counted(w, "late_replies") + counted(w, "bad_replies"), 0);
 }
 
+/* What is wrong with the description is the caller's matter; with the relay, ours: he may try another way. */
 static void what_it_refuses(void **state)
 {
-    static const char *const rows[] = {
-        "d12:error-reason4:busy6:result5:errore",
-        "d6:result2:oke", /* it has no description */
-        "d3:sdp0:6:result2:oke",
+    static const struct {
+        const char *words;
+        unsigned code;
+        const char *reason;
+    } rows[] = {
+        {"d12:error-reason19:Failed to parse SDP6:result5:errore", 488,
+         "the media relay does not take the session description: Failed to parse SDP\""},
+        {"d12:error-reason16:Ran out of ports6:result5:errore", 500, "the media relay refuses: Ran out of ports\""},
+        {"d6:result10:load limite", 500, "the media relay refuses: load limit\""},
+        {"d6:result2:oke", 500, "the media relay refuses\""}, /* it has no description */
+        {"d3:sdp0:6:result2:oke", 500, "the media relay refuses\""},
     };
     struct world *w = *state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -146,15 +154,14 @@ static void what_it_refuses(void **state)
         (void)snprintf(id, sizeof id, "r%zu", i);
         ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = id, .call_id = id, .body = SDP});
         relay_expect(&w->k, "offer");
-        relay_say(rows[i]);
-        ua_expect_code(&w->k, &w->a, 488);
-        ua_has(&w->a, "the media relay does not take the session description");
-        if (i == 0) ua_has(&w->a, "session description: busy\"");
+        relay_say(rows[i].words);
+        ua_expect_code(&w->k, &w->a, rows[i].code);
+        ua_has(&w->a, rows[i].reason);
         ua_expect_nothing(&w->k, &w->b);
         assert_int_equal(w->n.reports[w->n.report_count - 1].state, CALL_ENDED);
         relay_expect(&w->k, "delete");
     }
-    assert_int_equal(counted(w, "refused"), 3);
+    assert_int_equal(counted(w, "refused"), sizeof rows / sizeof rows[0]);
 }
 
 /* A description that no message has room for. */
@@ -225,23 +232,100 @@ static void who_hangs_up_meanwhile(void **state)
 
 /* ---- responses ---- */
 
-static void answered(struct world *w)
+/* The callee's, with a description. */
+static void reply(struct world *w, unsigned code, const char *more)
 {
     char lines[256];
-    invite(w);
-    relay_describes(LED);
-    ua_expect(&w->k, &w->b, "INVITE");
-    (void)snprintf(lines, sizeof lines, "%sContent-Type: application/sdp\r\n", contact_line(&w->b));
     struct buf b = {0};
-    assert_int_equal(sip_response_build(&w->b.v, 200, SLICE("OK"), SLICE("callee"), SLICE(""), 0, slice_of(lines), &b),
+    (void)snprintf(lines, sizeof lines, "%sContent-Type: application/sdp\r\n%s", contact_line(&w->b), more);
+    assert_int_equal(sip_response_build(&w->b.v, code, SLICE("OK"), SLICE("callee"), SLICE(""), 0, slice_of(lines), &b),
                      ERR_OK);
     b.n -= strlen("Content-Length: 0\r\n\r\n");
     buf_printf(&b, "Content-Length: %zu\r\n\r\n%s", strlen(SDP), SDP);
     ua_send_bytes(&w->b, ntohs(w->b.from.sin_port), b.p, b.n);
     buf_fini(&b);
-    relay_expect(&w->k, "answer");
-    assert_non_null(strstr(relay.in, "8:from-tag6:caller"));
-    assert_non_null(strstr(relay.in, "6:to-tag6:callee"));
+}
+
+/* Who offers, and who answers. */
+static void relay_expect_between(struct world *w, const char *command, const char *from, const char *to)
+{
+    char text[64];
+    relay_expect(&w->k, command);
+    (void)snprintf(text, sizeof text, "8:from-tag6:%s", from);
+    assert_non_null(strstr(relay.in, text));
+    (void)snprintf(text, sizeof text, "6:to-tag6:%s", to);
+    assert_non_null(strstr(relay.in, text));
+}
+
+static void answered(struct world *w)
+{
+    invite(w);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    reply(w, 200, "");
+    relay_expect_between(w, "answer", "caller", "callee");
+}
+
+/* Inside the dialog, from the caller, with a description. The response that made the dialog is w->a's last message. */
+static void request_inside(struct world *w, const char *method, const char *call_id, unsigned cseq, const char *more)
+{
+    char routes[512];
+    char lines[640];
+    char uri[64];
+    ua_route_set(&w->a.v, true, routes, sizeof routes);
+    (void)snprintf(lines, sizeof lines, "%s%s", routes, more);
+    (void)snprintf(uri, sizeof uri, "sip:ua@127.0.0.1:%u", w->b.port);
+    ua_request(&w->a, &w->n,
+               &(struct request){.method = method,
+                                 .uri = uri,
+                                 .branch = method,
+                                 .call_id = call_id,
+                                 .to = CALLEE,
+                                 .cseq = cseq,
+                                 .lines = lines,
+                                 .body = SDP});
+}
+
+/* Of an INVITE without an offer the callee makes it, and the ACK, or the PRACK of a reliable response, answers. */
+static void the_offer_in_a_response(void **state)
+{
+    static const char *const answering[] = {"ACK", "PRACK"};
+    struct world *w = *state;
+    for (int i = 0; i < 2; i++) {
+        const char *id = answering[i];
+        bool prack = i == 1;
+        ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = id, .call_id = id});
+        ua_expect(&w->k, &w->b, "INVITE");
+        reply(w, prack ? 183 : 200, prack ? "Require: 100rel\r\nRSeq: 1\r\n" : "");
+        relay_expect_between(w, "offer", "callee", "caller");
+        relay_describes(LED);
+        ua_expect_code(&w->k, &w->a, prack ? 183 : 200);
+        assert_true(slice_is(w->a.v.body, LED));
+        request_inside(w, id, id, prack ? 2 : 1, prack ? "RAck: 1 1 INVITE\r\n" : "");
+        relay_expect_between(w, "answer", "callee", "caller");
+        relay_describes(LED);
+        ua_expect(&w->k, &w->b, id);
+        assert_true(slice_is(w->b.v.body, LED));
+    }
+}
+
+/* A PRACK after an answer makes an offer of its own. */
+static void an_offer_in_a_prack(void **state)
+{
+    struct world *w = *state;
+    invite(w);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    reply(w, 183, "Require: 100rel\r\nRSeq: 1\r\n");
+    relay_expect_between(w, "answer", "caller", "callee");
+    relay_describes(LED);
+    ua_expect_code(&w->k, &w->a, 183);
+    request_inside(w, "PRACK", NULL, 2, "RAck: 1 1 INVITE\r\n");
+    relay_expect_between(w, "offer", "caller", "callee");
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "PRACK");
+    reply(w, 200, "");
+    relay_expect_between(w, "answer", "caller", "callee");
 }
 
 /* The call is there, and must be able to end: its 200 is not kept back. */
@@ -262,6 +346,19 @@ static void an_answer_that_nobody_gives(void **state)
     ua_expect_code(&w->k, &w->a, 200);
     assert_true(slice_is(w->a.v.body, SDP));
     assert_int_equal(counted(w, "passed_as_they_came"), 1);
+}
+
+/* Of a call whose offer was answered: it has no place there, and is nobody's answer. */
+static void an_ack_that_describes_again(void **state)
+{
+    struct world *w = *state;
+    answered(w);
+    relay_describes(LED);
+    ua_expect_code(&w->k, &w->a, 200);
+    request_inside(w, "ACK", NULL, 1, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    assert_true(slice_is(w->b.v.body, SDP));
+    assert_int_equal(counted(w, "answers"), 1);
 }
 
 /* ---- the end ---- */
@@ -295,8 +392,11 @@ int main(void)
         RELAYED(it_says_nothing),
         RELAYED(it_lost_one_question),
         RELAYED(who_hangs_up_meanwhile),
+        RELAYED(the_offer_in_a_response),
+        RELAYED(an_offer_in_a_prack),
         RELAYED(an_answer_that_is_refused_goes_on),
         RELAYED(an_answer_that_nobody_gives),
+        RELAYED(an_ack_that_describes_again),
         RELAYED(closing_while_it_is_asked),
         RELAYED(closing_while_an_answer_waits),
     };

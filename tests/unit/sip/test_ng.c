@@ -41,7 +41,11 @@ static void what_is_understood(void **state)
     assert_int_equal(ng_reply_parse(SLICE("2 d3:sdp5:v=0\r\n6:result2:oke"), &r), ERR_OK);
     assert_true(r.ok && slice_is(r.sdp, "v=0\r\n"));
     assert_int_equal(ng_reply_parse(SLICE("3 d12:error-reason4:busy6:result5:errore"), &r), ERR_OK);
-    assert_true(!r.ok && slice_is(r.reason, "busy"));
+    assert_true(!r.ok && slice_is(r.reason, "busy") && !r.blames_sdp);
+    assert_int_equal(ng_reply_parse(SLICE("3 d12:error-reason19:Failed to parse SDP6:result5:errore"), &r), ERR_OK);
+    assert_true(!r.ok && r.blames_sdp);
+    assert_int_equal(ng_reply_parse(SLICE("3 d6:result10:load limite"), &r), ERR_OK);
+    assert_true(!r.ok && slice_is(r.reason, "load limit") && !r.blames_sdp);
     /* what else it says is passed over, however it is nested */
     assert_int_equal(
         ng_reply_parse(SLICE("4 d7:createdi-5e4:tagsd1:tl3:sdpi1eed3:sdp1:xee6:result2:ok7:warning0:e"), &r), ERR_OK);
