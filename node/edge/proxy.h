@@ -54,6 +54,8 @@ struct relay {
     uint8_t pop_count;                 /* Route values of ours at the top */
     bool hide_from;                    /* its sender is not shown what stands behind us (topology.h) */
     bool hide_to;                      /* inside a dialog: nor is whom it goes to */
+    struct message sdp;                /* what the media relay made of the description for the last place, */
+    uint64_t sdp_branch;               /* and how that knows it */
     struct message vias;               /* the request's, for responses that come without them */
     bool from_inside;                  /* the caller may assert identities (identity.h) */
     enum edge_source_kind source_kind; /* outside a dialog: who the caller is */
@@ -72,7 +74,9 @@ struct relay {
     bool to_member;    /* inside a dialog: the next hop is another node */
     bool secure;       /* a sips URI was called: by TLS or not at all */
     bool led;          /* its media goes through the relay (proxy_media.c) */
-    bool offers;       /* the request makes an offer, which the response answers; else it is the other way round */
+    bool describes;    /* the request has a session description, */
+    bool offers;       /* which is the offer, that the response answers; else it is the other way round */
+    bool described;    /* sdp is for the place that is tried next */
     bool cancelled;
     bool final_sent;
     enum plan_transport chosen; /* of a hop with any_transport, once it is resolved */
@@ -105,6 +109,7 @@ struct branch {
     struct flow to;
     struct message sent; /* dropped once nothing is made from it any more */
     uint64_t id;
+    uint64_t sdp_branch;   /* how the media relay knows it */
     uint16_t target;       /* index into relay.targets while those are there, */
     uint16_t hop;          /* and into its hops */
     uint16_t cancel_cause; /* why its CANCEL goes out: proxy_branch_cancel */
@@ -137,8 +142,10 @@ void proxy_on_send_failed(struct edge *e, const struct flow *to, uint64_t token)
 void proxy_response_led(struct edge *e, const struct flow *from, struct sip_view *v);
 
 /* ---- proxy_media.c ---- */
-/* proxy_relay_try for the first time: now, or when the media relay has given the request its addresses. */
-void proxy_relay_start(struct relay *r, const struct sip_view *v);
+/* Whether the media of the request goes through the relay, and what it has to do with that. */
+void proxy_media_begin(struct relay *r, const struct sip_view *v);
+/* Before each attempt. False: the relay is held until its description for that place is there, or has been refused. */
+bool proxy_media_ready(struct relay *r, const struct sip_view *v);
 /* True: the response waits for the media relay, and comes again by proxy_response_led. */
 bool proxy_media_holds(struct branch *b, const struct flow *from, const struct sip_view *v);
 /* The same of an ACK: by proxy_ack_led. */
@@ -193,13 +200,15 @@ struct forward {
     bool hide;         /* where it goes is not shown what stands behind us */
     uint8_t breadth;   /* Max-Breadth of this branch, 0: left as it came */
     struct slice auth; /* header lines with credentials of ours, "" none */
+    struct slice sdp;  /* in place of the request's own session description, "" none */
     uint64_t id;
 };
 /* The request as it leaves, in e->out. ERR_LIMIT, ERR_NOMEM, ERR_SYNTAX. */
 MUST_CHECK enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const struct forward *f);
 /* The header line without which a stream does not know where the message ends (RFC 3261 §16.6 item 9); "" where it came
- * with one, or leaves as a datagram. */
-struct slice proxy_forward_length(const struct sip_view *v, enum plan_transport by, char out[PROXY_LENGTH_LINE]);
+ * with one, or leaves as a datagram. body: how long that is when it leaves. */
+struct slice proxy_forward_length(const struct sip_view *v, size_t body, enum plan_transport by,
+                                  char out[PROXY_LENGTH_LINE]);
 /* The loop mark of a request (RFC 5393 §4.2): equal when the same request comes round unchanged. */
 uint64_t proxy_forward_loop_mark(const struct edge *e, const struct sip_view *v);
 /* Whether the mark stands in one of the request's Vias. */

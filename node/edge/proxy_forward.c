@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "node/edge/flow_token.h"
+#include "node/sip/body.h"
 #include "node/sip/cookie.h"
 
 static const char *via_transport(enum plan_transport t)
@@ -217,10 +218,11 @@ static bool leaves_by_sips(const struct forward *f, struct slice uri)
     return edge_uri_is_sips(uri) || slice_starts(f->hop->route, SLICE("<sips:"));
 }
 
-struct slice proxy_forward_length(const struct sip_view *v, enum plan_transport by, char out[PROXY_LENGTH_LINE])
+struct slice proxy_forward_length(const struct sip_view *v, size_t body, enum plan_transport by,
+                                  char out[PROXY_LENGTH_LINE])
 {
     if (by == PLAN_UDP || v->first[SIP_CONTENT_LENGTH] != SIP_NO_LINE) return SLICE("");
-    int n = snprintf(out, PROXY_LENGTH_LINE, "Content-Length: %zu\r\n", v->body.n);
+    int n = snprintf(out, PROXY_LENGTH_LINE, "Content-Length: %zu\r\n", body);
     return (struct slice){out, (size_t)n};
 }
 
@@ -286,6 +288,7 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     char address[INET6_ADDRSTRLEN];
     char session[SESSION_TEXT];
     char length[PROXY_LENGTH_LINE];
+    char digits[DECIMAL_TEXT];
     struct sip_edits edits;
     struct slice uri = f->hop->request_uri;
     bool transit = f->target != NULL && f->target->node.n > 0;
@@ -319,7 +322,8 @@ enum err proxy_forward_request(struct edge *e, const struct sip_view *v, const s
     for (unsigned i = 0; i < f->pop_count; i++)
         sip_edit_pop_value(&edits, SIP_ROUTE);
     remove_own_auth(e, v, &edits);
-    sip_edit_append(&edits, proxy_forward_length(v, f->to->transport, length));
+    size_t body = f->sdp.n > 0 ? sip_body_exchange(&edits, f->sdp, digits) : v->body.n;
+    sip_edit_append(&edits, proxy_forward_length(v, body, f->to->transport, length));
     if (identity_concerns(v)) strip_identity(e, v, f, &edits);
     buf_reset(&e->out);
     return sip_edit_apply(&edits, &e->out);

@@ -116,7 +116,8 @@ static void relay_on(struct arrival *a, const struct way *w)
         proxy_relay_free(r);
         return;
     }
-    proxy_relay_start(r, a->v);
+    proxy_media_begin(r, a->v);
+    proxy_relay_try(r, a->v);
     proxy_relay_settle(r);
 }
 

@@ -178,10 +178,11 @@ static void relay_out(struct arrival *a, const struct edge_query *q, uint64_t ma
     r->breadth = breadth;
     if (r->invite) r->call = edge_call_new(e, a->v, from, q->dialled, &q->source, r);
     ask_plan(r, q);
+    proxy_media_begin(r, a->v);
     if (r->target_count == 0) {
         proxy_relay_finish(r);
     } else {
-        proxy_relay_start(r, a->v);
+        proxy_relay_try(r, a->v);
     }
     proxy_relay_settle(r);
 }

@@ -97,6 +97,7 @@ static void close_relay(struct relay *r)
     r->edge->open_relays--;
     drop_targets(r);
     proxy_message_drop(r->edge, &r->request);
+    proxy_message_drop(r->edge, &r->sdp);
     proxy_message_drop(r->edge, &r->best);
 }
 
@@ -343,6 +344,7 @@ void proxy_relay_free(struct relay *r)
     list_remove(&r->node);
     drop_targets(r);
     proxy_message_drop(e, &r->request);
+    proxy_message_drop(e, &r->sdp);
     proxy_message_drop(e, &r->last);
     proxy_message_drop(e, &r->best);
     proxy_message_drop(e, &r->vias);

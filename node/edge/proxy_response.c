@@ -39,7 +39,7 @@ bool proxy_pop_via(struct branch *b, const struct sip_view *v, struct slice line
     if (!b->hide) pop_own(v, &edits);
     if (b->hide || b->relay->hide_from) topology_response(b, v, &edits);
     sip_edit_append(&edits, lines);
-    sip_edit_append(&edits, proxy_forward_length(v, b->relay->from.transport, length));
+    sip_edit_append(&edits, proxy_forward_length(v, v->body.n, b->relay->from.transport, length));
     if (identity_concerns(v)) strip_identity(b, v, &edits);
     buf_reset(&e->out);
     if (sip_edit_apply(&edits, &e->out) == ERR_OK) return true;
@@ -131,11 +131,11 @@ static bool moves_on(const struct relay *r, unsigned code)
     return decide_failover(&r->targets[r->target_at].route, code);
 }
 
-/* A current branch has failed, and the failure is noted: the others are waited for, then comes the next place or the
- * end. */
+/* A current branch has failed, and the failure is noted: the others are waited for, also one that is about to go out,
+ * then comes the next place or the end. */
 static void after_failure(struct relay *r)
 {
-    if (r->current > 0) return;
+    if (r->current > 0 || r->held) return;
     if (!r->settled && !r->cancelled && proxy_relay_has_more(r)) {
         proxy_relay_try(r, NULL);
     } else {

@@ -26,17 +26,16 @@ void proxy_relay_suspect(const struct relay *r, bool silent, const char *why)
     if (t->node.n == 0) prober_suspect(r->edge->prober, t->text, &t->hops[r->hop_at - 1], silent, why);
 }
 
-static struct prober_place place_of(struct relay *r)
+static struct prober_place place_of(struct relay *r, size_t address)
 {
     const struct edge_target *t = &r->targets[r->target_at];
-    return (struct prober_place){t->text, &t->hops[r->hop_at - 1], addresses_of(r), r->address_count,
-                                 r->address_at - 1u};
+    return (struct prober_place){t->text, &t->hops[r->hop_at - 1], addresses_of(r), r->address_count, address};
 }
 
 void proxy_relay_refused(struct relay *r, const struct sip_view *v)
 {
     if (r->in_dialog || r->target_at >= r->target_count || r->hop_at == 0 || r->address_at == 0) return;
-    struct prober_place at = place_of(r);
+    struct prober_place at = place_of(r, r->address_at - 1u);
     if (r->targets[r->target_at].node.n == 0) prober_refused(r->edge->prober, &at, v);
 }
 
@@ -327,6 +326,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
                         .record_route = r->forms_dialog,
                         .hide = r->in_dialog ? r->hide_to : t->hide,
                         .breadth = share_of_breadth(r),
+                        .sdp = {r->sdp.p, r->sdp.n},
                         .id = random_next(e->random)};
     bool kept = v != NULL && (!f.hide || r->vias.p != NULL || topology_keep_vias(r, v));
     struct buf auth = {0};
@@ -351,6 +351,7 @@ static bool attempt(struct relay *r, const union sock_address *address, const st
     b->roams = hop->received.n > 0 && !hop->named;
     b->inside = t->node.n > 0 || t->inside;
     b->hide = f.hide;
+    b->sdp_branch = r->sdp_branch;
     b->target = (uint16_t)r->target_at;
     b->hop = (uint16_t)(r->hop_at - 1);
     if (r->call != NULL) edge_call_sent(r->call, &to);
@@ -401,11 +402,11 @@ static bool is_admitted(struct relay *r)
     return false;
 }
 
-/* Whether the address before address_at has asked to be left alone. What belongs to a dialog has nowhere else to go. */
+/* Whether the address at address_at has asked to be left alone. What belongs to a dialog has nowhere else to go. */
 static bool is_resting(struct relay *r)
 {
     if (!edge_trunks_rest(r->edge) || r->in_dialog || r->targets[r->target_at].node.n > 0) return false;
-    struct prober_place at = place_of(r);
+    struct prober_place at = place_of(r, r->address_at);
     uint32_t s = prober_rest_s(r->edge->prober, &at);
     if (s == 0) return false;
     edge_count(r->edge, EC_rests_kept);
@@ -416,7 +417,7 @@ static bool is_resting(struct relay *r)
 
 void proxy_relay_try(struct relay *r, const struct sip_view *v)
 {
-    while (!r->final_sent) {
+    while (!r->final_sent && !r->held) {
         if (r->current > 0 && r->address_at == r->address_count && !next_is_together(r)) return;
         if (r->cancelled) {
             proxy_relay_note(r, 487, "cancelled by the caller", SLICE(""));
@@ -425,15 +426,17 @@ void proxy_relay_try(struct relay *r, const struct sip_view *v)
         }
         if (r->auth != NULL) forget_auth(r);
         if (r->address_at < r->address_count) {
+            bool rests = is_resting(r);
+            if (!rests && !proxy_media_ready(r, v)) return;
             const union sock_address *address = &addresses_of(r)[r->address_at++];
-            bool sent = !is_resting(r) && attempt(r, address, v);
+            bool sent = !rests && attempt(r, address, v);
+            r->described = false;
             if (sent && !next_is_together(r)) return;
             if (sent) set_addresses(r, NULL, 0); /* together with others, a contact has one address */
         } else if (r->target_at < r->target_count && r->hop_at < r->targets[r->target_at].hop_count) {
             if (r->hop_at == 0) name_target(r);
             resolve(r, &r->targets[r->target_at].hops[r->hop_at++]);
-            if (r->held) return;
-        } else if (r->target_at + 1 < r->target_count) {
+        } else if (!r->settled && r->target_at + 1 < r->target_count) {
             edge_count(r->edge, EC_failovers);
             r->target_at++;
             r->hop_at = is_admitted(r) ? 0 : r->targets[r->target_at].hop_count;

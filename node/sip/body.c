@@ -117,3 +117,15 @@ bool sip_body_sdp(const struct sip_view *v, struct slice *sdp)
     }
     return is_multipart(type) && read_boundary(type, &boundary) && find_part(v->body, boundary, sdp);
 }
+
+size_t sip_body_exchange(struct sip_edits *edits, struct slice text, char digits[DECIMAL_TEXT])
+{
+    const struct sip_view *v = edits->view;
+    struct slice length = sip_view_value(v, SIP_CONTENT_LENGTH);
+    struct slice sdp;
+    if (!sip_body_sdp(v, &sdp)) return v->body.n;
+    size_t n = v->body.n - sdp.n + text.n;
+    sip_edit_replace(edits, sdp, text);
+    if (length.p != NULL) sip_edit_replace(edits, length, decimal_text(n, digits));
+    return n;
+}

@@ -41,6 +41,7 @@ enum err ng_request_build(const struct ng_request *r, struct buf *out)
     if (describes) buf_text(out, "7:replacel6:origin18:session-connectione");
     add_pair(out, "sdp", r->sdp);
     add_pair(out, "to-tag", r->to_tag);
+    add_pair(out, "via-branch", r->branch);
     buf_text(out, "e");
     return out->failed ? ERR_NOMEM : ERR_OK;
 }

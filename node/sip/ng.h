@@ -17,6 +17,7 @@ struct ng_request {
     struct slice call_id;  /* these are bytes to the relay; none with NG_PING */
     struct slice from_tag; /* of who makes the offer, also with NG_ANSWER */
     struct slice to_tag;   /* of who answers it; "": not known yet */
+    struct slice branch;   /* of an offer to one of several, and of its answer: each has ports of its own; "": none */
     struct slice sdp;      /* NG_OFFER, NG_ANSWER */
 };
 

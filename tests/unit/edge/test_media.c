@@ -4,6 +4,7 @@
 
 #define SDP "v=0\r\nc=IN IP4 10.9.0.1\r\nm=audio 4000 RTP/AVP 8\r\n"
 #define LED "v=0\r\nc=IN IP4 192.0.2.5\r\nm=audio 30000 RTP/AVP 8\r\n"
+#define OTHER_LED "v=0\r\nc=IN IP4 192.0.2.5\r\nm=audio 30002 RTP/AVP 8\r\n"
 
 static struct relay {
     int fd;
@@ -74,6 +75,14 @@ static void relay_describes(const char *sdp)
     relay_say(words);
 }
 
+/* What the last question calls the place that the description is for; "" when it does not. */
+static const char *relay_branch(char out[32])
+{
+    const char *at = strstr(relay.in, "10:via-branch16:");
+    (void)snprintf(out, 32, "%.16s", at != NULL ? at + strlen("10:via-branch16:") : "");
+    return out;
+}
+
 static void invite(struct world *w)
 {
     ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = "1", .body = SDP});
@@ -83,6 +92,20 @@ static void invite(struct world *w)
 static uint64_t counted(const struct world *w, const char *name)
 {
     return kit_count(&w->n, "media", name);
+}
+
+/* Answers the last request, with a description. */
+static void reply(struct ua *u, unsigned code, const char *more)
+{
+    char lines[256];
+    struct buf b = {0};
+    (void)snprintf(lines, sizeof lines, "%sContent-Type: application/sdp\r\n%s", contact_line(u), more);
+    assert_int_equal(sip_response_build(&u->v, code, SLICE("OK"), SLICE("callee"), SLICE(""), 0, slice_of(lines), &b),
+                     ERR_OK);
+    b.n -= strlen("Content-Length: 0\r\n\r\n");
+    buf_printf(&b, "Content-Length: %zu\r\n\r\n%s", strlen(SDP), SDP);
+    ua_send_bytes(u, ntohs(u->from.sin_port), b.p, b.n);
+    buf_fini(&b);
 }
 
 /* ---- requests ---- */
@@ -230,21 +253,102 @@ static void who_hangs_up_meanwhile(void **state)
     relay_expect(&w->k, "delete");
 }
 
-/* ---- responses ---- */
+/* ---- several places ---- */
 
-/* The callee's, with a description. */
-static void reply(struct world *w, unsigned code, const char *more)
+/* The next target gets ports of its own, by which its answer is known. */
+static void each_place_has_its_own(void **state)
 {
-    char lines[256];
-    struct buf b = {0};
-    (void)snprintf(lines, sizeof lines, "%sContent-Type: application/sdp\r\n%s", contact_line(&w->b), more);
-    assert_int_equal(sip_response_build(&w->b.v, code, SLICE("OK"), SLICE("callee"), SLICE(""), 0, slice_of(lines), &b),
-                     ERR_OK);
-    b.n -= strlen("Content-Length: 0\r\n\r\n");
-    buf_printf(&b, "Content-Length: %zu\r\n\r\n%s", strlen(SDP), SDP);
-    ua_send_bytes(&w->b, ntohs(w->b.from.sin_port), b.p, b.n);
-    buf_fini(&b);
+    struct world *w = *state;
+    char first[32];
+    char second[32];
+    char answered_by[32];
+    (void)kit_target(&w->n, "trunk/second", w->c.port);
+    invite(w);
+    (void)relay_branch(first);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    ua_reply(&w->b, 503, "");
+    relay_expect(&w->k, "offer");
+    (void)relay_branch(second);
+    relay_describes(OTHER_LED);
+    ua_expect(&w->k, &w->c, "INVITE");
+    assert_true(slice_is(w->c.v.body, OTHER_LED));
+    assert_int_equal(strlen(first), 16);
+    assert_int_equal(strlen(second), 16);
+    assert_string_not_equal(first, second);
+    reply(&w->c, 200, "");
+    relay_expect(&w->k, "answer");
+    assert_string_equal(relay_branch(answered_by), second);
 }
+
+/* The callee b, and c with it, which ring together. */
+static void fork_to_c(struct world *w)
+{
+    kit_add_hop(&w->n, w->c.port);
+    w->n.hops[0][1].with_previous = true;
+    invite(w);
+    relay_describes(LED);
+    ua_expect(&w->k, &w->b, "INVITE");
+    relay_expect(&w->k, "offer");
+}
+
+static void several_ring_together(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    relay_describes(OTHER_LED);
+    ua_expect(&w->k, &w->c, "INVITE");
+    assert_true(slice_is(w->b.v.body, LED) && slice_is(w->c.v.body, OTHER_LED));
+}
+
+/* While the second waits for the relay the first one fails, refuses for all, or answers. */
+static void one_fails_while_the_other_waits(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    ua_reply(&w->b, 486, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    ua_expect_nothing(&w->k, &w->a);
+    relay_describes(OTHER_LED);
+    ua_expect(&w->k, &w->c, "INVITE");
+    ua_reply(&w->c, 480, "");
+    ua_expect_code(&w->k, &w->a, 486);
+}
+
+static void one_refuses_for_all_while_the_other_waits(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    ua_reply(&w->b, 603, "");
+    ua_expect(&w->k, &w->b, "ACK");
+    relay_describes(OTHER_LED);
+    ua_expect_code(&w->k, &w->a, 603);
+    ua_expect_nothing(&w->k, &w->c);
+}
+
+static void one_answers_while_the_other_waits(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    ua_reply(&w->b, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+    relay_describes(OTHER_LED);
+    ua_expect_nothing(&w->k, &w->c);
+}
+
+/* The one that rings may still take the call. */
+static void the_relay_refuses_the_second(void **state)
+{
+    struct world *w = *state;
+    fork_to_c(w);
+    relay_say("d12:error-reason16:Ran out of ports6:result5:errore");
+    kit_until(&w->k, counted(w, "requests_refused") == 1);
+    ua_expect_nothing(&w->k, &w->a);
+    ua_reply(&w->b, 200, contact_line(&w->b));
+    ua_expect_code(&w->k, &w->a, 200);
+}
+
+/* ---- responses ---- */
 
 /* Who offers, and who answers. */
 static void relay_expect_between(struct world *w, const char *command, const char *from, const char *to)
@@ -262,7 +366,7 @@ static void answered(struct world *w)
     invite(w);
     relay_describes(LED);
     ua_expect(&w->k, &w->b, "INVITE");
-    reply(w, 200, "");
+    reply(&w->b, 200, "");
     relay_expect_between(w, "answer", "caller", "callee");
 }
 
@@ -296,11 +400,11 @@ static void the_offer_in_a_response(void **state)
         bool prack = i == 1;
         ua_request(&w->a, &w->n, &(struct request){.method = "INVITE", .branch = id, .call_id = id});
         ua_expect(&w->k, &w->b, "INVITE");
-        reply(w, prack ? 183 : 200, prack ? "Require: 100rel\r\nRSeq: 1\r\n" : "");
+        reply(&w->b, prack ? 183 : 200, prack ? "Require: 100rel\r\nRSeq: 1\r\n" : "");
         relay_expect_between(w, "offer", "callee", "caller");
         relay_describes(LED);
         ua_expect_code(&w->k, &w->a, prack ? 183 : 200);
-        assert_true(slice_is(w->a.v.body, LED));
+        if (!slice_is(w->a.v.body, LED)) fail_msg("%d:\n%s", i, w->a.in);
         request_inside(w, id, id, prack ? 2 : 1, prack ? "RAck: 1 1 INVITE\r\n" : "");
         relay_expect_between(w, "answer", "callee", "caller");
         relay_describes(LED);
@@ -316,7 +420,7 @@ static void an_offer_in_a_prack(void **state)
     invite(w);
     relay_describes(LED);
     ua_expect(&w->k, &w->b, "INVITE");
-    reply(w, 183, "Require: 100rel\r\nRSeq: 1\r\n");
+    reply(&w->b, 183, "Require: 100rel\r\nRSeq: 1\r\n");
     relay_expect_between(w, "answer", "caller", "callee");
     relay_describes(LED);
     ua_expect_code(&w->k, &w->a, 183);
@@ -324,7 +428,7 @@ static void an_offer_in_a_prack(void **state)
     relay_expect_between(w, "offer", "caller", "callee");
     relay_describes(LED);
     ua_expect(&w->k, &w->b, "PRACK");
-    reply(w, 200, "");
+    reply(&w->b, 200, "");
     relay_expect_between(w, "answer", "caller", "callee");
 }
 
@@ -392,6 +496,12 @@ int main(void)
         RELAYED(it_says_nothing),
         RELAYED(it_lost_one_question),
         RELAYED(who_hangs_up_meanwhile),
+        RELAYED(each_place_has_its_own),
+        RELAYED(several_ring_together),
+        RELAYED(one_fails_while_the_other_waits),
+        RELAYED(one_refuses_for_all_while_the_other_waits),
+        RELAYED(one_answers_while_the_other_waits),
+        RELAYED(the_relay_refuses_the_second),
         RELAYED(the_offer_in_a_response),
         RELAYED(an_offer_in_a_prack),
         RELAYED(an_answer_that_is_refused_goes_on),

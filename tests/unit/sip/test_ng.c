@@ -21,14 +21,19 @@ static void what_is_said(void **state)
     struct ng_request r = {.command = NG_PING, .cookie = SLICE("1a")};
     (void)state;
     assert_says(&r, "1a d7:command4:pinge");
-    r = (struct ng_request){NG_OFFER, SLICE("2"), SLICE("a b;t"), SLICE("t"), SLICE(""), SLICE("v=0\r\n")};
+    r = (struct ng_request){.command = NG_OFFER,
+                            .cookie = SLICE("2"),
+                            .call_id = SLICE("a b;t"),
+                            .from_tag = SLICE("t"),
+                            .sdp = SLICE("v=0\r\n")};
     assert_says(&r, "2 d3:ICE6:remove7:call-id5:a b;t7:command5:offer5:flagsl12:loop-protecte8:from-tag1:t"
                     "7:replacel6:origin18:session-connectione3:sdp5:v=0\r\ne");
     r.command = NG_ANSWER;
     r.to_tag = SLICE("u:");
+    r.branch = SLICE("b");
     assert_says(&r, "2 d3:ICE6:remove7:call-id5:a b;t7:command6:answer5:flagsl12:loop-protecte8:from-tag1:t"
-                    "7:replacel6:origin18:session-connectione3:sdp5:v=0\r\n6:to-tag2:u:e");
-    r = (struct ng_request){NG_DELETE, SLICE("3"), SLICE("c"), SLICE("t"), SLICE(""), SLICE("")};
+                    "7:replacel6:origin18:session-connectione3:sdp5:v=0\r\n6:to-tag2:u:10:via-branch1:be");
+    r = (struct ng_request){.command = NG_DELETE, .cookie = SLICE("3"), .call_id = SLICE("c"), .from_tag = SLICE("t")};
     assert_says(&r, "3 d7:call-id1:c7:command6:delete8:from-tag1:te");
 }
 
