@@ -13,6 +13,7 @@ static const struct output_column status_columns[] = {
     {"version", "version", PLAIN, 0},
     {"started", "started", FORM_TIME, 0},
     {"plan_digest", "plan", FORM_DIGEST, 0},
+    {"plan_changed", "plan changed", FORM_TIME, 0},
     {"plan_objects", "objects in the plan", PLAIN, 0},
     {"routes", "routes", PLAIN, 0},
     {"accounts", "accounts", PLAIN, 0},

@@ -53,6 +53,20 @@ enum err store_history_before(struct store_read *r, struct hlc time, const struc
     return walk_down(r, history_key(time, id, text), SIZE_MAX, each, ctx);
 }
 
+enum err store_history_newest(struct store_read *r, struct hlc *time)
+{
+    MDB_cursor *c = NULL;
+    struct slice key = SLICE_NONE;
+    *time = (struct hlc){0};
+    enum err e = read_cursor(r, false, PLAN_HISTORY, &c);
+    if (e != ERR_OK) return e;
+    e = seek_below(c, &key);
+    if (e == ERR_OK && key.n < 8) e = ERR_CORRUPT;
+    if (e == ERR_OK) time->v = get_be(key.p, 8);
+    mdb_cursor_close(c);
+    return e == ERR_NOTFOUND ? ERR_OK : read_checked(r, e);
+}
+
 enum err store_change(struct store_read *r, const struct log_id *id, struct slice *packed)
 {
     char text[LOG_KEY_MAX];

@@ -129,6 +129,8 @@ MUST_CHECK enum err store_history(struct store_read *r, size_t limit, store_chan
 /* The same from the one below (time, id) on. */
 MUST_CHECK enum err store_history_before(struct store_read *r, struct hlc time, const struct log_id *id,
                                          store_change_visit *each, void *ctx);
+/* The stamp of the newest change-set that is kept, {0} when there is none: nothing of it is read. */
+MUST_CHECK enum err store_history_newest(struct store_read *r, struct hlc *time);
 /* One change-set. ERR_NOTFOUND: never heard of, or no longer kept. */
 MUST_CHECK enum err store_change(struct store_read *r, const struct log_id *id, struct slice *packed);
 /* The change-set that gave this stamp. ERR_NOTFOUND: no longer kept. */

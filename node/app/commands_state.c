@@ -85,6 +85,7 @@ static size_t members_alive(const struct node *n)
 struct binding_count {
     const struct node *n;
     size_t count;
+    size_t limit; /* 0: none */
 };
 
 static bool is_gone(enum member_status s)
@@ -96,7 +97,7 @@ static bool count_binding(void *ctx, const struct state_record *record)
 {
     struct binding_count *b = ctx;
     b->count += node_name_eq(&record->owner, &b->n->self) || !is_gone(repl_member_status(b->n->repl, &record->owner));
-    return true;
+    return b->limit == 0 || b->count < b->limit;
 }
 
 /* Only while there is something to say: deletions that wait to be forgotten, a snapshot that is coming. */
@@ -154,6 +155,7 @@ static void plan_verdict(const struct unconfirmed *u, size_t conflicts, char *ou
     }
 }
 
+/* Argument: limit, so many registrations are counted at most: of a hundred thousand that takes the loop's time. */
 NODE_COMMAND(command_status)
 {
     struct node *n = ctx;
@@ -161,16 +163,18 @@ NODE_COMMAND(command_status)
     struct store_plan_counts counts = {{0}};
     struct plan_digest digest = {{0}};
     struct err_info info = {0};
-    struct binding_count bindings = {.n = n};
+    int64_t limit = control_get_int(&request->args, "limit", 0);
+    struct binding_count bindings = {.n = n, .limit = limit > 0 ? (size_t)limit : 0};
     size_t conflicts = 0;
     struct unconfirmed open = {.now = node_wall()};
+    struct hlc changed = {0};
     char verdict[LIMIT_TEXT];
-    (void)request;
     enum err e = node_read_begin(n);
     if (e == ERR_OK) {
         store_plan_counts(n->read, &counts);
         store_plan_digest(n->read, &digest);
-        e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_binding, &bindings);
+        e = store_history_newest(n->read, &changed);
+        if (e == ERR_OK) e = store_state_find(n->read, STATE_BINDING, SLICE(""), count_binding, &bindings);
         if (e == ERR_OK) e = store_pending_open(n->read, visit_unconfirmed, &open);
         if (e == ERR_OK) e = conflicts_count(n->read, &conflicts);
         node_read_end(n);
@@ -185,6 +189,7 @@ NODE_COMMAND(command_status)
     control_text(&s.b, "version", SLICE(TANDEM_VERSION));
     command_time(&s.b, "started", n->started);
     digest_field(&s, "plan_digest", &digest);
+    command_time(&s.b, "plan_changed", (struct wall){(int64_t)(changed.v >> 16)});
     uint64_t objects = 0;
     for (size_t k = 0; k < PLAN_KIND_COUNT; k++)
         objects += counts.kinds[k];

@@ -238,7 +238,12 @@ static void test_log_and_history(void **state)
     (void)state;
     struct fixture f;
     struct node_name a = name_of("a");
+    struct hlc newest = {1};
     fixture_open(&f, NULL, 0);
+    assert_int_equal(store_read_begin(f.read), ERR_OK);
+    assert_int_equal(store_history_newest(f.read, &newest), ERR_OK);
+    assert_int_equal(newest.v, 0);
+    store_read_end(f.read);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct change c;
         change_init(&c, rows[i].origin, rows[i].epoch, rows[i].seq, rows[i].time);
@@ -246,6 +251,8 @@ static void test_log_and_history(void **state)
         change_fini(&c);
     }
     assert_int_equal(store_read_begin(f.read), ERR_OK);
+    assert_int_equal(store_history_newest(f.read, &newest), ERR_OK);
+    assert_int_equal(newest.v, 90);
     struct seen all = {.text = ""};
     assert_int_equal(store_log(f.read, &a, 1, 2, see, &all), ERR_OK);
     assert_string_equal(all.text, "a:1:2 a:1:3 ");
