@@ -151,6 +151,7 @@ static void send_member(struct view *v, const struct repl_member_view *m, bool s
     command_time(&v->b, "since", m->since);
     count_field(v, "status_ms", m->since.ms != 0, for_ms > 0 ? (uint64_t)for_ms : 0);
     control_bool(&v->b, "linked", self || m->linked);
+    control_bool(&v->b, "link_wanted", !self && n->mesh != NULL && mesh_link_wanted(n->mesh, &m->name));
     control_text(&v->b, "link", slice_of(link));
     count_field(v, "rtt_us", !self && m->rtt_us != 0, m->rtt_us);
     count_field(v, "heard_ms", !self && m->heard.us != 0, mono_ms_between(m->heard, now));
@@ -184,23 +185,69 @@ static void send_seeds(struct view *v)
     }
 }
 
+/* ---- which ones, and in which order ---- */
+
+enum need { NEED_SELF, NEED_AWAY, NEED_LOOK, NEED_NONE, NEED_GONE, NEED_COUNT };
+
+/* How much a member needs somebody to look at it. */
+static enum need need_of(const struct node *n, size_t i, const struct repl_member_view *m)
+{
+    bool gone = m->status == MEMBER_LEFT || m->status == MEMBER_EVICTED;
+    bool broken = !m->linked && n->mesh != NULL && mesh_link_wanted(n->mesh, &m->name);
+    if (i == 0) return NEED_SELF;
+    if (gone) return NEED_GONE;
+    if (m->status != MEMBER_ALIVE) return NEED_AWAY;
+    return broken || !m->in_step || node_is_drained(n, &m->name) ? NEED_LOOK : NEED_NONE;
+}
+
+/* Those whose need is that, while there is room; the number sent. */
+static size_t send_needing(struct view *v, enum need need, size_t room)
+{
+    struct node *n = v->n;
+    size_t sent = 0;
+    for (size_t i = 0; i < repl_member_count(n->repl) && sent < room; i++) {
+        struct repl_member_view m = repl_member_at(n->repl, i);
+        if (need_of(n, i, &m) != need) continue;
+        send_member(v, &m, i == 0);
+        sent++;
+    }
+    return sent;
+}
+
+/* This node, then those that need somebody most: what a screen has room for. */
+static size_t send_some(struct view *v, size_t limit)
+{
+    size_t sent = 0;
+    for (int need = 0; need < NEED_COUNT; need++)
+        sent += send_needing(v, (enum need)need, limit - sent);
+    return sent;
+}
+
+static size_t send_all(struct view *v, struct slice wanted)
+{
+    size_t sent = 0;
+    for (size_t i = 0; i < repl_member_count(v->n->repl); i++) {
+        struct repl_member_view m = repl_member_at(v->n->repl, i);
+        if (wanted.n > 0 && !slice_eq(wanted, node_name_slice(&m.name))) continue;
+        send_member(v, &m, i == 0);
+        sent++;
+    }
+    return sent;
+}
+
+/* Arguments: node, the only one to tell of; or limit, at most so many. */
 NODE_COMMAND(command_nodes)
 {
     struct node *n = ctx;
     struct view v = {.n = n, .reply = reply};
     struct slice wanted = control_get_text(&request->args, "node");
-    size_t sent = 0;
+    int64_t limit = control_get_int(&request->args, "limit", 0);
     enum err e = node_read_begin(n);
     if (e != ERR_OK) {
         command_end(reply, e);
         return;
     }
-    for (size_t i = 0; i < repl_member_count(n->repl); i++) {
-        struct repl_member_view m = repl_member_at(n->repl, i);
-        if (wanted.n > 0 && !slice_eq(wanted, node_name_slice(&m.name))) continue;
-        send_member(&v, &m, i == 0);
-        sent++;
-    }
+    size_t sent = limit > 0 ? send_some(&v, (size_t)limit) : send_all(&v, wanted);
     node_read_end(n);
     if (wanted.n == 0) send_seeds(&v);
     arena_fini(&v.arena);

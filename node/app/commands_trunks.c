@@ -1,5 +1,8 @@
 /* commands_trunks: trunks: one record for each address of each trunk and each node that says something of it, and one
- * for the registration of a trunk that registers. */
+ * for the registration of a trunk that registers.
+ *
+ * Arguments: limit, about so many records (those of one trunk stay together), and after, the trunk behind which to go
+ * on: who shows them all the time, such as the operations page, takes them in pieces. */
 #include "node/app/node.h"
 
 #include <stdio.h>
@@ -14,6 +17,8 @@ struct listing {
     struct slice address;
     bool registration; /* not of an address, but of the trunk's registration */
     size_t told;       /* of this address */
+    size_t sent;       /* records */
+    size_t limit;      /* of them; 0: none */
     enum err err;
 };
 
@@ -74,6 +79,7 @@ static void send_word(struct listing *l, const struct word *w)
     command_record(l->reply, &b);
     arena_fini(&arena);
     l->told++;
+    l->sent++;
 }
 
 static const char *own_state(const struct edge_trunk *t)
@@ -193,17 +199,22 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
         send_address(l);
     }
     if (o.trunk.registration.set) send_registration(l);
-    return l->err == ERR_OK && !control_reply_gone(l->reply);
+    bool room = l->limit == 0 || l->sent < l->limit;
+    return room && l->err == ERR_OK && !control_reply_gone(l->reply);
 }
 
 NODE_COMMAND(command_trunks)
 {
     struct node *n = ctx;
-    struct listing l = {.n = n, .reply = reply};
-    (void)request;
+    int64_t limit = control_get_int(&request->args, "limit", 0);
+    struct slice after = control_get_text(&request->args, "after");
+    struct listing l = {.n = n, .reply = reply, .limit = limit > 0 ? (size_t)limit : 0};
+    char from[LIMIT_NAME + 16];
+    if (after.n > LIMIT_NAME) after = SLICE("");
+    int from_len = snprintf(from, sizeof from, "trunk/%.*s", SLICE_ARG(after));
     enum err e = node_read_begin(n);
     if (e == ERR_OK) {
-        e = store_objects(n->read, SLICE("trunk/"), false, visit_trunk, &l);
+        e = store_objects(n->read, (struct slice){from, (size_t)from_len}, after.n > 0, visit_trunk, &l);
         node_read_end(n);
     }
     arena_fini(&l.arena);

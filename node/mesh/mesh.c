@@ -471,6 +471,12 @@ void mesh_link_text(const struct mesh *m, const struct node_name *peer, char *ou
     }
 }
 
+bool mesh_link_wanted(const struct mesh *m, const struct node_name *peer)
+{
+    const struct link *l = link_find(m, peer);
+    return l != NULL && l->state != LINK_PARKED;
+}
+
 bool mesh_seed_text(const struct mesh *m, size_t i, struct slice *address, char *out, size_t out_size)
 {
     for (struct list_node *n = m->links.next; n != &m->links; n = n->next) {

@@ -85,6 +85,8 @@ MUST_CHECK enum err mesh_relay_reply(struct mesh *m, uint64_t id, struct slice r
 /* For people: the state of the link to peer, e.g. "linked", "dialling: connection refused", "refused: certificate
  * expired on 2026-01-01". out holds LIMIT_TEXT bytes. */
 void mesh_link_text(const struct mesh *m, const struct node_name *peer, char *out, size_t out_size);
+/* Whether a link to peer is there, or is tried or waited for: one that is missing then is broken. */
+bool mesh_link_wanted(const struct mesh *m, const struct node_name *peer);
 /* The same of the i-th seed of which nobody knows yet who it is, since it has not been linked; false: there are no
  * more. address is borrowed until the next call of anything here. */
 bool mesh_seed_text(const struct mesh *m, size_t i, struct slice *address, char *out, size_t out_size);

@@ -407,6 +407,52 @@ static void a_site_that_the_plan_does_not_know(void **state)
     kit_fini(&k);
 }
 
+/* Pieces of the trunks, and those nodes first that need somebody. */
+static void what_a_screen_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *after;
+        size_t limit;
+        size_t want;
+        const char *first;
+    } rows[] = {{"", 0, 2, "pbx"},    {"", 1, 1, "pbx"}, {"", 2, 2, "pbx"},   {"pbx", 1, 1, "two"},
+                {"pbx", 0, 1, "two"}, {"two", 5, 0, ""}, {"pb", 1, 1, "pbx"}, {"zzz", 5, 0, ""}};
+    struct kit k;
+    kit_init(&k, NULL);
+    struct store *s = kit_store_open(&k);
+    kit_store_member(s, "a", "far", MEMBER_LEFT);
+    kit_store_member(s, "b", "far", MEMBER_DEAD);
+    kit_store_close(s);
+    kit_start(&k);
+    kit_plan(&k, PLAN);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct client c = {.kit = &k};
+        struct control_builder b;
+        control_record_start(&b, &c.arena, "");
+        control_text(&b, "after", slice_of(rows[i].after));
+        control_int(&b, "limit", (int64_t)rows[i].limit);
+        client_ask(&c, &k, "trunks", "", &b);
+        assert_int_equal(client_count(&c, "trunk"), rows[i].want);
+        if (rows[i].want > 0)
+            assert_string_equal(field_text(&c, client_record(&c, "trunk", 0), "trunk"), rows[i].first);
+        client_close(&c);
+    }
+    for (int64_t limit = 0; limit <= 3; limit++) {
+        static const char *const order[4][3] = {{"n1", "a", "b"}, {"n1"}, {"n1", "b"}, {"n1", "b", "a"}};
+        struct client c = {.kit = &k};
+        struct control_builder b;
+        control_record_start(&b, &c.arena, "");
+        control_int(&b, "limit", limit);
+        client_ask(&c, &k, "nodes", "", &b);
+        assert_int_equal(client_count(&c, "node"), limit == 0 ? 3 : limit);
+        for (size_t i = 0; i < client_count(&c, "node"); i++)
+            assert_string_equal(field_text(&c, client_record(&c, "node", i), "node"), order[limit][i]);
+        client_close(&c);
+    }
+    kit_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +467,7 @@ int main(void)
         cmocka_unit_test(names_of_calls_that_ended),
         cmocka_unit_test(nobody_to_relay_to),
         cmocka_unit_test(a_site_that_the_plan_does_not_know),
+        cmocka_unit_test(what_a_screen_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
