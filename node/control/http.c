@@ -1,6 +1,8 @@
 /* http: see the header. The listening socket is ours, so that its errors have words; libmicrohttpd does the rest. */
 #include "node/control/http.h"
 
+#include "node/control/host.h"
+
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #define HTTP_COUNTERS(X)                                                                                               \
     X(requests)                                                                                                        \
     X(not_found)                                                                                                       \
+    X(host_refused) /* pages that were asked for by a name with a dot */                                               \
     X(bad_method)                                                                                                      \
     X(failed)
 
@@ -60,18 +63,40 @@ static unsigned page_healthz(struct http *h, struct buf *out)
     return fit ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
-static unsigned page_other(struct http *h, const char *path, const struct http_request *request, const char **type,
-                           struct buf *out)
+static unsigned page_missing(struct http *h, struct buf *out)
 {
-    for (size_t i = 0; i < h->options.page_count; i++) {
-        const struct http_page *page = &h->options.pages[i];
-        if (strcmp(page->path, path) != 0) continue;
-        *type = page->content_type;
-        return page->handler(h->options.ctx, request, out);
-    }
     counter_add(&h->counts[HTTP_COUNT_not_found], 1);
-    buf_text(out, "There is no such page. /metrics and /healthz are.\n");
+    buf_text(out, "There is no such page. There are");
+    for (size_t i = 0; i < h->options.page_count; i++)
+        buf_printf(out, " %s,", h->options.pages[i].path);
+    buf_text(out, " /metrics and /healthz.\n");
     return MHD_HTTP_NOT_FOUND;
+}
+
+/* Why, and what to do: the asker may be the operator, whose proxy or name server uses a full name. */
+static unsigned page_refused(struct http *h, struct buf *out)
+{
+    counter_add(&h->counts[HTTP_COUNT_host_refused], 1);
+    buf_text(out,
+             "This page has no login, and a site that somebody visits could read it under a name of its own (DNS "
+             "rebinding).\nIt is therefore shown only where the Host header is an address or a name without a dot.\n"
+             "Open it by the node's address; a proxy in front of it sets Host to localhost.\n");
+    return MHD_HTTP_FORBIDDEN;
+}
+
+/* The page of that path in *found, NULL when it is none of ours or is not shown. */
+static unsigned page_other(struct http *h, const char *path, const struct http_request *request,
+                           const struct http_page **found, struct buf *out)
+{
+    const struct http_page *page = NULL;
+    for (size_t i = 0; i < h->options.page_count && page == NULL; i++) {
+        if (strcmp(h->options.pages[i].path, path) == 0) page = &h->options.pages[i];
+    }
+    if (page == NULL) return page_missing(h, out);
+    const char *host = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    if (page->near && !host_is_near(slice_of(host))) return page_refused(h, out);
+    *found = page;
+    return page->handler(h->options.ctx, request, out);
 }
 
 const char *http_query(const struct http_request *request, const char *name)
@@ -81,9 +106,24 @@ const char *http_query(const struct http_request *request, const char *name)
 
 /* ---- one request ---- */
 
-/* Sends out, whose memory goes to the library. */
+static bool add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    return value == NULL || MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static bool add_headers(struct MHD_Response *response, unsigned status, const char *type, const char *policy)
+{
+    return add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) &&
+           add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") &&
+           add_header(response, "X-Content-Type-Options", "nosniff") &&
+           add_header(response, "Referrer-Policy", "no-referrer") &&
+           add_header(response, "Content-Security-Policy", policy) &&
+           add_header(response, MHD_HTTP_HEADER_ALLOW, status == MHD_HTTP_METHOD_NOT_ALLOWED ? "GET, HEAD" : NULL);
+}
+
+/* Sends out, whose memory goes to the library. policy may be NULL. */
 static enum MHD_Result respond(struct http *h, struct MHD_Connection *connection, unsigned status, const char *type,
-                               struct buf *out)
+                               const char *policy, struct buf *out)
 {
     struct MHD_Response *response = NULL;
     enum MHD_Result sent = MHD_NO;
@@ -93,13 +133,7 @@ static enum MHD_Result respond(struct http *h, struct MHD_Connection *connection
     }
     if (response != NULL) {
         *out = (struct buf){0};
-        bool headers = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
-                       MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES &&
-                       MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
-        if (headers && status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-            headers = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") == MHD_YES;
-        }
-        if (headers) sent = MHD_queue_response(connection, status, response);
+        if (add_headers(response, status, type, policy)) sent = MHD_queue_response(connection, status, response);
         MHD_destroy_response(response);
     }
     buf_fini(out);
@@ -111,6 +145,7 @@ static enum MHD_Result respond(struct http *h, struct MHD_Connection *connection
 static enum MHD_Result serve(struct http *h, struct MHD_Connection *connection, const char *url)
 {
     struct http_request request = {.connection = connection};
+    const struct http_page *page = NULL;
     struct buf out = {0};
     const char *type = "text/plain; charset=utf-8";
     unsigned status = 0;
@@ -120,9 +155,10 @@ static enum MHD_Result serve(struct http *h, struct MHD_Connection *connection, 
     } else if (strcmp(url, "/healthz") == 0) {
         status = page_healthz(h, &out);
     } else {
-        status = page_other(h, url, &request, &type, &out);
+        status = page_other(h, url, &request, &page, &out);
     }
-    return respond(h, connection, status, type, &out);
+    return respond(h, connection, status, page != NULL ? page->content_type : type, page != NULL ? page->policy : NULL,
+                   &out);
 }
 
 /* The library calls first with the headers alone, then with pieces of the body, then without any. An answer to the
@@ -139,7 +175,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return MHD_YES;
         struct buf empty = {0};
         counter_add(&h->counts[HTTP_COUNT_bad_method], 1);
-        return respond(h, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", &empty);
+        return respond(h, connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", NULL, &empty);
     }
     if (*upload_size > 0) {
         *upload_size = 0;

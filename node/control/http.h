@@ -18,6 +18,8 @@ struct http_request; /* valid during the call of a page's handler */
 struct http_page {
     const char *path; /* "/", "/calls": the whole path */
     const char *content_type;
+    const char *policy; /* the value of Content-Security-Policy; NULL: none */
+    bool near;          /* only for who asks for it by a name that no stranger can have given us: see host.h */
     /* Appends the body to out and returns the status (200). */
     unsigned (*handler)(void *ctx, const struct http_request *request, struct buf *out);
 };

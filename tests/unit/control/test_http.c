@@ -63,7 +63,9 @@ static unsigned hello(void *ctx, const struct http_request *request, struct buf 
 static const char *const count_names[] = {"drops"};
 static _Atomic uint64_t count_values[1] = {7};
 static const struct counter_table edge = {"edge", count_names, count_values, 1};
-static const struct http_page pages[] = {{"/hello", "text/html; charset=utf-8", hello}};
+static const struct http_page pages[] = {
+    {.path = "/hello", .content_type = "text/html; charset=utf-8", .handler = hello},
+    {.path = "/near", .content_type = "text/html", .policy = "default-src 'none'", .near = true, .handler = hello}};
 
 static enum err open_at(struct bench *b, const char *listen, struct http **out, struct err_info *info)
 {
@@ -76,7 +78,7 @@ static enum err open_at(struct bench *b, const char *listen, struct http **out, 
                                          .gauges = gauges,
                                          .healthz = healthz,
                                          .pages = pages,
-                                         .page_count = 1,
+                                         .page_count = sizeof pages / sizeof pages[0],
                                          .ctx = b};
     return http_open(&options, out, info);
 }
@@ -164,7 +166,9 @@ static void test_pages(void **state)
         {"HEAD /healthz", true, {"200 OK", "Content-Length: 3\r\n"}},
         {"GET /hello?name=J%C3%B6rg", true, {"200 OK", "text/html", "<p>J\xc3\xb6rg</p>"}},
         {"GET /hello", true, {"200 OK", "<p>nobody</p>"}},
-        {"GET /", true, {"404 ", "no such page"}},
+        {"GET /", true, {"404 ", "There is no such page. There are /hello, /near, /metrics and /healthz.\n"}},
+        {"HEAD /near", true, {"200 OK", "Content-Length: 13\r\n"}},
+        {"GET /near", true, {"200 OK", "Content-Security-Policy: default-src 'none'\r\n", "no-referrer", "nosniff"}},
         {"POST /metrics", true, {"405 ", "Allow: GET, HEAD"}},
         {"DELETE /hello", true, {"405 "}},
         {"nonsense", true, {"400 "}},
@@ -185,6 +189,40 @@ static void test_pages(void **state)
         buf_fini(&in);
         bench_close(&b);
     }
+}
+
+/* Asks with that line of headers, "" none. */
+static void ask_with(struct bench *b, const char *path, const char *version, const char *line, struct buf *in)
+{
+    char text[256];
+    int fd = dial(b);
+    (void)snprintf(text, sizeof text, "GET %s HTTP/%s\r\n%sConnection: close\r\n\r\n", path, version, line);
+    put(fd, text);
+    take(b, fd, NULL, in);
+    (void)close(fd);
+}
+
+static void test_host(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct buf in = {0};
+    bench_open(&b);
+    ask_with(&b, "/near", "1.1", "Host: node-1:8080\r\n", &in);
+    expect(&in, "200 OK");
+    ask_with(&b, "/near", "1.1", "Host: name.of.a.stranger\r\n", &in);
+    expect(&in, "403 ");
+    expect(&in, "text/plain");
+    expect(&in, "a proxy in front of it sets Host to localhost.\n");
+    assert_null(strstr(in.p, "nobody"));
+    ask_with(&b, "/near", "1.0", "", &in);
+    expect(&in, "403 ");
+    ask_with(&b, "/hello", "1.1", "Host: name.of.a.stranger\r\n", &in);
+    expect(&in, "200 OK");
+    ask_with(&b, "/metrics", "1.1", "Host: name.of.a.stranger\r\n", &in);
+    expect(&in, "tandem_http_host_refused_total 2\n");
+    buf_fini(&in);
+    bench_close(&b);
 }
 
 static void test_kept_connection_and_slow_neighbour(void **state)
@@ -254,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_host),
         cmocka_unit_test(test_kept_connection_and_slow_neighbour),
         cmocka_unit_test(test_oversize_request),
         cmocka_unit_test(test_listen_errors),
