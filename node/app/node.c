@@ -102,6 +102,7 @@ static void on_second(uv_timer_t *timer)
     verdict_look(n);
     plan_objects_tick(n);
     confirm_look(n);
+    operations_tick(n);
 }
 
 /* ---- opening ---- */
@@ -352,6 +353,9 @@ static enum err open_http(struct node *n, struct err_info *info)
 {
     if (n->config.http == NULL) return ERR_OK;
     const struct counter_table *tables[NODE_COUNTER_TABLES];
+    enum err e = operations_start(n);
+    if (e != ERR_OK) return err_fail(info, e, "http: the operations page: %s", err_name(e));
+    const struct http_page page = operations_page(n);
     struct http_options options = {.loop = n->loop,
                                    .log = &n->log,
                                    .listen = n->config.http,
@@ -359,8 +363,11 @@ static enum err open_http(struct node *n, struct err_info *info)
                                    .table_count = node_counters(n, tables, NODE_COUNTER_TABLES),
                                    .gauges = gauges,
                                    .healthz = node_fit,
+                                   .pages = &page,
+                                   .page_count = 1,
                                    .ctx = n};
-    return http_open(&options, &n->http, info);
+    e = http_open(&options, &n->http, info);
+    return e == ERR_OK ? operations_watch(n) : e;
 }
 
 static enum err open_replica(struct node *n, struct err_info *info)
@@ -473,6 +480,7 @@ static void close_faces(struct node *n)
         http_close(n->http, one_closed, n);
         n->http = NULL;
     }
+    operations_stop(n);
     if (n->control != NULL) {
         n->closing++;
         control_close(n->control, one_closed, n);

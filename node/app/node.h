@@ -5,8 +5,8 @@
  * listened to, trunks.c knows which trunks are up and uac_registration.c who holds their registrations, plan_*.c,
  * routing.c, registered.c and hops.c answer the edge's questions, usage.c and limits.c hold calls against limits,
  * calls.c knows the live calls, records.c writes their records and trace.c how they were decided, card.c says what this
- * node is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, reload.c takes
- * over a changed configuration, confirm.c undoes what nobody confirms.
+ * node is, drain.c who takes no new calls, verdict.c how this node does, commands_*.c answer clusterctl, operations.c
+ * shows the same to browsers, reload.c takes over a changed configuration, confirm.c undoes what nobody confirms.
  *
  * The end has an order, since each part calls the next: commands that wait are answered, the faces close, mesh and edge
  * close (the edge last, when its registrations are on disk), the loop runs out, then the store's writers are stopped
@@ -22,6 +22,7 @@
 #include "node/app/horizon.h"
 #include "node/app/identity.h"
 #include "node/app/maps.h"
+#include "node/app/operations.h"
 #include "node/app/records.h"
 #include "node/app/restore.h"
 #include "node/app/stall.h"
@@ -117,6 +118,7 @@ struct node {
     struct edge *edge;
     struct control_server *control;
     struct http *http;
+    struct operations *operations; /* NULL: no http */
 
     struct plan_cache cache;
     struct plan_generation *plan_objects; /* the newest; older ones wait for the next tick */
