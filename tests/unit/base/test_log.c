@@ -38,6 +38,25 @@ static void control_characters_cannot_forge_a_line(void **state)
     assert_string_equal(last, "warn m ev a=x?level=error?[2J?");
 }
 
+/* Nor a pair: a quote is only where the format has one, also in a text that is cut. */
+static void quotes_cannot_forge_a_pair(void **state)
+{
+    unsigned count = 0;
+    struct log log = {LOG_INFO, sink, &count};
+    char text[1200];
+    (void)state;
+    log_event(&log, LOG_WARN, "m", "ev", "a=\"%s\" b=%s c=\"%d\"", "x\" b=\"y", "\"\x01\"", 7);
+    assert_string_equal(last, "warn m ev a=\"x' b='y\" b='?' c=\"7\"");
+    log_event(&log, LOG_WARN, "m", "ev", "a=%s", "\"");
+    assert_string_equal(last, "warn m ev a='");
+    memset(text, '"', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    log_event(&log, LOG_WARN, "m", "ev", "a=\"%s\"", text);
+    assert_int_equal(strlen(last), sizeof "warn m ev " - 1 + 1023);
+    assert_memory_equal(last, "warn m ev a=\"''", 15);
+    assert_null(strchr(last + 13, '"'));
+}
+
 static void an_error_says_what_and_where(void **state)
 {
     struct err_info info = {0};
@@ -57,6 +76,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_above_the_level_are_not_formatted),
         cmocka_unit_test(control_characters_cannot_forge_a_line),
+        cmocka_unit_test(quotes_cannot_forge_a_pair),
         cmocka_unit_test(an_error_says_what_and_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
