@@ -213,6 +213,8 @@ typedef void job_done(struct node *n, void *ctx, uint64_t core_token, const stru
 /* Remembers done for a new token of the store. ERR_NOMEM. */
 MUST_CHECK enum err replica_job(struct node *n, job_done *done, void *ctx, uint64_t core_token, uint64_t *token);
 void replica_job_free(struct map_node *by_token); /* at the very end, of a job that nobody answered */
+/* The same with a ctx from malloc, or NULL, that ends with the job, answered or not; on an error at once. */
+MUST_CHECK enum err replica_job_take(struct node *n, job_done *done, void *ctx, uint64_t core_token, uint64_t *token);
 /* The store refused the job at submit: forget it. */
 void replica_job_cancel(struct node *n, uint64_t token);
 /* The store has finished something. */

@@ -2,6 +2,7 @@
  *
  * Invariant: the core is never stepped while actions of an earlier step are being carried out; events that arise
  * meanwhile wait in pending_events and are stepped right after. */
+#include "node/app/change_note.h"
 #include "node/app/missing.h"
 #include "node/app/node.h"
 #include "node/app/piece.h"
@@ -118,7 +119,7 @@ static void stored(struct node *n, uint64_t core_token, const struct store_compl
 
 static void change_stored(struct node *n, void *ctx, uint64_t core_token, const struct store_completion *c)
 {
-    (void)ctx;
+    if (c->err == ERR_OK) change_note_log(ctx, &n->log);
     if (c->stored_count > 0) { /* also beside one that was refused */
         n->plan_digest = c->plan_digest;
         n->plan_stored_at = node_mono();
@@ -176,7 +177,7 @@ static void state_stored(struct node *n, void *ctx, uint64_t core_token, const s
 static void do_persist_change(struct node *n, const struct repl_action *a)
 {
     uint64_t token = 0;
-    enum err e = replica_job(n, change_stored, NULL, a->token, &token);
+    enum err e = replica_job_take(n, change_stored, change_note_new(a->changes, a->change_count), a->token, &token);
     if (e == ERR_OK) {
         e = store_submit_changes(n->store, a->changes, a->change_count, token);
         if (e != ERR_OK) replica_job_cancel(n, token);
