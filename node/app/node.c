@@ -2,6 +2,7 @@
 
 #include "node/app/confirm.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -89,9 +90,21 @@ static void on_registrations_due(uv_timer_t *timer)
     registrations_tick(timer->data);
 }
 
+/* Calls waited meanwhile: who asks why is told when. */
+static void tell_stalls(struct node *n)
+{
+    uint64_t long_turns = counter_get(&n->stall.counts[STALL_turns_over_100ms]);
+    if (long_turns == n->stalls_told) return;
+    struct stall_times longest = stall_longest(&n->stall, 2); /* this second has only begun */
+    log_event(&n->log, LOG_WARN, "loop", "stalled", "times=%" PRIu64 " longest_ms=%" PRIu64 " own_ms=%" PRIu64,
+              long_turns - n->stalls_told, longest.wall_us / 1000, longest.own_us / 1000);
+    n->stalls_told = long_turns;
+}
+
 static void on_second(uv_timer_t *timer)
 {
     struct node *n = timer->data;
+    tell_stalls(n);
     trunks_tick(n);
     bans_look(n);
     uac_registration_tick(n);

@@ -93,6 +93,7 @@ struct node {
     uv_loop_t *loop;
     struct rng rng;
     struct stall stall;
+    uint64_t stalls_told; /* of its turns_over_100ms */
 
     struct store *store;
     struct store_read *read; /* the loop thread's reader: begun and ended within one callback */
