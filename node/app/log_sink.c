@@ -5,9 +5,9 @@
 
 #define SHOWN_PER_SECOND 10 /* of one event */
 
-void log_sink_init(struct log_sink *s, FILE *stream)
+void log_sink_init(struct log_sink *s, FILE *stream, struct events *kept)
 {
-    *s = (struct log_sink){.stream = stream, .max = LOG_DEBUG};
+    *s = (struct log_sink){.stream = stream, .kept = kept, .max = LOG_DEBUG};
     (void)pthread_mutex_init(&s->lock, NULL);
 }
 
@@ -31,14 +31,25 @@ static struct log_sink_event *event_slot(struct log_sink *s, const char *module,
     return e;
 }
 
+static void write_line(struct log_sink *s, struct wall at, enum log_level level, const char *module, const char *ev,
+                       const char *pairs, unsigned suppressed)
+{
+    char when[WALL_TEXT_SIZE];
+    (void)fprintf(s->stream, "ts=%s level=%s module=%s ev=%s%s%s", wall_text(at, when), log_level_name(level), module,
+                  ev, pairs[0] != '\0' ? " " : "", pairs);
+    if (suppressed > 0) (void)fprintf(s->stream, " suppressed=%u", suppressed);
+    (void)fputc('\n', s->stream);
+    (void)fflush(s->stream);
+}
+
 static void sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
 {
     struct log_sink *s = ctx;
     struct timespec now;
-    if ((int)level > atomic_load_explicit(&s->max, memory_order_relaxed)) return;
-    char when[WALL_TEXT_SIZE];
+    bool written = (int)level <= atomic_load_explicit(&s->max, memory_order_relaxed);
+    if (!written && level > EVENTS_LEVEL) return;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)wall_text((struct wall){(int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000}, when);
+    struct wall at = {(int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
     (void)pthread_mutex_lock(&s->lock);
     struct log_sink_event *e = event_slot(s, module, ev);
     if (e->second != (int64_t)now.tv_sec) {
@@ -48,11 +59,8 @@ static void sink(void *ctx, enum log_level level, const char *module, const char
     if (level > LOG_ERROR && e->shown >= SHOWN_PER_SECOND) {
         e->suppressed++;
     } else {
-        (void)fprintf(s->stream, "ts=%s level=%s module=%s ev=%s%s%s", when, log_level_name(level), module, ev,
-                      pairs[0] != '\0' ? " " : "", pairs);
-        if (e->suppressed > 0) (void)fprintf(s->stream, " suppressed=%u", e->suppressed);
-        (void)fputc('\n', s->stream);
-        (void)fflush(s->stream);
+        if (written) write_line(s, at, level, module, ev, pairs, e->suppressed);
+        if (level <= EVENTS_LEVEL) events_add(s->kept, at, level, module, ev, pairs, e->suppressed);
         e->suppressed = 0;
         e->shown++;
     }
@@ -64,8 +72,13 @@ void log_sink_level(struct log_sink *s, enum log_level max)
     atomic_store_explicit(&s->max, (int)max, memory_order_relaxed);
 }
 
+enum log_level log_sink_max(enum log_level level)
+{
+    return level > EVENTS_LEVEL ? level : EVENTS_LEVEL;
+}
+
 struct log log_sink_log(struct log_sink *s, enum log_level max)
 {
     log_sink_level(s, max);
-    return (struct log){.max = max, .sink = sink, .ctx = s};
+    return (struct log){.max = log_sink_max(max), .sink = sink, .ctx = s};
 }

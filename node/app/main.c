@@ -25,6 +25,7 @@ static const int watched[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct program {
     const char *path;
+    struct events *events;
     struct log_sink sink; /* the store's and NNG's threads may log until node_fini returns */
     struct node node;
     uv_signal_t signals[WATCHED_COUNT];
@@ -121,7 +122,7 @@ static bool open_all(struct program *p, uv_loop_t *loop, const struct config *co
 {
     struct log log = log_sink_log(&p->sink, config->log_level);
     struct err_info info = {0};
-    if (node_open(&p->node, loop, config, &log, &info) != ERR_OK) {
+    if (node_open(&p->node, loop, config, &log, p->events, &info) != ERR_OK) {
         print_error(p->path, &info);
         return false;
     }
@@ -139,14 +140,17 @@ static bool open_all(struct program *p, uv_loop_t *loop, const struct config *co
 static int run(const char *path, const struct config *config)
 {
     struct program *p = calloc(1, sizeof *p);
+    struct events *events = events_new();
     uv_loop_t loop;
-    if (p == NULL || uv_loop_init(&loop) != 0) {
+    if (p == NULL || events == NULL || uv_loop_init(&loop) != 0) {
         (void)fprintf(stderr, "tandemd: no memory\n");
+        events_free(events);
         free(p);
         return 1;
     }
     p->path = path;
-    log_sink_init(&p->sink, stderr);
+    p->events = events;
+    log_sink_init(&p->sink, stderr, events);
     bool opened = open_all(p, &loop, config);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     signals_close(p);
@@ -154,6 +158,7 @@ static int run(const char *path, const struct config *config)
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&loop) != 0) log_event(&p->node.log, LOG_ERROR, "main", "handles-left", "%s", "");
     log_sink_fini(&p->sink);
+    events_free(events);
     free(p);
     return opened ? 0 : 1;
 }

@@ -404,10 +404,11 @@ static enum err open_replica(struct node *n, struct err_info *info)
 }
 
 enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config, const struct log *log,
-                   struct err_info *info)
+                   struct events *events, struct err_info *info)
 {
     uint64_t seed = 0;
-    *n = (struct node){.config = *config, .log = *log, .loop = loop, .started = node_wall(), .next_token = 1};
+    *n = (struct node){
+        .config = *config, .log = *log, .events = events, .loop = loop, .started = node_wall(), .next_token = 1};
     list_init(&n->pending_events);
     list_init(&n->waiting_changes);
     list_init(&n->watches);

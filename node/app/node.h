@@ -19,6 +19,7 @@
 #include "node/app/bans.h"
 #include "node/app/calls.h"
 #include "node/app/config.h"
+#include "node/app/events.h"
 #include "node/app/horizon.h"
 #include "node/app/identity.h"
 #include "node/app/maps.h"
@@ -90,6 +91,7 @@ struct node {
     struct node_name self;
     struct wall started;
     struct log log;
+    struct events *events; /* what log was told lately */
     uv_loop_t *loop;
     struct rng rng;
     struct stall stall;
@@ -155,9 +157,9 @@ struct node {
 };
 
 /* Opens everything in order and says in info what failed. On an error everything opened is closed again when the loop
- * runs out. */
+ * runs out. events is what log's sink remembers; it is borrowed, as log's ctx is, until node_fini returns. */
 MUST_CHECK enum err node_open(struct node *n, uv_loop_t *loop, const struct config *config, const struct log *log,
-                              struct err_info *info);
+                              struct events *events, struct err_info *info);
 /* Drains for drain_ms, then closes everything; the loop then runs out. */
 void node_stop(struct node *n, uint32_t drain_ms);
 /* After the loop ran out, or closing is 0. Waits for what the store has queued. The last handle is then still to close:

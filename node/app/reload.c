@@ -1,5 +1,6 @@
 /* reload: SIGHUP: what of a changed configuration can be taken over while calls go on: the log level, seeds to dial,
  * and what the certificates' files hold. The rest is named in the log, so that nobody believes that it holds. */
+#include "node/app/log_sink.h"
 #include "node/app/node.h"
 
 static bool differs(const char *a, const char *b)
@@ -65,7 +66,7 @@ static void take_certificates(struct node *n)
 void node_reload(struct node *n, const struct config *fresh)
 {
     n->config.log_level = fresh->log_level;
-    n->log.max = fresh->log_level;
+    n->log.max = log_sink_max(fresh->log_level);
     for (size_t i = 0; n->mesh != NULL && i < fresh->seed_count; i++) {
         enum err e = mesh_dial_seed(n->mesh, slice_of(fresh->seeds[i])); /* one that is known is left alone */
         if (e != ERR_OK) {

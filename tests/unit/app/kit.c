@@ -19,6 +19,7 @@ static pthread_mutex_t events_lock = PTHREAD_MUTEX_INITIALIZER;
 static void sink(void *ctx, enum log_level level, const char *module, const char *ev, const char *pairs)
 {
     struct kit *k = ctx;
+    if (level <= EVENTS_LEVEL) events_add(k->kept, node_wall(), level, module, ev, pairs, 0);
     if (level > LOG_INFO && getenv("TANDEM_TEST_LOG") == NULL) return;
     (void)pthread_mutex_lock(&events_lock);
     size_t at = strlen(k->events);
@@ -40,6 +41,8 @@ void kit_init(struct kit *k, uv_loop_t *loop)
     *k = (struct kit){.dir = "/tmp/tandem-app-XXXXXX", .name = "n1", .site = "hq", .loop = loop};
     sip_library_init();
     assert_non_null(mkdtemp(k->dir));
+    k->kept = events_new();
+    assert_non_null(k->kept);
     if (loop == NULL) {
         assert_int_equal(uv_loop_init(&k->own_loop), 0);
         k->loop = &k->own_loop;
@@ -67,7 +70,7 @@ static enum err start(struct kit *k, struct err_info *info)
 {
     struct log log = {.max = getenv("TANDEM_TEST_LOG") != NULL ? LOG_DEBUG : LOG_INFO, .sink = sink, .ctx = k};
     k->open = true;
-    return node_open(&k->node, k->loop, &k->config, &log, info);
+    return node_open(&k->node, k->loop, &k->config, &log, k->kept, info);
 }
 
 void kit_start(struct kit *k)
@@ -123,6 +126,7 @@ void kit_fini(struct kit *k)
     uv_close((uv_handle_t *)&k->beat, beat_gone);
     kit_until(k, beat_closed, k, "the beat");
     if (k->loop == &k->own_loop) kit_loop_close(k->loop);
+    events_free(k->kept);
     kit_remove(k->dir);
 }
 

@@ -27,7 +27,8 @@ struct kit {
     uv_timer_t beat; /* keeps the loop turning, so that a condition is looked at */
     struct node node;
     bool open;
-    char events[16384]; /* "module/ev pairs\n" of what was logged last */
+    struct events *kept; /* for the node's own memory of it */
+    char events[16384];  /* "module/ev pairs\n" of what was logged last */
 };
 
 /* A directory, a loop (NULL: one of its own), and a configuration of node n1 at site hq that a test may change before
