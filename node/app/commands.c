@@ -16,6 +16,7 @@ const struct control_command node_commands[] = {
     {"trunks", command_trunks},
     {"accounts", command_accounts},
     {"counters", command_counters},
+    {"events", command_events},
     {"plan show", command_plan_show},
     {"plan log", command_plan_log},
     {"plan apply", command_plan_apply},

@@ -397,6 +397,7 @@ NODE_COMMAND(command_trunks);
 NODE_COMMAND(command_accounts);
 NODE_COMMAND(command_trace);
 NODE_COMMAND(command_counters);
+NODE_COMMAND(command_events);
 NODE_COMMAND(command_plan_show);
 NODE_COMMAND(command_plan_log);
 NODE_COMMAND(command_plan_apply);
