@@ -55,7 +55,7 @@ static bool copy_text(struct arena *a, struct slice from, struct slice *to)
 }
 
 /* Depth is bounded by the codec. */
-static bool copy_record(struct arena *a, const struct control_record *from, struct control_record *to)
+bool output_copy(struct arena *a, const struct control_record *from, struct control_record *to)
 {
     struct control_field *fields = arena_alloc(a, from->field_count * sizeof *fields);
     if (fields == NULL || !copy_text(a, from->kind, &to->kind)) return false;
@@ -68,7 +68,7 @@ static bool copy_record(struct arena *a, const struct control_record *from, stru
             return false;
         }
         for (size_t k = 0; k < f->item_count; k++) {
-            if (!copy_record(a, &f->items[k], &items[k])) return false;
+            if (!output_copy(a, &f->items[k], &items[k])) return false;
         }
     }
     to->fields = fields;
@@ -88,7 +88,7 @@ void output_keep(struct output *o, const struct control_record *r)
         o->kept = grown;
         o->kept_cap = cap;
     }
-    if (copy_record(&o->arena, r, &o->kept[o->kept_count]))
+    if (output_copy(&o->arena, r, &o->kept[o->kept_count]))
         o->kept_count++;
     else
         o->failed = true;

@@ -72,6 +72,9 @@ void output_record(struct output *o, const struct control_record *r);
  * stream took not everything, ERR_NOMEM. */
 MUST_CHECK enum err output_finish(struct output *o, int status, struct slice error);
 
+/* The whole of a record, for one who shows it later. False: no memory. */
+bool output_copy(struct arena *a, const struct control_record *from, struct control_record *to);
+
 /* The text of a field for people, as one safe line. */
 void output_cell(const struct control_field *f, enum column_form form, struct buf *out);
 

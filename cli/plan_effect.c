@@ -44,24 +44,6 @@ struct effect {
     size_t asked_count;
 };
 
-/* A record of texts, numbers and nulls, copied. */
-static bool copy_record(struct arena *arena, const struct control_record *from, struct control_record *to)
-{
-    struct control_field *fields = arena_alloc(arena, from->field_count * sizeof *fields);
-    *to = (struct control_record){.kind = arena_copy(arena, from->kind), .fields = fields};
-    if (fields == NULL || to->kind.p == NULL) return false;
-    for (size_t i = 0; i < from->field_count; i++) {
-        const struct control_field *f = &from->fields[i];
-        if (f->type == CONTROL_LIST) continue;
-        struct control_field *copy = &fields[to->field_count++];
-        *copy = *f;
-        copy->name = arena_copy(arena, f->name);
-        copy->text = arena_copy(arena, f->text);
-        if (copy->name.p == NULL || copy->text.p == NULL) return false;
-    }
-    return true;
-}
-
 static struct group *group_of(struct effect *x, struct slice from, struct slice to)
 {
     for (size_t i = 0; i < x->group_count; i++)
@@ -85,14 +67,14 @@ static void take_group(struct effect *x, const struct control_record *r)
     }
     g->calls += calls;
     for (size_t i = 0; examples != NULL && i < examples->item_count && g->example_count < EXAMPLES_MAX; i++)
-        if (copy_record(&x->arena, &examples->items[i], &g->examples[g->example_count])) g->example_count++;
+        if (output_copy(&x->arena, &examples->items[i], &g->examples[g->example_count])) g->example_count++;
 }
 
 static void each(void *ctx, const struct control_record *r)
 {
     struct effect *x = ctx;
     if (slice_is(r->kind, "effect")) take_group(x, r);
-    if (slice_is(r->kind, "asked") && copy_record(&x->arena, r, &x->asked[x->asked_count])) {
+    if (slice_is(r->kind, "asked") && output_copy(&x->arena, r, &x->asked[x->asked_count])) {
         x->ungrouped += control_get_int(r, "ungrouped", 0);
         x->asked_count++;
     }
