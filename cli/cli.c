@@ -137,7 +137,8 @@ static int run_match(struct cli *c, const struct tree_match *m)
 {
     if (tree_given(m, "version")) return manual_version(c);
     if (tree_given(m, "help")) return manual_help(c, m->group);
-    return tree_given(m, "watch") ? watch_run(c, m, m->command->run) : m->command->run(c, m);
+    bool again = tree_given(m, "watch") && !m->command->follows;
+    return again ? watch_run(c, m, m->command->run) : m->command->run(c, m);
 }
 
 int cli_finish(struct cli *c, int status)

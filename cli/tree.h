@@ -38,6 +38,7 @@ struct tree_command {
     const struct tree_arg *args;       /* NULL: none */
     const struct tree_option *options; /* NULL: none */
     int (*run)(struct cli *c, const struct tree_match *m);
+    bool follows; /* --watch is run's own matter: it shows what is new instead of all anew */
 };
 
 struct tree {

@@ -18,6 +18,11 @@
 struct watch {
     struct cli *c;
     const struct tree_match *m;
+    int (*frame)(struct cli *c, const struct tree_match *m); /* one of the two */
+    int (*news)(struct cli *c, void *ctx);
+    void *ctx;
+    bool headed;    /* news: something has been shown */
+    char *said;     /* news: what was wrong last, NULL nothing */
     unsigned rows;  /* of the terminal */
     bool started;   /* something was shown */
     struct mono at; /* the present block began */
@@ -68,7 +73,7 @@ static void look_at_terminal(struct watch *w, struct cli *one)
     w->rows = size.ws_row;
 }
 
-static bool run_once(struct watch *w, int (*frame)(struct cli *c, const struct tree_match *m), struct block *b)
+static bool run_once(struct watch *w, struct block *b)
 {
     struct cli one = *w->c;
     *b = (struct block){.status = CLI_REFUSED};
@@ -76,7 +81,7 @@ static bool run_once(struct watch *w, int (*frame)(struct cli *c, const struct t
     one.out = open_memstream(&b->out, &b->out_n);
     one.err = open_memstream(&b->err, &b->err_n);
     bool ok = one.out != NULL && one.err != NULL;
-    if (ok) b->status = cli_finish(&one, frame(&one, w->m));
+    if (ok) b->status = cli_finish(&one, w->news != NULL ? w->news(&one, w->ctx) : w->frame(&one, w->m));
     if (one.out != NULL && fclose(one.out) != 0) ok = false;
     if (one.err != NULL && fclose(one.err) != 0) ok = false;
     buf_fini(&one.failure);
@@ -128,20 +133,40 @@ static void print(struct watch *w, const struct block *b)
     (void)fwrite(b->err, 1, b->err_n, w->c->err);
 }
 
+static void append(struct watch *w, struct block *b)
+{
+    const char *text = b->out;
+    const char *header_end = strchr(text, '\n');
+    if (w->headed && w->c->format == OUTPUT_CSV && header_end != NULL) text = header_end + 1;
+    w->headed = w->headed || text[0] != '\0';
+    (void)fputs(text, w->c->out);
+    if (w->said == NULL || strcmp(w->said, b->err) != 0) (void)fputs(b->err, w->c->err);
+    free(w->said);
+    w->said = b->err;
+    b->err = NULL;
+}
+
+static bool is_shown(const struct watch *w, int status)
+{
+    /* findings are what somebody may want to see go away */
+    return status == CLI_DONE || status == CLI_FINDINGS || (w->news != NULL && status == CLI_PARTIAL);
+}
+
 /* ---- the loop ---- */
 
-static int loop(struct watch *w, int (*frame)(struct cli *c, const struct tree_match *m))
+static int loop(struct watch *w)
 {
     for (;;) {
         struct block b;
         w->at = now_mono();
-        bool ok = run_once(w, frame, &b);
+        bool ok = run_once(w, &b);
         int status = b.status;
         bool end = stopped(w->c, 0);
-        /* findings are what somebody may want to see go away */
-        bool first_failed = !w->started && (!ok || (status != CLI_DONE && status != CLI_FINDINGS));
+        bool first_failed = !w->started && (!ok || !is_shown(w, status));
         if (ok && !end && first_failed)
             (void)fwrite(b.err, 1, b.err_n, w->c->err);
+        else if (ok && !end && w->news != NULL)
+            append(w, &b);
         else if (ok && !end && w->c->out_terminal)
             draw(w, &b);
         else if (ok && !end)
@@ -157,9 +182,9 @@ static int loop(struct watch *w, int (*frame)(struct cli *c, const struct tree_m
     }
 }
 
-int watch_run(struct cli *c, const struct tree_match *m, int (*frame)(struct cli *c, const struct tree_match *m))
+static int watch(struct watch *w)
 {
-    struct watch w = {.c = c, .m = m};
+    struct cli *c = w->c;
     sigset_t caught;
     sigset_t before;
     (void)sigemptyset(&caught);
@@ -172,8 +197,8 @@ int watch_run(struct cli *c, const struct tree_match *m, int (*frame)(struct cli
     if (c->stop_fd >= 0) {
         c->stoppable = true;
         c->raw = true;
-        status = loop(&w, frame);
-        if (w.started && c->out_terminal) (void)fputs("\n", c->out); /* behind the ^C that the terminal shows */
+        status = loop(w);
+        if (w->started && c->out_terminal) (void)fputs("\n", c->out); /* behind the ^C that the terminal shows */
         struct signalfd_siginfo signal;
         while (read(c->stop_fd, &signal, sizeof signal) == sizeof signal)
             continue; /* none may act when they are let through again */
@@ -183,5 +208,19 @@ int watch_run(struct cli *c, const struct tree_match *m, int (*frame)(struct cli
         status = cli_fail(c, CLI_REFUSED, "%s", strerror(errno));
     }
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+int watch_run(struct cli *c, const struct tree_match *m, int (*frame)(struct cli *c, const struct tree_match *m))
+{
+    struct watch w = {.c = c, .m = m, .frame = frame};
+    return watch(&w);
+}
+
+int watch_follow(struct cli *c, const struct tree_match *m, int (*frame)(struct cli *c, void *ctx), void *ctx)
+{
+    struct watch w = {.c = c, .m = m, .news = frame, .ctx = ctx};
+    int status = watch(&w);
+    free(w.said);
     return status;
 }
