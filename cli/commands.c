@@ -197,6 +197,19 @@ static const struct tree_option calls_options[] = {
     WATCH_OPTION,
     END,
 };
+static const struct tree_option events_options[] = {
+    {.name = "all", .help = "of every node of the cluster, merged by time"},
+    {.name = "level",
+     .value = "error|warn|info",
+     .help = "only this and what is worse; info without it",
+     .choices = {"error", "warn", "info"}},
+    {.name = "module", .value = "MODULE", .help = "only of this part of the node, as MODULE shows it"},
+    {.name = "since", .value = "TIME", .help = "only since then: 10m, 2h, 03:12, \"2026-11-22 03:12\""},
+    {.name = "until", .value = "TIME", .help = "only until then"},
+    {.name = "last", .letter = 'n', .value = "N", .help = "only the last N; all without it"},
+    {.name = "watch", .letter = 'w', .help = "go on, and show new ones as they come, until Ctrl-C"},
+    END,
+};
 static const struct tree_arg trace_call[] = {
     {.name = "CALL", .help = "its Call-ID, or the beginning of it, as 'calls' shows it"}, END};
 
@@ -268,6 +281,21 @@ static const struct tree_command commands[] = {
              "AGE: "
              "it has everything that was here so long ago. LINK: what keeps our link to it from working.\n\n"
              "Of a node that is dead this is what was known when it was last heard. -o json shows more."},
+    {.name = "events",
+     .options = events_options,
+     .run = events_run,
+     .follows = true,
+     .summary = "what happened here lately, the latest last",
+     .text =
+         "Links and members that came and went, trunks and media relays up and down, changes of the plan, bans, "
+         "registrations "
+         "that fail, drains, reloads, stalls, errors. error: someone must act; warn: degraded by itself; info: a "
+         "state changed.\n\n"
+         "The node remembers its latest 1000 events since it was started, whatever 'log:' in its configuration says. "
+         "What repeats makes room first. SUPPRESSED: so many of the same event before this one are not shown.\n\n"
+         "TIME goes so long back, or is a time of day (the last such one) or a date with one; all times are UTC. "
+         "With --all each node tells the time by its own clock ('doctor' compares them); exit status 4 when a node "
+         "could not be asked."},
     {.name = "doctor",
      .options = watch_options,
      .run = doctor_run,

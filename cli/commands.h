@@ -16,6 +16,8 @@ int calls_run(struct cli *c, const struct tree_match *m);
 int trace_run(struct cli *c, const struct tree_match *m);
 /* show.c: status, nodes, registrations, accounts, trunks, counters */
 int show_run(struct cli *c, const struct tree_match *m);
+/* events.c */
+int events_run(struct cli *c, const struct tree_match *m);
 /* doctor.c */
 int doctor_run(struct cli *c, const struct tree_match *m);
 /* plan_show.c */

@@ -151,6 +151,7 @@ def look(r, folder):
         r.both(command, command)
     r.both("calls_some", "calls", "--number", "7", "--since", "1h")
     r.both("counters", "counters", edit=lambda t: re.sub(r"\d+$", "N", some_counters(t), flags=re.M))
+    r.both("events", "events", "--module", "plan", edit=lambda t: re.sub(r'"(run|number)":\d+', r'"\1":N', t))
     r.both("trace", "trace", "second@out")
     r.both("trace_two_nodes", "trace", "far@out")
     r.both("trace_elsewhere", "trace", "far@", at="factory")
@@ -225,12 +226,12 @@ def membership(r, cluster):
     r.both("unreachable", "--node", "nobody", "status")
 
 
-FITS = (["status"], ["nodes"], ["calls"], ["trunks"], ["accounts"], ["registrations"], ["plan", "log"], ["plan", "conflicts"],
+FITS = (["status"], ["events"], ["events", "--all"], ["nodes"], ["calls"], ["trunks"], ["accounts"], ["registrations"], ["plan", "log"], ["plan", "conflicts"],
         ["route", "explain", "+4907100", "--from", "trunk/caller"], ["trace", "far@out"], ["trace", "second@out"], ["doctor"],
         ["plan", "diff", "gate.yaml", "--effect"])
 
 
-LISTS = (["calls"], ["registrations"], ["accounts"], ["trunks"], ["plan", "log"], ["plan", "log", "--object", "route/"],
+LISTS = (["calls"], ["events", "--module", "plan"], ["registrations"], ["accounts"], ["trunks"], ["plan", "log"], ["plan", "log", "--object", "route/"],
          ["plan", "conflicts"], ["plan", "show"], ["names", "trunk"])
 
 
