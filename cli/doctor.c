@@ -25,8 +25,8 @@ static void total_line(void *ctx, const struct control_record *r, struct buf *ou
     long long failed = (long long)control_get_int(r, "failed", 0);
     long long warnings = (long long)control_get_int(r, "warnings", 0);
     (void)ctx;
-    buf_printf(out, "%lld checks: %lld failed, %lld warning%s\n", (long long)control_get_int(r, "checks", 0), failed,
-               warnings, warnings == 1 ? "" : "s");
+    buf_printf(out, "%lld checks: %lld failed, %lld warning%s%s\n", (long long)control_get_int(r, "checks", 0), failed,
+               warnings, warnings == 1 ? "" : "s", failed > 0 ? "; what happened lately: clusterctl events" : "");
 }
 
 static const struct output_view doctor_views[] = {
