@@ -99,7 +99,8 @@ static void mistakes_are_explained(void **state)
         {"node: [", 2, 1, "not YAML: did not find expected node content"},
         {"node: a\nsip:\n\tlisten: [\"udp:1.2.3.4:5060\"]\n", 3, 1, "not YAML: a tab stands here; indent with spaces"},
         {"nod: x\n", 1, 1,
-         "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, calls, history, log"},
+         "unknown key \"nod\": write one of node, site, cluster, data, sip, mesh, control, http, media, calls, "
+         "history, log"},
         {"node: \"a b\"\n", 1, 7, "node: expected a name of letters, digits, '.', '_' or '-', 63 at most, not \"a b\""},
         {"node: a\nnode: b\n", 2, 1, "node: given twice; keep one"},
         {"node: a\n", 1, 1, "configuration: the key \"site\" is missing"},
@@ -126,6 +127,10 @@ static void mistakes_are_explained(void **state)
          "seeds: expected an address with a port, such as \"10.1.0.1:7400\", not \"10.2.0.1\""},
         {"node: a\nsite: b\nhttp: \"127.0.0.1:99999\"\n", 3, 7,
          "http: expected an address with a port, such as \"10.1.0.1:7400\", not \"127.0.0.1:99999\""},
+        {"node: a\nsite: b\nmedia: { relay: localhost:2223 }\n", 3, 17,
+         "relay: expected the address and port at which rtpengine is told what to do, such as \"127.0.0.1:2223\", not "
+         "\"localhost:2223\""},
+        {"node: a\nsite: b\nmedia: {}\n", 3, 8, "media: the key \"relay\" is missing"},
         {"node: a\nsite: b\nhistory: 99\n", 3, 10,
          "history: expected a number of change-sets from 100 to 1000000, not \"99\""},
         {"node: a\nsite: b\nhistory: 1000001\n", 3, 10,

@@ -443,6 +443,17 @@ static void an_answer_that_is_refused_goes_on(void **state)
     assert_int_equal(counted(w, "passed_as_they_came"), 1);
 }
 
+static void an_answer_without_room(void **state)
+{
+    static char long_sdp[66000];
+    struct world *w = *state;
+    memset(long_sdp, 'a', 65300);
+    answered(w);
+    relay_describes(long_sdp);
+    ua_expect_code(&w->k, &w->a, 200);
+    assert_true(slice_is(w->a.v.body, SDP));
+}
+
 static void an_answer_that_nobody_gives(void **state)
 {
     struct world *w = *state;
@@ -505,6 +516,7 @@ int main(void)
         RELAYED(the_offer_in_a_response),
         RELAYED(an_offer_in_a_prack),
         RELAYED(an_answer_that_is_refused_goes_on),
+        RELAYED(an_answer_without_room),
         RELAYED(an_answer_that_nobody_gives),
         RELAYED(an_ack_that_describes_again),
         RELAYED(closing_while_it_is_asked),
