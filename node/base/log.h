@@ -2,8 +2,7 @@
  *
  * error = someone must act; warn = degraded by itself; info = a state changed; debug = per message, off by default.
  * ev is a stable identifier ("peer-dead"); fmt prints the key=value pairs, texts as key="...". Control characters
- * become
- * '?', and a quote that comes from a value becomes "'": what strangers say cannot end it and pass for a pair. */
+ * become '?', and a quote that comes from a value becomes "'": what strangers say cannot end it and pass for a pair. */
 #ifndef TANDEM_BASE_LOG_H
 #define TANDEM_BASE_LOG_H
 
