@@ -146,14 +146,13 @@ static bool visit_trunk(void *ctx, struct slice key, struct slice packed)
     return r->err == ERR_OK;
 }
 
+/* The edge has the new list by now. */
 static bool is_probed(const struct refresh *r, struct slice key)
 {
-    char text[TRUNK_KEY_MAX];
-    for (size_t i = 0; i < r->count; i++) {
-        if (r->list[i].probe_ms > 0 && slice_eq(trunk_key(r->list[i].trunk, r->list[i].address, text), key))
-            return true;
-    }
-    return false;
+    struct slice trunk;
+    struct edge_trunk seen;
+    struct slice address = slice_cut(key, '\0', &trunk);
+    return edge_trunk_find(r->n->edge, trunk, address, &seen) && seen.probe_ms > 0;
 }
 
 /* Records of ours that nothing stands behind any more. */

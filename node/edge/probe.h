@@ -13,6 +13,7 @@
 
 struct probe {
     struct list_node node;
+    struct map_node by_place; /* while it is in the plan */
     struct prober *prober;
     struct sip_tx client;      /* in the table while an answer is awaited */
     struct sip_timer deadline; /* of the answer, or the next probe */
@@ -53,6 +54,7 @@ struct probe {
 struct prober {
     struct edge *edge;
     struct list_node probes;
+    struct map by_place; /* the same, by trunk and address: a plan may have ten thousand of them */
     struct list_node removed;
     struct sip_tx_table tx;
     uv_timer_t timer;

@@ -288,6 +288,7 @@ void probe_free(struct probe *b)
     struct prober *p = b->prober;
     sip_tx_remove(&p->tx, &b->client);
     sip_timer_stop(&p->tx, &b->deadline);
+    if (!b->gone) map_remove(&p->by_place, &b->by_place);
     list_remove(&b->node);
     drop_message(b);
     free(b);
@@ -484,8 +485,10 @@ enum err prober_new(struct edge *e, struct prober **out)
     list_init(&p->probes);
     list_init(&p->removed);
     p->table = (struct counter_table){"prober", names, p->counts, PC_COUNT};
-    enum err err = sip_tx_table_init(&p->tx, random_next(e->random), edge_now(e));
+    enum err err = map_init(&p->by_place, 64, random_next(e->random));
+    if (err == ERR_OK) err = sip_tx_table_init(&p->tx, random_next(e->random), edge_now(e));
     if (err != ERR_OK) {
+        map_fini(&p->by_place);
         free(p);
         return err;
     }
@@ -516,6 +519,7 @@ void prober_free(struct prober *p)
     while (!list_empty(&p->removed))
         probe_free(CONTAINER_OF(p->removed.next, struct probe, node));
     sip_tx_table_fini(&p->tx);
+    map_fini(&p->by_place);
     buf_fini(&p->out);
     free(p);
 }

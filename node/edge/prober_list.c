@@ -4,10 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static uint64_t place_hash(const struct prober *p, struct slice trunk, struct slice address)
+{
+    return map_hash(&p->by_place, trunk) * 31 + map_hash(&p->by_place, address);
+}
+
 static struct probe *find(const struct prober *p, struct slice trunk, struct slice address)
 {
-    for (struct list_node *n = p->probes.next; n != &p->probes; n = n->next) {
-        struct probe *b = CONTAINER_OF(n, struct probe, node);
+    struct map_node *n = map_first(&p->by_place, place_hash(p, trunk, address));
+    for (; n != NULL; n = map_next(n)) {
+        struct probe *b = CONTAINER_OF(n, struct probe, by_place);
         if (slice_eq(b->trunk, trunk) && slice_eq(b->address, address)) return b;
     }
     return NULL;
@@ -34,6 +40,7 @@ static struct probe *probe_new(struct prober *p, const struct edge_trunk *t)
         (void)snprintf(b->reason, sizeof b->reason, "%.*s", SLICE_ARG(t->reason));
     }
     list_append(&p->probes, &b->node);
+    map_insert(&p->by_place, &b->by_place, place_hash(p, b->trunk, b->address));
     return b;
 }
 
@@ -45,6 +52,7 @@ static void probe_remove(struct probe *b)
         return;
     }
     b->gone = true;
+    map_remove(&p->by_place, &b->by_place);
     list_remove(&b->node);
     list_append(&p->removed, &b->node);
 }
