@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+const struct cursor_words cursor_plan = {"a plan", "plan: 1"};
+
 static const struct slice byte_order_mark = {"\xef\xbb\xbf", 3};
 
 /* The position of byte at in the input, for the reader's errors, which libyaml gives only as an offset. */
@@ -98,8 +100,14 @@ static enum err next_event(struct cursor *c)
     return ERR_OK;
 }
 
-static enum err refuse(struct cursor *c, enum err e, const char *text)
+static enum err refuse(struct cursor *c, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static enum err refuse(struct cursor *c, enum err e, const char *fmt, ...)
 {
+    char text[sizeof c->info->text];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
     c->ended = true;
     return err_fail_at(c->info, e, (unsigned)c->event.start_mark.line + 1, (unsigned)c->event.start_mark.column + 1,
                        "%s", text);
@@ -112,25 +120,26 @@ static enum err begin(struct cursor *c)
     if (e == ERR_OK) e = next_event(c);
     if (e != ERR_OK) return e;
     if (c->event.type == YAML_STREAM_END_EVENT)
-        return refuse(c, ERR_SYNTAX, "the document is empty; begin with \"plan: 1\"");
+        return refuse(c, ERR_SYNTAX, "the document is empty; begin with \"%s\"", c->words->begin);
     if (c->event.data.document_start.tag_directives.start != c->event.data.document_start.tag_directives.end) {
-        return refuse(c, ERR_SYNTAX, "tags are not used in a plan; take the %TAG line out");
+        return refuse(c, ERR_SYNTAX, "tags are not used in %s; take the %%TAG line out", c->words->what);
     }
     return ERR_OK;
 }
 
-static enum err prepare(struct cursor *c, struct err_info *info)
+static enum err prepare(struct cursor *c, const struct cursor_words *words, struct err_info *info)
 {
     memset(c, 0, sizeof *c);
+    c->words = words;
     c->info = info;
     if (yaml_parser_initialize(&c->parser) == 0) return err_fail(info, ERR_NOMEM, "no memory to read the document");
     yaml_parser_set_encoding(&c->parser, YAML_UTF8_ENCODING);
     return ERR_OK;
 }
 
-enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info)
+enum err cursor_open(struct cursor *c, const struct cursor_words *words, struct slice input, struct err_info *info)
 {
-    enum err e = prepare(c, info);
+    enum err e = prepare(c, words, info);
     if (e != ERR_OK) return e;
     if (slice_starts(input, byte_order_mark)) input = (struct slice){input.p + 3, input.n - 3};
     c->input = input;
@@ -154,7 +163,7 @@ static int read_more(void *ctx, unsigned char *out, size_t cap, size_t *len)
 
 enum err cursor_open_stream(struct cursor *c, cursor_read *read, void *ctx, struct err_info *info)
 {
-    enum err e = prepare(c, info);
+    enum err e = prepare(c, &cursor_plan, info);
     if (e != ERR_OK) return e;
     c->read = read;
     c->read_ctx = ctx;
@@ -172,10 +181,11 @@ void cursor_close(struct cursor *c)
 static enum err open_node(struct cursor *c, struct yaml_node *out, enum node_kind kind, const yaml_char_t *anchor,
                           const yaml_char_t *tag)
 {
-    if (anchor != NULL) return refuse(c, ERR_SYNTAX, "anchors (&) are not used in a plan; write the value itself");
-    if (tag != NULL) return refuse(c, ERR_SYNTAX, "tags (!) are not used in a plan; write the value alone");
+    if (anchor != NULL)
+        return refuse(c, ERR_SYNTAX, "anchors (&) are not used in %s; write the value itself", c->words->what);
+    if (tag != NULL) return refuse(c, ERR_SYNTAX, "tags (!) are not used in %s; write the value alone", c->words->what);
     if (kind != NODE_SCALAR && ++c->depth > CURSOR_DEPTH_MAX)
-        return refuse(c, ERR_LIMIT, "nothing in a plan is nested so deep");
+        return refuse(c, ERR_LIMIT, "nothing in %s is nested so deep", c->words->what);
     out->kind = kind;
     return ERR_OK;
 }
@@ -186,7 +196,7 @@ static enum err end_document(struct cursor *c, struct yaml_node *out)
     enum err e = next_event(c);
     if (e != ERR_OK) return e;
     if (c->event.type != YAML_STREAM_END_EVENT)
-        return refuse(c, ERR_SYNTAX, "a plan is one document; remove the second \"---\"");
+        return refuse(c, ERR_SYNTAX, "%s is one document; remove the second \"---\"", c->words->what);
     out->kind = NODE_DOCUMENT_END;
     return ERR_OK;
 }
@@ -214,9 +224,9 @@ enum err cursor_next(struct cursor *c, struct yaml_node *out)
         return ERR_OK;
     case YAML_DOCUMENT_END_EVENT: return end_document(c, out);
     case YAML_ALIAS_EVENT:
-        return refuse(
-            c, ERR_SYNTAX,
-            "to YAML this is an alias (*), which a plan does not use; put a number that begins with * in quotes");
+        return refuse(c, ERR_SYNTAX,
+                      "to YAML this is an alias (*), which %s does not use; put a number that begins with * in quotes",
+                      c->words->what);
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
     case YAML_STREAM_END_EVENT:

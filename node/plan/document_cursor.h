@@ -2,7 +2,8 @@
  *
  * It refuses what the plan document does not use (anchors, aliases, tags, more than one document, deep nesting), takes
  * a byte order mark for what it is, and turns libyaml's complaints into one error with line and column. It knows no
- * keys. Internal to node/plan. */
+ * keys. Who reads a plan goes by way of document.h; another document of ours that is as strict is read over this too.
+ */
 #ifndef TANDEM_PLAN_DOCUMENT_CURSOR_H
 #define TANDEM_PLAN_DOCUMENT_CURSOR_H
 
@@ -11,6 +12,13 @@
 #include "node/base/bytes.h"
 
 #define CURSOR_DEPTH_MAX 8
+
+/* What the document is called in errors, and what it begins with. */
+struct cursor_words {
+    const char *what;  /* "a plan" */
+    const char *begin; /* "plan: 1" */
+};
+extern const struct cursor_words cursor_plan;
 
 enum node_kind {
     NODE_SCALAR,
@@ -41,14 +49,16 @@ struct cursor {
     void *read_ctx;
     bool begun; /* something was read */
     bool ended; /* an error after which nothing can be read any more */
+    const struct cursor_words *words;
     struct err_info *info;
 };
 
-/* Begins at the root node of the document. input and info stay borrowed. ERR_NOMEM, ERR_SYNTAX (no document).
+/* Begins at the root node of the document. words, input and info stay borrowed. ERR_NOMEM, ERR_SYNTAX (no document).
  * cursor_close is due in any case. */
-MUST_CHECK enum err cursor_open(struct cursor *c, struct slice input, struct err_info *info);
-/* The same over text that comes piece by piece. What is said of an error is less than where the text is there as a
- * whole: not why it is no text at all, and not that a tab stands there. */
+MUST_CHECK enum err cursor_open(struct cursor *c, const struct cursor_words *words, struct slice input,
+                                struct err_info *info);
+/* The same of a plan, over text that comes piece by piece. What is said of an error is less than where the text is
+ * there as a whole: not why it is no text at all, and not that a tab stands there. */
 MUST_CHECK enum err cursor_open_stream(struct cursor *c, cursor_read *read, void *ctx, struct err_info *info);
 void cursor_close(struct cursor *c);
 /* ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM, with info filled. After NODE_DOCUMENT_END it must not be called again. */

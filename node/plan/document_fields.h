@@ -1,7 +1,7 @@
 /* document_fields: reads the mapping of one object, key by key, as its schema says.
  *
- * Errors carry the position of the key or value, name the object and the key, and show a right value. Internal to
- * node/plan. */
+ * Errors carry the position of the key or value, name the object and the key, and show a right value. As
+ * document_cursor.h, for whoever reads a document of ours. */
 #ifndef TANDEM_PLAN_DOCUMENT_FIELDS_H
 #define TANDEM_PLAN_DOCUMENT_FIELDS_H
 

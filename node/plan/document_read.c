@@ -355,7 +355,7 @@ static enum err parse(struct reader *r, struct slice yaml, struct plan_document 
     if (yaml.n > DOCUMENT_MAX) return err_fail(info, ERR_LIMIT, "the document is larger than 1 GB; split it");
     enum err e = map_init(&r->keys, yaml.n / 64, XXH3_64bits(yaml.p, yaml.n));
     if (e != ERR_OK) return no_memory(r);
-    e = cursor_open(&r->fields.cursor, yaml, info);
+    e = cursor_open(&r->fields.cursor, &cursor_plan, yaml, info);
     if (e == ERR_OK) e = read_all(r, out);
     reader_fini(r);
     return e;

@@ -73,7 +73,7 @@ void field_value_clear(const struct field *f, void *base)
 static enum err read_yaml(struct field_reader *r, const struct field *f, void *base, struct slice text)
 {
     struct yaml_node node;
-    enum err e = cursor_open(&r->cursor, text, r->info);
+    enum err e = cursor_open(&r->cursor, &cursor_plan, text, r->info);
     if (e == ERR_OK) e = cursor_next(&r->cursor, &node);
     if (e == ERR_OK) e = fields_read_value(r, f, base, &node);
     if (e == ERR_OK) e = cursor_next(&r->cursor, &node);
