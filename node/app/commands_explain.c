@@ -73,6 +73,7 @@ static void send_decision(struct node *n, struct control_reply *reply, const str
     }
     control_text(&b, "if_all_fail", slice_of(when_all_fail(r)));
     control_text(&b, "plan_digest", slice_of(digest));
+    if (q->plan_only) control_bool(&b, "plan_only", true);
     command_record(reply, &b);
     arena_fini(&arena);
 }
@@ -323,7 +324,8 @@ NODE_COMMAND(command_route_explain)
     struct edge_query q = {.dialled = control_get_text(&request->args, "number"),
                            .source = parse_source(from),
                            .call_id = control_get_text(&request->args, "call_id"),
-                           .call = true};
+                           .plan_only = control_get_int(&request->args, "plan_only", 0) != 0};
+    q.call = !q.plan_only;
     if (control_get_text(&request->args, "named").n > 0) {
         hop_answer(n, request, reply);
         return;

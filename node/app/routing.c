@@ -149,6 +149,14 @@ static enum err observe(struct node *n, struct arena *arena, const struct edge_q
     return e == ERR_NOTFOUND ? ERR_OK : e;
 }
 
+/* As if it were up wherever it is served. What the plan itself does not have, or has disabled, stays so. */
+static void suppose_up(struct candidate *c)
+{
+    if (c->health != TARGET_UNKNOWN) c->health = TARGET_UP;
+    c->node_count = c->fresh_count = 0;
+    c->stale = false;
+}
+
 /* ---- gathering ---- */
 
 bool routing_is_named(const struct candidate *c)
@@ -282,6 +290,8 @@ enum err routing_decide(struct node *n, struct arena *arena, const struct edge_q
     if (e == ERR_OK && more) e = gather(n, arena, number, CANDIDATES_MAX, out, &more);
     for (size_t i = 0; e == ERR_OK && i < out->candidate_count; i++)
         e = observe(n, arena, q, &out->candidates[i]);
+    for (size_t i = 0; e == ERR_OK && q->plan_only && i < out->candidate_count; i++)
+        suppose_up(&out->candidates[i]);
     if (e == ERR_OK) decide(n, arena, q, out);
     return e;
 }

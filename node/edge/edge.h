@@ -64,6 +64,8 @@ struct edge_query {
     struct slice named_target; /* "" for a call that begins here */
     bool number_in_contact;
     bool call; /* an INVITE: limits of calls concern nothing else */
+    /* No call: what the plan alone decides, as if all that it names were up, registered and free. */
+    bool plan_only;
     const struct edge_device
         *device; /* of the account that was dialled by its name, the one that is meant; NULL: all */
 };

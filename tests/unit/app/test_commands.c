@@ -256,6 +256,50 @@ static void explain_has_odd_questions(void **state)
     kit_fini(&k);
 }
 
+/* Nobody is registered, and no node is at the site of the trunk. */
+static void explain_what_the_plan_alone_decides(void **state)
+{
+    struct kit k;
+    struct client c;
+    struct control_builder b;
+    static const struct {
+        const char *number;
+        int code; /* as things are */
+        int targets;
+        int plan_code; /* 0: it has targets by the plan */
+    } rows[] = {{"6001", 480, 1, 0}, {"81", 480, 2, 0}, {"82", 480, 0, 480}, {"5", 404, 0, 404}};
+    (void)state;
+    open_node(&k);
+    apply_ok(&k, PLAN);
+    apply_ok(&k, "plan: 1\nsites: { far: {} }\ntrunks:\n"
+                 "  far: { site: far, address: [\"10.1.0.13\"] }\n"
+                 "  off: { site: far, address: [\"10.1.0.12\"], disabled: true }\n"
+                 "routes:\n  - { match: \"81\", to: trunk/far }\n  - { match: \"81\", to: account/6001, priority: 5 }\n"
+                 "  - { match: \"82\", to: trunk/off }\n");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        explain(&c, &k, rows[i].number, NULL, NULL);
+        assert_int_equal(control_get_int(client_record(&c, "decision", 0), "code", 0), rows[i].code);
+        assert_null(control_find(client_record(&c, "decision", 0), "plan_only"));
+        client_close(&c);
+        c = (struct client){.kit = &k};
+        control_record_start(&b, &c.arena, "");
+        control_text(&b, "number", slice_of(rows[i].number));
+        control_bool(&b, "plan_only", true);
+        client_ask(&c, &k, "route explain", "", &b);
+        assert_int_equal(control_get_int(client_record(&c, "decision", 0), "targets", -1), rows[i].targets);
+        assert_int_equal(control_get_int(client_record(&c, "decision", 0), "code", 0), rows[i].plan_code);
+        assert_int_equal(control_get_int(client_record(&c, "decision", 0), "plan_only", 0), 1);
+        assert_int_equal(client_count(&c, "hop"), 0); /* nobody would carry it */
+        if (i == 1) {
+            assert_string_equal(field_text(&c, client_record(&c, "candidate", 0), "target"), "account/6001");
+            assert_string_equal(field_text(&c, client_record(&c, "candidate", 1), "target"), "trunk/far");
+            assert_string_equal(field_text(&c, client_record(&c, "candidate", 1), "number_sent"), "81");
+        }
+        client_close(&c);
+    }
+    kit_fini(&k);
+}
+
 /* ---- what is observed ---- */
 
 static void registrations_and_their_state(void **state)
@@ -462,6 +506,7 @@ int main(void)
         cmocka_unit_test(a_log_with_a_limit),
         cmocka_unit_test(candidates_in_order_with_reasons),
         cmocka_unit_test(explain_has_odd_questions),
+        cmocka_unit_test(explain_what_the_plan_alone_decides),
         cmocka_unit_test(registrations_and_their_state),
         cmocka_unit_test(members_that_are_none_any_more),
         cmocka_unit_test(names_of_calls_that_ended),
