@@ -168,6 +168,26 @@ static const struct tree_option route_options[] = {
     END,
 };
 
+/* ---- accept ---- */
+
+static const struct tree_arg accept_cases[] = {{.name = "FILE", .help = "the cases, - for standard input"}, END};
+static const struct tree_option accept_run_options[] = {
+    {.name = "plan-only", .help = "only what the plan decides, as if everything were up and registered"},
+    {.name = "report",
+     .value = "FILE",
+     .help = "where the report is written; without it beside the cases, with the suffix .report.json"},
+    {.name = "no-report", .help = "write no report"},
+    END,
+};
+static const struct tree_arg accept_reports[] = {
+    {.name = "FILE",
+     .optional = true,
+     .help = "a report, or the cases that it is about; without it the only report in this folder"},
+    END,
+};
+static const struct tree_option accept_report_options[] = {
+    {.name = "html", .help = "as a page to print and sign, on standard output"}, END};
+
 /* ---- one object ---- */
 
 static const struct tree_arg route_match[] = {
@@ -463,6 +483,28 @@ static const struct tree_command commands[] = {
          "Where two sides of a cut line have changed one object, the newer change stands on every node. The other one "
          "is shown here with its value, as long as nobody has settled it: by a later edit of that object, or with "
          "--accept. Give an edit the value that is shown to have it back."},
+
+    {.name = "accept run",
+     .args = accept_cases,
+     .options = accept_run_options,
+     .run = accept_run_run,
+     .summary = "ask every node whether calls go where they must",
+     .text =
+         "FILE is YAML: 'accept: 1', then 'cases:' with a list of { dial: \"06001\", expect: account/6001 }. Without "
+         "at: "
+         "every member of the cluster is asked; from: says who calls, name: what the case is called. expect: is the "
+         "target that is tried first, or a list of all that are tried, in their order (order: any lets them stand in "
+         "any), or the answer to a number that leads nowhere: 404. number: is the number in the plan, sends: what the "
+         "first target is sent. plan_only: yes does not mind what is down.\n\n"
+         "Exit status 3 when a check failed, 4 when a node could not be asked and the others are well. The report is "
+         "written in any case."},
+    {.name = "accept report",
+     .args = accept_reports,
+     .options = accept_report_options,
+     .run = accept_report_run,
+     .summary = "show what an acceptance test has found",
+     .text = "No node is asked: the report is what 'accept run' has written, with the Unix user who ran it, the time, "
+             "the cluster, and the plan's digest at each node."},
 
     {.name = "route explain",
      .args = route_number,

@@ -8,6 +8,9 @@
 /* The table, with the options that the plan's schema gives. Lives in arena. ERR_NOMEM. */
 MUST_CHECK enum err cli_tree_make(struct arena *arena, struct tree *out);
 
+/* accept.c, accept_show.c */
+int accept_run_run(struct cli *c, const struct tree_match *m);
+int accept_report_run(struct cli *c, const struct tree_match *m);
 /* bans.c */
 int bans_run(struct cli *c, const struct tree_match *m);
 int bans_remove_run(struct cli *c, const struct tree_match *m);

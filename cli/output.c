@@ -30,6 +30,11 @@ void output_record(struct output *o, const struct control_record *r)
     if (!o->failed) writer_of(o)->record(o, r);
 }
 
+void output_fail(struct output *o)
+{
+    o->failed = true;
+}
+
 enum err output_finish(struct output *o, int status, struct slice error)
 {
     if (!o->failed) writer_of(o)->finish(o, status, error);

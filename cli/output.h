@@ -68,6 +68,8 @@ struct output;
 struct output *output_new(const struct output_options *options);
 /* The record is written or copied. */
 void output_record(struct output *o, const struct control_record *r);
+/* A record could not be made: output_finish tells. */
+void output_fail(struct output *o);
 /* Writes what is missing and frees o. With status != 0, JSON and YAML carry {"error": {status, text}}. ERR_IO when the
  * stream took not everything, ERR_NOMEM. */
 MUST_CHECK enum err output_finish(struct output *o, int status, struct slice error);

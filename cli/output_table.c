@@ -17,7 +17,7 @@ static const char *state_color(struct slice s)
         {"disabled", "yellow"}, {"registered", "green"}, {"trying", "yellow"},  {"refused", "red"},
         {"ringing", "yellow"},  {"dead", "red"},         {"down", "red"},       {"no", "red"},
         {"error", "red"},       {"failed", "red"},       {"evicted", "red"},    {"left", "yellow"},
-        {"resting", "yellow"},  {"warn", "yellow"},
+        {"resting", "yellow"},  {"warn", "yellow"},      {"passed", "green"},   {"not asked", "yellow"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (slice_is(s, rows[i].word)) return rows[i].color;

@@ -51,6 +51,9 @@ FILES = {
     "broken.yaml": "plan: 1\nroutes:\n  - { match: \"7x\", to: trunk/far }\n",
     "routes.csv": "match,to,note\n78,trunk/far,\"78 is new\"\n75,trunk/far,\"from a table\"\n",
     "secret": "another secret\n",
+    "cases.yaml": "accept: 1\ncases:\n  - { name: \"the PBX\", dial: \"061\", at: hq, expect: [trunk/pbx, trunk/backup] }\n"
+                  "  - { name: \"the phone\", dial: \"6001\", expect: account/6001 }\n"
+                  "  - { dial: \"5\", at: [hq, depot], expect: trunk/pbx }\n",
 }
 # Commands that have no records: they are compared elsewhere (tests/unit/cli/test_manual.c).
 WITHOUT = {"help", "man", "completion"}
@@ -161,6 +164,8 @@ def look(r, folder):
     r.both("route_explain_at", "route", "explain", "6001", "--at", "factory", "--from", "trunk/far")
     r.both("route_explain_site", "route", "explain", "8")
     r.both("route_explain_none", "route", "explain", "5")
+    r.both("accept_run", "accept", "run", "cases.yaml")
+    r.both("accept_report", "accept", "report")
     r.both("doctor", "doctor", edit=same_checks)
     r.both("names", "names", "trunk", "p")
     r.both("version", "version")
@@ -228,7 +233,7 @@ def membership(r, cluster):
 
 FITS = (["status"], ["events"], ["events", "--all"], ["nodes"], ["calls"], ["trunks"], ["accounts"], ["registrations"], ["plan", "log"], ["plan", "conflicts"],
         ["route", "explain", "+4907100", "--from", "trunk/caller"], ["trace", "far@out"], ["trace", "second@out"], ["doctor"],
-        ["plan", "diff", "gate.yaml", "--effect"])
+        ["plan", "diff", "gate.yaml", "--effect"], ["accept", "report"])
 
 
 LISTS = (["calls"], ["events", "--module", "plan"], ["registrations"], ["accounts"], ["trunks"], ["plan", "log"], ["plan", "log", "--object", "route/"],
