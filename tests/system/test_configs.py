@@ -19,7 +19,7 @@ def kind(path):
     if path.suffix != ".yaml":
         return "unknown"
     first = next(line for line in path.read_text().splitlines() if line and not line.startswith("#"))
-    return "plan" if first == "plan: 1" else "node"
+    return {"plan: 1": "plan", "accept: 1": "accept"}.get(first, "node")
 
 
 def of(wanted):
@@ -30,6 +30,11 @@ def of(wanted):
 
 def check_node(path):
     return subprocess.run([str(TANDEMD), "--check", str(path)], capture_output=True, text=True)
+
+
+def check_cases(path):
+    """It is read before a node is asked, and there is none: exit status 5 then."""
+    return clusterctl("-s", "/nonexistent.sock", "accept", "run", path, "--no-report", check=False)
 
 
 def check_plan(path):
@@ -85,6 +90,13 @@ def test_plan(path):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@of("accept")
+def test_cases(path):
+    """The walk in the README runs them."""
+    result = check_cases(path)
+    assert result.returncode == 5 and "does not exist" in result.stderr, result.stderr
+
+
 @of("unit")
 def test_unit(path):
     """Every option stands in a section; what is started is what --check was run on before."""
@@ -115,3 +127,6 @@ def test_a_fault_is_seen(tmp_path):
     plan.write_text(plan.read_text() + "  - { match: \"8\", to: trunk/nowhere }\n")
     assert check_node(node).returncode == 1
     assert check_plan(plan).returncode == 3
+    cases = tmp_path / "accept.yaml"
+    cases.write_text((CONFIGS / "two-branches" / "accept.yaml").read_text() + "  - { dial: \"1\", expct: 404 }\n")
+    assert check_cases(cases).returncode == 1

@@ -18,7 +18,7 @@ from harness.wait import until
 README = ROOT / "README.md"
 SECTION = "## Two branches, step by step\n"
 # Commands that only look: what they show may take a moment to be so.
-LOOKS = re.compile(r"clusterctl( -s \S+)? (status|nodes|registrations|calls|route explain|plan log|plan conflicts$|plan diff|trace)")
+LOOKS = re.compile(r"clusterctl( -s \S+)? (status|nodes|registrations|calls|route explain|plan log|plan conflicts$|plan diff|trace|accept run)")
 NODE = "(hq|factory|harbour)"
 CHANGES = ((rf"\b[a-z]+@{NODE}\b", r"USER@\1"), (r"example-[0-9a-f]{8}", "CLUSTER"),
            (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?", "TIME"), (rf"{NODE}/[0-9a-f]{{6,}}/", r"\1/EPOCH/"),
