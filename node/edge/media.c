@@ -155,7 +155,7 @@ enum err media_ask(struct media *m, const struct ng_request *r, media_done *done
 void media_end(struct media *m, struct slice call_id, struct slice from_tag)
 {
     const struct ng_request r = {.command = NG_DELETE, .call_id = call_id, .from_tag = from_tag};
-    if (!media_leads(m)) return;
+    if (!m->opened || m->closing) return;
     media_count(m, MC_deletes);
     (void)!ask(m, &r, NULL, NULL);
 }

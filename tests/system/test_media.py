@@ -324,6 +324,11 @@ def test_a_relay_that_says_nothing(node, sides, relay):
 
 
 def test_where_it_is_not_asked_for(node, sides, relay):
+    """From the next call on; one that is led through the relay stays there to its end, which the relay is told."""
+    led = Talk(sides)
+    is_relayed(led.invited())
+    led.answer(200)
+    led.request("ACK", 1)
     node.apply(PLAN.replace(", media: relay", ""), "direct", "--allow", "all")
     call = Talk(sides)
     assert place(call.invited().body) == ("10.9.0.1", 4000)
@@ -331,6 +336,9 @@ def test_where_it_is_not_asked_for(node, sides, relay):
     call.request("ACK", 1)
     call.end()
     assert findings(node)[0]["state"] == "warning"
+    assert relay.calls()
+    led.end()
+    until(lambda: not relay.calls(), "the relay to have forgotten the first call")
     node.apply(PLAN, "relayed", "--allow", "all")
     call = Talk(sides)
     is_relayed(call.invited())
