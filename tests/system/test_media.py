@@ -127,6 +127,14 @@ class Talk:
         self.pbx.expect(200, call_id=self.call_id)
 
 
+def up(sides):
+    call = Talk(sides)
+    is_relayed(call.invited())
+    is_relayed(call.answer(200))
+    call.request("ACK", 1)
+    return call
+
+
 def test_two_phones_talk_through_the_relay(node, relay, tmp_path):
     with Phone(tmp_path / "one", "6001", "one", f"{NODE}:5060", "127.0.83.61", 440) as one, \
             Phone(tmp_path / "two", "6002", "two", f"{NODE}:5060", "127.0.83.62", 1000) as two:
@@ -278,13 +286,11 @@ def test_a_stranger_gets_no_port(node, relay):
 
 
 def test_a_restart_does_not_lose_it(node, sides, relay):
-    call = Talk(sides)
-    is_relayed(call.invited())
-    call.answer(200)
-    call.request("ACK", 1)
+    call, other = (up(sides) for _ in range(2))
     assert node.stop() == 0
     node.start()
-    until(lambda: node.status()["calls"] == 1, "the call to be known again")
+    until(lambda: node.status()["calls"] == 2, "the calls to be known again")
+    other.end()
     again = call.request("INVITE", 2, sdp("10.9.0.1", 4002))
     is_relayed(again)
     call.answer(200, request=again)
@@ -295,10 +301,7 @@ def test_a_restart_does_not_lose_it(node, sides, relay):
 
 def test_a_relay_that_says_nothing(node, sides, relay):
     """New calls are refused, in words; what is up can be ended; and when it is back so are the calls."""
-    call = Talk(sides)
-    call.invited()
-    call.answer(200)
-    call.request("ACK", 1)
+    call = up(sides)
     relay.pause()
     hung_up = Talk(sides)
     hung_up.cancel()
@@ -316,19 +319,13 @@ def test_a_relay_that_says_nothing(node, sides, relay):
 
     relay.go_on()
     until(lambda: is_up(node) == 1, "the relay to be back")
-    call = Talk(sides)
-    is_relayed(call.invited())
-    call.answer(200)
-    call.request("ACK", 1)
+    call = up(sides)
     call.end()
 
 
 def test_where_it_is_not_asked_for(node, sides, relay):
     """From the next call on; one that is led through the relay stays there to its end, which the relay is told."""
-    led = Talk(sides)
-    is_relayed(led.invited())
-    led.answer(200)
-    led.request("ACK", 1)
+    led = up(sides)
     node.apply(PLAN.replace(", media: relay", ""), "direct", "--allow", "all")
     call = Talk(sides)
     assert place(call.invited().body) == ("10.9.0.1", 4000)
@@ -340,8 +337,5 @@ def test_where_it_is_not_asked_for(node, sides, relay):
     led.end()
     until(lambda: not relay.calls(), "the relay to have forgotten the first call")
     node.apply(PLAN, "relayed", "--allow", "all")
-    call = Talk(sides)
-    is_relayed(call.invited())
-    call.answer(200)
-    call.request("ACK", 1)
+    call = up(sides)
     call.end()
