@@ -1,17 +1,18 @@
 """The media of a site that wants it relayed goes through rtpengine: whatever message the offer and the answer are in."""
 import json
 import re
+import socket
 
 import pytest
 
 from harness import tone
 from harness.cluster import Cluster, Node
 from harness.phone import Phone
-from harness.raw import Message, Peer
+from harness.raw import Message, Peer, Stream
 from harness.rtpengine import Relay
 from harness.wait import until
 
-NODE, RELAY, PBX, GATE, BEHIND, STRANGER = (f"127.0.83.{n}" for n in (1, 5, 10, 11, 12, 66))
+NODE, RELAY, PBX, GATE, BEHIND, BY_TCP, STRANGER = (f"127.0.83.{n}" for n in (1, 5, 10, 11, 12, 13, 66))
 FAR, FAR_RELAY = "127.0.84.1", "127.0.84.5"
 PLAN = f"""plan: 1
 defaults: {{ domain: media.example, digest: [md5] }}
@@ -21,12 +22,14 @@ trunks:
   pbx:  {{ site: here, address: ["{PBX}:5060"], trust: ["{PBX}/32"] }}
   gate: {{ site: here, address: ["{GATE}:5060"], trust: ["{GATE}/32"] }}
   behind: {{ site: here, address: ["{BEHIND}:5060"] }}
+  by-tcp: {{ site: here, address: ["{BY_TCP}:5060"], transport: tcp }}
 accounts:
   "6001": {{ password: "one" }}
   "6002": {{ password: "two" }}
 routes:
   - {{ match: "8", to: trunk/gate }}
   - {{ match: "9", to: trunk/behind }}
+  - {{ match: "5", to: trunk/by-tcp }}
 """
 TWO = PLAN.replace("  here:", """  far:  { blocks: ["7"], media: relay }
   here:""").replace("gate: { site: here", "gate: { site: far")
@@ -235,6 +238,22 @@ def test_what_the_relay_does_not_take(node, sides):
     call.pbx.ack(call.text, refused)
     assert call.gate.receive(0.2) is None
     assert node.counter("media", "refused") and node.counter("media", "requests_refused")
+
+
+def test_a_datagram_without_a_length_becomes_a_stream(sides):
+    pbx, _ = sides
+    text = pbx.request("INVITE", f"sip:5100@{NODE}", SDP, body=sdp("10.9.0.1", 4000))
+    text = re.sub("Content-Length: .*\r\n", "", text)
+    call_id = Message(text.encode()).get("Call-ID")
+    with socket.create_server((BY_TCP, 5060)) as server:
+        server.settimeout(10)
+        pbx.send(text)
+        with Stream(server.accept()[0]) as gateway:
+            invite = gateway.receive()
+            is_relayed(invite)
+            assert invite.body.endswith("\r\n") and not gateway.held
+            gateway.answer(invite, 486)
+            pbx.ack(text, pbx.expect(486, call_id=call_id))
 
 
 def test_a_call_that_comes_by_twice(sides, relay):
