@@ -1,6 +1,6 @@
 /* tree: the shape of the command table, and the parser that reads a command line by it.
  *
- * One table (cli/commands.c) makes the parser, the help, the man page and the completion; nothing about a command is
+ * One table (cli/commands.h) makes the parser, the help, the man page and the completion; nothing about a command is
  * said twice. Words of commands and names of options may be cut short while they stay clear. Options may stand anywhere
  * behind the words of their command, global ones anywhere; "--" ends them. Pure: no output, no environment. */
 #ifndef TANDEM_CLI_TREE_H
